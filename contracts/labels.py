@@ -1,0 +1,28 @@
+"""The label-delay clock: when a fraud is known.
+
+A fraud is known at t when `occurred_at + LABEL_DELAY <= t` and `reported_at <= t`. Features, evaluation, monitoring
+and retraining ask this page and nothing else. All instants are whole seconds since 1970 (int64).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+DAY: Final = 86_400
+LABEL_DELAY_DAYS: Final = 7
+LABEL_DELAY: Final = LABEL_DELAY_DAYS * DAY
+NEVER: Final = 2**63 - 1
+"""The `reported_at` of a payment that nobody reported."""
+
+
+def known_from(occurred: NDArray[np.int64], reported: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The second from which each payment is known to be a fraud, `NEVER` where it was not reported; shape (n,)."""
+    return np.maximum(occurred + LABEL_DELAY, reported)
+
+
+def known_at(occurred: NDArray[np.int64], reported: NDArray[np.int64], now: int) -> NDArray[np.bool_]:
+    """Whether each payment is known to be a fraud at second `now`; shape (n,)."""
+    return known_from(occurred, reported) <= now

@@ -1,0 +1,116 @@
+"""The transaction and the fraud report, stated once.
+
+Everything that holds a payment follows from this page: the scorer's request model is `Transaction` itself, and the
+Spark schema and the bank's table map `TRANSACTION_FIELDS` to their own types.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+
+MAX_ID: Final = 2**63 - 1
+MAX_AMOUNT: Final = Decimal("1000000.00")
+MAX_AMOUNT_CENTS: Final = 100_000_000
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_CLOCK_SKEW: Final = timedelta(minutes=5)
+"""How far ahead of the clock that receives it a payment may be dated."""
+
+Kind = Literal["id", "amount", "instant"]
+
+
+@dataclass(frozen=True)
+class FieldSpec:
+    """One field of the contract: its name, what it means, and the kind of value that each store maps to a type."""
+
+    name: str
+    kind: Kind
+    meaning: str
+
+
+TRANSACTION_FIELDS: Final = (
+    FieldSpec("transaction_id", "id", "identifies the payment; int64, 0 or more"),
+    FieldSpec("customer_id", "id", "who pays; int64, 0 or more"),
+    FieldSpec("terminal_id", "id", "where; int64, 0 or more"),
+    FieldSpec("amount", "amount", "0.00 to 1,000,000.00, two decimals"),
+    FieldSpec("occurred_at", "instant", "UTC, whole seconds, from 1970 on"),
+)
+REPORT_FIELDS: Final = (
+    FieldSpec("transaction_id", "id", "the payment reported as fraud"),
+    FieldSpec("reported_at", "instant", "when the report came; of several, the earliest counts"),
+)
+
+
+def epoch_seconds(instant: datetime) -> int:
+    """Whole seconds since 1970-01-01T00:00:00Z of an instant with a zone; finer is cut."""
+    return (instant - EPOCH) // timedelta(seconds=1)
+
+
+def from_epoch_seconds(seconds: int) -> datetime:
+    """The UTC instant `seconds` after 1970-01-01T00:00:00Z."""
+    return EPOCH + timedelta(seconds=seconds)
+
+
+def _only_text_or_datetime(value: object) -> object:
+    """Refuse numbers: pydantic would read 1700000000 as a date, and a feed that sends one has lost its zone."""
+    if isinstance(value, str | datetime):
+        return value
+    raise ValueError("must be an ISO 8601 date and time with a zone, such as 2018-09-04T10:15:00Z")
+
+
+def _cut_to_seconds(value: datetime) -> datetime:
+    if value < EPOCH:
+        raise ValueError("must not be before 1970-01-01T00:00:00Z")
+    return from_epoch_seconds(epoch_seconds(value))
+
+
+def _no_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("must be a number, not true or false")
+    return value
+
+
+Id = Annotated[int, Field(strict=True, ge=0, le=MAX_ID)]
+Amount = Annotated[
+    Decimal, BeforeValidator(_no_bool), Field(ge=0, le=MAX_AMOUNT, decimal_places=2, allow_inf_nan=False)
+]
+Instant = Annotated[AwareDatetime, BeforeValidator(_only_text_or_datetime), AfterValidator(_cut_to_seconds)]
+
+
+class Transaction(BaseModel):
+    """One card payment, as every part of the line accepts it.
+
+    Raises `pydantic.ValidationError`, naming the field, for anything else: unknown fields, ids that are not int64 or
+    are negative, amounts with more than two decimals, instants without a zone.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    transaction_id: Id
+    customer_id: Id
+    terminal_id: Id
+    amount: Amount
+    occurred_at: Instant
+
+    @property
+    def amount_cents(self) -> int:
+        """The amount in whole cents: what is summed, so that sums are exact."""
+        return int(self.amount * 100)
+
+    @property
+    def occurred_second(self) -> int:
+        """`occurred_at` in whole seconds since 1970."""
+        return epoch_seconds(self.occurred_at)
+
+
+class FraudReport(BaseModel):
+    """The word that a payment was a fraud, and when it came."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    transaction_id: Id
+    reported_at: Instant
