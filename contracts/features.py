@@ -107,15 +107,15 @@ class _Keys:
             raise ValueError("the history must be sorted by entity and time")
         self._occurred = occurred
         self._rank = np.concatenate(([0], np.cumsum(steps)))[: len(entity)].astype(np.int64)
-        # Room below the earliest second for the longest look back, so that no search strays into another entity.
+        # Room below the earliest second for the longest look back, so that no search strays into the entity before;
+        # an event up to as much after the latest payment falls into the same room of the next, before its payments.
         reach = LABEL_DELAY + max(WINDOW_DAYS) * DAY
-        self._base = int(occurred.min(initial=np.iinfo(np.int64).max)) - reach if len(occurred) else 0
-        self._latest = int(occurred.max(initial=0)) - self._base + 1
+        self._base = int(occurred.min()) - reach if len(occurred) else 0
+        self._span = int(occurred.max()) - self._base + 1 if len(occurred) else 1
         self._keys = self._key(self._rank, occurred)
 
     def _key(self, rank: Ints, second: Ints) -> Ints:
-        # Anything later than every payment is as good as just later; it must not reach the next entity's keys.
-        return rank * (self._latest + 1) + np.minimum(second - self._base, self._latest)
+        return rank * self._span + (second - self._base)
 
     def first_after(self, rows: Ints, ago: int) -> Ints:
         """For each row, the position of its entity's first payment later than `ago` seconds before it."""

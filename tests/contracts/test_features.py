@@ -1,0 +1,186 @@
+"""The kernel against the definitions, read literally and computed slowly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts import features
+from contracts.features import CUSTOMER_FEATURES, FEATURES, PAYMENT_FEATURES, TERMINAL_FEATURES, WINDOW_DAYS
+from contracts.labels import DAY, LABEL_DELAY, NEVER
+
+START = 1_522_540_800  # a Sunday, 2018-04-01
+HORIZON = features.TERMINAL_HORIZON_DAYS * DAY
+
+
+@dataclass(frozen=True)
+class Payment:
+    transaction_id: int
+    customer_id: int
+    terminal_id: int
+    cents: int
+    occurred: int
+    reported: int = NEVER
+
+    @property
+    def place(self) -> tuple[int, int]:
+        return self.occurred, self.transaction_id
+
+
+def literal_features(world: list[Payment], payment: Payment) -> dict[str, Fraction]:
+    """What contracts/features.py says, word for word, with exact fractions."""
+    t = payment.occurred
+    seen = [p for p in world if p.place <= payment.place]
+    found: dict[str, Fraction] = {}
+    for days in WINDOW_DAYS:
+        w = days * DAY
+        own = [p for p in seen if p.customer_id == payment.customer_id and t - w < p.occurred <= t]
+        found[f"customer_tx_count_{days}d"] = Fraction(len(own))
+        found[f"customer_amount_mean_{days}d"] = Fraction(sum(p.cents for p in own), 100 * len(own))
+        here = [
+            p
+            for p in seen
+            if p.terminal_id == payment.terminal_id and t - LABEL_DELAY - w < p.occurred <= t - LABEL_DELAY
+        ]
+        frauds = [p for p in here if max(p.occurred + LABEL_DELAY, p.reported) <= t]
+        found[f"terminal_tx_count_{days}d"] = Fraction(len(here))
+        found[f"terminal_fraud_rate_{days}d"] = Fraction(len(frauds), max(len(here), 1))
+    return found
+
+
+def kernel_features(world: list[Payment]) -> dict[int, dict[str, float]]:
+    """The kernel over the whole world, by transaction id."""
+    found: dict[int, dict[str, float]] = {p.transaction_id: {} for p in world}
+    for entity, value, kernel in (
+        ("customer_id", "cents", features.customer_features),
+        ("terminal_id", "reported", features.terminal_features),
+    ):
+        rows = sorted(world, key=lambda p: (getattr(p, entity), *p.place))
+        ids, seconds, values = (
+            np.array([getattr(p, name) for p in rows], dtype=np.int64) for name in (entity, "occurred", value)
+        )
+        columns = kernel(ids, seconds, values, np.arange(len(rows)))
+        for name, column in columns.items():
+            for p, number in zip(rows, column, strict=True):
+                found[p.transaction_id][name] = float(number)
+    return found
+
+
+# Seconds gather around window edges, so that "one second more" is always among the cases.
+EDGES = [0, 1, DAY, 7 * DAY, 8 * DAY, 14 * DAY, 30 * DAY, 37 * DAY]
+seconds = st.builds(lambda edge, off: START + edge + off, st.sampled_from(EDGES), st.integers(-1, 1))
+delays = st.one_of(
+    st.just(NEVER), st.sampled_from([0, DAY, LABEL_DELAY - 1, LABEL_DELAY, LABEL_DELAY + 1, 9 * DAY, 37 * DAY, 60 * DAY])
+)
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> list[Payment]:
+    size = draw(st.integers(1, 25))
+    ids = draw(st.lists(st.one_of(st.integers(0, 50), st.integers(2**63 - 9, 2**63 - 1)), min_size=size, max_size=size, unique=True))
+    world = []
+    for number in ids:
+        occurred, delay = draw(seconds), draw(delays)
+        world.append(
+            Payment(
+                number,
+                draw(st.sampled_from([0, 1, 2**63 - 1])),
+                draw(st.sampled_from([0, 1, 2**63 - 1])),
+                draw(st.integers(0, 100_000_000)),
+                occurred,
+                NEVER if delay == NEVER else occurred + delay,
+            )
+        )
+    return world
+
+
+@given(worlds())
+@settings(max_examples=300, deadline=None)
+def test_kernel_equals_the_definitions(world: list[Payment]) -> None:
+    found = kernel_features(world)
+    for payment in world:
+        for name, exact in literal_features(world, payment).items():
+            assert found[payment.transaction_id][name] == pytest.approx(float(exact), abs=1e-9, rel=1e-12), name
+
+
+@given(worlds(), st.data())
+@settings(max_examples=200, deadline=None)
+def test_nothing_after_a_payment_and_no_label_unknown_at_it_changes_it(world: list[Payment], data: st.DataObject) -> None:
+    payment = data.draw(st.sampled_from(world))
+    t = payment.occurred
+    past = [
+        p if max(p.occurred + LABEL_DELAY, p.reported) <= t else replace(p, reported=NEVER)
+        for p in world
+        if p.place <= payment.place
+    ]
+    assert kernel_features(past)[payment.transaction_id] == kernel_features(world)[payment.transaction_id]
+
+
+@given(worlds(), st.data())
+@settings(max_examples=200, deadline=None)
+def test_nothing_before_the_horizon_changes_a_payment(world: list[Payment], data: st.DataObject) -> None:
+    payment = data.draw(st.sampled_from(world))
+    recent = [p for p in world if p.occurred > payment.occurred - HORIZON]
+    assert kernel_features(recent)[payment.transaction_id] == kernel_features(world)[payment.transaction_id]
+
+
+def test_a_late_report_counts_from_when_it_came() -> None:
+    fraud = Payment(1, 1, 1, 100, START, reported=START + 10 * DAY)
+    before = Payment(2, 2, 1, 100, START + 10 * DAY - 1)
+    at_once = Payment(3, 2, 1, 100, START + 10 * DAY)
+    found = kernel_features([fraud, before, at_once])
+    assert found[2]["terminal_fraud_rate_7d"] == 0
+    assert found[3]["terminal_fraud_rate_7d"] == 1
+    assert found[3]["terminal_fraud_rate_1d"] == 0
+
+
+def test_of_one_second_the_lower_id_comes_first() -> None:
+    world = [Payment(7, 1, 1, 100, START), Payment(6, 1, 2, 300, START)]
+    found = kernel_features(world)
+    assert (found[6]["customer_tx_count_1d"], found[6]["customer_amount_mean_1d"]) == (1, 3)
+    assert (found[7]["customer_tx_count_1d"], found[7]["customer_amount_mean_1d"]) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("second", "weekend", "night"),
+    [
+        (START, 1, 1),
+        (START - 1, 1, 0),  # Saturday, 23:59:59
+        (START + DAY, 0, 1),  # Monday, midnight
+        (START - DAY - 1, 0, 0),  # Friday, 23:59:59
+        (START + 7 * 3600 - 1, 1, 1),  # 06:59:59
+        (START + 7 * 3600, 1, 0),
+    ],
+)
+def test_weekend_and_night(second: int, weekend: int, night: int) -> None:
+    found = features.payment_features(np.array([second]), np.array([12_345]))
+    assert [float(found[name][0]) for name in PAYMENT_FEATURES] == [123.45, weekend, night]
+
+
+def test_an_unsorted_history_is_refused() -> None:
+    backwards = np.array([START + 1, START])
+    with pytest.raises(ValueError, match="sorted"):
+        features.customer_features(np.zeros(2, dtype=np.int64), backwards, np.ones(2, dtype=np.int64), np.arange(2))
+
+
+def test_no_rows_give_no_features() -> None:
+    none = np.empty(0, dtype=np.int64)
+    for kernel, names in (
+        (features.customer_features, CUSTOMER_FEATURES),
+        (features.terminal_features, TERMINAL_FEATURES),
+    ):
+        found = kernel(none, none, none, none)
+        assert tuple(found) == names
+        assert all(column.shape == (0,) for column in found.values())
+
+
+def test_the_base_set_is_complete_and_in_order() -> None:
+    assert len(FEATURES) == len(set(FEATURES)) == 15
+    parts = {name: np.array([float(i)]) for i, name in enumerate(FEATURES)}
+    shuffled = dict(sorted(parts.items()))
+    assert features.feature_matrix(shuffled).tolist() == [[float(i) for i in range(15)]]

@@ -1,0 +1,75 @@
+"""The one procedure that changes a history, on a real Valkey, against a dictionary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import valkey
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from contracts.labels import NEVER
+from contracts.online_state import MERGE_LUA, Stamp, pack_entries, pack_second, unpack_history
+
+BIG = 2**63 - 1
+KEEP = 100
+
+Entry = tuple[int, int, int]
+entries = st.lists(
+    st.tuples(
+        st.one_of(st.integers(0, 300), st.integers(2**33, 2**33 + 50)),
+        st.one_of(st.integers(0, 3), st.integers(BIG - 2, BIG), st.integers(2**53, 2**53 + 2)),
+        st.sampled_from([0, 5, 2**53 + 1, NEVER]),
+    ),
+    min_size=1,
+    max_size=12,
+    unique_by=lambda entry: entry[:2],
+)
+
+
+@pytest.fixture(scope="module")
+def client(valkey_server: Any) -> Iterator[valkey.Valkey]:
+    with valkey.Valkey(host="127.0.0.1", port=valkey_server.port, password=valkey_server.password) as client:
+        yield client
+
+
+def merge(client: valkey.Valkey, batch: list[Entry], floor: int = 0) -> bytes:
+    script = MERGE_LUA + "return merge(KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]))"
+    ordered = np.array(sorted(batch), dtype=np.int64).reshape(-1, 3)
+    packed = pack_entries(*ordered.T).tobytes()
+    history: bytes = client.eval(script, 1, "c:test", pack_second(floor), packed, KEEP)
+    return history
+
+
+@given(st.lists(st.tuples(entries, st.integers(0, 250)), min_size=1, max_size=6))
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_merging_is_union_by_place_cut_to_what_is_kept(client: valkey.Valkey, batches: list[tuple[list[Entry], int]]) -> None:
+    client.delete("c:test")
+    kept: dict[tuple[int, int], int] = {}
+    floor = 0
+    for batch, reads_from in batches:
+        found_floor, found = unpack_history(merge(client, batch, reads_from))
+        floor = max(floor, reads_from)
+        for occurred, number, value in batch:
+            kept[occurred, number] = min(value, kept.get((occurred, number), NEVER))
+        cut = max(kept)[0] - KEEP
+        floor = max([floor, *(place[0] for place in kept if place[0] <= cut)])
+        kept = {place: value for place, value in kept.items() if place[0] > cut}
+        assert [tuple(entry) for entry in found.tolist()] == [(*place, kept[place]) for place in sorted(kept)]
+        assert found_floor == floor
+
+
+def test_the_same_again_changes_nothing(client: valkey.Valkey) -> None:
+    client.delete("c:test")
+    first = merge(client, [(10, 1, 5), (10, 2, NEVER), (20, 0, 7)])
+    assert merge(client, [(10, 2, NEVER)]) == first
+    assert client.get("c:test") == first
+
+
+def test_the_stamp_says_all_that_a_model_may_need() -> None:
+    fields = Stamp(written_to="2018-09-03").fields()
+    assert fields["written_to"] == "2018-09-03"
+    assert {"features_version", "label_delay_days", "customer_horizon_days", "terminal_horizon_days"} <= set(fields)

@@ -1,0 +1,91 @@
+"""What a transaction is, and what it is not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from contracts.transaction import (
+    MAX_AMOUNT,
+    MAX_AMOUNT_CENTS,
+    REPORT_FIELDS,
+    TRANSACTION_FIELDS,
+    FraudReport,
+    Transaction,
+)
+
+GOOD: dict[str, Any] = {
+    "transaction_id": 2**63 - 1,
+    "customer_id": 0,
+    "terminal_id": 7,
+    "amount": 12.34,
+    "occurred_at": "2018-09-04T10:15:00.987654+02:00",
+}
+
+
+def parse(**changes: Any) -> Transaction:
+    return Transaction.model_validate_json(json.dumps(GOOD | changes))
+
+
+def test_the_models_have_the_fields_of_the_contract() -> None:
+    assert list(Transaction.model_fields) == [field.name for field in TRANSACTION_FIELDS]
+    assert list(FraudReport.model_fields) == [field.name for field in REPORT_FIELDS]
+    assert int(MAX_AMOUNT * 100) == MAX_AMOUNT_CENTS
+
+
+def test_instants_are_utc_and_cut_to_seconds() -> None:
+    payment = parse()
+    assert payment.occurred_at.isoformat() == "2018-09-04T08:15:00+00:00"
+    assert payment.occurred_second == 1536048900
+    assert payment.amount_cents == 1234
+
+
+@pytest.mark.parametrize(
+    ("amount", "cents"), [(0, 0), (0.1, 10), (1_000_000, 100_000_000), (999_999.99, 99_999_999), ("5.50", 550), (1e2, 10_000)]
+)
+def test_amounts_that_are(amount: float | str, cents: int) -> None:
+    assert parse(amount=amount).amount_cents == cents
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("amount", -0.01),
+        ("amount", 1_000_000.01),
+        ("amount", 1.005),
+        ("amount", None),
+        ("amount", "twelve"),
+        ("amount", True),
+        ("amount", float("nan")),
+        ("amount", float("inf")),
+        ("amount", [1]),
+        ("transaction_id", -1),
+        ("transaction_id", 2**63),
+        ("transaction_id", 1.0),
+        ("transaction_id", "1"),
+        ("transaction_id", True),
+        ("customer_id", None),
+        ("terminal_id", {}),
+        ("occurred_at", "2018-09-04T10:15:00"),
+        ("occurred_at", "2018-09-04"),
+        ("occurred_at", 1536056100),
+        ("occurred_at", "1969-12-31T23:59:59Z"),
+        ("occurred_at", "tomorrow"),
+        ("tx_fraud", 1),
+    ],
+)
+def test_anything_else_is_refused_by_name(field: str, value: object) -> None:
+    with pytest.raises(ValidationError) as caught:
+        parse(**{field: value})
+    assert caught.value.errors()[0]["loc"][0] == field
+
+
+@pytest.mark.parametrize("field", list(GOOD))
+def test_a_missing_field_is_named(field: str) -> None:
+    body = {name: value for name, value in GOOD.items() if name != field}
+    with pytest.raises(ValidationError) as caught:
+        Transaction.model_validate_json(json.dumps(body))
+    assert caught.value.errors()[0]["loc"] == (field,)
