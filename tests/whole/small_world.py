@@ -1,0 +1,93 @@
+"""A small bank in the published format, with the cases that parity must survive planted in its last day."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from contracts.days import first_second
+from contracts.labels import DAY, LABEL_DELAY_DAYS
+
+FIRST_DAY = date(2018, 4, 1)
+DAYS = 48
+LIVE_DAY = FIRST_DAY + timedelta(days=DAYS - 1)
+HISTORY_END = LIVE_DAY - timedelta(days=1)
+LIVE = first_second(LIVE_DAY)
+CUSTOMERS, TERMINALS, A_DAY = 60, 40, 110
+LAST_FILLED_SECOND = 80_000
+"""The random payments of a day end here, so that a test may add later ones by hand."""
+
+BIG = 2**63 - 1
+
+Row = tuple[int, int, int, int, int, bool]
+"""transaction id, second, customer, terminal, cents, fraud."""
+
+
+@dataclass
+class SmallWorld:
+    """The rows of the bank, and the names of the planted ones."""
+
+    rows: list[Row] = field(default_factory=list)
+    planted: dict[str, int] = field(default_factory=dict)
+
+    def plant(self, name: str, row: Row) -> None:
+        """Add one row under a name."""
+        self.planted[name] = row[0]
+        self.rows.append(row)
+
+    def write(self, folder: Path) -> None:
+        """Write the rows as one Parquet file in the published format."""
+        folder.mkdir(parents=True, exist_ok=True)
+        number, second, customer, terminal, cents, fraud = zip(*self.rows, strict=True)
+        pq.write_table(
+            pa.table(
+                {
+                    "TRANSACTION_ID": pa.array(number, pa.int64()),
+                    "TX_DATETIME": pa.array(np.array(second).astype("datetime64[s]").astype("datetime64[us]")),
+                    "CUSTOMER_ID": pa.array(customer, pa.int64()),
+                    "TERMINAL_ID": pa.array(terminal, pa.int64()),
+                    "TX_AMOUNT": pa.array(np.array(cents) / 100),
+                    "TX_FRAUD": pa.array(np.array(fraud).astype(np.int8)),
+                    "TX_FRAUD_SCENARIO": pa.array(np.array(fraud).astype(np.int8)),
+                }
+            ),
+            folder / "payments.parquet",
+        )
+
+
+def small_world(seed: int = 3) -> SmallWorld:
+    """Random payments, in which large amounts and two bad terminals are frauds, and the planted cases."""
+    world = SmallWorld(_random_rows(np.random.default_rng(seed)))
+    # The same second, twice: one customer at two terminals, and one terminal with two customers; the ids run backwards.
+    world.plant("same_second_b", (900_002, LIVE + 40_000, 5, 7, 1_000, False))
+    world.plant("same_second_a", (900_001, LIVE + 40_000, 5, 8, 2_000, False))
+    world.plant("same_second_c", (900_003, LIVE + 40_000, 6, 7, 3_000, False))
+    world.plant("never_seen", (BIG, LIVE + 41_000, BIG, BIG, 4_200, False))
+    world.plant("never_seen_again", (BIG - 1, LIVE + 41_001, BIG, BIG - 1, 4_300, False))
+    # A payment a day, to the second, before another of its customer: the window just does not reach it.
+    world.plant("a_day_before", (900_004, LIVE - DAY + 42_000, 9, 3, 9_900, False))
+    world.plant("a_day_later", (900_005, LIVE + 42_000, 9, 4, 1_100, False))
+    # A fraud becomes known in the very second of a payment at its terminal.
+    world.plant("known_now", (900_006, LIVE - LABEL_DELAY_DAYS * DAY + 43_000, 11, 12, 7_700, True))
+    world.plant("sees_it_now", (900_007, LIVE + 43_000, 13, 12, 700, False))
+    # A fraud that nobody reports within its seven days: the report is posted by hand.
+    world.plant("reported_late", (900_008, LIVE - 12 * DAY + 500, 14, 15, 8_800, False))
+    world.rows.sort(key=lambda row: (row[1], row[0] != 900_002))
+    return world
+
+
+def _random_rows(rng: np.random.Generator) -> list[Row]:
+    rows: list[Row] = []
+    for day in range(DAYS):
+        seconds = np.sort(rng.integers(0, LAST_FILLED_SECOND, A_DAY)) + first_second(FIRST_DAY) + day * DAY
+        for second in seconds.tolist():
+            customer, terminal = (int(rng.integers(0, n)) for n in (CUSTOMERS, TERMINALS))
+            cents = int(rng.gamma(2.0, 2_500)) + 1
+            fraud = cents > 15_000 or (terminal in (1, 2) and rng.random() < 0.6)
+            rows.append((len(rows), second, customer, terminal, cents, bool(fraud)))
+    return rows

@@ -1,0 +1,120 @@
+"""A day replayed over HTTP: every feature the scorer computed equals Spark's."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from contracts.features import FEATURES
+from contracts.labels import DAY
+from tests.whole.line import Line
+from tests.whole.small_world import BIG, HISTORY_END, LIVE, LIVE_DAY, SmallWorld
+
+LATE_SECOND = LIVE + 30_000
+LATE_CUSTOMER = 21
+
+
+@pytest.fixture(scope="module")
+def replayed(line: Line, world: SmallWorld) -> Iterator[dict[str, Any]]:
+    """The live day replayed, the late ones posted after it, and the lake brought up to it."""
+    outcome = line.run("bank.replay", "--data", str(line.data), "--day", str(LIVE_DAY))
+    evening = LIVE + 85_000
+    # The report comes late, twelve days after its fraud; a payment at that terminal sees it a second later.
+    line.report(world.planted["reported_late"], evening)
+    line.pay(900_100, 30, 15, 1_500, evening + 1)
+    # A payment that arrives after later ones of its customer, and one follower that comes after both.
+    line.pay(900_101, LATE_CUSTOMER, 33, 6_000, LATE_SECOND)
+    line.pay(900_102, LATE_CUSTOMER, 34, 6_100, evening + 2)
+    line.daily_jobs(LIVE_DAY, LIVE_DAY)
+    yield outcome
+
+
+def test_every_feature_of_every_payment_is_equal(line: Line, world: SmallWorld, replayed: dict[str, Any]) -> None:
+    live = [row for row in world.rows if row[1] >= LIVE]
+    found = line.run("spark_jobs.compare_decisions", "--from", str(LIVE_DAY), "--to", str(LIVE_DAY))
+    followers = [row for row in live if row[2] == LATE_CUSTOMER and row[1] > LATE_SECOND]
+    assert followers, "the world must have payments for the late one to touch"
+    assert replayed["scored"] == len(live)
+    assert found["mismatches"] == found["missing"] == found["degraded"] == 0
+    assert found["touched_by_late"] == len(followers)
+    assert found["compared"] == len(live) + 3 - len(followers)
+
+
+def test_the_planted_cases_are_what_they_were_planted_for(line: Line, world: SmallWorld, replayed: dict[str, Any]) -> None:
+    def features(name: str) -> dict[str, float]:
+        return line.decision(world.planted[name])["features"]
+
+    assert features("same_second_b")["customer_tx_count_1d"] == features("same_second_a")["customer_tx_count_1d"] + 1
+    assert features("never_seen")["customer_tx_count_30d"] == 1
+    assert features("never_seen")["terminal_tx_count_30d"] == 0
+    assert features("never_seen_again")["customer_tx_count_30d"] == 2
+    assert features("sees_it_now")["terminal_fraud_rate_1d"] > 0
+    assert line.decision(900_100)["features"]["terminal_fraud_rate_30d"] > 0
+    assert line.decision(BIG)["transaction_id"] == BIG
+    before_late = [row for row in world.rows if row[2] == LATE_CUSTOMER and LATE_SECOND - DAY < row[1] <= LATE_SECOND]
+    assert line.decision(900_101)["features"]["customer_tx_count_1d"] == len(before_late) + 1
+
+
+CHANGES = {
+    "one second": ("keys.first_after(rows, days * DAY)", "keys.first_after(rows, days * DAY + 1)"),
+    "one row": ("total[rows + 1] - total[start]", "total[rows] - total[start]"),
+    "one label": ('searchsorted(self._keys[rows], side="right")', 'searchsorted(self._keys[rows], side="left")'),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.usefixtures("replayed")
+def test_the_comparison_fails_when_one_side_changes_by(change: str, line: Line, tmp_path: Path) -> None:
+    old, new = CHANGES[change]
+    kernel = tmp_path / "code/contracts/features.py"
+    shutil.copytree(line.root / "contracts", kernel.parent)
+    shutil.copytree(line.root / "spark_jobs", tmp_path / "code/spark_jobs")
+    assert old in kernel.read_text()
+    kernel.write_text(kernel.read_text().replace(old, new))
+    changed = line.with_settings(LAKE_URI=str(tmp_path / "lake"), PYTHONPATH=str(tmp_path / "code"))
+    shutil.copytree(line.lake, tmp_path / "lake")
+    changed.spark("build_features", LIVE_DAY, LIVE_DAY, root=tmp_path / "code")
+    found = changed.run("spark_jobs.compare_decisions", "--from", str(LIVE_DAY), "--to", str(LIVE_DAY))
+    assert found["mismatches"] > 0
+
+
+def test_the_score_came_from_the_version_just_registered(line: Line, replayed: dict[str, Any]) -> None:
+    champion = line.mlflow("/api/2.0/mlflow/registered-models/alias", name="fraud", alias="champion")["model_version"]
+    versions = line.mlflow("/api/2.0/mlflow/model-versions/search", filter="name='fraud'")["model_versions"]
+    assert [version["version"] for version in versions] == [champion["version"]] == [line.trained["model_version"]]
+    assert line.decision(900_102)["model_version"] == champion["version"]
+    model = line.get("/v1/model").json()
+    assert model["version"] == champion["version"]
+    assert model["features"] == list(FEATURES)
+    assert model["training_window"]["to"] < str(HISTORY_END)
+    assert replayed["decisions"].keys() == {"approve", "review", "decline"}
+
+
+def test_the_score_is_the_scikit_learn_model_s(line: Line, replayed: dict[str, Any]) -> None:
+    """Score a decision's recorded features with the registered scikit-learn model itself, calibrated by the bundle."""
+    assert replayed["scored"] > 0
+    decision = line.decision(900_102)
+    row = json.dumps([decision["features"][name] for name in FEATURES])
+    raw = line.python(
+        "import json, sys, mlflow\n"
+        "model = mlflow.sklearn.load_model('models:/fraud@champion')\n"
+        f"print(json.dumps(float(model.decision_function([{row}])[0])))\n"
+    )
+    calibration = line.bundle()["calibration"]
+    expected = 1 / (1 + np.exp(-(calibration["slope"] * raw + calibration["intercept"])))
+    assert decision["score"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_same_payment_again_gets_its_first_answer(line: Line, replayed: dict[str, Any]) -> None:
+    assert replayed["scored"] > 0
+    first = line.decision(900_102)
+    again = line.score(900_102, LATE_CUSTOMER, 34, 6_100, LIVE + 85_002)
+    assert again["score"] == first["score"]
+    other = line.post("/v1/score", line.body(900_102, LATE_CUSTOMER, 34, 6_200, LIVE + 85_002))
+    assert other.status_code == 409
