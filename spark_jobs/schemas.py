@@ -1,0 +1,89 @@
+"""The lake's tables as Spark schemas, derived from the contract: each kind of field has one type in each table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import pyarrow as pa
+from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import (
+    BooleanType,
+    DataType,
+    DateType,
+    DoubleType,
+    LongType,
+    MapType,
+    StringType,
+    StructField,
+    StructType,
+    TimestampType,
+)
+
+from contracts.features import FEATURES
+from contracts.transaction import REPORT_FIELDS, TRANSACTION_FIELDS, FieldSpec, Kind
+
+AS_LANDED: Final[Mapping[Kind, DataType]] = {"id": LongType(), "amount": StringType(), "instant": LongType()}
+AS_TYPED: Final[Mapping[Kind, DataType]] = {"id": LongType(), "amount": LongType(), "instant": TimestampType()}
+_CLEAN_NAMES: Final = {"amount": "amount_cents"}
+
+
+def _typed(spec: FieldSpec) -> StructField:
+    return StructField(_CLEAN_NAMES.get(spec.name, spec.name), AS_TYPED[spec.kind])
+
+
+SOURCE_KEY: Final = [StructField("source", StringType()), StructField("source_row", LongType())]
+RAW: Final = StructType(
+    [
+        *SOURCE_KEY,
+        *(StructField(spec.name, AS_LANDED[spec.kind]) for spec in TRANSACTION_FIELDS),
+        StructField("occurred_micros", BooleanType()),
+        StructField("arrived_at", LongType()),
+    ]
+)
+CLEAN: Final = StructType([*map(_typed, TRANSACTION_FIELDS), StructField("arrived_at", TimestampType())])
+QUARANTINE: Final = StructType([*RAW.fields, StructField("reason", StringType())])
+REPORTS: Final = StructType([*map(_typed, REPORT_FIELDS)])
+FEATURE_ROWS: Final = StructType(
+    [
+        *(_typed(spec) for spec in TRANSACTION_FIELDS if spec.kind != "amount"),
+        *(StructField(name, DoubleType()) for name in FEATURES),
+    ]
+)
+TABLES: Final = {
+    "raw": RAW,
+    "clean": CLEAN,
+    "quarantine": QUARANTINE,
+    "reports": REPORTS,
+    "features": FEATURE_ROWS,
+}
+SORTED_BY: Final = {
+    "raw": ("source", "source_row"),
+    "clean": ("occurred_at", "transaction_id"),
+    "quarantine": ("source", "source_row"),
+    "reports": ("transaction_id", "reported_at"),
+    "features": ("occurred_at", "transaction_id"),
+}
+"""The order of each table's rows within a day: with it, the same rows make the same file."""
+
+DAY_COLUMN: Final = StructField("day", DateType())
+STAGED: Final = StructType(
+    [
+        StructField("table", StringType()),
+        DAY_COLUMN,
+        StructField("rows", LongType()),
+        StructField("path", StringType()),
+        StructField("counts", MapType(StringType(), LongType())),
+    ]
+)
+"""What a task says of each file it staged; `counts` are a job's own, such as rows by reason."""
+
+
+def with_day(schema: StructType) -> StructType:
+    """`schema` and the column `day` of its partitions."""
+    return StructType([*schema.fields, DAY_COLUMN])
+
+
+def arrow_schema(schema: StructType) -> pa.Schema:
+    """`schema` in Arrow; instants in microseconds, UTC."""
+    return to_arrow_schema(schema, timezone="UTC")

@@ -1,0 +1,62 @@
+"""What the jobs read from their environment, and their secrets from files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from pydantic import field_validator
+from pydantic_settings import BaseSettings
+
+from spark_jobs.errors import JobError
+
+BANK_READER = "bank_reader"
+DECISIONS_OWNER = "scorer"
+BANK_SECRET = "bank_reader_password"
+DECISIONS_SECRET = "decisions_password"
+VALKEY_SECRET = "valkey_password"
+
+
+class Settings(BaseSettings):
+    """Addresses and folders; each field is the environment variable of its name."""
+
+    lake_uri: str = "var/lake"
+    bank_url: str = "postgresql://127.0.0.1:5432/bank"
+    decisions_url: str = "postgresql://127.0.0.1:5432/decisions"
+    valkey_url: str = "valkey://127.0.0.1:6379/0"
+    secrets_dir: Path = Path("var/secrets")
+
+    @field_validator("lake_uri")
+    @classmethod
+    def _is_local(cls, uri: str) -> str:
+        local_path(uri)
+        return uri
+
+    @property
+    def lake_root(self) -> Path:
+        """The lake's folder, absolute: executors do not share the driver's working folder."""
+        return local_path(self.lake_uri)
+
+
+def local_path(uri: str) -> Path:
+    """The folder that `uri` (a path or file://) names. Raises ValueError for anything else."""
+    if "://" not in uri:
+        return Path(uri).absolute()
+    parts = urlsplit(uri)
+    if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
+        raise ValueError(f"{uri!r} is not on this machine: write a path or file:///path, for days are moved by rename")
+    return Path(unquote(parts.path))
+
+
+def read_secret(secrets_dir: str | Path, name: str) -> str:
+    """The secret in the file `name`; read where it is used, so that it never travels. Raises `JobError`."""
+    path = Path(secrets_dir) / name
+    try:
+        secret = path.read_text().strip()
+    except OSError as error:
+        raise JobError(
+            f"cannot read the secret file {path}: {error.strerror}: write it, or set SECRETS_DIR to where it is"
+        ) from None
+    if not secret:
+        raise JobError(f"the secret file {path} is empty: write the password into it")
+    return secret
