@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from contracts.days import DayRange
 from spark_jobs.errors import JobError
@@ -42,8 +43,36 @@ class Staged:
     counts: Mapping[str, int]
 
 
+@dataclass(frozen=True)
+class Staging:
+    """One run's own folder below the lake's `_staging`, on every machine the same."""
+
+    lake: Lake
+    folder: Path
+
+    def publish(
+        self, staged: list[Staged], tables: Iterable[str], days: DayRange, expected: Mapping[date, int]
+    ) -> None:
+        """Move each staged day into place and remove the days of the range that have no rows any more.
+
+        Before anything moves: each day's rows over all `tables` must be those of `expected`, counted independently,
+        and each file must open with as many rows as its task said. Raises `JobError`; the lake is then as it was.
+        """
+        check(staged, expected)
+        for one in staged:
+            target = self.lake.file(one.table, one.day)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(one.path, target)
+        kept = {(one.table, one.day) for one in staged}
+        for table in tables:
+            for day in self.lake.days_within(table, days):
+                if (table, day) not in kept:
+                    # Gone in one step; deleted with the folder.
+                    os.replace(self.lake.file(table, day).parent, self.folder / f"retired-{uuid4().hex}")
+
+
 @contextmanager
-def staging(lake: Lake, job: str) -> Iterator[Path]:
+def staging(lake: Lake, job: str) -> Iterator[Staging]:
     """A folder of this run's own, gone at its end; what dead runs of the same job left is swept first."""
     parent = lake.root / STAGING
     parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +83,7 @@ def staging(lake: Lake, job: str) -> Iterator[Path]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         folder.mkdir()
         try:
-            yield folder
+            yield Staging(lake, folder)
         finally:
             _remove(folder)
 
@@ -91,24 +120,6 @@ def collect_staged(frame: DataFrame) -> list[Staged]:
     return [Staged(r["table"], r["day"], r["rows"], Path(r["path"]), r["counts"]) for r in frame.collect()]
 
 
-def publish(lake: Lake, staged: list[Staged], tables: Iterable[str], days: DayRange, expected: Mapping[date, int]) -> None:
-    """Move each staged day into place and remove the days of the range that have no rows any more.
-
-    Before anything moves: each day's rows over all `tables` must be those of `expected`, counted independently, and
-    each file must open with as many rows as its task said. Raises `JobError`; the lake is then as it was.
-    """
-    _check(staged, expected)
-    for one in staged:
-        target = lake.file(one.table, one.day)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(one.path, target)
-    kept = {(one.table, one.day) for one in staged}
-    for table in tables:
-        for day in lake.days_within(table, days):
-            if (table, day) not in kept:
-                _retire(lake, table, day)
-
-
 def split_days(rows: Mapping[date, int], per_task: int = ROWS_PER_TASK) -> list[list[date]]:
     """The days, in order, in groups of about `per_task` rows; a larger day is a group of its own."""
     groups: list[list[date]] = []
@@ -122,7 +133,25 @@ def split_days(rows: Mapping[date, int], per_task: int = ROWS_PER_TASK) -> list[
     return groups
 
 
-def _check(staged: list[Staged], expected: Mapping[date, int]) -> None:
+def by_day(frame: DataFrame, rows: Mapping[date, int], column: str = "day") -> DataFrame:
+    """`frame` with each day whole in one task, the days spread by how many rows they have.
+
+    `rows` has every day that the column can hold, with its number of rows.
+    """
+    groups = split_days(rows)
+    if not groups:
+        return frame.coalesce(1)
+    first = groups[0][0]
+    task_of = [0] * ((groups[-1][-1] - first).days + 1)
+    for task, group in enumerate(groups):
+        for day in group:
+            task_of[(day - first).days] = task
+    place = F.date_diff(F.col(column), F.lit(first)) + 1
+    return frame.repartitionById(len(groups), F.element_at(F.lit(task_of), place))
+
+
+def check(staged: list[Staged], expected: Mapping[date, int]) -> None:
+    """Raise `JobError` where the staged files are not whole: each with its rows, each day once a table, as expected."""
     found: Counter[date] = Counter()
     for one in staged:
         found[one.day] += one.rows
@@ -137,13 +166,6 @@ def _check(staged: list[Staged], expected: Mapping[date, int]) -> None:
             f"{len(wrong)} days were staged with a wrong number of rows, first {day}: {found[day]} rows and not "
             f"{expected.get(day, 0)}: nothing was published, run again"
         )
-
-
-def _retire(lake: Lake, table: str, day: date) -> None:
-    """Take a day away in one step, then delete it."""
-    grave = lake.root / STAGING / f"retired-{uuid4().hex}"
-    os.replace(lake.file(table, day).parent, grave)
-    shutil.rmtree(grave)
 
 
 def _sweep(parent: Path, job: str) -> None:

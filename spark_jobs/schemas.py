@@ -43,6 +43,7 @@ RAW: Final = StructType(
 )
 CLEAN: Final = StructType([*map(_typed, TRANSACTION_FIELDS), StructField("arrived_at", TimestampType())])
 QUARANTINE: Final = StructType([*RAW.fields, StructField("reason", StringType())])
+REPORTS_LANDED: Final = StructType([StructField(spec.name, AS_LANDED[spec.kind]) for spec in REPORT_FIELDS])
 REPORTS: Final = StructType([*map(_typed, REPORT_FIELDS)])
 FEATURE_ROWS: Final = StructType(
     [

@@ -1,8 +1,15 @@
-"""The Spark session of every job. The master, memory and JVM options come from spark-submit and `conf/`."""
+"""The Spark session of every job, and its main. Master, memory and JVM options come from spark-submit and `conf/`."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 from pyspark.sql import SparkSession
+
+from contracts.days import DayRange
+from spark_jobs.runner import Result, run_command
+from spark_jobs.settings import Settings
 
 OPTIONS = {
     "spark.sql.session.timeZone": "UTC",
@@ -26,3 +33,18 @@ def start_session(job: str) -> SparkSession:
     # A failed task's trace is told once, by the job's own last line.
     spark.sparkContext.setLogLevel("FATAL")
     return spark
+
+
+def run_spark_job(job: str, body: Callable[[SparkSession, Settings, DayRange], Result]) -> int:
+    """Run `body` in a session of its own as `run_command` does; the last line has the job's name and its seconds."""
+
+    def in_session(settings: Settings, days: DayRange) -> Result:
+        started = time.perf_counter()
+        spark = start_session(job)
+        try:
+            result = body(spark, settings, days)
+        finally:
+            spark.stop()
+        return {"job": job, **result, "seconds": round(time.perf_counter() - started, 2)}
+
+    return run_command(job, in_session)

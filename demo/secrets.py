@@ -1,0 +1,46 @@
+"""The secret files of one installation: made once, never again, readable by their owner alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+PASSWORDS: Final = (
+    "bank_admin_password",
+    "bank_feed_password",
+    "bank_reader_password",
+    "decisions_password",
+    "valkey_password",
+    "scorer_api_key",
+    "airflow_password",
+    "airflow_jwt_secret",
+)
+ALL_SCOPES: Final = ("score", "report", "read")
+
+
+def write_secrets(folder: Path) -> None:
+    """Write each secret file that is missing: random passwords, and what the scorer knows of its key."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name in PASSWORDS:
+        _write_once(folder / name, secrets.token_urlsafe(32))
+    digest = hashlib.sha256(read_secret(folder, "scorer_api_key").encode()).hexdigest()
+    key = {"name": "everything", "sha256": digest, "scopes": list(ALL_SCOPES), "rate": None}
+    _write_once(folder / "api_keys", json.dumps([key]))
+
+
+def read_secret(folder: Path, name: str) -> str:
+    """One secret. Raises FileNotFoundError, naming the file."""
+    return (folder / name).read_text().strip()
+
+
+def _write_once(path: Path, text: str) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text + "\n")

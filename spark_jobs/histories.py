@@ -1,0 +1,67 @@
+"""What the jobs that look back share: payments as whole seconds, spread by entity, sorted, as numpy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from contracts.labels import NEVER
+from spark_jobs.lake import Lake, read_days
+from spark_jobs.partitions import ROWS_PER_TASK
+
+Ints = NDArray[np.int64]
+Columns = dict[str, NDArray[np.int64]]
+
+BATCH_ROWS: Final = 50_000
+
+
+def read_payments(spark: SparkSession, lake: Lake, days: Iterable[date]) -> DataFrame:
+    """These days of `clean`, `occurred` in whole seconds since 1970: five int64 columns."""
+    seconds = F.unix_seconds("occurred_at").alias("occurred")
+    return read_days(spark, lake, "clean", days).select(
+        "transaction_id", "customer_id", "terminal_id", "amount_cents", seconds
+    )
+
+
+def with_reports(payments: DataFrame, spark: SparkSession, lake: Lake, last: date) -> DataFrame:
+    """`payments` and `reported`, the second of each one's earliest report of the days up to `last`, or `NEVER`."""
+    days = [day for day in lake.days("reports") if day <= last]
+    reports = read_days(spark, lake, "reports", days).where("reported_at >= timestamp '1970-01-01 00:00:00'")
+    earliest = reports.groupBy("transaction_id").agg(F.unix_seconds(F.min("reported_at")).alias("earliest"))
+    # Reports are some hundredths of the payments: copied to every task, so that the payments are not moved for them.
+    joined = payments.join(F.broadcast(earliest), "transaction_id", "left")
+    return joined.withColumn("reported", F.coalesce("earliest", F.lit(NEVER))).drop("earliest")
+
+
+def by_entity(frame: DataFrame, entity: str, rows: int) -> DataFrame:
+    """`frame` (of `rows` rows) with each entity whole in one task, in tasks of about `ROWS_PER_TASK` rows."""
+    return frame.repartition(max(2, -(-rows // ROWS_PER_TASK)), entity)
+
+
+def sorted_history(batches: Iterable[pa.RecordBatch], entity: str) -> Columns | None:
+    """A task's rows as arrays of one length, sorted by (entity, occurred, transaction_id); None where it has none."""
+    held = list(batches)
+    if not held:
+        return None
+    rows = pa.Table.from_batches(held)
+    held.clear()
+    columns = {name: rows[name].to_numpy() for name in rows.schema.names}
+    del rows
+    order = np.lexsort((columns["transaction_id"], columns["occurred"], columns[entity]))
+    for name in columns:
+        columns[name] = columns[name][order]
+    return columns
+
+
+def to_batches(columns: Mapping[str, NDArray[np.generic]], names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Arrays of one length as record batches with these columns, in this order."""
+    rows = pa.RecordBatch.from_arrays([pa.array(columns[name]) for name in names], names=list(names))
+    for start in range(0, rows.num_rows, BATCH_ROWS):
+        yield rows.slice(start, BATCH_ROWS)

@@ -1,0 +1,87 @@
+"""Ingest: the bank's rows of exactly the days asked for, payments to `raw`, fraud reports to `reports`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from pyspark.sql import SparkSession
+
+from contracts.days import DayRange
+from spark_jobs.bank_source import read_bank
+from spark_jobs.instants import to_timestamps
+from spark_jobs.lake import Lake
+from spark_jobs.partitions import Staged, collect_staged, gather, split_days, stage_days, staging
+from spark_jobs.postgres import connect
+from spark_jobs.runner import Result
+from spark_jobs.schemas import STAGED
+from spark_jobs.session import run_spark_job
+from spark_jobs.settings import BANK_READER, BANK_SECRET, Settings, read_secret
+
+if TYPE_CHECKING:
+    from adbc_driver_manager.dbapi import Cursor
+
+JOB = "ingest"
+LAKE_TABLES = {"transactions": "raw", "fraud_reports": "reports"}
+Batches = Iterator[pa.RecordBatch]
+
+
+def ingest(spark: SparkSession, settings: Settings, days: DayRange) -> Result:
+    """Copy these days of the bank into the lake; returns rows in, rows out and reports."""
+    lake = Lake(settings.lake_root)
+    counted, written = {}, {}
+    with _bank(settings) as cursor, staging(lake, JOB) as own:
+        # The tasks read the very snapshot that is counted here, whatever lands meanwhile.
+        snapshot = _rows(cursor, "select pg_export_snapshot()")[0][0]
+        for landing, table in LAKE_TABLES.items():
+            expected = count_days(cursor, landing, days)
+            counted[table] = sum(expected.values())
+            print(f"{JOB} {days}: {counted[table]:,} rows of bank.{landing} on {len(expected)} days", flush=True)
+            staged: list[Staged] = []
+            if expected:
+                frame = read_bank(spark, settings, snapshot, landing, split_days(expected))
+                staged = collect_staged(frame.mapInArrow(_stager(table, str(own.folder)), STAGED))
+            own.publish(staged, [table], days, expected)
+            written[table] = sum(one.rows for one in staged)
+            print(f"{JOB} {days}: wrote {written[table]:,} rows to {lake.root / table}", flush=True)
+    return {"rows_in": counted["raw"], "rows_out": written["raw"], "reports": written["reports"]}
+
+
+def count_days(cursor: Cursor, landing: str, days: DayRange) -> dict[date, int]:
+    """The rows of each day of a landing table; days without rows are left out."""
+    query = f"select day, count(*) from bank.{landing} where day between '{days.first}' and '{days.last}' group by day"
+    return dict(_rows(cursor, query))
+
+
+@contextmanager
+def _bank(settings: Settings) -> Iterator[Cursor]:
+    password = read_secret(settings.secrets_dir, BANK_SECRET)
+    with connect(settings.bank_url, BANK_READER, password, "BANK_URL") as cursor:
+        yield cursor
+
+
+def _rows(cursor: Cursor, query: str) -> list[tuple[Any, ...]]:
+    cursor.execute(query)
+    return cursor.fetchall()
+
+
+def _stager(table: str, folder: str) -> Callable[[Batches], Batches]:
+    def stage(batches: Batches) -> Batches:
+        rows = gather(batches)
+        if rows is not None:
+            yield from stage_days(_typed(rows) if table == "reports" else rows, table, folder)
+
+    return stage
+
+
+def _typed(reports: pa.Table) -> pa.Table:
+    place = reports.schema.get_field_index("reported_at")
+    return reports.set_column(place, "reported_at", to_timestamps(reports["reported_at"]))
+
+
+if __name__ == "__main__":
+    sys.exit(run_spark_job(JOB, ingest))

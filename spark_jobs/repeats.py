@@ -1,0 +1,52 @@
+"""Repeated transaction ids: of several rows that keep the rules, the first to arrive stays, whatever day it is on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Final
+
+from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+
+from spark_jobs.lake import Lake, read_days
+from spark_jobs.rules import REPEATED, reason
+
+BROADCAST_ROWS: Final = 300_000
+"""Up to how many keys a join copies them to every task rather than shuffle both its sides."""
+
+ROW_KEY: Final = ("source", "source_row")
+
+
+def mark_repeats(spark: SparkSession, lake: Lake, judged: DataFrame, days: Sequence[date], rows: int) -> DataFrame:
+    """`judged` (rows of `raw` on `days`, with `reason`) with the reason of those whose id another row has first.
+
+    All days of `raw` are looked at, so the answer for a day does not depend on which days are validated, or when.
+    """
+    valid = _valid_everywhere(spark, lake)
+    if rows <= BROADCAST_ROWS and len(days) < len(lake.days("raw")):
+        ids = judged.where(F.col("reason").isNull()).select("transaction_id")
+        valid = valid.join(F.broadcast(ids), "transaction_id", "left_semi")
+    repeated = valid.groupBy("transaction_id").count().where("count > 1").select("transaction_id").persist()
+    found = repeated.count()
+    if found == 0:
+        return judged
+    later = _later_rows(valid, _hinted(repeated, found))
+    later = later.where(F.col("day").isin(list(days))).select(*ROW_KEY, F.lit(REPEATED).alias("repeated"))
+    marked = judged.join(_hinted(later, found), list(ROW_KEY), "left")
+    return marked.withColumn("reason", F.coalesce("reason", "repeated")).drop("repeated")
+
+
+def _valid_everywhere(spark: SparkSession, lake: Lake) -> DataFrame:
+    raw = read_days(spark, lake, "raw", lake.days("raw"))
+    return raw.where(reason().isNull()).select("transaction_id", "arrived_at", *ROW_KEY, "day")
+
+
+def _later_rows(valid: DataFrame, repeated: DataFrame) -> DataFrame:
+    by_arrival = Window.partitionBy("transaction_id").orderBy("arrived_at", *ROW_KEY)
+    numbered = valid.join(repeated, "transaction_id", "left_semi").withColumn("n", F.row_number().over(by_arrival))
+    return numbered.where("n > 1")
+
+
+def _hinted(keys: DataFrame, about: int) -> DataFrame:
+    return F.broadcast(keys) if about <= BROADCAST_ROWS else keys

@@ -1,0 +1,66 @@
+"""The contract of a payment as Spark SQL: what is wrong with a landed row, in the order in which it is asked.
+
+Each bound comes from `contracts.transaction`; a test holds these rules against `Transaction` itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Final
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from contracts.labels import DAY
+from contracts.transaction import MAX_AMOUNT_CENTS, MAX_CLOCK_SKEW, TRANSACTION_FIELDS
+from spark_jobs.instants import LAST_SECOND
+
+REPEATED: Final = "transaction_id_repeated"
+
+_SKEW: Final = MAX_CLOCK_SKEW // timedelta(seconds=1)
+_DECIMAL: Final = r"^-?[0-9]+(\.[0-9]*)?$"
+_BELOW_ZERO: Final = r"^-.*[1-9]"
+_FINER_THAN_CENTS: Final = r"\.[0-9]{2}[0-9]*[1-9]"
+
+
+def reason() -> Column:
+    """The first rule that a row of `raw` breaks, null where it keeps them all."""
+    broken = [F.when(condition, F.lit(code)) for code, condition in rules()]
+    return F.coalesce(*broken)
+
+
+def rules() -> Iterator[tuple[str, Column]]:
+    """Reasons, each with its condition on the columns of `raw`; a null condition is not met."""
+    for spec in TRANSACTION_FIELDS:
+        yield f"{spec.name}_missing", F.col(spec.name).isNull()
+        yield from {"id": _id_rules, "amount": _amount_rules, "instant": _instant_rules}[spec.kind](spec.name)
+    arrived, occurred = F.col("arrived_at"), F.col("occurred_at")
+    yield "arrived_at_out_of_range", arrived.isNull() | (arrived < 0) | (arrived > LAST_SECOND)
+    # The bank keeps a row under the day it arrived where it is dated after that: so it tells what whole seconds hide.
+    elsewhere = F.col("day") != F.date_add(F.lit("1970-01-01").cast("date"), F.floor(occurred / DAY).cast("int"))
+    yield "occurred_after_arrival", (occurred - _SKEW > arrived) | elsewhere
+
+
+def cents() -> Column:
+    """The amount of a row that keeps all rules, in whole cents."""
+    return (F.expr("try_cast(amount as decimal(38, 2))") * 100).cast("bigint")
+
+
+def _id_rules(name: str) -> Iterator[tuple[str, Column]]:
+    yield f"{name}_negative", F.col(name) < 0
+
+
+def _amount_rules(name: str) -> Iterator[tuple[str, Column]]:
+    amount = F.col(name)
+    # Too large for a decimal is null, and too large.
+    value = F.expr(f"try_cast({name} as decimal(38, 2))")
+    yield f"{name}_not_a_number", ~amount.rlike(_DECIMAL)
+    yield f"{name}_negative", amount.rlike(_BELOW_ZERO)
+    yield f"{name}_above_maximum", value.isNull() | (value * 100 > MAX_AMOUNT_CENTS)
+    yield f"{name}_not_two_decimals", amount.rlike(_FINER_THAN_CENTS)
+
+
+def _instant_rules(name: str) -> Iterator[tuple[str, Column]]:
+    yield f"{name}_before_1970", F.col(name) < 0
+    yield f"{name}_after_9999", F.col(name) > LAST_SECOND

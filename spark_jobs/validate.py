@@ -1,0 +1,104 @@
+"""Validate: rows of `raw` that keep the contract go to `clean`, the others to `quarantine` with their reason."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import Column, SparkSession
+from pyspark.sql import functions as F
+
+from contracts.days import DayRange
+from contracts.labels import DAY
+from spark_jobs.errors import JobError
+from spark_jobs.instants import to_timestamps
+from spark_jobs.lake import Lake, read_days
+from spark_jobs.partitions import Staged, by_day, collect_staged, gather, stage_days, staging
+from spark_jobs.repeats import mark_repeats
+from spark_jobs.rules import cents, reason
+from spark_jobs.runner import Result
+from spark_jobs.schemas import STAGED
+from spark_jobs.session import run_spark_job
+from spark_jobs.settings import Settings
+
+JOB: Final = "validate"
+TABLES: Final = ("clean", "quarantine")
+LATE: Final = "late"
+Batches = Iterator[pa.RecordBatch]
+
+
+def validate(spark: SparkSession, settings: Settings, days: DayRange) -> Result:
+    """Judge these days of `raw`; returns rows in, good, quarantined, by reason, and late."""
+    lake = Lake(settings.lake_root)
+    lake.need("raw", "ingest")
+    landed = lake.rows("raw", lake.days_within("raw", days))
+    rows_in = sum(landed.values())
+    print(f"{JOB} {days}: {rows_in:,} rows on {len(landed)} days", flush=True)
+    with staging(lake, JOB) as own:
+        judged = read_days(spark, lake, "raw", landed).withColumn("reason", reason())
+        judged = mark_repeats(spark, lake, judged, list(landed), rows_in).withColumn("amount_cents", _cents_of_good())
+        staged = collect_staged(by_day(judged, landed).mapInArrow(_stager(str(own.folder)), STAGED))
+        own.publish(staged, TABLES, days, landed)
+    result = account(staged, rows_in)
+    print(f"{JOB} {days}: {rows_in:,} in = {result['rows_good']:,} good + {result['rows_quarantined']:,}", flush=True)
+    return result
+
+
+def account(staged: list[Staged], rows_in: int) -> dict[str, object]:
+    """The job's account of what it staged. Raises `JobError` where rows in are not good and quarantined together."""
+    rows: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
+    for one in staged:
+        rows[one.table] += one.rows
+        counts.update(one.counts)
+    late = counts.pop(LATE, 0)
+    good, bad = rows["clean"], rows["quarantine"]
+    if good + bad != rows_in or sum(counts.values()) != bad:
+        raise JobError(f"{rows_in} rows in, and {good} good + {bad} quarantined ({dict(counts)}) out: run again")
+    return {
+        "rows_in": rows_in,
+        "rows_good": good,
+        "rows_quarantined": bad,
+        "reasons": dict(sorted(counts.items())),
+        "rows_late": late,
+    }
+
+
+def _cents_of_good() -> Column:
+    return F.when(F.col("reason").isNull(), cents())
+
+
+def _stager(folder: str) -> Callable[[Batches], Batches]:
+    def stage(batches: Batches) -> Batches:
+        rows = gather(batches)
+        if rows is None:
+            return
+        is_good = pc.is_null(rows["reason"])
+        good, bad = rows.filter(is_good), rows.filter(pc.invert(is_good))
+        late = pc.sum(pc.greater(_day(good["arrived_at"]), _day(good["occurred_at"]))).as_py() or 0
+        yield from stage_days(_typed(good), "clean", folder, {LATE: late})
+        yield from stage_days(bad, "quarantine", folder, _by_reason(bad))
+
+    return stage
+
+
+def _by_reason(bad: pa.Table) -> dict[str, int]:
+    return {one["values"]: one["counts"] for one in pc.value_counts(bad["reason"]).to_pylist()}
+
+
+def _day(seconds: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.divide(seconds, DAY)
+
+
+def _typed(good: pa.Table) -> pa.Table:
+    for name in ("occurred_at", "arrived_at"):
+        good = good.set_column(good.schema.get_field_index(name), name, to_timestamps(good[name]))
+    return good
+
+
+if __name__ == "__main__":
+    sys.exit(run_spark_job(JOB, validate))

@@ -1,0 +1,167 @@
+"""Write online state: each customer's and terminal's recent history merged into Valkey, from the executors.
+
+It only ever merges: what the scorer applied meanwhile stays, and a run that is killed is simply run again. The stamp
+comes last.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame, SparkSession
+
+from contracts.days import DayRange, first_second
+from contracts.labels import DAY
+from contracts.online_state import (
+    CUSTOMER_KEEP,
+    LOCATION,
+    TERMINAL_KEEP,
+    customer_key,
+    pack_entries,
+    pack_second,
+    terminal_key,
+)
+from contracts.transaction import from_epoch_seconds
+from spark_jobs.errors import JobError
+from spark_jobs.histories import Columns, by_entity, read_payments, sorted_history, with_reports
+from spark_jobs.lake import Lake
+from spark_jobs.runner import Result
+from spark_jobs.session import run_spark_job
+from spark_jobs.settings import Settings
+from spark_jobs.valkey_state import (
+    drop_index_before,
+    index_payments,
+    merge_histories,
+    open_state,
+    stamp,
+    written_to,
+)
+
+JOB: Final = "write_online_state"
+KEEP_DAYS: Final = max(CUSTOMER_KEEP, TERMINAL_KEEP) // DAY
+WRITTEN: Final = "histories"
+Batches = Iterator[pa.RecordBatch]
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where executors write, and what holds for every history of this run; sent to them, so no secret is in it.
+
+    `floor` is the last second of which nothing was read, `index_from` the first day to be indexed.
+    """
+
+    url: str
+    secrets_dir: str
+    floor: int
+    index_from: date
+
+
+def write_online_state(spark: SparkSession, settings: Settings, days: DayRange) -> Result:
+    """Merge the history up to the last of these days into the state; returns rows in, customers and terminals."""
+    lake = Lake(settings.lake_root)
+    lake.need("clean", "validate")
+    kept = _kept(days.last)
+    rows = lake.rows("clean", lake.days_within("clean", kept))
+    rows_in = sum(rows.values())
+    if not rows_in:
+        raise JobError(f"the lake has no clean payments on {kept}: run validate for these days first")
+    print(f"{JOB} {days}: merging {rows_in:,} payments of {kept}", flush=True)
+    with open_state(settings.valkey_url, settings.secrets_dir) as client:
+        # A run for older days than the state has must not bring back an index that is no longer kept.
+        index_from = _kept(max(days.last, written_to(client) or days.last)).first
+        target = Target(settings.valkey_url, str(settings.secrets_dir.absolute()), _floor(lake, kept), index_from)
+        payments = read_payments(spark, lake, rows)
+        customers = _write(by_entity(payments, "customer_id", rows_in), write_customers(target))
+        reported = with_reports(payments, spark, lake, days.last)
+        terminals = _write(by_entity(reported, "terminal_id", rows_in), write_terminals(target))
+        drop_index_before(client, index_from)
+        stamp(client, days.last)
+    print(f"{JOB} {days}: merged {customers:,} customers and {terminals:,} terminals", flush=True)
+    return {"rows_in": rows_in, "customers": customers, "terminals": terminals}
+
+
+def write_customers(target: Target) -> Callable[[Batches], Batches]:
+    """In a task: merge rows of whole customers into Valkey; yields how many customers."""
+
+    def run(batches: Batches) -> Batches:
+        history = sorted_history(batches, "customer_id")
+        if history is None:
+            return
+        with open_state(target.url, target.secrets_dir) as client:
+            packed = _histories(history, "customer_id", "amount_cents", customer_key)
+            yield _count(merge_histories(client, packed, pack_second(target.floor), CUSTOMER_KEEP))
+
+    return run
+
+
+def write_terminals(target: Target) -> Callable[[Batches], Batches]:
+    """In a task: merge rows of whole terminals into Valkey and index them; yields how many terminals."""
+
+    def run(batches: Batches) -> Batches:
+        history = sorted_history(batches, "terminal_id")
+        if history is None:
+            return
+        with open_state(target.url, target.secrets_dir) as client:
+            packed = _histories(history, "terminal_id", "reported", terminal_key)
+            merged = merge_histories(client, packed, pack_second(target.floor), TERMINAL_KEEP)
+            # After the histories: a report that finds its payment here must find it there as well.
+            for day, locations in _locations(history, target.index_from):
+                index_payments(client, day, locations)
+            yield _count(merged)
+
+    return run
+
+
+def _kept(last: date) -> DayRange:
+    return DayRange(last - timedelta(days=KEEP_DAYS - 1), last)
+
+
+def _floor(lake: Lake, kept: DayRange) -> int:
+    """The last second of which nothing was read; 0 where the lake begins later."""
+    return kept.start_second - 1 if lake.days("clean")[0] < kept.first else 0
+
+
+def _write(payments: DataFrame, task: Callable[[Batches], Batches]) -> int:
+    return sum(int(row[WRITTEN]) for row in payments.mapInArrow(task, f"{WRITTEN} long").collect())
+
+
+def _count(histories: int) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pydict({WRITTEN: pa.array([histories], pa.int64())})
+
+
+def _histories(history: Columns, entity: str, value: str, key: Callable[[int], str]) -> Iterator[tuple[str, bytes]]:
+    """Each entity's key and packed entries, of rows sorted by entity."""
+    entries = pack_entries(history["occurred"], history["transaction_id"], history[value])
+    for start, end in _runs(history[entity]):
+        yield key(int(history[entity][start])), entries[start:end].tobytes()
+
+
+def _locations(history: Columns, first: date) -> Iterator[tuple[str, Iterator[tuple[bytes, bytes]]]]:
+    """Each day from `first` on, and its payments' packed ids and locations."""
+    order = np.argsort(history["occurred"], kind="stable")
+    order = order[history["occurred"][order] >= first_second(first)]
+    occurred = history["occurred"][order]
+    ids = history["transaction_id"][order].astype(">i8")
+    places = np.empty(len(order), dtype=LOCATION)
+    places["terminal_id"], places["occurred"] = history["terminal_id"][order], occurred
+    for start, end in _runs(occurred // DAY):
+        day = from_epoch_seconds(int(occurred[start])).date().isoformat()
+        yield day, ((ids[n].tobytes(), places[n].tobytes()) for n in range(start, end))
+
+
+def _runs(values: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Start and end of each run of equal values."""
+    if len(values):
+        bounds = np.flatnonzero(values[1:] != values[:-1]) + 1
+        yield from zip([0, *bounds.tolist()], [*bounds.tolist(), len(values)], strict=True)
+
+
+if __name__ == "__main__":
+    sys.exit(run_spark_job(JOB, write_online_state))
