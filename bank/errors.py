@@ -1,0 +1,9 @@
+"""What can go wrong at the bank, in words for a person."""
+
+
+class BankError(Exception):
+    """Something that a person must mend; says what, where and how, in one line."""
+
+
+class DataError(BankError):
+    """Data that cannot be read as payments; names the file and the column."""

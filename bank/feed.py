@@ -1,0 +1,163 @@
+"""A feed: payments as they come to the bank, in batches, with the labels that only the source knows."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Final, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bank.errors import DataError
+from bank.world import Payments, WorldSize, simulate
+from contracts.labels import LABEL_DELAY
+
+INSTANT: Final = pa.timestamp("us", tz="UTC")
+BATCH_SCHEMA: Final = pa.schema(
+    [
+        ("source_row", pa.int64()),
+        ("transaction_id", pa.int64()),
+        ("customer_id", pa.int64()),
+        ("terminal_id", pa.int64()),
+        ("amount", pa.float64()),
+        ("occurred_at", INSTANT),
+        ("arrived_at", INSTANT),
+        ("fraud", pa.bool_()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some payments of one source; `rows` has `BATCH_SCHEMA`, of which `fraud` never lands with the payment."""
+
+    source: str
+    rows: pa.Table
+
+
+class Feed(Protocol):
+    """Where payments come from."""
+
+    def days(self) -> list[date]:
+        """The days (of arrival, UTC) that have payments, in order. Raises `DataError` for data that cannot be read."""
+
+    def total(self) -> int | None:
+        """How many payments there are, where that is known beforehand."""
+
+    def batches(self) -> Iterator[Batch]:
+        """All payments, in the order of the source."""
+
+
+@dataclass(frozen=True)
+class SimulatedFeed:
+    """The payments of a simulated world; each arrives when it occurs."""
+
+    size: WorldSize
+
+    def days(self) -> list[date]:
+        """Every day of the world."""
+        return [self.size.start + timedelta(days=n) for n in range(self.size.days)]
+
+    def total(self) -> int | None:
+        """Not known before the world is made."""
+        return None
+
+    def batches(self) -> Iterator[Batch]:
+        """The world, made anew."""
+        for payments in simulate(self.size):
+            yield Batch(self.size.name, _rows(payments))
+
+
+def _rows(payments: Payments) -> pa.Table:
+    instants = pa.array(payments.occurred * 1_000_000).cast(INSTANT)
+    columns = [payments.transaction_id, payments.transaction_id, payments.customer_id, payments.terminal_id]
+    return pa.table(
+        [*map(pa.array, columns), pa.array(payments.cents / 100), instants, instants, pa.array(payments.fraud)],
+        schema=BATCH_SCHEMA,
+    )
+
+
+def arrived_before(rows: pa.Table, instant: datetime) -> pa.Table:
+    """The payments that arrived before an instant."""
+    return rows.filter(pc.less(rows["arrived_at"], pa.scalar(instant, INSTANT)))
+
+
+def arrived_on(rows: pa.Table, day: date) -> pa.Table:
+    """The payments that arrived on a day."""
+    before = arrived_before(rows, midnight(day) + timedelta(days=1))
+    return before.filter(pc.greater_equal(before["arrived_at"], pa.scalar(midnight(day), INSTANT)))
+
+
+def reports_of(rows: pa.Table) -> pa.Table:
+    """The fraud reports of some payments: `source_row, transaction_id, reported_at, arrived_at`.
+
+    The source knows its frauds from the start; the bank hears of each when the label delay has passed.
+    """
+    frauds = rows.filter(pc.fill_null(rows["fraud"], False))
+    delay = pa.scalar(timedelta(seconds=LABEL_DELAY), pa.duration("us"))
+    reported = pc.add(pc.coalesce(frauds["occurred_at"], frauds["arrived_at"]), delay)
+    return pa.table(
+        {
+            "source_row": frauds["source_row"],
+            "transaction_id": frauds["transaction_id"],
+            "reported_at": reported,
+            "arrived_at": reported,
+        }
+    )
+
+
+def midnight(day: date) -> datetime:
+    """The first instant of a day, UTC."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def days_of(instants: pa.ChunkedArray) -> list[date]:
+    """The days of some instants, in order."""
+    seconds = instants.cast(pa.int64()).to_numpy() // 86_400_000_000
+    return [date(1970, 1, 1) + timedelta(days=int(day)) for day in np.unique(seconds)]
+
+
+def add_feed_options(parser: argparse.ArgumentParser) -> None:
+    """Give `parser` the options that name a feed; read them back with `feed_of`."""
+    default = WorldSize()
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="published payments, as Parquet or daily pickles")
+    parser.add_argument("--customers", type=_positive, default=default.customers, metavar="N")
+    parser.add_argument("--terminals", type=_positive, default=None, metavar="N", help="default: two a customer")
+    parser.add_argument("--days", type=_positive, default=default.days, metavar="N")
+    parser.add_argument("--seed", type=_natural, default=default.seed, metavar="N")
+
+
+def feed_of(options: argparse.Namespace, now: datetime) -> Feed:
+    """The feed that the options name; `now` is the clock by which published data may lie in the future."""
+    if options.data is not None:
+        from bank.published import PublishedFeed
+
+        return PublishedFeed(options.data, now)
+    terminals = options.terminals or 2 * options.customers
+    return SimulatedFeed(WorldSize(options.customers, terminals, options.days, options.seed))
+
+
+def _positive(text: str) -> int:
+    number = _natural(text)
+    if number == 0:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def _natural(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 0 or more")
+    return int(text)
+
+
+def require_days(feed: Feed) -> list[date]:
+    """The feed's days. Raises `DataError` where it has none."""
+    days = feed.days()
+    if not days:
+        raise DataError("the data holds no payment")
+    return days

@@ -1,0 +1,62 @@
+"""Rows into the bank's landing tables, by COPY; rows that are there already are left as they are."""
+
+from __future__ import annotations
+
+import io
+from typing import Final
+
+import psycopg
+import pyarrow as pa
+import pyarrow.csv
+from psycopg import sql
+
+from bank.schema import TABLES, landing_columns
+from bank.settings import Settings
+
+CSV: Final = pyarrow.csv.WriteOptions(include_header=False, quoting_style="none")
+
+
+def open_bank(settings: Settings) -> psycopg.Connection:
+    """The bank's database, as its feed; instants in UTC."""
+    password = settings.secret("bank_feed_password")
+    return psycopg.connect(settings.bank_url, user="bank_feed", password=password, options="-c timezone=UTC")
+
+
+def is_new_source(bank: psycopg.Connection, table: str, source: str) -> bool:
+    """Whether nothing of this source has landed in the table yet."""
+    query = sql.SQL("select 1 from bank.{} where source = %s limit 1").format(sql.Identifier(table))
+    return bank.execute(query, [source]).fetchone() is None
+
+
+def land(bank: psycopg.Connection, table: str, source: str, rows: pa.Table, new_source: bool = False) -> int:
+    """Add rows (the columns of the landing table but `source`); returns how many were new.
+
+    Where the whole source is new they are copied straight in; otherwise by way of a temporary table.
+    """
+    columns = landing_columns(TABLES[table])
+    names = sql.SQL(", ").join(map(sql.Identifier, columns))
+    target = sql.Identifier("bank", table)
+    csv = _csv(source, rows.select(columns[1:]))
+    if new_source:
+        _copy(bank, target, names, csv)
+        return len(rows)
+    waiting = sql.Identifier("landing")
+    bank.execute(
+        sql.SQL("create temporary table {} on commit drop as select {} from {} with no data").format(waiting, names, target)
+    )
+    _copy(bank, waiting, names, csv)
+    insert = sql.SQL("insert into {} ({}) select {} from {} on conflict do nothing")
+    added = bank.execute(insert.format(target, names, names, waiting)).rowcount
+    bank.execute(sql.SQL("drop table {}").format(waiting))
+    return added
+
+
+def _copy(bank: psycopg.Connection, table: sql.Identifier, names: sql.Composable, csv: bytes) -> None:
+    with bank.cursor() as cursor, cursor.copy(sql.SQL("copy {} ({}) from stdin (format csv)").format(table, names)) as copy:
+        copy.write(csv)
+
+
+def _csv(source: str, rows: pa.Table) -> bytes:
+    out = io.BytesIO()
+    pyarrow.csv.write_csv(rows.add_column(0, "source", pa.repeat(source, len(rows))), out, CSV)
+    return out.getvalue()

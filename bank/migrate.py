@@ -1,0 +1,82 @@
+"""Make the databases, the roles and the tables, where they are missing: `python -m bank.migrate`."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+from psycopg import sql
+
+from bank.runner import run
+from bank.schema import bank_ddl, grants_ddl
+from bank.settings import Settings, read_settings
+
+ROLES = {
+    "bank_feed": "bank_feed_password",
+    "bank_reader": "bank_reader_password",
+    "scorer": "decisions_password",
+}
+
+
+def migrate(settings: Settings) -> list[str]:
+    """Bring both databases to what this code expects; repeatable. Returns what is there now."""
+    password = settings.secret("bank_admin_password")
+    bank, decisions = database_of(settings.bank_url), database_of(settings.decisions_url)
+    with psycopg.connect(in_database(settings.bank_url, "postgres"), user="postgres", password=password, autocommit=True) as admin:
+        for role, secret in ROLES.items():
+            _make_role(admin, role, settings.secret(secret))
+        _make_database(admin, bank, "postgres")
+        _make_database(admin, decisions, "scorer")
+        for database, roles in ((bank, ["bank_feed", "bank_reader"]), (decisions, ["scorer"])):
+            _admit_only(admin, database, roles)
+        # A load that meets rows it knows goes by way of a temporary table.
+        admin.execute(sql.SQL("grant temporary on database {} to bank_feed").format(sql.Identifier(bank)))
+    with psycopg.connect(settings.bank_url, user="postgres", password=password) as connection:
+        for statement in bank_ddl() + grants_ddl():
+            connection.execute(statement)
+    return [f"database {bank}", f"database {decisions}", *(f"role {role}" for role in ROLES)]
+
+
+def database_of(url: str) -> str:
+    """The database that an address names."""
+    return urlsplit(url).path.lstrip("/")
+
+
+def in_database(url: str, database: str) -> str:
+    """The same server's other database."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
+
+
+def _make_role(admin: psycopg.Connection, role: str, password: str) -> None:
+    known = admin.execute("select 1 from pg_roles where rolname = %s", [role]).fetchone()
+    verb = sql.SQL("alter" if known else "create")
+    # Encrypted here, so that the password itself reaches neither the statement nor the server's log.
+    secret = admin.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
+    admin.execute(sql.SQL("{} role {} login password {}").format(verb, sql.Identifier(role), sql.Literal(secret)))
+
+
+def _make_database(admin: psycopg.Connection, database: str, owner: str) -> None:
+    if admin.execute("select 1 from pg_database where datname = %s", [database]).fetchone():
+        return
+    admin.execute(
+        sql.SQL("create database {} owner {} encoding 'UTF8' template template0").format(
+            sql.Identifier(database), sql.Identifier(owner)
+        )
+    )
+
+
+def _admit_only(admin: psycopg.Connection, database: str, roles: list[str]) -> None:
+    name = sql.Identifier(database)
+    admin.execute(sql.SQL("revoke all on database {} from public").format(name))
+    for role in roles:
+        admin.execute(sql.SQL("grant connect on database {} to {}").format(name, sql.Identifier(role)))
+
+
+def main() -> None:
+    """The command."""
+    print(json.dumps({"migrated": migrate(read_settings())}))
+
+
+if __name__ == "__main__":
+    run(main)

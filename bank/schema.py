@@ -1,0 +1,57 @@
+"""The bank's tables, derived from the contract. Landing tables: what came stays as it came.
+
+Only the key of a row of its own is enforced; everything else may be null, repeated or wrong, or validation would have
+nothing to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from contracts.transaction import MAX_CLOCK_SKEW, REPORT_FIELDS, TRANSACTION_FIELDS, FieldSpec, Kind
+
+SQL_TYPES: Final[dict[Kind, str]] = {"id": "bigint", "amount": "numeric", "instant": "timestamptz"}
+TABLES: Final = {"transactions": TRANSACTION_FIELDS, "fraud_reports": REPORT_FIELDS}
+TIME_OF: Final = {"transactions": "occurred_at", "fraud_reports": "reported_at"}
+
+
+def landing_columns(fields: Sequence[FieldSpec]) -> list[str]:
+    """The columns that a feed fills, in order."""
+    return ["source", "source_row", *(field.name for field in fields), "arrived_at"]
+
+
+def bank_ddl() -> list[str]:
+    """The statements that make the bank's schema; each may be run again."""
+    return ["create schema if not exists bank", *(statement for name in TABLES for statement in _table_ddl(name))]
+
+
+def _table_ddl(name: str) -> list[str]:
+    columns = ",\n    ".join(f"{field.name} {SQL_TYPES[field.kind]}" for field in TABLES[name])
+    time = TIME_OF[name]
+    skew = int(MAX_CLOCK_SKEW.total_seconds())
+    # The day under which the lake keeps the row. A time that is missing, before 1970 or ahead of its own arrival says
+    # nothing: such a row is filed under the day it came, so that validation meets it.
+    utc, arrived = f"({time} at time zone 'UTC')", "(arrived_at at time zone 'UTC')"
+    usable = f"{utc} >= timestamp '1970-01-01' and {utc} <= {arrived} + interval '{skew} seconds'"
+    table = f"""create table if not exists bank.{name} (
+    source text not null,
+    source_row bigint not null,
+    {columns},
+    arrived_at timestamptz not null,
+    day date not null generated always as
+        ((case when {usable} then {utc} else {arrived} end)::date) stored,
+    primary key (source, source_row)
+)"""
+    return [table, f"create index if not exists {name}_day on bank.{name} (day)"]
+
+
+def grants_ddl() -> list[str]:
+    """Who may do what: the feed adds and reads, the reader reads, and nobody changes what landed."""
+    return [
+        "revoke all on schema public from public",
+        "grant usage on schema bank to bank_feed, bank_reader",
+        # `maintain` (PostgreSQL 17 and later) lets a load tell the planner what it added.
+        "grant select, insert, maintain on all tables in schema bank to bank_feed",
+        "grant select on all tables in schema bank to bank_reader",
+    ]

@@ -1,0 +1,43 @@
+"""Where the bank and the scorer are, and the secrets to reach them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from bank.errors import BankError
+
+
+class Settings(BaseSettings):
+    """Read from the environment; secrets from the files in `SECRETS_DIR`, named as the fields."""
+
+    model_config = SettingsConfigDict(extra="ignore")
+
+    bank_url: str = "postgresql://127.0.0.1:5432/bank"
+    decisions_url: str = "postgresql://127.0.0.1:5432/decisions"
+    scorer_url: str = "http://127.0.0.1:8000"
+    bank_admin_password: str = ""
+    bank_feed_password: str = ""
+    bank_reader_password: str = ""
+    decisions_password: str = ""
+    scorer_api_key: str = ""
+
+    def secret(self, name: str) -> str:
+        """One secret. Raises `BankError`, saying which file is missing."""
+        value: str = getattr(self, name)
+        if not value:
+            raise BankError(f"the secret {name} is missing: put it into the file {secrets_dir() / name}")
+        return value.strip()
+
+
+def secrets_dir() -> Path:
+    """The folder of the secret files."""
+    return Path(os.environ.get("SECRETS_DIR", "var/secrets"))
+
+
+def read_settings() -> Settings:
+    """The settings, as the environment and the secret files state them."""
+    folder = secrets_dir()
+    return Settings(_secrets_dir=folder if folder.is_dir() else None)

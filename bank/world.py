@@ -1,0 +1,162 @@
+"""A simulated bank: customers, terminals, payments and three patterns of fraud.
+
+After the published description of the simulator in the Fraud Detection Handbook (chapter on the simulated data set),
+written anew and vectorised. Customers and terminals lie in a square of 100 by 100; a customer pays at terminals near by,
+with amounts and a frequency of its own. Frauds are: every amount above 220; every payment at a compromised terminal, for
+28 days; a third of the payments of a compromised customer, for 14 days, with amounts five times as high.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from contracts.days import first_second
+from contracts.labels import DAY
+
+SIDE: Final = 100.0
+LARGE_CENTS: Final = 22_000
+TERMINAL_COMPROMISED_DAYS: Final = 28
+CUSTOMER_COMPROMISED_DAYS: Final = 14
+CUSTOMER_FRAUD_SHARE: Final = 1 / 3
+CUSTOMER_AMOUNT_FACTOR: Final = 5
+# In the published world of 5,000 customers and 10,000 terminals: two terminals and three customers a day, radius 5.
+TERMINALS_A_DAY: Final = 2 / 10_000
+CUSTOMERS_A_DAY: Final = 3 / 5_000
+RADIUS_AT: Final = (5.0, 10_000)
+LEAST_A_DAY: Final = 1 / 7
+"""At least one terminal and one customer a week, so that a small world has every pattern."""
+MAX_CENTS: Final = 100_000_000
+BLOCK_DAYS: Final = 30
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class WorldSize:
+    """What makes one simulated world; the same values make the same world."""
+
+    customers: int = 1_000
+    terminals: int = 2_000
+    days: int = 120
+    seed: int = 0
+    start: date = date(2025, 1, 1)
+
+    @property
+    def name(self) -> str:
+        """The world as the source of its rows."""
+        return f"world:{self.customers}c-{self.terminals}t-{self.days}d-seed{self.seed}-from-{self.start}"
+
+
+@dataclass(frozen=True)
+class Payments:
+    """A stretch of payments in order of time, each array of shape (n,); seconds since 1970, cents."""
+
+    transaction_id: Ints
+    customer_id: Ints
+    terminal_id: Ints
+    cents: Ints
+    occurred: Ints
+    fraud: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class _Bank:
+    mean_amount: Floats
+    daily_payments: Floats
+    near: Ints
+    """Terminals near each customer, one customer's after another's."""
+    near_start: Ints
+    near_count: Ints
+    bad_terminal: NDArray[np.bool_]
+    """Shape (days, terminals)."""
+    bad_customer: NDArray[np.bool_]
+
+
+def simulate(size: WorldSize) -> Iterator[Payments]:
+    """The world's payments in order of time, a block of days at a time."""
+    layout, *blocks = np.random.SeedSequence(size.seed).spawn(1 + -(-size.days // BLOCK_DAYS))
+    bank = _open_bank(size, np.random.default_rng(layout))
+    number = 0
+    for block, sequence in enumerate(blocks):
+        days = np.arange(block * BLOCK_DAYS, min((block + 1) * BLOCK_DAYS, size.days))
+        payments = _pay(size, bank, days, number, np.random.default_rng(sequence))
+        number += len(payments.transaction_id)
+        yield payments
+
+
+def _open_bank(size: WorldSize, rng: np.random.Generator) -> _Bank:
+    customers, terminals = rng.uniform(0, SIDE, (size.customers, 2)), rng.uniform(0, SIDE, (size.terminals, 2))
+    near, start, count = _terminals_near(customers, terminals)
+    return _Bank(
+        mean_amount=rng.uniform(5, 100, size.customers),
+        daily_payments=rng.uniform(0, 4, size.customers),
+        near=near,
+        near_start=start,
+        near_count=count,
+        bad_terminal=_compromised(size.days, size.terminals, TERMINALS_A_DAY, TERMINAL_COMPROMISED_DAYS, rng),
+        bad_customer=_compromised(size.days, size.customers, CUSTOMERS_A_DAY, CUSTOMER_COMPROMISED_DAYS, rng),
+    )
+
+
+def _terminals_near(customers: Floats, terminals: Floats) -> tuple[Ints, Ints, Ints]:
+    # The radius grows as terminals thin out, so that a customer of a small world chooses among as many.
+    radius, among = RADIUS_AT
+    tree = cKDTree(terminals)
+    found = tree.query_ball_point(customers, radius * np.sqrt(among / len(terminals)), return_sorted=True)
+    nearest = tree.query(customers)[1]
+    lists = [np.asarray(some or [one], dtype=np.int64) for some, one in zip(found, nearest, strict=True)]
+    count = np.array([len(some) for some in lists], dtype=np.int64)
+    return np.concatenate(lists), np.cumsum(count) - count, count
+
+
+def _compromised(days: int, entities: int, share: float, length: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Which entity is compromised on which day, shape (days, entities)."""
+    rate = max(share * entities, LEAST_A_DAY)
+    bad = np.zeros((days, entities), dtype=bool)
+    due = np.diff(np.floor(rate * np.arange(days + 1) + rng.uniform())).astype(int)
+    for day in np.flatnonzero(due):
+        chosen = rng.choice(entities, size=min(int(due[day]), entities), replace=False)
+        bad[day : day + length, chosen] = True
+    return bad
+
+
+def _pay(size: WorldSize, bank: _Bank, days: Ints, first_number: int, rng: np.random.Generator) -> Payments:
+    each = rng.poisson(bank.daily_payments, (len(days), size.customers))
+    customer = np.tile(np.arange(size.customers), len(days)).repeat(each.ravel())
+    day = days.repeat(each.sum(axis=1))
+    second = rng.normal(DAY / 2, 20_000, len(day))
+    within = (second > 0) & (second < DAY)
+    customer, day, second = customer[within], day[within], second[within].astype(np.int64)
+    order = np.lexsort((second, day))
+    customer, day, second = customer[order], day[order], second[order]
+    choice = (rng.random(len(day)) * bank.near_count[customer]).astype(np.int64)
+    terminal = bank.near[bank.near_start[customer] + choice]
+    cents, fraud = _amounts_and_frauds(bank, customer, terminal, day, rng)
+    return Payments(
+        transaction_id=first_number + np.arange(len(day)),
+        customer_id=customer,
+        terminal_id=terminal,
+        cents=cents,
+        occurred=first_second(size.start) + day * DAY + second,
+        fraud=fraud,
+    )
+
+
+def _amounts_and_frauds(
+    bank: _Bank, customer: Ints, terminal: Ints, day: Ints, rng: np.random.Generator
+) -> tuple[Ints, NDArray[np.bool_]]:
+    mean = bank.mean_amount[customer]
+    amount = rng.normal(mean, mean / 2)
+    amount = np.where(amount < 0, rng.uniform(0, 2 * mean), amount)
+    cents = np.round(amount * 100).astype(np.int64)
+    fraud = (cents > LARGE_CENTS) | bank.bad_terminal[day, terminal]
+    stolen = bank.bad_customer[day, customer] & (rng.random(len(day)) < CUSTOMER_FRAUD_SHARE)
+    return np.minimum(np.where(stolen, cents * CUSTOMER_AMOUNT_FACTOR, cents), MAX_CENTS), fraud | stolen

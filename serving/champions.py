@@ -1,0 +1,90 @@
+"""Keep the champion: ask the registry, take a new version when it has proved itself, keep the old one otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from contracts.bundle import BundleError
+from serving.errors import NotReadyError, RegistryError
+from serving.logs import event
+from serving.metrics import Metrics
+from serving.model import Champion
+from serving.registry import Registry, Version
+from serving.trial import try_then_load
+
+POLLS_BEFORE_RETRY: Final = 15
+"""A refused version is tried again after so many polls: its files may have been damaged on the way."""
+
+
+class Champions:
+    """Holds the champion in use. It is replaced as a whole, so a request that began with one ends with it."""
+
+    def __init__(self, registry: Registry, metrics: Metrics, poll_seconds: float) -> None:
+        self._registry = registry
+        self._metrics = metrics
+        self._poll_seconds = poll_seconds
+        self._current: Champion | None = None
+        self._loaded: Version | None = None
+        self._refused: Version | None = None
+        self._polls_since_refusal = 0
+        self._problem = "no champion has been asked for yet"
+
+    @property
+    def current(self) -> Champion:
+        """The champion in use. Raises `NotReadyError`, saying why there is none."""
+        if self._current is None:
+            raise NotReadyError(f"there is no model: {self._problem}")
+        return self._current
+
+    @property
+    def problem(self) -> str:
+        """What went wrong at the last poll, empty where nothing did."""
+        return self._problem
+
+    async def run(self) -> None:
+        """Poll for ever."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(self._poll_seconds)
+
+    async def refresh(self) -> None:
+        """Ask once, and take a new version in."""
+        try:
+            version = await self._registry.champion()
+            if version is None:
+                self._say("the registry has no champion yet: train and promote a model")
+            elif version == self._loaded:
+                self._problem = ""
+            elif self._worth_trying(version):
+                await self._take(version)
+        except RegistryError as error:
+            self._say(str(error))
+
+    def _worth_trying(self, version: Version) -> bool:
+        self._polls_since_refusal += 1
+        return version != self._refused or self._polls_since_refusal >= POLLS_BEFORE_RETRY
+
+    async def _take(self, version: Version) -> None:
+        try:
+            with tempfile.TemporaryDirectory(prefix="champion-") as folder:
+                await self._registry.download(version, Path(folder))
+                champion = await try_then_load(Path(folder), version.number)
+        except BundleError as error:
+            self._refused, self._polls_since_refusal = version, 0
+            self._metrics.models_refused.inc()
+            self._say(f"version {version.number} is refused: {error}")
+            return
+        self._current, self._loaded, self._refused, self._problem = champion, version, None, ""
+        self._metrics.show_model(champion.version, champion.bundle.features_version)
+        event("champion loaded", version=champion.version)
+
+    def _say(self, problem: str) -> None:
+        """Log a problem when it is new, not at every poll."""
+        if problem != self._problem:
+            in_use = self._current.version if self._current else None
+            event("champion not taken", logging.WARNING, reason=problem, in_use=in_use)
+        self._problem = problem

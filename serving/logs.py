@@ -1,0 +1,44 @@
+"""One line of JSON for each event, on standard error."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime
+from typing import Final
+
+LOGGER: Final = logging.getLogger("serving")
+_FIELDS: Final = "fields"
+
+
+def event(name: str, level: int = logging.INFO, exc_info: bool = False, **fields: object) -> None:
+    """Log one event. Fields carry ids and reasons, never a secret, never what a customer did."""
+    LOGGER.log(level, name, extra={_FIELDS: fields}, exc_info=exc_info)
+
+
+class JsonLines(logging.Formatter):
+    """Renders a record as one line of JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record's time, level, event and fields."""
+        line: dict[str, object] = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage(),
+            **getattr(record, _FIELDS, {}),
+        }
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def configure_logging(access_log: bool = False) -> None:
+    """Send every logger's lines through `JsonLines`; uvicorn's line for each request only where asked for."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.getLogger("uvicorn.access").setLevel(logging.INFO if access_log else logging.WARNING)
+    # Each says on every attempt what the scorer's own tasks say once.
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
+    logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -1,0 +1,68 @@
+"""A payment as the online state knows it: whole numbers, and their packed forms."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from contracts.labels import NEVER
+from contracts.transaction import Transaction
+
+_BODY: Final = struct.Struct(">5q")
+_ENTRY: Final = struct.Struct(">3q")
+PLACE_BYTES: Final = 16
+
+
+@dataclass(frozen=True)
+class Payment:
+    """One payment: ids, amount in cents, second since 1970."""
+
+    transaction_id: int
+    customer_id: int
+    terminal_id: int
+    cents: int
+    second: int
+
+    @classmethod
+    def of(cls, transaction: Transaction) -> Payment:
+        """The payment that a request names."""
+        return cls(
+            transaction.transaction_id,
+            transaction.customer_id,
+            transaction.terminal_id,
+            transaction.amount_cents,
+            transaction.occurred_second,
+        )
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Its place in time."""
+        return self.second, self.transaction_id
+
+    @cached_property
+    def body(self) -> bytes:
+        """The canonical body: two requests are the same where this is."""
+        return _BODY.pack(self.transaction_id, self.customer_id, self.terminal_id, self.cents, self.second)
+
+    @cached_property
+    def customer_entry(self) -> bytes:
+        """Its entry in its customer's history."""
+        return _ENTRY.pack(self.second, self.transaction_id, self.cents)
+
+    @cached_property
+    def terminal_entry(self) -> bytes:
+        """Its entry in its terminal's history, not reported."""
+        return terminal_entry(self.second, self.transaction_id, NEVER)
+
+
+def terminal_entry(second: int, transaction_id: int, reported: int) -> bytes:
+    """The entry of a payment in its terminal's history, `reported` the second of its earliest report."""
+    return _ENTRY.pack(second, transaction_id, reported)
+
+
+def terminal_and_second(body: bytes) -> tuple[int, int]:
+    """Where and when the payment of a packed body was."""
+    _, _, terminal_id, _, second = _BODY.unpack(body)
+    return terminal_id, second

@@ -1,0 +1,124 @@
+"""Score payments: claim, compute, answer. Two trips to the online state, whatever their number."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from serving.answers import Record, explained, make_records, pack, unpack
+from serving.champions import Champions
+from serving.clock import Clock
+from serving.errors import KnownWithAnotherBodyError
+from serving.features import compute_features
+from serving.metrics import Metrics
+from serving.model import Champion
+from serving.payment import Payment
+from serving.state import Answered, Claim, Claimed, OnlineState
+
+CHUNK: Final = 250
+"""Payments of a batch in one trip: bounds the memory for their histories, and how long others wait for Valkey."""
+
+
+class Scorer:
+    """Scores single payments and batches.
+
+    Methods raise `NotReadyError` without a model or a fit state, `KnownWithAnotherBodyError`, and `ValkeyError`.
+    """
+
+    def __init__(self, state: OnlineState, champions: Champions, clock: Clock, metrics: Metrics) -> None:
+        self._state = state
+        self._champions = champions
+        self._clock = clock
+        self._metrics = metrics
+
+    async def score(self, payment: Payment, explain: bool) -> Record:
+        """Score one payment; a known one gets its first answer."""
+        champion = self._champions.current
+        (claimed,) = await self._state.claim([payment])
+        records = self._evaluate(champion, _to_answer([payment], [claimed]))
+        (record,) = await self._settle([payment], [claimed], records)
+        return explained(champion, record) if explain else record
+
+    async def score_batch(self, payments: Sequence[Payment], explain: bool) -> list[Record]:
+        """Score payments in order of time, answered in the order given; nothing is scored if one of them conflicts."""
+        champion = self._champions.current
+        first = _first_positions(payments)
+        unique = sorted((payments[position] for position in first.values()), key=lambda payment: payment.place)
+        if (conflict := await self._state.reserve(unique)) is not None:
+            raise _known(unique[conflict], first[unique[conflict].transaction_id])
+        answers: dict[int, Record] = {}
+        for start in range(0, len(unique), CHUNK):
+            chunk = unique[start : start + CHUNK]
+            answers |= await self._score_chunk(champion, chunk, explain)
+        return [answers[payment.transaction_id] for payment in payments]
+
+    async def _score_chunk(self, champion: Champion, chunk: list[Payment], explain: bool) -> dict[int, Record]:
+        claimed = await self._state.claim(chunk)
+        # Away from the event loop: single payments must not wait for a batch's arithmetic.
+        records = await asyncio.to_thread(self._evaluate, champion, _to_answer(chunk, claimed))
+        settled = await self._settle(chunk, claimed, records)
+        if explain:
+            settled = await asyncio.to_thread(lambda: [explained(champion, record) for record in settled])
+        return {payment.transaction_id: record for payment, record in zip(chunk, settled, strict=True)}
+
+    def _evaluate(self, champion: Champion, claims: list[Claim]) -> list[Record]:
+        if not claims:
+            return []
+        computed = compute_features(claims)
+        self._metrics.late.inc(int(computed.late.sum()))
+        self._metrics.degraded.inc(int(computed.degraded.sum()))
+        return make_records(champion, claims, computed, self._clock())
+
+    async def _settle(self, payments: Sequence[Payment], claimed: Sequence[Claimed], made: list[Record]) -> list[Record]:
+        """Keep what was made, and give for each payment the answer that was first."""
+        packed = {record["transaction_id"]: pack(record) for record in made}
+        to_keep = [(payment, packed[payment.transaction_id]) for payment in payments if payment.transaction_id in packed]
+        kept = await self._state.keep_answers(to_keep) if to_keep else []
+        mine = {record["transaction_id"]: record for record in made}
+        first = {
+            payment.transaction_id: self._first(mine[payment.transaction_id], offered, found)
+            for (payment, offered), found in zip(to_keep, kept, strict=True)
+        }
+        return [
+            self._repeat(one.answer) if isinstance(one, Answered) else first[payment.transaction_id]
+            for payment, one in zip(payments, claimed, strict=True)
+        ]
+
+    def _first(self, record: Record, offered: bytes, found: bytes) -> Record:
+        if found is not offered:
+            return self._repeat(found)
+        self._metrics.decisions.labels(record["decision"]).inc()
+        return record
+
+    def _repeat(self, answer: bytes) -> Record:
+        self._metrics.repeated.inc()
+        return unpack(answer)
+
+
+def _to_answer(payments: Sequence[Payment], claimed: Sequence[Claimed]) -> list[Claim]:
+    """The claims among these, having refused what is known with another body."""
+    claims = []
+    for payment, one in zip(payments, claimed, strict=True):
+        if isinstance(one, Claim):
+            claims.append(one)
+        elif not isinstance(one, Answered):
+            raise _known(payment)
+    return claims
+
+
+def _first_positions(payments: Sequence[Payment]) -> dict[int, int]:
+    """The position at which each id comes first. Raises `KnownWithAnotherBodyError` where an id has two bodies."""
+    first: dict[int, int] = {}
+    for position, payment in enumerate(payments):
+        earlier = first.setdefault(payment.transaction_id, position)
+        if payments[earlier].body != payment.body:
+            raise KnownWithAnotherBodyError(
+                f"transactions.{position}: transaction {payment.transaction_id} has another body at transactions.{earlier}"
+            )
+    return first
+
+
+def _known(payment: Payment, position: int | None = None) -> KnownWithAnotherBodyError:
+    where = "" if position is None else f"transactions.{position}: "
+    return KnownWithAnotherBodyError(f"{where}transaction {payment.transaction_id} is known with another body")

@@ -1,0 +1,109 @@
+"""The scorer's Lua: each script is atomic, idempotent, and takes all it needs as keys and arguments."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Final
+
+from contracts.features import CUSTOMER_HORIZON_DAYS, FEATURES_VERSION, TERMINAL_HORIZON_DAYS
+from contracts.labels import LABEL_DELAY_DAYS
+from contracts.online_state import CUSTOMER_KEEP, FORMAT, MERGE_LUA, TERMINAL_KEEP
+
+ANSWER_KEEP: Final = max(CUSTOMER_KEEP, TERMINAL_KEEP)
+"""Seconds of the wall clock for which a payment's first answer is repeated."""
+
+
+@dataclass(frozen=True)
+class Script:
+    """A script's source and the name by which Valkey knows it."""
+
+    source: str
+    sha: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sha", hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest())
+
+
+_UNFIT_LUA: Final = f"""
+-- Why the state stamped at key does not serve this code, or nil.
+local function unfit(key)
+    local m = redis.call('HMGET', key, 'state_format', 'features_version', 'label_delay_days',
+        'customer_horizon_days', 'terminal_horizon_days')
+    if not m[1] then return 'it is empty: run write_online_state' end
+    if m[1] ~= '{FORMAT}' then return 'it has format ' .. m[1] .. ', and this code reads {FORMAT}' end
+    if m[2] ~= '{FEATURES_VERSION}' then
+        return 'it is for features version ' .. tostring(m[2]) .. ', and this code computes {FEATURES_VERSION}'
+    end
+    if m[3] ~= '{LABEL_DELAY_DAYS}' then
+        return 'it is for a label delay of ' .. tostring(m[3]) .. ' days, and this code knows {LABEL_DELAY_DAYS}'
+    end
+    if (tonumber(m[4] or '') or 0) < {CUSTOMER_HORIZON_DAYS} or (tonumber(m[5] or '') or 0) < {TERMINAL_HORIZON_DAYS} then
+        return 'it reaches back ' .. tostring(m[4]) .. ' and ' .. tostring(m[5])
+            .. ' days, and {CUSTOMER_HORIZON_DAYS} and {TERMINAL_HORIZON_DAYS} are needed'
+    end
+end
+"""
+
+CHECK_STAMP: Final = Script(_UNFIT_LUA + "return unfit(KEYS[1]) or ''\n")
+"""KEYS stamp -> why the state cannot be used, empty where it can."""
+
+RESERVE: Final = Script(
+    _UNFIT_LUA
+    + f"""
+local why = unfit(KEYS[1])
+if why then return {{'unfit', why}} end
+for i = 1, #ARGV do
+    local body = redis.call('HGET', KEYS[i + 1], 'body')
+    if body and body ~= ARGV[i] then return {{'conflict', i}} end
+end
+for i = 1, #ARGV do
+    if redis.call('HSETNX', KEYS[i + 1], 'body', ARGV[i]) == 1 then
+        redis.call('EXPIRE', KEYS[i + 1], {ANSWER_KEEP})
+    end
+end
+return {{'reserved'}}
+"""
+)
+"""KEYS stamp, payments; ARGV bodies. All the ids are taken, or none: another body for one of them is a conflict."""
+
+CLAIM: Final = Script(
+    MERGE_LUA
+    + _UNFIT_LUA
+    + f"""
+local known = redis.call('HMGET', KEYS[1], 'body', 'answer', 'applied')
+if known[1] and known[1] ~= ARGV[1] then return {{'conflict'}} end
+if known[2] then return {{'answered', known[2]}} end
+local why = unfit(KEYS[5])
+if why then return {{'unfit', why}} end
+local applied = known[3]
+if not applied then
+    applied = string.format('%.0f', redis.call('INCR', KEYS[4]))
+    redis.call('HSET', KEYS[1], 'body', ARGV[1], 'applied', applied)
+    redis.call('EXPIRE', KEYS[1], {ANSWER_KEEP})
+end
+local floor = string.rep('\\0', 8)
+local customer = merge(KEYS[2], floor, ARGV[2], {CUSTOMER_KEEP})
+local terminal = merge(KEYS[3], floor, ARGV[3], {TERMINAL_KEEP})
+return {{'claimed', applied, customer, terminal}}
+"""
+)
+"""KEYS payment, customer, terminal, counter, stamp; ARGV body, customer's entry, terminal's entry."""
+
+KEEP_ANSWER: Final = Script(
+    f"""
+local known = redis.call('HGET', KEYS[1], 'answer')
+if known then return known end
+-- To the stream first: if memory runs out between the two, the decision is drained twice rather than never.
+redis.call('XADD', KEYS[2], '*', 'decision', ARGV[2])
+redis.call('HSET', KEYS[1], 'body', ARGV[1], 'answer', ARGV[2])
+redis.call('EXPIRE', KEYS[1], {ANSWER_KEEP})
+return false
+"""
+)
+"""KEYS payment, stream; ARGV body, answer -> nil where it was kept, else the answer that was there first."""
+
+MERGE_REPORTS: Final = Script(
+    MERGE_LUA + f"merge(KEYS[1], string.rep('\\0', 8), ARGV[1], {TERMINAL_KEEP})\nreturn 1\n"
+)
+"""KEYS terminal; ARGV its entries with the seconds of their reports, in order of place."""

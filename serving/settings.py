@@ -1,0 +1,77 @@
+"""What the scorer reads from its environment, and its secrets from files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from contracts.bundle import MODEL_NAME
+from serving.errors import SettingsError
+
+DECISIONS_OWNER: Final = "scorer"
+MEBIBYTE: Final = 2**20
+
+
+class Settings(BaseSettings):
+    """Addresses and limits; each field is the environment variable of its name."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True)
+
+    valkey_url: str = "valkey://127.0.0.1:6379/0"
+    decisions_url: str = "postgresql://127.0.0.1:5432/decisions"
+    mlflow_tracking_uri: str = "http://127.0.0.1:5000"
+    model_name: str = MODEL_NAME
+    secrets_dir: Path = Path("var/secrets")
+    scorer_host: str = "127.0.0.1"
+    scorer_port: int = Field(default=8000, ge=0, le=65535)
+    scorer_access_log: bool = False
+    scorer_max_body_bytes: int = Field(default=4 * MEBIBYTE, ge=1)
+    scorer_poll_seconds: float = Field(default=2.0, gt=0)
+    """How often the registry is asked for the champion."""
+    scorer_timeout_seconds: float = Field(default=1.0, gt=0)
+    """How long Valkey and PostgreSQL may take to answer."""
+
+
+class Secrets(BaseSettings):
+    """Passwords and keys; each field is the file of its name in the folder of secrets, and nothing else is read."""
+
+    model_config = SettingsConfigDict(frozen=True)
+
+    valkey_password: SecretStr = Field(min_length=1)
+    decisions_password: SecretStr = Field(min_length=1)
+    api_keys: SecretStr = Field(min_length=1)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Files alone: a password in the environment is seen by every child process."""
+        return (file_secret_settings,)
+
+
+def read_settings() -> Settings:
+    """The settings of this process. Raises `SettingsError`, naming the variables."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
+        raise SettingsError(f"wrong settings: {wrong}") from None
+
+
+def read_secrets(folder: Path) -> Secrets:
+    """The secrets in `folder`. Raises `SettingsError`, naming each file that is missing or empty."""
+    if not folder.is_dir():
+        raise SettingsError(f"the folder of secrets {folder} is missing: set SECRETS_DIR to where it is")
+    try:
+        return Secrets(_secrets_dir=folder)
+    except ValidationError as error:
+        files = ", ".join(str(folder / str(e["loc"][0])) for e in error.errors())
+        raise SettingsError(f"secrets missing or empty: {files}: write them, or set SECRETS_DIR to where they are") from None

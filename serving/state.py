@@ -1,0 +1,189 @@
+"""The online state in Valkey: claim payments, keep answers, merge reports. `contracts/online_state.py` states the bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from valkey.asyncio import BlockingConnectionPool, Valkey
+from valkey.asyncio.retry import Retry
+from valkey.backoff import ConstantBackoff
+from valkey.exceptions import ConnectionError as ValkeyConnectionError
+from valkey.exceptions import NoScriptError, ResponseError
+
+from contracts.online_state import (
+    APPLIED_KEY,
+    DAYS_KEY,
+    DECISIONS_KEY,
+    LOCATION,
+    META_KEY,
+    customer_key,
+    index_key,
+    payment_key,
+    terminal_key,
+)
+from serving.errors import NotReadyError
+from serving.payment import Payment, terminal_and_second
+from serving.scripts import CHECK_STAMP, CLAIM, KEEP_ANSWER, MERGE_REPORTS, RESERVE, Script
+
+CONNECTIONS: Final = 32
+Call = tuple[Sequence[str], Sequence[bytes]]
+Place = tuple[int, int]
+"""A terminal and a second: where and when a payment was."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A payment that is to be answered: its number in the order of application, and both histories with it in them."""
+
+    payment: Payment
+    applied: int
+    customer: bytes
+    terminal: bytes
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A payment that was answered before: its first answer, as it was kept."""
+
+    answer: bytes
+
+
+class Conflict:
+    """A payment whose id is known with another body."""
+
+
+Claimed = Claim | Answered | Conflict
+
+
+def connect(url: str, password: str, timeout: float) -> Valkey:
+    """A client of the online state that answers or fails within about `timeout` seconds."""
+    pool = BlockingConnectionPool.from_url(
+        url,
+        password=password,
+        max_connections=CONNECTIONS,
+        timeout=timeout,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+        # Every script is idempotent, so a connection that Valkey's restart closed is worth a second attempt.
+        retry=Retry(ConstantBackoff(0.02), 1, supported_errors=(ValkeyConnectionError,)),
+    )
+    return Valkey.from_pool(pool)
+
+
+class OnlineState:
+    """What the scorer does with the online state. Every method raises `ValkeyError` where Valkey does not answer."""
+
+    def __init__(self, client: Valkey) -> None:
+        self._client = client
+
+    async def unfit(self) -> str:
+        """Why the state cannot be used by this code, empty where it can."""
+        (why,) = await self._run(CHECK_STAMP, [([META_KEY], [])])
+        return str(why.decode())
+
+    async def reserve(self, payments: Sequence[Payment]) -> int | None:
+        """Take all these ids or none; the position of one that is known with another body, None where there is none.
+
+        Raises `NotReadyError` where the state is not fit.
+        """
+        keys = [META_KEY, *(payment_key(payment.transaction_id) for payment in payments)]
+        (answer,) = await self._run(RESERVE, [(keys, [payment.body for payment in payments])])
+        _refuse_unfit(answer)
+        return int(answer[1]) - 1 if answer[0] == b"conflict" else None
+
+    async def claim(self, payments: Sequence[Payment]) -> list[Claimed]:
+        """Claim each payment, in this order, in one trip. Raises `NotReadyError` where the state is not fit."""
+        answers = await self._run(CLAIM, [_claim_call(payment) for payment in payments])
+        return [_claimed(payment, answer) for payment, answer in zip(payments, answers, strict=True)]
+
+    async def keep_answers(self, answers: Sequence[tuple[Payment, bytes]]) -> list[bytes]:
+        """Keep each answer and append it to the stream, unless its payment has one; the answers that are kept now."""
+        calls: list[Call] = [
+            ([payment_key(payment.transaction_id), DECISIONS_KEY], [payment.body, answer]) for payment, answer in answers
+        ]
+        first = await self._run(KEEP_ANSWER, calls)
+        return [kept or answer for kept, (_, answer) in zip(first, answers, strict=True)]
+
+    async def answer(self, transaction_id: int) -> bytes | None:
+        """The answer kept for a payment."""
+        found: bytes | None = await self._client.hget(payment_key(transaction_id), "answer")  # type: ignore[misc]
+        return found
+
+    async def locate(self, ids: Sequence[int]) -> dict[int, Place]:
+        """Where the payments were that are known here, whether scored or by way of the lake."""
+        scored = await self._pipeline([("HMGET", payment_key(number), "body", "applied") for number in ids])
+        found = {
+            number: terminal_and_second(body)
+            for number, (body, applied) in zip(ids, scored, strict=True)
+            if body and applied
+        }
+        return found | await self._locate_in_index([number for number in ids if number not in found])
+
+    async def merge_reports(self, entries: Mapping[int, bytes]) -> None:
+        """Merge entries with the seconds of their reports, in order of place, into each terminal's history."""
+        await self._run(MERGE_REPORTS, [([terminal_key(number)], [packed]) for number, packed in entries.items()])
+
+    async def waiting(self) -> int:
+        """How many decisions are not in PostgreSQL yet."""
+        return int(await self._client.xlen(DECISIONS_KEY))
+
+    async def _locate_in_index(self, ids: Sequence[int]) -> dict[int, Place]:
+        if not ids:
+            return {}
+        days = sorted(day.decode() for day in await self._client.smembers(DAYS_KEY))  # type: ignore[misc]
+        packed = [number.to_bytes(8, "big") for number in ids]
+        found: dict[int, Place] = {}
+        for places in await self._pipeline([("HMGET", index_key(day), *packed) for day in days]):
+            found |= {number: _unpack_place(place) for number, place in zip(ids, places, strict=True) if place}
+        return found
+
+    async def _run(self, script: Script, calls: Sequence[Call]) -> list[Any]:
+        """Run a script for each call, in order, in one trip; once more, where Valkey has forgotten the script."""
+        commands = [("EVALSHA", script.sha, len(keys), *keys, *arguments) for keys, arguments in calls]
+        try:
+            return await self._pipeline(commands)
+        except NoScriptError:
+            await self._client.script_load(script.source)
+            return await self._pipeline(commands)
+
+    async def _pipeline(self, commands: Iterable[tuple[Any, ...]]) -> list[Any]:
+        async with self._client.pipeline(transaction=False) as pipe:
+            for command in commands:
+                pipe.execute_command(*command)
+            answers: list[Any] = await pipe.execute(raise_on_error=False)
+        for answer in answers:
+            if isinstance(answer, ResponseError):
+                raise answer
+        return answers
+
+
+def _claim_call(payment: Payment) -> Call:
+    keys = [
+        payment_key(payment.transaction_id),
+        customer_key(payment.customer_id),
+        terminal_key(payment.terminal_id),
+        APPLIED_KEY,
+        META_KEY,
+    ]
+    return keys, [payment.body, payment.customer_entry, payment.terminal_entry]
+
+
+def _claimed(payment: Payment, answer: list[bytes]) -> Claimed:
+    _refuse_unfit(answer)
+    if answer[0] == b"conflict":
+        return Conflict()
+    if answer[0] == b"answered":
+        return Answered(answer[1])
+    return Claim(payment, int(answer[1]), answer[2], answer[3])
+
+
+def _refuse_unfit(answer: Sequence[Any]) -> None:
+    if answer[0] == b"unfit":
+        raise NotReadyError(f"the online state cannot be used: {answer[1].decode()}")
+
+
+def _unpack_place(packed: bytes) -> Place:
+    size = LOCATION.itemsize // 2
+    return int.from_bytes(packed[:size], "big"), int.from_bytes(packed[size:], "big")
