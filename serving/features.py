@@ -62,7 +62,8 @@ def compute_features(claims: Sequence[Claim]) -> Computed:
         | customer_features(*_side_by_side(customers))
         | terminal_features(*_side_by_side(terminals))
     )
-    degraded = _degraded(customers, occurred, CUSTOMER_HORIZON_DAYS) | _degraded(terminals, occurred, TERMINAL_HORIZON_DAYS)
+    degraded = _degraded(customers, occurred, CUSTOMER_HORIZON_DAYS)
+    degraded |= _degraded(terminals, occurred, TERMINAL_HORIZON_DAYS)
     late = np.array([c.late or t.late for c, t in zip(customers, terminals, strict=True)], dtype=bool)
     return Computed(matrix, degraded, late)
 

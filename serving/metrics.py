@@ -18,13 +18,13 @@ class Metrics:
         )
         self.decisions = Counter("scorer_decisions", "Payments answered first", ["decision"], registry=self.registry)
         self.repeated = Counter("scorer_repeated", "Payments that got their first answer again", registry=self.registry)
-        self.late = Counter(
-            "scorer_late", "Payments that came after a later one of theirs", registry=self.registry
-        )
+        self.late = Counter("scorer_late", "Payments that came after a later one of theirs", registry=self.registry)
         self.degraded = Counter("scorer_degraded", "Payments whose history was cut short", registry=self.registry)
         self.reports = Counter("scorer_reports", "Fraud reports", ["outcome"], registry=self.registry)
         self.models_refused = Counter("scorer_models_refused", "Model versions refused", registry=self.registry)
-        self.model = Gauge("scorer_model_info", "The model in use", ["version", "features_version"], registry=self.registry)
+        self.model = Gauge(
+            "scorer_model_info", "The model in use", ["version", "features_version"], registry=self.registry
+        )
         self.waiting = Gauge("scorer_decisions_waiting", "Decisions not in PostgreSQL yet", registry=self.registry)
         self.drained = Counter("scorer_decisions_drained", "Decisions written to PostgreSQL", registry=self.registry)
 

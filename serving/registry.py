@@ -56,13 +56,13 @@ class Registry:
     async def _artifacts(self, version: Version) -> str:
         found = _SOURCE.fullmatch(version.source)
         if not found:
-            raise BundleError(f"its source is {version.source!r}, and models:/m-... is expected: register a logged model")
+            raise BundleError(f"its source is {version.source!r}, not models:/m-...: register a logged model")
         answer = await self._get(f"/api/2.0/mlflow/logged-models/{found[1]}")
         uri = str(_json(answer, "model").get("info", {}).get("artifact_uri"))
         path = _ARTIFACTS.fullmatch(uri)
         if not path:
             raise BundleError(
-                f"its files are at {uri!r}, and mlflow-artifacts:/... is expected: start MLflow with --artifacts-destination"
+                f"its files are at {uri!r}, not mlflow-artifacts:/...: start MLflow with --artifacts-destination"
             )
         return path[1]
 

@@ -37,7 +37,7 @@ class Scorer:
         champion = self._champions.current
         (claimed,) = await self._state.claim([payment])
         records = self._evaluate(champion, _to_answer([payment], [claimed]))
-        (record,) = await self._settle([payment], [claimed], records)
+        (record,) = await self._settle([claimed], records)
         return explained(champion, record) if explain else record
 
     async def score_batch(self, payments: Sequence[Payment], explain: bool) -> list[Record]:
@@ -57,7 +57,7 @@ class Scorer:
         claimed = await self._state.claim(chunk)
         # Away from the event loop: single payments must not wait for a batch's arithmetic.
         records = await asyncio.to_thread(self._evaluate, champion, _to_answer(chunk, claimed))
-        settled = await self._settle(chunk, claimed, records)
+        settled = await self._settle(claimed, records)
         if explain:
             settled = await asyncio.to_thread(lambda: [explained(champion, record) for record in settled])
         return {payment.transaction_id: record for payment, record in zip(chunk, settled, strict=True)}
@@ -70,20 +70,13 @@ class Scorer:
         self._metrics.degraded.inc(int(computed.degraded.sum()))
         return make_records(champion, claims, computed, self._clock())
 
-    async def _settle(self, payments: Sequence[Payment], claimed: Sequence[Claimed], made: list[Record]) -> list[Record]:
-        """Keep what was made, and give for each payment the answer that was first."""
-        packed = {record["transaction_id"]: pack(record) for record in made}
-        to_keep = [(payment, packed[payment.transaction_id]) for payment in payments if payment.transaction_id in packed]
-        kept = await self._state.keep_answers(to_keep) if to_keep else []
-        mine = {record["transaction_id"]: record for record in made}
-        first = {
-            payment.transaction_id: self._first(mine[payment.transaction_id], offered, found)
-            for (payment, offered), found in zip(to_keep, kept, strict=True)
-        }
-        return [
-            self._repeat(one.answer) if isinstance(one, Answered) else first[payment.transaction_id]
-            for payment, one in zip(payments, claimed, strict=True)
-        ]
+    async def _settle(self, claimed: Sequence[Claimed], made: list[Record]) -> list[Record]:
+        """Keep what was made of the claims among these, and give for each payment the answer that was first."""
+        payments = [one.payment for one in claimed if isinstance(one, Claim)]
+        offered = [pack(record) for record in made]
+        kept = await self._state.keep_answers(list(zip(payments, offered, strict=True)))
+        first = iter([self._first(*one) for one in zip(made, offered, kept, strict=True)])
+        return [self._repeat(one.answer) if isinstance(one, Answered) else next(first) for one in claimed]
 
     def _first(self, record: Record, offered: bytes, found: bytes) -> Record:
         if found is not offered:
@@ -114,7 +107,8 @@ def _first_positions(payments: Sequence[Payment]) -> dict[int, int]:
         earlier = first.setdefault(payment.transaction_id, position)
         if payments[earlier].body != payment.body:
             raise KnownWithAnotherBodyError(
-                f"transactions.{position}: transaction {payment.transaction_id} has another body at transactions.{earlier}"
+                f"transactions.{position}: transaction {payment.transaction_id} "
+                f"has another body at transactions.{earlier}"
             )
     return first
 

@@ -38,7 +38,8 @@ local function unfit(key)
     if m[3] ~= '{LABEL_DELAY_DAYS}' then
         return 'it is for a label delay of ' .. tostring(m[3]) .. ' days, and this code knows {LABEL_DELAY_DAYS}'
     end
-    if (tonumber(m[4] or '') or 0) < {CUSTOMER_HORIZON_DAYS} or (tonumber(m[5] or '') or 0) < {TERMINAL_HORIZON_DAYS} then
+    if (tonumber(m[4] or '') or 0) < {CUSTOMER_HORIZON_DAYS}
+        or (tonumber(m[5] or '') or 0) < {TERMINAL_HORIZON_DAYS} then
         return 'it reaches back ' .. tostring(m[4]) .. ' and ' .. tostring(m[5])
             .. ' days, and {CUSTOMER_HORIZON_DAYS} and {TERMINAL_HORIZON_DAYS} are needed'
     end
@@ -103,7 +104,5 @@ return false
 )
 """KEYS payment, stream; ARGV body, answer -> nil where it was kept, else the answer that was there first."""
 
-MERGE_REPORTS: Final = Script(
-    MERGE_LUA + f"merge(KEYS[1], string.rep('\\0', 8), ARGV[1], {TERMINAL_KEEP})\nreturn 1\n"
-)
+MERGE_REPORTS: Final = Script(MERGE_LUA + f"merge(KEYS[1], string.rep('\\0', 8), ARGV[1], {TERMINAL_KEEP})\nreturn 1\n")
 """KEYS terminal; ARGV its entries with the seconds of their reports, in order of place."""

@@ -71,7 +71,9 @@ def read_secrets(folder: Path) -> Secrets:
     if not folder.is_dir():
         raise SettingsError(f"the folder of secrets {folder} is missing: set SECRETS_DIR to where it is")
     try:
-        return Secrets(_secrets_dir=folder)
+        return Secrets(_secrets_dir=folder)  # type: ignore[call-arg]  # mypy sees the fields alone
     except ValidationError as error:
         files = ", ".join(str(folder / str(e["loc"][0])) for e in error.errors())
-        raise SettingsError(f"secrets missing or empty: {files}: write them, or set SECRETS_DIR to where they are") from None
+        raise SettingsError(
+            f"secrets missing or empty: {files}: write them, or set SECRETS_DIR to where they are"
+        ) from None

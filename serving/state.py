@@ -1,4 +1,4 @@
-"""The online state in Valkey: claim payments, keep answers, merge reports. `contracts/online_state.py` states the bytes."""
+"""The online state in Valkey: claim payments, keep answers, merge reports; its bytes: `contracts/online_state.py`."""
 
 from __future__ import annotations
 
@@ -100,8 +100,11 @@ class OnlineState:
 
     async def keep_answers(self, answers: Sequence[tuple[Payment, bytes]]) -> list[bytes]:
         """Keep each answer and append it to the stream, unless its payment has one; the answers that are kept now."""
+        if not answers:
+            return []
         calls: list[Call] = [
-            ([payment_key(payment.transaction_id), DECISIONS_KEY], [payment.body, answer]) for payment, answer in answers
+            ([payment_key(payment.transaction_id), DECISIONS_KEY], [payment.body, answer])
+            for payment, answer in answers
         ]
         first = await self._run(KEEP_ANSWER, calls)
         return [kept or answer for kept, (_, answer) in zip(first, answers, strict=True)]

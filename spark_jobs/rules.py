@@ -13,7 +13,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from contracts.labels import DAY
-from contracts.transaction import MAX_AMOUNT_CENTS, MAX_CLOCK_SKEW, TRANSACTION_FIELDS
+from contracts.transaction import MAX_AMOUNT, MAX_CLOCK_SKEW, TRANSACTION_FIELDS
 from spark_jobs.instants import LAST_SECOND
 
 REPEATED: Final = "transaction_id_repeated"
@@ -42,9 +42,9 @@ def rules() -> Iterator[tuple[str, Column]]:
     yield "occurred_after_arrival", (occurred - _SKEW > arrived) | elsewhere
 
 
-def cents() -> Column:
-    """The amount of a row that keeps all rules, in whole cents."""
-    return (F.expr("try_cast(amount as decimal(38, 2))") * 100).cast("bigint")
+def cents(why: Column) -> Column:
+    """The amount in whole cents, null for a row with a reason: what it holds may not fit."""
+    return F.when(why.isNull(), (F.expr("cast(amount as decimal(38, 2))") * 100).cast("bigint"))
 
 
 def _id_rules(name: str) -> Iterator[tuple[str, Column]]:
@@ -57,7 +57,7 @@ def _amount_rules(name: str) -> Iterator[tuple[str, Column]]:
     value = F.expr(f"try_cast({name} as decimal(38, 2))")
     yield f"{name}_not_a_number", ~amount.rlike(_DECIMAL)
     yield f"{name}_negative", amount.rlike(_BELOW_ZERO)
-    yield f"{name}_above_maximum", value.isNull() | (value * 100 > MAX_AMOUNT_CENTS)
+    yield f"{name}_above_maximum", value.isNull() | (value > F.lit(MAX_AMOUNT))
     yield f"{name}_not_two_decimals", amount.rlike(_FINER_THAN_CENTS)
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import Column, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from contracts.days import DayRange
@@ -40,7 +40,7 @@ def validate(spark: SparkSession, settings: Settings, days: DayRange) -> Result:
     print(f"{JOB} {days}: {rows_in:,} rows on {len(landed)} days", flush=True)
     with staging(lake, JOB) as own:
         judged = read_days(spark, lake, "raw", landed).withColumn("reason", reason())
-        judged = mark_repeats(spark, lake, judged, list(landed), rows_in).withColumn("amount_cents", _cents_of_good())
+        judged = mark_repeats(spark, lake, judged, list(landed), rows_in).withColumn("amount_cents", cents(F.col("reason")))
         staged = collect_staged(by_day(judged, landed).mapInArrow(_stager(str(own.folder)), STAGED))
         own.publish(staged, TABLES, days, landed)
     result = account(staged, rows_in)
@@ -66,10 +66,6 @@ def account(staged: list[Staged], rows_in: int) -> dict[str, object]:
         "reasons": dict(sorted(counts.items())),
         "rows_late": late,
     }
-
-
-def _cents_of_good() -> Column:
-    return F.when(F.col("reason").isNull(), cents())
 
 
 def _stager(folder: str) -> Callable[[Batches], Batches]:

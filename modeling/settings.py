@@ -1,0 +1,40 @@
+"""Where the lake and the registry are, and what mistakes cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from contracts.bundle import MODEL_NAME
+from modeling.costs import Costs
+from modeling.errors import ModelingError
+
+
+class Settings(BaseSettings):
+    """Read from the environment."""
+
+    model_config = SettingsConfigDict(extra="ignore", protected_namespaces=())
+
+    lake_uri: str = "var/lake"
+    mlflow_tracking_uri: str = "http://127.0.0.1:5000"
+    model_name: str = MODEL_NAME
+    review_cost: float = Field(default=5.0, ge=0)
+    """What an analyst's look at one payment costs, in the currency of the payments."""
+    decline_cost: float = Field(default=25.0, ge=0)
+    """What declining a genuine payment costs: a call, a lost sale, a card put away."""
+
+    @property
+    def lake(self) -> Path:
+        """The lake's folder. Raises `ModelingError` where `LAKE_URI` names no local one."""
+        parts = urlsplit(self.lake_uri)
+        if parts.scheme not in ("", "file"):
+            raise ModelingError(f"LAKE_URI {self.lake_uri!r} is not a folder or a file:// address")
+        return Path(parts.path)
+
+    @property
+    def costs(self) -> Costs:
+        """What mistakes cost."""
+        return Costs(review=self.review_cost, wrong_decline=self.decline_cost)

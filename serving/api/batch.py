@@ -1,0 +1,27 @@
+"""POST /v1/score/batch: many payments."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from serving.answers import answer_of
+from serving.api.deps import Explain, ServicesDep, as_json, documented_key, refuse_the_future
+from serving.api.failures import COMMON, CONFLICT, TOO_LARGE
+from serving.api.schemas import BatchAnswer, TransactionBatch
+from serving.payment import Payment
+
+router = APIRouter(tags=["score"], dependencies=[documented_key])
+
+
+@router.post("/v1/score/batch", response_model=BatchAnswer, responses=COMMON | CONFLICT | TOO_LARGE)
+async def score_batch(batch: TransactionBatch, services: ServicesDep, explain: Explain = False) -> Response:
+    """Score up to 5,000 payments, in order of time; the answers are in the order of the request.
+
+    Where one of them is invalid or conflicts, none is scored. No payments, no answers.
+    """
+    refuse_the_future(
+        services.clock(),
+        ((("transactions", n, "occurred_at"), one.occurred_at) for n, one in enumerate(batch.transactions)),
+    )
+    records = await services.scorer.score_batch([Payment.of(one) for one in batch.transactions], explain)
+    return as_json({"results": [answer_of(record) for record in records]})

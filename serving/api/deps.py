@@ -1,0 +1,47 @@
+"""What endpoints share: the services, the answer as JSON, and the look at the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Annotated, Any, cast
+
+import orjson
+from fastapi import Depends, Query, Request, Response, Security
+from fastapi.exceptions import RequestValidationError
+from fastapi.security import APIKeyHeader
+
+from contracts.transaction import MAX_CLOCK_SKEW
+from serving.guard import HEADER
+from serving.services import Services
+
+Place = tuple[str | int, ...]
+
+documented_key = Security(APIKeyHeader(name=HEADER, auto_error=False))
+"""Shows the header in the docs; the guard has checked it before."""
+
+
+def _services(request: Request) -> Services:
+    return cast(Services, request.app.state.services)
+
+
+ServicesDep = Annotated[Services, Depends(_services)]
+Explain = Annotated[bool, Query(description="Give reasons for an approval as well")]
+
+
+def as_json(content: Any) -> Response:
+    """An answer made of plain values, sent as it is: to check it against a model would cost more than to make it."""
+    return Response(orjson.dumps(content), media_type="application/json")
+
+
+def refuse_the_future(now: datetime, instants: Iterable[tuple[Place, datetime]]) -> None:
+    """Refuse instants too far ahead of the clock. Raises `RequestValidationError`, naming each one's place."""
+    latest = now + MAX_CLOCK_SKEW
+    minutes = MAX_CLOCK_SKEW.total_seconds() / 60
+    errors = [
+        {"type": "future", "loc": ("body", *place), "msg": f"must not be more than {minutes:.0f} minutes in the future"}
+        for place, instant in instants
+        if instant > latest
+    ]
+    if errors:
+        raise RequestValidationError(errors)

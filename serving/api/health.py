@@ -1,0 +1,35 @@
+"""GET /livez, /readyz, /metrics: how the service is."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from serving.api.deps import ServicesDep
+from serving.readiness import check_readiness
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/livez")
+async def livez(services: ServicesDep) -> JSONResponse:
+    """200 while the event loop and the background tasks live; otherwise restart it."""
+    dead = services.background.dead()
+    return JSONResponse({"alive": not dead, "dead_tasks": dead}, 503 if dead else 200)
+
+
+@router.get("/readyz")
+async def readyz(services: ServicesDep) -> JSONResponse:
+    """200 when a payment can be scored, else 503; either way each part's state.
+
+    Without its decision log the scorer is ready and degraded: decisions wait in the online state.
+    """
+    readiness = await check_readiness(services)
+    return JSONResponse(readiness.as_dict(), 200 if readiness.ready else 503)
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(services: ServicesDep) -> Response:
+    """Everything counted, for Prometheus."""
+    return Response(services.metrics.render(), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,26 @@
+"""GET /v1/model: the model in use."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from serving.api.deps import ServicesDep, documented_key
+from serving.api.failures import COMMON
+from serving.api.schemas import ModelOut
+
+router = APIRouter(tags=["model"], dependencies=[documented_key])
+
+
+@router.get("/v1/model", responses=COMMON)
+async def model(services: ServicesDep) -> ModelOut:
+    """The version that scores now, with its thresholds, training window and metrics."""
+    champion = services.champions.current
+    bundle = champion.bundle
+    return ModelOut(
+        version=champion.version,
+        thresholds=bundle.thresholds,
+        training_window=bundle.training_window,
+        metrics=bundle.metrics,
+        features=list(bundle.features),
+        features_version=bundle.features_version,
+    )

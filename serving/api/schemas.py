@@ -1,0 +1,85 @@
+"""The bodies of requests and answers. A payment and a report are the contract's own."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from contracts.bundle import Decision, Thresholds, TrainingWindow
+from contracts.transaction import FraudReport, Id, Transaction
+
+MOST_IN_A_BATCH: Final = 5_000
+
+
+class TransactionBatch(BaseModel):
+    """Payments to score together: in order of time, whatever their order here."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    transactions: Annotated[list[Transaction], Field(max_length=MOST_IN_A_BATCH)]
+
+
+class ReportBatch(BaseModel):
+    """Fraud reports."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    reports: Annotated[list[FraudReport], Field(max_length=MOST_IN_A_BATCH)]
+
+
+class ReasonOut(BaseModel):
+    """One feature's part in a score; `contribution` in log-odds, more than 0 where it raises the score."""
+
+    feature: str
+    value: float
+    contribution: float
+    text: str
+
+
+class Answer(BaseModel):
+    """A payment's score, a probability; the decision; and why, the strongest reason first."""
+
+    model_config = ConfigDict(protected_namespaces=())
+    transaction_id: Id
+    score: float
+    decision: Decision
+    reasons: list[ReasonOut]
+    model_version: str
+    degraded: bool = Field(description="The history no longer reached back far enough: the payment came very late")
+
+
+class BatchAnswer(BaseModel):
+    """An answer for each payment, in the order of the request."""
+
+    results: list[Answer]
+
+
+class DecisionOut(Answer):
+    """An answer, and what it was made on."""
+
+    features: dict[str, float]
+    decided_at: datetime
+
+
+class ReportsAnswer(BaseModel):
+    """How many reports were taken, and the ids of payments that are not known."""
+
+    accepted: int
+    unknown: list[Id]
+
+
+class ModelOut(BaseModel):
+    """The model in use."""
+
+    version: str
+    thresholds: Thresholds
+    training_window: TrainingWindow
+    metrics: dict[str, float]
+    features: list[str]
+    features_version: str
+
+
+class Problem(BaseModel):
+    """What was wrong with a request, or is with the service."""
+
+    detail: str

@@ -1,0 +1,51 @@
+"""The scorer as an ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from serving.api import batch, decisions, health, model, page, reports, score
+from serving.api.failures import add_failures
+from serving.clock import Clock, machine_clock
+from serving.guard import Guard
+from serving.keys import Keyring, parse_keys
+from serving.metrics import Metrics
+from serving.services import open_services
+from serving.settings import Settings, read_secrets
+from serving.telemetry import Telemetry
+
+DESCRIPTION = (
+    "Scores card payments: a probability of fraud, a decision and its reasons. Everything under /v1 asks for a key in "
+    "the header X-API-Key."
+)
+
+
+def create_app(settings: Settings, clock: Clock = machine_clock) -> FastAPI:
+    """The application; it connects when it is started. Raises `SettingsError` where a secret is missing."""
+    secrets = read_secrets(settings.secrets_dir)
+    keyring = Keyring(parse_keys(secrets.api_keys.get_secret_value()))
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_services(settings, secrets, clock, metrics) as services:
+            app.state.services = services
+            yield
+
+    app = FastAPI(
+        title="Fraud scorer",
+        version="1",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+        max_body_size=settings.scorer_max_body_bytes,
+    )
+    for part in (score, batch, reports, decisions, model, health, page):
+        app.include_router(part.router)
+    add_failures(app, settings.scorer_max_body_bytes)
+    app.add_middleware(Guard, keyring=keyring)
+    app.add_middleware(Telemetry, metrics=metrics)
+    return app

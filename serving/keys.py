@@ -1,0 +1,96 @@
+"""Who may ask what: API keys by their digests, scopes, and rates."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import math
+import time
+from collections.abc import Sequence
+from typing import Annotated, Final, Literal
+
+from limits import RateLimitItem, parse
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import MovingWindowRateLimiter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+
+from serving.errors import SettingsError
+
+Scope = Literal["score", "report", "read"]
+GUARDED: Final = "/v1"
+SCOPES: Final[tuple[tuple[str, Scope], ...]] = (
+    ("/v1/score", "score"),
+    ("/v1/fraud-reports", "report"),
+    ("/v1/decisions", "read"),
+    ("/v1/model", "read"),
+)
+"""The scope that each path, and what is below it, asks for."""
+
+
+class ApiKey(BaseModel):
+    """A key as the scorer knows it: by its SHA-256, in hexadecimal. `rate` as in `100/second`, None without limit."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1)
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    scopes: frozenset[Scope]
+    rate: str | None = None
+
+    @field_validator("rate")
+    @classmethod
+    def _can_be_read(cls, rate: str | None) -> str | None:
+        if rate is not None:
+            try:
+                parse(rate)
+            except ValueError:
+                raise ValueError(f"{rate!r} is not a rate: write it as 100/second") from None
+        return rate
+
+
+def parse_keys(text: str) -> tuple[ApiKey, ...]:
+    """The keys of the secret `api_keys`. Raises `SettingsError`, naming the key's place and field."""
+    try:
+        keys = TypeAdapter(tuple[ApiKey, ...]).validate_json(text)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'it'}: {e['msg']}" for e in error.errors())
+        raise SettingsError(f"the secret api_keys is not a JSON list of keys: {wrong}") from None
+    if not keys:
+        raise SettingsError("the secret api_keys holds no key, so nobody could ask anything: add one")
+    return keys
+
+
+def scope_of(path: str) -> Scope | None:
+    """The scope that a path asks for, None where it has none of its own."""
+    return next((scope for prefix, scope in SCOPES if path == prefix or path.startswith(f"{prefix}/")), None)
+
+
+def is_guarded(path: str) -> bool:
+    """Whether a path asks for a key at all."""
+    return path == GUARDED or path.startswith(f"{GUARDED}/")
+
+
+class Keyring:
+    """Knows keys, and counts what each has asked."""
+
+    def __init__(self, keys: Sequence[ApiKey]) -> None:
+        self._keys = keys
+        self._rates: dict[str, RateLimitItem] = {key.sha256: parse(key.rate) for key in keys if key.rate}
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+
+    def find(self, presented: bytes) -> ApiKey | None:
+        """The key that was presented. Every digest is compared, so the time taken tells nothing."""
+        digest = hashlib.sha256(presented).hexdigest()
+        found = None
+        for key in self._keys:
+            if hmac.compare_digest(digest, key.sha256):
+                found = key
+        return found
+
+    async def seconds_to_wait(self, key: ApiKey) -> int:
+        """Count one request against the key's rate: 0 where it may pass, else whole seconds until it may."""
+        rate = self._rates.get(key.sha256)
+        if rate is None or await self._limiter.hit(rate, key.sha256):
+            return 0
+        window = await self._limiter.get_window_stats(rate, key.sha256)
+        return max(1, math.ceil(window.reset_time - time.time()))

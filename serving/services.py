@@ -1,0 +1,68 @@
+"""What the endpoints work with, opened once and closed in order."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+
+from serving.background import Background
+from serving.champions import Champions
+from serving.clock import Clock
+from serving.decisions import DecisionLog
+from serving.drain import Drain
+from serving.logs import event
+from serving.metrics import Metrics
+from serving.registry import Registry
+from serving.reporting import Reporting
+from serving.scoring import Scorer
+from serving.settings import Secrets, Settings
+from serving.state import OnlineState, connect
+
+REGISTRY_TIMEOUT_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Services:
+    """One scorer's parts."""
+
+    clock: Clock
+    metrics: Metrics
+    state: OnlineState
+    champions: Champions
+    log: DecisionLog
+    scorer: Scorer
+    reporting: Reporting
+    background: Background
+
+
+@asynccontextmanager
+async def open_services(
+    settings: Settings, secrets: Secrets, clock: Clock, metrics: Metrics
+) -> AsyncIterator[Services]:
+    """Connect and start the background tasks; at the end, stop them and drain what is left.
+
+    Nothing has to be there at the start: what is missing makes `/readyz` say so.
+    """
+    timeout = settings.scorer_timeout_seconds
+    client = connect(settings.valkey_url, secrets.valkey_password.get_secret_value(), timeout)
+    log = DecisionLog(settings.decisions_url, secrets.decisions_password.get_secret_value(), timeout)
+    await log.open()
+    async with httpx.AsyncClient(base_url=settings.mlflow_tracking_uri, timeout=REGISTRY_TIMEOUT_SECONDS) as registry:
+        champions = Champions(Registry(registry, settings.model_name), metrics, settings.scorer_poll_seconds)
+        state = OnlineState(client)
+        drain = Drain(client, log, metrics)
+        background = Background()
+        background.start("champions", champions.run())
+        background.start("drain", drain.run())
+        scorer = Scorer(state, champions, clock, metrics)
+        try:
+            yield Services(clock, metrics, state, champions, log, scorer, Reporting(state, log, metrics), background)
+        finally:
+            await background.stop()
+            await drain.finish()
+            await log.close()
+            await client.aclose(close_connection_pool=True)
+            event("stopped")

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from pyspark.sql import SparkSession
+
+from contracts.days import DayRange
+from contracts.labels import DAY
+from spark_jobs.bank_source import FOREVER
+from spark_jobs.errors import JobError
+from spark_jobs.ingest import ingest
+from spark_jobs.settings import Settings
+from spark_jobs.validate import validate
+from tests.spark_jobs.worlds import FIRST_DAY, FIRST_SECOND, digests, read_rows
+
+DAYS = [FIRST_DAY + timedelta(days=n) for n in range(5)]
+MIDDLE = DayRange(DAYS[1], DAYS[3])
+INSERT = "insert into bank.transactions values (%s, %s, %s, %s, %s, %s, %s, %s)"
+
+
+def land(bank: psycopg.Connection, *rows: tuple[Any, ...]) -> None:
+    """Insert rows: source row, amount, occurred at, arrived at; the ids follow from the row's number."""
+    with bank.cursor() as cursor:
+        cursor.executemany(INSERT, [("file", n, n, n % 3, n % 5, amount, at, came) for n, amount, at, came in rows])
+
+
+def land_days(bank: psycopg.Connection, per_day: int) -> None:
+    """`per_day` payments on each of `DAYS`, the first and the last at its very edges, and a report for each day."""
+    rows = []
+    for number, day in enumerate(DAYS):
+        for n in range(per_day):
+            at = f"{day} 00:00:00+00" if n == 0 else f"{day} 23:59:59.999999+00" if n == 1 else f"{day} 12:00:{n:02}+00"
+            rows.append((number * 100 + n, "1.50", at, at))
+        bank.execute(
+            "insert into bank.fraud_reports values ('file', %s, %s, %s, %s)", (number, number * 100, f"{day} 10:00+00", f"{day} 10:00+00")
+        )
+    land(bank, *rows)
+
+
+def days_of(lake: Path, table: str) -> list[date]:
+    return sorted({row["day"] for row in read_rows(lake, table)})  # type: ignore[type-var, misc]
+
+
+def test_exactly_the_days_asked_for_come(spark: SparkSession, live_settings: Settings, bank: psycopg.Connection) -> None:
+    land_days(bank, 4)
+    assert ingest(spark, live_settings, MIDDLE) == {"rows_in": 12, "rows_out": 12, "reports": 3}
+    lake = live_settings.lake_root
+    assert days_of(lake, "raw") == days_of(lake, "reports") == DAYS[1:4]
+    first, last = read_rows(lake, "raw")[:2]
+    assert (first["occurred_at"], first["occurred_micros"], first["amount"]) == (FIRST_SECOND + DAY, False, "1.50")
+    # Finer than a second is cut, and said.
+    assert (last["occurred_at"], last["occurred_micros"]) == (FIRST_SECOND + 2 * DAY - 1, True)
+    report = read_rows(lake, "reports")[0]
+    assert report["reported_at"].timestamp() == FIRST_SECOND + DAY + 36_000  # type: ignore[attr-defined]
+
+
+def test_a_rerun_leaves_the_same_bytes_and_a_day_emptied_in_the_bank_goes(
+    spark: SparkSession, live_settings: Settings, bank: psycopg.Connection
+) -> None:
+    land_days(bank, 3)
+    ingest(spark, live_settings, DayRange(DAYS[0], DAYS[4]))
+    before = digests(live_settings.lake_root)
+    ingest(spark, live_settings, MIDDLE)
+    assert digests(live_settings.lake_root) == before
+    bank.execute("delete from bank.transactions where day = %s", [DAYS[2]])
+    assert ingest(spark, live_settings, MIDDLE)["rows_out"] == 6
+    gone = f"raw/day={DAYS[2]}/part.parquet"
+    assert digests(live_settings.lake_root) == {name: value for name, value in before.items() if name != gone}
+
+
+def test_whatever_landed_comes_through_and_is_judged(
+    spark: SparkSession, live_settings: Settings, bank: psycopg.Connection
+) -> None:
+    came = f"{DAYS[1]} 12:00+00"
+    huge = "9" * 200 + ".5"
+    rows = [
+        (1, "NaN", came, came),
+        (2, "Infinity", came, came),
+        (3, huge, came, came),
+        (4, None, None, came),
+        (5, "1", "infinity", came),
+        (6, "1", "-infinity", came),
+        (7, "1", "4713-01-01 BC", came),
+        (8, "1", "294276-12-31 23:59:59+00", came),
+        (9, "1.005", "1969-12-31 23:59:59.5+00", came),
+        (10, "0.00", came, came),
+    ]
+    land(bank, *rows)
+    bank.execute("insert into bank.transactions (source, source_row, arrived_at) values ('file', 11, %s)", [came])
+    assert ingest(spark, live_settings, MIDDLE)["rows_out"] == 11
+    raw = {row["source_row"]: row for row in read_rows(live_settings.lake_root, "raw")}
+    assert [raw[n]["amount"] for n in (1, 2, 3, 4)] == ["NaN", "Infinity", huge, None]
+    assert [raw[n]["occurred_at"] for n in (4, 5, 6, 8, 9)] == [None, FOREVER, -FOREVER, 9_224_318_015_999, -1]
+    result = validate(spark, live_settings, MIDDLE)
+    assert (result["rows_in"], result["rows_good"]) == (11, 1)
+    assert result["reasons"] == {
+        "amount_above_maximum": 1,
+        "amount_missing": 1,
+        "amount_not_a_number": 2,
+        "amount_not_two_decimals": 1,
+        "occurred_at_after_9999": 2,
+        "occurred_at_before_1970": 2,
+        "transaction_id_missing": 1,
+    }
+
+
+def test_reports_that_say_nothing_come_through_too(
+    spark: SparkSession, live_settings: Settings, bank: psycopg.Connection
+) -> None:
+    for row, at in enumerate((None, "infinity", "-infinity", "200000-01-01", f"{DAYS[1]} 09:00+00")):
+        bank.execute("insert into bank.fraud_reports values ('file', %s, %s, %s, %s)", (row, row, at, f"{DAYS[1]} 12:00+00"))
+    assert ingest(spark, live_settings, MIDDLE)["reports"] == 5
+    found = {row["transaction_id"]: row["reported_at"] for row in read_rows(live_settings.lake_root, "reports")}
+    assert [found[n] for n in range(4)] == [None] * 4
+    assert found[4] is not None
+
+
+def test_a_refused_password_names_the_server_and_the_secret(
+    spark: SparkSession, live_settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "bank_reader_password").write_text("wrong")
+    wrong = live_settings.model_copy(update={"secrets_dir": tmp_path})
+    with pytest.raises(JobError, match="cannot connect to postgresql://127.0.0.1:.* as bank_reader: .*check BANK_URL") as caught:
+        ingest(spark, wrong, MIDDLE)
+    assert "wrong" not in str(caught.value)
+
+
+def test_no_bank_names_where_it_was_looked_for(spark: SparkSession, live_settings: Settings) -> None:
+    nowhere = live_settings.model_copy(update={"bank_url": "postgresql://127.0.0.1:1/bank"})
+    with pytest.raises(JobError, match="cannot connect to postgresql://127.0.0.1:1/bank.*refused.*check BANK_URL"):
+        ingest(spark, nowhere, MIDDLE)
+
+
+def test_a_column_that_is_missing_in_the_bank_is_named(
+    spark: SparkSession, live_settings: Settings, bank: psycopg.Connection
+) -> None:
+    land_days(bank, 1)
+    bank.execute("alter table bank.transactions rename column amount to sum")
+    try:
+        with pytest.raises(Exception, match='JobError: reading postgresql://.* failed: .*column "amount" does not exist'):
+            ingest(spark, live_settings, MIDDLE)
+    finally:
+        bank.execute("alter table bank.transactions rename column sum to amount")
+    assert digests(live_settings.lake_root) == {}

@@ -1,0 +1,138 @@
+"""Small worlds written straight into a lake, and what the definitions say of them, slowly."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from contracts.days import first_second
+from contracts.features import WINDOW_DAYS
+from contracts.labels import DAY, LABEL_DELAY
+from contracts.transaction import from_epoch_seconds
+from spark_jobs.schemas import TABLES, arrow_schema
+
+FIRST_DAY = date(2024, 3, 1)
+FIRST_SECOND = first_second(FIRST_DAY)
+
+
+@dataclass(frozen=True)
+class Payment:
+    """One clean payment; `occurred` and `reported` in seconds since 1970."""
+
+    transaction_id: int
+    customer_id: int
+    terminal_id: int
+    cents: int
+    occurred: int
+    reported: int | None = None
+
+    @property
+    def day(self) -> date:
+        return from_epoch_seconds(self.occurred).date()
+
+    @property
+    def place(self) -> tuple[int, int]:
+        return self.occurred, self.transaction_id
+
+
+def write_table(root: Path, table: str, rows: Iterable[tuple[date, Mapping[str, object]]]) -> None:
+    """Write rows, each with its day, as that table's partitions."""
+    days: dict[date, list[Mapping[str, object]]] = {}
+    for day, row in rows:
+        days.setdefault(day, []).append(row)
+    for day, held in days.items():
+        path = root / table / f"day={day}" / "part.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.Table.from_pylist(held, schema=arrow_schema(TABLES[table])), path)
+
+
+def write_clean(root: Path, payments: Iterable[Payment]) -> None:
+    """Write payments to `clean`, and their fraud reports to `reports`."""
+    held = list(payments)
+    write_table(root, "clean", ((p.day, _clean_row(p)) for p in held))
+    reported = [(p, from_epoch_seconds(p.reported)) for p in held if p.reported is not None]
+    write_table(
+        root, "reports", ((at.date(), {"transaction_id": p.transaction_id, "reported_at": at}) for p, at in reported)
+    )
+
+
+def _clean_row(p: Payment) -> dict[str, object]:
+    at = from_epoch_seconds(p.occurred)
+    return {
+        "transaction_id": p.transaction_id,
+        "customer_id": p.customer_id,
+        "terminal_id": p.terminal_id,
+        "amount_cents": p.cents,
+        "occurred_at": at,
+        "arrived_at": at,
+    }
+
+
+@dataclass(frozen=True)
+class RawRow:
+    """A row of `raw` that keeps the contract, unless told otherwise."""
+
+    source_row: int
+    transaction_id: int | None = None
+    customer_id: int | None = 1
+    terminal_id: int | None = 2
+    amount: str | None = "12.50"
+    occurred_at: int | None = FIRST_SECOND
+    arrived_at: int | None = FIRST_SECOND
+    source: str = "a"
+    occurred_micros: bool = False
+
+    def row(self) -> dict[str, object]:
+        held = self if self.transaction_id is not None else replace(self, transaction_id=self.source_row)
+        return {name: getattr(held, name) for name in TABLES["raw"].names}
+
+
+def write_raw(root: Path, rows: Sequence[tuple[date, RawRow]]) -> None:
+    """Write rows of `raw`, each with its day."""
+    write_table(root, "raw", ((day, row.row()) for day, row in rows))
+
+
+def read_rows(root: Path, table: str) -> list[dict[str, object]]:
+    """All rows of a table, day by day, with their `day`."""
+    rows: list[dict[str, object]] = []
+    for path in sorted((root / table).glob("day=*/part.parquet")):
+        day = date.fromisoformat(path.parent.name.removeprefix("day="))
+        rows += [{**row, "day": day} for row in pq.read_table(path, partitioning=None).to_pylist()]
+    return rows
+
+
+def digests(root: Path) -> dict[str, str]:
+    """The SHA-256 of every file of a lake's tables, by path; staging is left out."""
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and "_staging" not in path.parts
+    }
+
+
+def by_definition(payment: Payment, world: Sequence[Payment]) -> dict[str, float]:
+    """The features of one payment as `contracts/features.py` words them, by looking at every other one."""
+    at = from_epoch_seconds(payment.occurred)
+    found = {
+        "amount": payment.cents / 100,
+        "is_weekend": float(at.weekday() >= 5),
+        "is_night": float(at.hour <= 6),
+    }
+    mine = [p for p in world if p.customer_id == payment.customer_id and p.place <= payment.place]
+    there = [p for p in world if p.terminal_id == payment.terminal_id]
+    for days in WINDOW_DAYS:
+        seen = [p.cents for p in mine if payment.occurred - days * DAY < p.occurred]
+        found[f"customer_tx_count_{days}d"] = float(len(seen))
+        found[f"customer_amount_mean_{days}d"] = sum(seen) / (100 * len(seen))
+        end = payment.occurred - LABEL_DELAY
+        window = [p for p in there if end - days * DAY < p.occurred <= end]
+        frauds = [p for p in window if p.reported is not None and p.reported <= payment.occurred]
+        found[f"terminal_tx_count_{days}d"] = float(len(window))
+        found[f"terminal_fraud_rate_{days}d"] = len(frauds) / max(len(window), 1)
+    return found
