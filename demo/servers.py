@@ -86,30 +86,43 @@ class Server:
                 self.process.wait()
 
 
-def launch(
+def launch_process(
     name: str,
     command: list[str],
     log: Path,
+    environment: dict[str, str],
     port: int,
-    password: str,
-    stop_signal: signal.Signals,
-    ready: Callable[[], bool],
+    password: str = "",
+    stop_signal: signal.Signals = signal.SIGTERM,
 ) -> Server:
-    """Start a server and wait until it is ready. Raises `ServerError` with the log's last lines where it ends first."""
+    """Start a server in a session of its own, its output appended to `log`; it ends when we do."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
-        process = subprocess.Popen(  # noqa: S603 - our own command line
-            command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=die_with_parent
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdout=out,
+            stderr=out,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=die_with_parent,
         )
-    server = Server(name, process, port, password, log, stop_signal)
-    for _ in range(600):
-        if process.poll() is not None:
-            raise ServerError(f"{name} ended with {process.returncode} at its start; {log} ends:\n{tail(log)}")
+    return Server(name, process, port, password, log, stop_signal)
+
+
+def wait_ready(server: Server, ready: Callable[[], bool], seconds: float = 30) -> Server:
+    """Wait until a server is ready. Raises `ServerError` with its log's last lines where it ends first or takes longer."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if server.process.poll() is not None:
+            said = f"ended with {server.process.returncode} at its start"
+            raise ServerError(f"{server.name} {said}; {server.log} ends:\n{tail(server.log)}")
         if ready():
             return server
         time.sleep(0.05)
     server.stop()
-    raise ServerError(f"{name} was not ready after 30 s; {log} ends:\n{tail(log)}")
+    raise ServerError(f"{server.name} was not ready after {seconds:.0f} s; {server.log} ends:\n{tail(server.log)}")
 
 
 def tail(log: Path, lines: int = 15) -> str:
@@ -142,7 +155,8 @@ def start_postgres(data: Path, password: str, log: Path, port: int | None = None
     }
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     command = [*_unprivileged(signal.SIGINT), str(binaries / "postgres"), "-D", str(data), *options]
-    return launch("PostgreSQL", command, log, port, password, signal.SIGINT, lambda: listens(port))
+    server = launch_process("PostgreSQL", command, log, dict(os.environ), port, password, signal.SIGINT)
+    return wait_ready(server, lambda: listens(port))
 
 
 def _unprivileged(parent_death: signal.Signals | None = None) -> list[str]:
@@ -169,7 +183,7 @@ def _initialise(initdb: Path, data: Path, password: str) -> None:
     command += [*authentication, "--locale=C.UTF-8", "--encoding=UTF8", "--no-instructions"]
     if sys.platform == "darwin":
         command[command.index("--locale=C.UTF-8")] = "--locale=C"
-    done = subprocess.run(command, input=f"{password}\n", capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run(command, input=f"{password}\n", capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise ServerError(f"initdb could not make {data}:\n{done.stderr.strip()}")
     # Renamed only when whole, so that a killed initdb leaves nothing that looks like a database.
@@ -209,9 +223,8 @@ def start_valkey(data: Path, password: str, log: Path, port: int | None = None) 
     configuration.touch(mode=0o600)
     lines = [f"bind {HOST}", f"port {port}", f"requirepass {password}", f'dir "{data}"', "appendonly yes", 'save ""']
     configuration.write_text("\n".join([*lines, "daemonize no", ""]))
-    return launch(
-        "Valkey", [str(found[0]), str(configuration)], log, port, password, signal.SIGTERM, lambda: _valkey_ready(port, password)
-    )
+    server = launch_process("Valkey", [str(found[0]), str(configuration)], log, dict(os.environ), port, password)
+    return wait_ready(server, lambda: _valkey_ready(port, password))
 
 
 def _valkey_ready(port: int, password: str) -> bool:

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from serving.api import batch, decisions, health, model, page, reports, score
 from serving.api.failures import add_failures
+from serving.body_size import BodySize
 from serving.clock import Clock, machine_clock
 from serving.guard import Guard
 from serving.keys import Keyring, parse_keys
@@ -41,11 +42,11 @@ def create_app(settings: Settings, clock: Clock = machine_clock) -> FastAPI:
         description=DESCRIPTION,
         lifespan=lifespan,
         redoc_url=None,
-        max_body_size=settings.scorer_max_body_bytes,
     )
     for part in (score, batch, reports, decisions, model, health, page):
         app.include_router(part.router)
-    add_failures(app, settings.scorer_max_body_bytes)
+    add_failures(app)
+    app.add_middleware(BodySize, most=settings.scorer_max_body_bytes)
     app.add_middleware(Guard, keyring=keyring)
     app.add_middleware(Telemetry, metrics=metrics)
     return app

@@ -46,6 +46,7 @@ from spark_jobs.valkey_state import (
 
 JOB: Final = "write_online_state"
 KEEP_DAYS: Final = max(CUSTOMER_KEEP, TERMINAL_KEEP) // DAY
+ID_BYTES: Final = 8
 WRITTEN: Final = "histories"
 Batches = Iterator[pa.RecordBatch]
 
@@ -143,17 +144,21 @@ def _histories(history: Columns, entity: str, value: str, key: Callable[[int], s
         yield key(int(history[entity][start])), entries[start:end].tobytes()
 
 
-def _locations(history: Columns, first: date) -> Iterator[tuple[str, Iterator[tuple[bytes, bytes]]]]:
+def _locations(history: Columns, first: date) -> Iterator[tuple[str, list[tuple[bytes, bytes]]]]:
     """Each day from `first` on, and its payments' packed ids and locations."""
     order = np.argsort(history["occurred"], kind="stable")
     order = order[history["occurred"][order] >= first_second(first)]
     occurred = history["occurred"][order]
-    ids = history["transaction_id"][order].astype(">i8")
+    ids = history["transaction_id"][order].astype(">i8").tobytes()
     places = np.empty(len(order), dtype=LOCATION)
     places["terminal_id"], places["occurred"] = history["terminal_id"][order], occurred
+    packed = list(zip(_pieces(ids, ID_BYTES), _pieces(places.tobytes(), LOCATION.itemsize), strict=True))
     for start, end in _runs(occurred // DAY):
-        day = from_epoch_seconds(int(occurred[start])).date().isoformat()
-        yield day, ((ids[n].tobytes(), places[n].tobytes()) for n in range(start, end))
+        yield from_epoch_seconds(int(occurred[start])).date().isoformat(), packed[start:end]
+
+
+def _pieces(packed: bytes, size: int) -> list[bytes]:
+    return [packed[at : at + size] for at in range(0, len(packed), size)]
 
 
 def _runs(values: NDArray[np.int64]) -> Iterator[tuple[int, int]]:

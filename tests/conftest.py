@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from demo.java import java_home as find_java
 from demo.secrets import read_secret, write_secrets
 from demo.servers import Server, start_postgres, start_valkey
 
@@ -39,3 +40,9 @@ def valkey_server(server_folder: Path, secrets_dir: Path) -> Iterator[Server]:
     server = start_valkey(server_folder / "valkey", read_secret(secrets_dir, "valkey_password"), server_folder / "valkey.log")
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def java_home(server_folder: Path) -> Path:
+    """A JAVA_HOME for Spark: the machine's own Java, else the wheel's."""
+    return find_java(server_folder / "java")

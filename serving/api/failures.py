@@ -36,23 +36,21 @@ TOO_LARGE: Final[Documented] = {413: {"model": Problem, "description": "The body
 NOT_FOUND: Final[Documented] = {404: {"model": Problem, "description": "There is none"}}
 
 
-def add_failures(app: FastAPI, max_body_bytes: int) -> None:
+def add_failures(app: FastAPI) -> None:
     """Give the application an answer for each failure."""
-
-    async def http(_: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        if error.status_code == 413:
-            return _problem(413, f"the body is larger than {max_body_bytes} bytes: send it in parts")
-        if error.status_code == 400:
-            return _problem(400, NOT_JSON)
-        return _problem(error.status_code, str(error.detail), error.headers)
-
-    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(KnownWithAnotherBodyError, _conflict)
     app.add_exception_handler(NotReadyError, _not_ready)
     app.add_exception_handler(ValkeyError, _valkey_away)
     app.add_exception_handler(psycopg.Error, _postgres_away)
+
+
+async def _http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    # FastAPI's own word for a body that Python's parser gave up on does not say why.
+    detail = NOT_JSON if error.status_code == 400 else str(error.detail)
+    return _problem(error.status_code, detail, error.headers)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

@@ -1,0 +1,98 @@
+"""Airflow by REST, as any client drives it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import httpx
+
+FINAL: Final = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+POLL_SECONDS: Final = 0.5
+
+
+class DagFailed(Exception):
+    """A run that failed; names the task."""
+
+    def __init__(self, dag: str, run: str, task: str) -> None:
+        super().__init__(f"{dag} failed in {task}")
+        self.dag, self.run, self.task = dag, run, task
+
+
+@dataclass(frozen=True)
+class TaskDone:
+    """A task that came to its end."""
+
+    task: str
+    state: str
+    seconds: float
+
+
+class Airflow:
+    """A client with a token of its own."""
+
+    def __init__(self, url: str, user: str, password: str) -> None:
+        self._client = httpx.Client(base_url=url, timeout=30)
+        answer = self._client.post("/auth/token", json={"username": user, "password": password}).raise_for_status()
+        self._client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+    def wait_for_dag(self, dag: str, seconds: float = 90) -> None:
+        """Wait until a DAG is known. Raises TimeoutError where it is not, with the import errors."""
+        end = time.monotonic() + seconds
+        while self._client.get(f"/api/v2/dags/{dag}").status_code != httpx.codes.OK:
+            if time.monotonic() > end:
+                errors = self._client.get("/api/v2/importErrors").json().get("import_errors", [])
+                raise TimeoutError(f"Airflow does not know the DAG {dag}: {[e['stack_trace'][-500:] for e in errors]}")
+            time.sleep(POLL_SECONDS)
+
+    def start(self, dag: str, conf: dict[str, Any]) -> str:
+        """Start a run; returns its id."""
+        answer = self._client.post(f"/api/v2/dags/{dag}/dagRuns", json={"logical_date": None, "conf": conf})
+        if answer.is_error:
+            raise httpx.HTTPStatusError(f"{dag} {conf}: {answer.text}", request=answer.request, response=answer)
+        run_id: str = answer.json()["dag_run_id"]
+        return run_id
+
+    def newest_run(self, dag: str, seconds: float = 60) -> str:
+        """The id of the newest run, waiting for the first."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            runs = self._get(f"/api/v2/dags/{dag}/dagRuns", order_by="-run_after", limit=1)["dag_runs"]
+            if runs:
+                run_id: str = runs[0]["dag_run_id"]
+                return run_id
+            time.sleep(POLL_SECONDS)
+        raise TimeoutError(f"no run of {dag} was started within {seconds} s")
+
+    def follow(self, dag: str, run: str, running: Callable[[str], None]) -> Iterator[TaskDone]:
+        """Each task as it comes to its end, until the run does. Raises `DagFailed`."""
+        seen: set[str] = set()
+        while True:
+            state = self._get(f"/api/v2/dags/{dag}/dagRuns/{run}")["state"]
+            tasks = self._get(f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances")["task_instances"]
+            for task in sorted(tasks, key=lambda one: one["start_date"] or "~"):
+                if task["state"] in FINAL and task["task_id"] not in seen:
+                    seen.add(task["task_id"])
+                    yield TaskDone(task["task_id"], task["state"], _seconds(task))
+                elif task["state"] == "running":
+                    running(task["task_id"])
+            if state in ("success", "failed"):
+                failed = [task["task_id"] for task in tasks if task["state"] == "failed"]
+                if state == "failed":
+                    raise DagFailed(dag, run, failed[0] if failed else "a task")
+                return
+            time.sleep(POLL_SECONDS)
+
+    def _get(self, path: str, **query: Any) -> Any:
+        answer = self._client.get(path, params=query)
+        return answer.raise_for_status().json()
+
+
+def _seconds(task: dict[str, Any]) -> float:
+    if not task["start_date"] or not task["end_date"]:
+        return 0.0
+    start, end = (datetime.fromisoformat(task[name].replace("Z", "+00:00")) for name in ("start_date", "end_date"))
+    return (end - start).total_seconds()

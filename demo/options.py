@@ -1,0 +1,54 @@
+"""What a person may choose: which bank, how large, and on which ports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+LEAST_DAYS = 40
+
+
+class OptionsError(Exception):
+    """An option that cannot be; says which and why."""
+
+
+class Options(BaseSettings):
+    """Read from the environment, where make puts its variables; an empty one counts as not given."""
+
+    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
+
+    data: Path | None = None
+    days: int = Field(default=120, ge=LEAST_DAYS, le=3_650)
+    customers: int = Field(default=1_000, ge=50, le=1_000_000)
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    postgres_port: int | None = None
+    valkey_port: int | None = None
+    mlflow_port: int | None = None
+    airflow_port: int | None = None
+    scorer_port: int | None = None
+
+    @field_validator("data")
+    @classmethod
+    def _is_a_folder(cls, folder: Path | None) -> Path | None:
+        if folder is not None and not folder.is_dir():
+            raise ValueError(f"there is no folder {folder}")
+        return folder.resolve() if folder is not None else None
+
+    @property
+    def feed(self) -> list[str]:
+        """The bank's own options for the same choice."""
+        if self.data is not None:
+            return ["--data", str(self.data)]
+        return ["--customers", str(self.customers), "--days", str(self.days), "--seed", str(self.seed)]
+
+
+def read_options(**given: Any) -> Options:
+    """The options. Raises `OptionsError`, in one line, for what cannot be."""
+    try:
+        return Options(**given)
+    except ValidationError as error:
+        said = [f"{str(item['loc'][0]).upper()}={item['input']}: {item['msg'].removeprefix('Value error, ')}" for item in error.errors()]
+        raise OptionsError("; ".join(said)) from error

@@ -1,0 +1,154 @@
+"""The whole line, embedded, in front of you: bank, Spark under Airflow, training, scorer, a day of live payments."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+import httpx
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from demo.airflow_api import Airflow, DagFailed
+from demo.options import Options
+from demo.place import DEMO, Place
+from demo.processes import MemoryWatch
+from demo.secrets import read_secret, write_secrets
+from demo.servers import Server, ServerError, claim_port, start_postgres, start_valkey, tail
+from demo.steps import StepFailed, Steps
+from demo.summary import Summary
+from demo.web import answers, log_of_task, start_airflow, start_mlflow, start_scorer
+
+PATIENCE_SECONDS = 120
+
+
+def make_place(options: Options) -> Place:
+    """A clean folder with secrets, and the ports."""
+    shutil.rmtree(DEMO, ignore_errors=True)
+    place = Place(
+        folder=DEMO,
+        postgres_port=claim_port(options.postgres_port, "POSTGRES_PORT"),
+        valkey_port=claim_port(options.valkey_port, "VALKEY_PORT"),
+        mlflow_port=claim_port(options.mlflow_port, "MLFLOW_PORT"),
+        airflow_port=claim_port(options.airflow_port, "AIRFLOW_PORT"),
+        scorer_port=claim_port(options.scorer_port, "SCORER_PORT"),
+    )
+    place.logs.mkdir(parents=True)
+    write_secrets(place.secrets)
+    place.write_spark_conf()
+    return place
+
+
+def start_stores(place: Place, stack: ExitStack) -> None:
+    """PostgreSQL and Valkey, stopped when `stack` is left."""
+    password = read_secret(place.secrets, "bank_admin_password")
+    stack.callback(start_postgres(place.folder / "postgres", password, place.logs / "postgres.log", place.postgres_port).stop)
+    password = read_secret(place.secrets, "valkey_password")
+    stack.callback(start_valkey(place.folder / "valkey", password, place.logs / "valkey.log", place.valkey_port).stop)
+
+
+def run_line(options: Options, steps: Steps, watch: MemoryWatch, stack: ExitStack) -> Summary:
+    """Every step, in order; what is started is stopped when `stack` is left. Raises `StepFailed`."""
+    began = time.monotonic()
+    place = make_place(options)
+    waiting = stack.enter_context(ThreadPoolExecutor(max_workers=2))
+    with steps.step("start PostgreSQL and Valkey"):
+        start_stores(place, stack)
+    # Airflow and MLflow take their time to start; the bank is filled meanwhile.
+    airflow_servers = waiting.submit(start_airflow, place)
+    mlflow = start_mlflow(place)
+    stack.callback(mlflow.stop)
+    stack.callback(_stop_all, airflow_servers)
+    steps.command("migrate the bank", place, "bank.migrate")
+    loaded = steps.command("load the bank", place, "bank.load", *options.feed, "--hold-out-days", "1")
+    first, last, live = loaded["first_day"], loaded["last_day"], loaded["held_out"][0]
+    with steps.step("start Airflow and MLflow"):
+        airflow = _open_airflow(place, airflow_servers)
+        wait_until(f"{place.mlflow_url}/health", mlflow)
+    run_dag(steps, place, airflow, "fraud_daily", "history", {"from": first, "to": last, "train": True})
+    scorer = start_scorer(place)
+    stack.callback(scorer.stop)
+    follow(steps, place, airflow, "fraud_training", airflow.newest_run("fraud_training"), "training")
+    with steps.step("start the scorer"):
+        wait_until(f"{place.scorer_url}/readyz", scorer)
+    played = steps.command("live payments", place, "bank.replay", *options.feed, "--day", live)
+    run_dag(steps, place, airflow, "fraud_daily", "live day", {"from": live, "to": live, "train": False})
+    compared = steps.command("compare with Spark", place, "spark_jobs.compare_decisions", "--from", live, "--to", live)
+    counted = steps.command("count the lake", place, "spark_jobs.count_lake", "--from", first, "--to", live)
+    return Summary(
+        transactions_loaded=counted["raw"],
+        quarantined=counted["quarantine"],
+        feature_rows=counted["features"],
+        **model_facts(place),
+        live_scored=played["scored"],
+        live_mismatches=compared["mismatches"] + compared["missing"],
+        decisions=played["decisions"],
+        latency_ms=played["latency_ms"],
+        steps=steps.done,
+        peak_memory_mb=round(watch.peak_mb, 1),
+        frauds=played["frauds"],
+        frauds_caught=played["frauds_caught"],
+        seconds=time.monotonic() - began,
+    )
+
+
+def model_facts(place: Place) -> dict[str, Any]:
+    """What the scorer says of the model it runs."""
+    key = read_secret(place.secrets, "scorer_api_key")
+    model = httpx.get(f"{place.scorer_url}/v1/model", headers={"X-API-Key": key}, timeout=10).raise_for_status().json()
+    return {"model_version": model["version"], "test_average_precision": model["metrics"]["test_average_precision"]}
+
+
+def run_dag(steps: Steps, place: Place, airflow: Airflow, dag: str, title: str, conf: dict[str, Any]) -> None:
+    """Start a DAG over some days and follow it to its end."""
+    follow(steps, place, airflow, dag, airflow.start(dag, conf), title)
+
+
+def follow(steps: Steps, place: Place, airflow: Airflow, dag: str, run: str, title: str) -> None:
+    """Show each task of a run as it ends. Raises `StepFailed` with the failing task's log."""
+    try:
+        with steps.console.status(f"{title} …") as status:
+            for task in airflow.follow(dag, run, lambda name: status.update(f"{title}: {name} …")):
+                steps.record(f"{title}: {task.task}", task.seconds, "" if task.state == "success" else task.state)
+    except DagFailed as failed:
+        log = log_of_task(place, dag, run, failed.task)
+        raise StepFailed(f"{title}: {failed.task}", log, tail(log)) from failed
+
+
+def wait_until(url: str, server: Server) -> None:
+    """Wait until an address answers 200. Raises `StepFailed` where its server ends or takes too long."""
+
+    def ready() -> bool:
+        if server.process.poll() is not None:
+            raise StepFailed(f"start {server.name}", server.log, tail(server.log))
+        return answers(url)
+
+    retrying = Retrying(retry=retry_if_result(lambda up: not up), wait=wait_fixed(0.2), stop=stop_after_delay(PATIENCE_SECONDS))
+    try:
+        retrying(ready)
+    except StepFailed:
+        raise
+    except Exception as error:
+        raise StepFailed(f"start {server.name}", server.log, tail(server.log)) from error
+
+
+def _open_airflow(place: Place, servers: Future[list[Server]]) -> Airflow:
+    try:
+        api = servers.result()[0]
+    except ServerError as error:
+        raise StepFailed("start Airflow", place.logs / "airflow-migrate.log", str(error)) from error
+    wait_until(f"{place.airflow_url}/api/v2/monitor/health", api)
+    airflow = Airflow(place.airflow_url, "admin", read_secret(place.secrets, "airflow_password"))
+    for dag in ("fraud_daily", "fraud_training"):
+        airflow.wait_for_dag(dag)
+    return airflow
+
+
+def _stop_all(servers: Future[list[Server]]) -> None:
+    if servers.exception() is None:
+        for server in servers.result():
+            server.process.terminate()
+        for server in servers.result():
+            server.stop()

@@ -1,0 +1,91 @@
+"""The scorer and its stores on what the demo left, until interrupted: `make serve`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from demo.__main__ import lock_out_others
+from demo.options import Options, OptionsError, read_options
+from demo.place import DEMO, Place
+from demo.processes import adopt_orphans, end_descendants
+from demo.run import start_stores, wait_until
+from demo.secrets import read_secret
+from demo.servers import ROOT, ServerError, claim_port
+from demo.steps import StepFailed
+from demo.web import start_mlflow, start_scorer
+
+ADDRESSES = ROOT / "var/serve.env"
+DEFAULT_SCORER_PORT = 8000
+
+
+def main() -> int:
+    """Serve; returns the exit code."""
+    console = Console(highlight=False, soft_wrap=True)
+    if not (DEMO / "summary.json").exists():
+        console.print("[red]error:[/] there is nothing to serve yet: run `make demo` first")
+        return 1
+    lock = lock_out_others()
+    if lock is None:
+        console.print(f"[red]error:[/] the servers of {DEMO} are in use by a demo or another `make serve`")
+        return 1
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    adopt_orphans()
+    try:
+        with ExitStack() as stack:
+            serve(read_options(), console, stack)
+    except (ServerError, OptionsError, StepFailed) as error:
+        console.print(f"[red]error:[/] {escape(str(error))}")
+        return 1
+    except KeyboardInterrupt:
+        console.print("\nstopped")
+        return 0
+    finally:
+        end_descendants()
+        lock.close()
+    return 0
+
+
+def serve(options: Options, console: Console, stack: ExitStack) -> None:
+    """Start everything, say where it is, and wait; ends with the scorer, or by KeyboardInterrupt."""
+    place = Place(
+        folder=DEMO,
+        postgres_port=claim_port(options.postgres_port, "POSTGRES_PORT"),
+        valkey_port=claim_port(options.valkey_port, "VALKEY_PORT"),
+        mlflow_port=claim_port(options.mlflow_port, "MLFLOW_PORT"),
+        scorer_port=claim_port(options.scorer_port or DEFAULT_SCORER_PORT, "SCORER_PORT"),
+    )
+    with console.status("starting PostgreSQL, Valkey, MLflow and the scorer …"):
+        start_stores(place, stack)
+        mlflow = start_mlflow(place)
+        stack.callback(mlflow.stop)
+        wait_until(f"{place.mlflow_url}/health", mlflow)
+        scorer = start_scorer(place)
+        stack.callback(scorer.stop)
+        wait_until(f"{place.scorer_url}/readyz", scorer)
+    write_addresses(place, ADDRESSES)
+    stack.callback(ADDRESSES.unlink, missing_ok=True)
+    console.print(f"scorer   {place.scorer_url}   (docs at /docs)\nMLflow   {place.mlflow_url}")
+    console.print(f"key      in {ADDRESSES}\nCtrl-C ends it.")
+    scorer.process.wait()
+    raise StepFailed("the scorer", scorer.log, "")
+
+
+def write_addresses(place: Place, path: Path) -> None:
+    """Write the addresses and the key as lines of NAME=value, for their owner alone."""
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(
+        f"SCORER_URL={place.scorer_url}\n"
+        f"SCORER_API_KEY={read_secret(place.secrets, 'scorer_api_key')}\n"
+        f"MLFLOW_URL={place.mlflow_url}\n"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

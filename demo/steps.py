@@ -1,0 +1,75 @@
+"""The demo's steps as a person sees them: named, timed, and with the log's path where one fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
+
+from demo.place import Place, python_of
+from demo.servers import ROOT, tail
+
+
+class StepFailed(Exception):
+    """A step that failed: its name, its log, and the log's last lines."""
+
+    def __init__(self, name: str, log: Path, last_lines: str) -> None:
+        super().__init__(f"{name} failed; its log is {log}")
+        self.name, self.log, self.last_lines = name, log, last_lines
+
+
+@dataclass
+class Steps:
+    """The steps done so far, with their seconds."""
+
+    console: Console
+    done: list[dict[str, Any]] = field(default_factory=list)
+
+    def record(self, name: str, seconds: float, note: str = "") -> None:
+        """Note a step that is done."""
+        self.done.append({"name": name, "seconds": round(seconds, 2)})
+        self.console.print(f"[green]✓[/] {name:<34}[dim]{seconds:7.1f} s[/]  {escape(note)}")
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Status]:
+        """A step, shown while it is under way."""
+        start = time.monotonic()
+        if not self.console.is_terminal:
+            self.console.print(f"· {name} …")
+        with self.console.status(f"{name} …") as status:
+            yield status
+        self.record(name, time.monotonic() - start)
+
+    def command(self, name: str, place: Place, module: str, *options: str) -> dict[str, Any]:
+        """A step that is one command of the line; its last line is JSON. Raises `StepFailed`."""
+        start = time.monotonic()
+        log = place.logs / f"{name.replace(' ', '-')}.log"
+        command = [str(python_of("pipeline")), "-m", module, *options]
+        if not self.console.is_terminal:
+            self.console.print(f"· {name} …")
+        with log.open("wb") as out:
+            # A person sees the command's own progress bar.
+            errors = None if self.console.is_terminal else out
+            done = subprocess.run(
+                command, env=os.environ | place.settings(), cwd=ROOT, stdout=out, stderr=errors, check=False
+            )
+        if done.returncode != 0:
+            raise StepFailed(name, log, tail(log))
+        result: dict[str, Any] = _last_json(log)
+        self.record(name, time.monotonic() - start)
+        return result
+
+
+def _last_json(log: Path) -> Any:
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("{")]
+    return json.loads(lines[-1])

@@ -1,0 +1,128 @@
+"""One scorer for most tests, on real Valkey and PostgreSQL; and what others need to start their own."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import valkey
+from psycopg import sql
+
+from contracts.online_state import META_KEY, Stamp
+from tests.serving.bundles import write_bundle
+from tests.serving.registry_stub import RegistryStub
+from tests.serving.running import KEYS, ScorerProcess
+
+DATABASE = 9
+Start = Callable[..., ScorerProcess]
+
+
+@pytest.fixture(scope="session")
+def secrets(secrets_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The scorer's secrets: those of the servers, and keys of several scopes."""
+    folder = tmp_path_factory.mktemp("secrets")
+    for name in ("valkey_password", "decisions_password"):
+        (folder / name).write_text((secrets_dir / name).read_text())
+    scopes = {"all": ["score", "report", "read"], "slow": ["read"]}
+    keys = [
+        {
+            "name": name,
+            "sha256": hashlib.sha256(key.encode()).hexdigest(),
+            "scopes": scopes.get(name, [name]),
+            "rate": "3/hour" if name == "slow" else None,
+        }
+        for name, key in KEYS.items()
+    ]
+    (folder / "api_keys").write_text(json.dumps(keys) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_database(secrets: Path) -> Callable[[Any, str], str]:
+    """Makes the role `scorer` and a database of its own on a server; gives the database's URL."""
+    password = (secrets / "decisions_password").read_text().strip()
+
+    def make(server: Any, name: str) -> str:
+        address = f"postgresql://127.0.0.1:{server.port}"
+        with psycopg.connect(address, user="postgres", password=server.password, autocommit=True) as connection:
+            if not connection.execute("select from pg_roles where rolname = 'scorer'").fetchone():
+                connection.execute(sql.SQL("create role scorer login password {}").format(password))
+            connection.execute(sql.SQL("create database {} owner scorer").format(sql.Identifier(name)))
+        return f"{address}/{name}"
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryStub]:
+    """A registry with a champion."""
+    stub = RegistryStub()
+    stub.promote(write_bundle(tmp_path_factory.mktemp("bundle")))
+    yield stub
+    stub.stop()
+
+
+@pytest.fixture(scope="session")
+def settings(
+    secrets: Path, postgres: Any, valkey_server: Any, registry: RegistryStub, make_database: Callable[[Any, str], str]
+) -> dict[str, str]:
+    """The settings of a scorer on the session's servers."""
+    return {
+        "SECRETS_DIR": str(secrets),
+        "DECISIONS_URL": make_database(postgres, "decisions_of_serving"),
+        "VALKEY_URL": f"valkey://127.0.0.1:{valkey_server.port}/{DATABASE}",
+        "MLFLOW_TRACKING_URI": registry.url,
+        "SCORER_POLL_SECONDS": "0.1",
+    }
+
+
+@pytest.fixture(scope="session")
+def state(valkey_server: Any) -> Iterator[valkey.Valkey]:
+    """The online state, stamped and otherwise empty at the start."""
+    with valkey.Valkey(port=valkey_server.port, password=valkey_server.password, db=DATABASE) as client:
+        client.flushdb()
+        client.hset(META_KEY, mapping=Stamp(written_to="2018-08-31").fields())
+        yield client
+
+
+@pytest.fixture(scope="session")
+def start(settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Starts scorers, with the session's settings and others, and ends them."""
+    started: list[ScorerProcess] = []
+
+    def begin(ready: bool = True, **other: str) -> ScorerProcess:
+        log = tmp_path_factory.mktemp("scorer") / "scorer.log"
+        started.append(ScorerProcess(settings | other, log))
+        return started[-1].start(ready)
+
+    yield begin
+    for scorer in started:
+        if scorer.process and scorer.process.poll() is None:
+            scorer.kill()
+
+
+@pytest.fixture(scope="session")
+def scorer(start: Start, state: valkey.Valkey) -> ScorerProcess:
+    """The scorer that most tests ask."""
+    assert state.exists(META_KEY)
+    return start()
+
+
+@pytest.fixture(scope="session")
+def decisions(settings: dict[str, str], secrets: Path) -> Iterator[psycopg.Connection[Any]]:
+    """The decision log, read as its owner."""
+    password = (secrets / "decisions_password").read_text().strip()
+    with psycopg.connect(settings["DECISIONS_URL"], user="scorer", password=password, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def fresh() -> Callable[[], int]:
+    """Gives a number that no other test of the session has: an id of a payment, a customer or a terminal."""
+    return itertools.count(1_000).__next__

@@ -1,0 +1,70 @@
+"""What the scorer asks of MLflow, answered as MLflow 3.17 does; tests/whole has MLflow itself."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+ALIAS = "/api/2.0/mlflow/registered-models/alias"
+LOGGED = "/api/2.0/mlflow/logged-models/"
+NO_ALIAS = b'{"error_code": "INVALID_PARAMETER_VALUE", "message": "Registered model alias champion not found."}'
+ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts/"
+
+
+class RegistryStub:
+    """A registry of folders; `champion` is the number of the version with that alias."""
+
+    def __init__(self) -> None:
+        self.versions: dict[str, Path] = {}
+        self.champion: str | None = None
+        self.downloads: list[str] = []
+        stub = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                status, body = stub.answer(urlsplit(self.path).path)
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def promote(self, root: Path) -> str:
+        """Register the bundle below `root` and make it champion."""
+        version = str(len(self.versions) + 1)
+        self.versions[version] = root
+        self.champion = version
+        return version
+
+    def stop(self) -> None:
+        """End it."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def answer(self, path: str) -> tuple[int, bytes]:
+        """Status and body."""
+        if path == ALIAS:
+            if self.champion is None:
+                return 400, NO_ALIAS
+            return _json("model_version", {"version": self.champion, "source": f"models:/m-{self.champion}"})
+        if path.startswith(LOGGED):
+            number = path.removeprefix(f"{LOGGED}m-")
+            return _json("model", {"info": {"artifact_uri": f"mlflow-artifacts:/0/models/m-{number}/artifacts"}})
+        self.downloads.append(path)
+        number, _, name = path.removeprefix(f"{ARTIFACTS}0/models/m-").partition("/artifacts/")
+        file = self.versions[number] / name
+        return (200, file.read_bytes()) if file.is_file() else (404, b'{"message": "No such artifact"}')
+
+
+def _json(key: str, value: object) -> tuple[int, bytes]:
+    return 200, json.dumps({key: value}).encode()

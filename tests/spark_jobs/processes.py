@@ -1,0 +1,54 @@
+"""The processes of a submitted job, from /proc, and ends for them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def tree(root: int) -> dict[int, str]:
+    """A process and all that it started, by pid: `jvm`, `driver`, `daemon` or `worker`."""
+    parents, commands = {}, {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            # A process may end while it is looked at.
+            with contextlib.suppress(OSError):
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                if fields[0] != "Z":
+                    parents[int(entry.name)] = int(fields[1])
+                    commands[int(entry.name)] = (entry / "cmdline").read_bytes().decode(errors="replace")
+    found, left = {}, [root] if root in parents else []
+    while left:
+        pid = left.pop()
+        found[pid] = _kind(commands[pid], commands.get(parents[pid], ""))
+        left += [child for child, parent in parents.items() if parent == pid]
+    return found
+
+
+def send(pids: Iterable[int], what: signal.Signals) -> None:
+    """Send a signal to these; those that are gone are passed over."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, what)
+
+
+def wait_until_gone(pids: Iterable[int], seconds: float = 30) -> None:
+    """Wait until none of these runs any more; raises TimeoutError."""
+    end = time.monotonic() + seconds
+    left = list(pids)
+    while left := [pid for pid in left if tree(pid)]:
+        if time.monotonic() > end:
+            raise TimeoutError(f"still running: {left}")
+        time.sleep(0.05)
+
+
+def _kind(command: str, parent: str) -> str:
+    if "pyspark.daemon" in command:
+        return "worker" if "pyspark.daemon" in parent else "daemon"
+    if "java" in command.split("\0")[0] or "SparkSubmit" in command:
+        return "jvm"
+    return "driver"

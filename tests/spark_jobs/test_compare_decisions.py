@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import psycopg
+import pytest
+
+from contracts.days import DayRange
+from contracts.features import FEATURES
+from contracts.labels import DAY
+from contracts.transaction import from_epoch_seconds
+from spark_jobs.compare_decisions import compare_decisions
+from spark_jobs.count_lake import count_lake
+from spark_jobs.errors import JobError
+from spark_jobs.settings import Settings
+from tests.spark_jobs.worlds import FIRST_DAY, FIRST_SECOND, Payment, RawRow, by_definition, write_clean, write_raw, write_table
+
+DAYS = [FIRST_DAY + timedelta(days=n) for n in range(40)]
+TODAY = DayRange(DAYS[38], DAYS[38])
+START = FIRST_SECOND + 38 * DAY
+TABLE = """
+drop schema if exists serving cascade;
+create schema serving;
+create table serving.decisions (
+    transaction_id bigint primary key, customer_id bigint, terminal_id bigint, amount numeric(12,2),
+    occurred_at timestamptz, score float8, decision text, reasons jsonb, model_version text,
+    degraded bool, features jsonb, features_version text, applied bigint, decided_at timestamptz)
+"""
+
+
+@pytest.fixture
+def decisions(servers: dict[str, str], live_settings: Settings) -> Iterator[psycopg.Connection]:
+    """The empty decision log, as its owner."""
+    password = (live_settings.secrets_dir / "decisions_password").read_text().strip()
+    with psycopg.connect(servers["DECISIONS_URL"], user="scorer", password=password, autocommit=True) as connection:
+        connection.execute(TABLE)
+        yield connection
+
+
+def record(
+    decisions: psycopg.Connection, payment: Payment, applied: int, features: dict[str, Any], degraded: bool = False
+) -> None:
+    decisions.execute(
+        "insert into serving.decisions (transaction_id, customer_id, terminal_id, occurred_at, applied, features, degraded) "
+        "values (%s, %s, %s, %s, %s, %s, %s)",
+        [
+            *(payment.transaction_id, payment.customer_id, payment.terminal_id, from_epoch_seconds(payment.occurred)),
+            *(applied, json.dumps(features), degraded),
+        ],
+    )
+
+
+def write_features(settings: Settings, world: list[Payment]) -> None:
+    rows = []
+    for p in world:
+        keys = {"transaction_id": p.transaction_id, "customer_id": p.customer_id, "terminal_id": p.terminal_id}
+        rows.append((p.day, {**keys, "occurred_at": from_epoch_seconds(p.occurred), **by_definition(p, world)}))
+    write_table(settings.lake_root, "features", rows)
+
+
+def a_day(count: int = 12) -> list[Payment]:
+    """Payments of the day asked for, each of a customer and a terminal of its own."""
+    return [Payment(2**63 - 1 - n, n, n, 1234 + n, START + n * 600) for n in range(count)]
+
+
+def test_equal_features_compare_without_a_mismatch(live_settings: Settings, decisions: psycopg.Connection) -> None:
+    world = a_day()
+    write_features(live_settings, world)
+    for n, p in enumerate(world):
+        record(decisions, p, n, by_definition(p, world))
+    # Of another day: not asked for.
+    record(decisions, Payment(1, 91, 91, 1, START - 1), 99, {})
+    record(decisions, Payment(2, 92, 92, 1, START + DAY), 100, {})
+    expected = {"compared": 12, "mismatches": 0, "missing": 0, "touched_by_late": 0, "degraded": 0}
+    assert compare_decisions(live_settings, TODAY) == expected
+
+
+@pytest.mark.parametrize("name", FEATURES)
+@pytest.mark.parametrize("wrong", [2e-9, 1.0, None, "absent"])
+def test_any_feature_that_differs_is_a_mismatch_and_told(
+    live_settings: Settings,
+    decisions: psycopg.Connection,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    wrong: float | str | None,
+) -> None:
+    world = a_day(2)
+    write_features(live_settings, world)
+    features: dict[str, Any] = by_definition(world[0], world)
+    if wrong == "absent":
+        del features[name]
+    else:
+        # For large values the tolerance grows with them: the amount is 12.34.
+        features[name] = features[name] + wrong * max(1.0, features[name]) if isinstance(wrong, float) else None
+    record(decisions, world[0], 0, features)
+    record(decisions, world[1], 1, by_definition(world[1], world))
+    found = compare_decisions(live_settings, TODAY)
+    assert (found["compared"], found["mismatches"]) == (2, 1)
+    assert capsys.readouterr().err.startswith(f"payment {world[0].transaction_id}: {name} is ")
+
+
+def test_within_the_tolerance_is_equal(live_settings: Settings, decisions: psycopg.Connection) -> None:
+    world = a_day(1)
+    write_features(live_settings, world)
+    record(decisions, world[0], 0, {name: value + 5e-10 for name, value in by_definition(world[0], world).items()})
+    assert compare_decisions(live_settings, TODAY)["mismatches"] == 0
+
+
+def test_what_only_one_side_has_is_missing(live_settings: Settings, decisions: psycopg.Connection) -> None:
+    world = a_day(6)
+    write_features(live_settings, world[:4])
+    for n, p in enumerate(world[2:]):
+        record(decisions, p, n, by_definition(p, world))
+    found = compare_decisions(live_settings, TODAY)
+    assert (found["compared"], found["missing"]) == (2, 4)
+
+
+def test_late_and_degraded_payments_are_counted_apart(live_settings: Settings, decisions: psycopg.Connection) -> None:
+    """A payment of ten days before is applied after one of its customer on the day asked for was answered."""
+    late = Payment(1, 0, 77, 500, START - 10 * DAY)
+    world = [*a_day(5), late]
+    write_features(live_settings, world)
+    for n, p in enumerate(world):
+        record(decisions, p, n, {} if p.customer_id in (0, 1) else by_definition(p, world), degraded=p.customer_id == 1)
+    found = compare_decisions(live_settings, TODAY)
+    assert found == {"compared": 3, "mismatches": 0, "missing": 0, "touched_by_late": 1, "degraded": 1}
+    whole = compare_decisions(live_settings, DayRange(DAYS[0], DAYS[38]))
+    assert sum(v for k, v in whole.items() if k != "mismatches") == len(world)  # type: ignore[misc]
+
+
+def test_nothing_on_either_side_is_nothing(live_settings: Settings, decisions: psycopg.Connection) -> None:
+    assert set(compare_decisions(live_settings, TODAY).values()) == {0}
+
+
+def test_no_decision_log_says_where_it_was_looked_for(live_settings: Settings) -> None:
+    nowhere = live_settings.model_copy(update={"decisions_url": "postgresql://127.0.0.1:1/decisions"})
+    with pytest.raises(JobError, match="cannot connect to postgresql://127.0.0.1:1/decisions as scorer: .*check DECISIONS_URL"):
+        compare_decisions(nowhere, TODAY)
+
+
+def test_rows_are_counted_by_table_on_the_days_asked_for(settings: Settings) -> None:
+    assert count_lake(settings, TODAY) == {"raw": 0, "clean": 0, "quarantine": 0, "features": 0}
+    write_raw(settings.lake_root, [(DAYS[37], RawRow(1)), (DAYS[38], RawRow(2)), (DAYS[38], RawRow(3))])
+    write_clean(settings.lake_root, a_day(5))
+    assert count_lake(settings, TODAY) == {"raw": 2, "clean": 5, "quarantine": 0, "features": 0}
+    assert np.sum(list(count_lake(settings, DayRange(DAYS[0], DAYS[39])).values())) == 8  # type: ignore[arg-type]
