@@ -42,7 +42,9 @@ def land(bank: psycopg.Connection, table: str, source: str, rows: pa.Table, new_
         return len(rows)
     waiting = sql.Identifier("landing")
     bank.execute(
-        sql.SQL("create temporary table {} on commit drop as select {} from {} with no data").format(waiting, names, target)
+        sql.SQL("create temporary table {} on commit drop as select {} from {} with no data").format(
+            waiting, names, target
+        )
     )
     _copy(bank, waiting, names, csv)
     insert = sql.SQL("insert into {} ({}) select {} from {} on conflict do nothing")
@@ -52,7 +54,10 @@ def land(bank: psycopg.Connection, table: str, source: str, rows: pa.Table, new_
 
 
 def _copy(bank: psycopg.Connection, table: sql.Identifier, names: sql.Composable, csv: bytes) -> None:
-    with bank.cursor() as cursor, cursor.copy(sql.SQL("copy {} ({}) from stdin (format csv)").format(table, names)) as copy:
+    with (
+        bank.cursor() as cursor,
+        cursor.copy(sql.SQL("copy {} ({}) from stdin (format csv)").format(table, names)) as copy,
+    ):
         copy.write(csv)
 
 

@@ -23,7 +23,9 @@ def migrate(settings: Settings) -> list[str]:
     """Bring both databases to what this code expects; repeatable. Returns what is there now."""
     password = settings.secret("bank_admin_password")
     bank, decisions = database_of(settings.bank_url), database_of(settings.decisions_url)
-    with psycopg.connect(in_database(settings.bank_url, "postgres"), user="postgres", password=password, autocommit=True) as admin:
+    with psycopg.connect(
+        in_database(settings.bank_url, "postgres"), user="postgres", password=password, autocommit=True
+    ) as admin:
         for role, secret in ROLES.items():
             _make_role(admin, role, settings.secret(secret))
         _make_database(admin, bank, "postgres")

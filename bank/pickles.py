@@ -42,7 +42,7 @@ ADMITTED: Final = frozenset(
 )
 
 
-class _Unpickler(pickle_compat.Unpickler):  # type: ignore[misc, name-defined]  # pandas' own, which knows older frames
+class _Unpickler(pickle_compat.Unpickler):  # type: ignore[misc]  # pandas' own, which knows older frames
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in ADMITTED:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no data frame needs")
@@ -55,7 +55,9 @@ def read_frame(path: Path) -> pd.DataFrame:
         with path.open("rb") as file:
             frame = _Unpickler(file).load()
     except Exception as error:  # a damaged pickle may raise anything
-        raise DataError(f"{path} cannot be read as a pickled data frame: {' '.join(str(error).split())[:200]}") from error
+        raise DataError(
+            f"{path} cannot be read as a pickled data frame: {' '.join(str(error).split())[:200]}"
+        ) from error
     if not isinstance(frame, pd.DataFrame):
         raise DataError(f"{path} holds a {type(frame).__name__}, not a data frame")
     return frame

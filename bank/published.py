@@ -56,7 +56,7 @@ class PublishedFeed:
         """How many payments the files hold; only Parquet says so without being read."""
         if any(path.suffix == ".pkl" for path in self.files):
             return None
-        return sum(_open_parquet(path).metadata.num_rows for path in self.files)
+        return sum(int(_open_parquet(path).metadata.num_rows) for path in self.files)
 
     def batches(self) -> Iterator[Batch]:
         """The payments, as they stand in the files; each arrives when it occurs."""
@@ -148,9 +148,9 @@ def _instants(column: pa.ChunkedArray, path: Path) -> pa.ChunkedArray:
 
 def _cast(column: pa.ChunkedArray, to: pa.DataType, name: str, path: Path) -> pa.ChunkedArray:
     text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
-    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_null(column.type)) and not (
-        text and pa.types.is_integer(to)
-    ):
+    if not (
+        pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_null(column.type)
+    ) and not (text and pa.types.is_integer(to)):
         raise DataError(f"{path}: the column {name} holds {column.type}, not numbers")
     try:
         return column.cast(to)

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import numpy as np
@@ -136,10 +137,10 @@ def _payment(row: dict[str, Any]) -> Transaction | None:
             transaction_id=row["transaction_id"],
             customer_id=row["customer_id"],
             terminal_id=row["terminal_id"],
-            amount=repr(row["amount"]),
+            amount=Decimal(repr(row["amount"])),
             occurred_at=row["occurred_at"],
         )
-    except ValidationError:
+    except (ValidationError, InvalidOperation):
         return None
 
 

@@ -40,4 +40,4 @@ def secrets_dir() -> Path:
 def read_settings() -> Settings:
     """The settings, as the environment and the secret files state them."""
     folder = secrets_dir()
-    return Settings(_secrets_dir=folder if folder.is_dir() else None)
+    return Settings(_secrets_dir=folder if folder.is_dir() else None)  # type: ignore[call-arg]  # it is taken

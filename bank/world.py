@@ -1,9 +1,9 @@
 """A simulated bank: customers, terminals, payments and three patterns of fraud.
 
 After the published description of the simulator in the Fraud Detection Handbook (chapter on the simulated data set),
-written anew and vectorised. Customers and terminals lie in a square of 100 by 100; a customer pays at terminals near by,
-with amounts and a frequency of its own. Frauds are: every amount above 220; every payment at a compromised terminal, for
-28 days; a third of the payments of a compromised customer, for 14 days, with amounts five times as high.
+written anew and vectorised. Customers and terminals lie in a square of 100 by 100; a customer pays at terminals near
+by, with amounts and a frequency of its own. Frauds are: every amount above 220; every payment at a compromised
+terminal, for 28 days; a third of the payments of a compromised customer, for 14 days, with amounts five times as high.
 """
 
 from __future__ import annotations
@@ -134,9 +134,9 @@ def _pay(size: WorldSize, bank: _Bank, days: Ints, first_number: int, rng: np.ra
     day = days.repeat(each.sum(axis=1))
     second = rng.normal(DAY / 2, 20_000, len(day))
     within = (second > 0) & (second < DAY)
-    customer, day, second = customer[within], day[within], second[within].astype(np.int64)
-    order = np.lexsort((second, day))
-    customer, day, second = customer[order], day[order], second[order]
+    customer, day, whole_second = customer[within], day[within], second[within].astype(np.int64)
+    order = np.lexsort((whole_second, day))
+    customer, day, whole_second = customer[order], day[order], whole_second[order]
     choice = (rng.random(len(day)) * bank.near_count[customer]).astype(np.int64)
     terminal = bank.near[bank.near_start[customer] + choice]
     cents, fraud = _amounts_and_frauds(bank, customer, terminal, day, rng)
@@ -145,7 +145,7 @@ def _pay(size: WorldSize, bank: _Bank, days: Ints, first_number: int, rng: np.ra
         customer_id=customer,
         terminal_id=terminal,
         cents=cents,
-        occurred=first_second(size.start) + day * DAY + second,
+        occurred=first_second(size.start) + day * DAY + whole_second,
         fraud=fraud,
     )
 

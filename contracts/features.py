@@ -94,7 +94,7 @@ def terminal_features(entity: Ints, occurred: Ints, reported: Ints, rows: Ints) 
 
 
 def feature_matrix(parts: Mapping[str, Floats]) -> Floats:
-    """The features side by side in the contract's order, shape (n, len(FEATURES)). Raises KeyError for a missing one."""
+    """The features side by side in the contract's order, shape (n, len(FEATURES)); KeyError if one is missing."""
     return np.column_stack([parts[name] for name in FEATURES])
 
 

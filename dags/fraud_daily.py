@@ -7,13 +7,12 @@ from typing import Any
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import DAG, Param, task
 from airflow.sdk.exceptions import AirflowSkipException
-
 from shared import FEATURES, PROJECT, check_days, defaults
 
 JOBS = {
     "ingest": "Read exactly these days from the bank's landing tables into the raw lake, as they came.",
     "validate": "Set apart what breaks the contract, each row with its reason. Rows in = good + quarantined.",
-    "build_features": "Point-in-time features of every payment: the kernel of `contracts/features.py` on whole partitions.",
+    "build_features": "Point-in-time features of every payment, by the kernel of `contracts/features.py`.",
     "write_online_state": "Merge each customer's and terminal's recent history into Valkey, where the scorer reads it.",
 }
 
@@ -32,8 +31,8 @@ with DAG(
     },
     doc_md="""### Transactions in, features out
 
-Takes a range of days and runs each Spark job once over the whole of it. Any run may be repeated: jobs replace whole days
-and change nothing the second time. The last task emits the Asset `fraud_features` with the days, which starts
+Takes a range of days and runs each Spark job once over the whole of it. Any run may be repeated: jobs replace whole
+days and change nothing the second time. The last task emits the Asset `fraud_features` with the days, which starts
 `fraud_training`; with `train` false (a live day) it is skipped.
 """,
 ) as dag:
@@ -58,4 +57,4 @@ and change nothing the second time. The last task emits the Asset `fraud_feature
             raise AirflowSkipException("'train' is false: these days are not handed over to training")
         outlet_events[FEATURES].extra = {name: params[name] for name in ("from", "to", "train")}
 
-    previous >> hand_over()  # type: ignore[call-arg]  # Airflow passes both
+    previous >> hand_over()  # type: ignore[call-arg, misc]  # Airflow passes both

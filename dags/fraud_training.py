@@ -7,7 +7,6 @@ from typing import Any
 
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG, Param
-
 from shared import FEATURES, PROJECT, defaults, pipeline_python
 
 COMMANDS = {

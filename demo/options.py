@@ -50,5 +50,8 @@ def read_options(**given: Any) -> Options:
     try:
         return Options(**given)
     except ValidationError as error:
-        said = [f"{str(item['loc'][0]).upper()}={item['input']}: {item['msg'].removeprefix('Value error, ')}" for item in error.errors()]
+        said = [
+            f"{str(item['loc'][0]).upper()}={item['input']}: {item['msg'].removeprefix('Value error, ')}"
+            for item in error.errors()
+        ]
         raise OptionsError("; ".join(said)) from error

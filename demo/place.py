@@ -32,22 +32,27 @@ class Place:
 
     @property
     def secrets(self) -> Path:
+        """The secret files."""
         return self.folder / "secrets"
 
     @property
     def logs(self) -> Path:
+        """Every command's and server's output."""
         return self.folder / "logs"
 
     @property
     def scorer_url(self) -> str:
+        """Where the scorer answers."""
         return f"http://127.0.0.1:{self.scorer_port}"
 
     @property
     def mlflow_url(self) -> str:
+        """Where MLflow answers."""
         return f"http://127.0.0.1:{self.mlflow_port}"
 
     @property
     def airflow_url(self) -> str:
+        """Where Airflow answers."""
         return f"http://127.0.0.1:{self.airflow_port}"
 
     def settings(self) -> dict[str, str]:

@@ -24,7 +24,8 @@ def adopt_orphans() -> None:
 
 def descendants() -> list[psutil.Process]:
     """Every process that we started, however far down."""
-    return psutil.Process().children(recursive=True)
+    found: list[psutil.Process] = psutil.Process().children(recursive=True)
+    return found
 
 
 def end_descendants() -> int:
@@ -41,7 +42,7 @@ def end_descendants() -> int:
 
 
 def proportional_memory(processes: list[psutil.Process]) -> int:
-    """The memory of some processes in bytes, pages they share counted once (PSS); resident size where there is no PSS."""
+    """The memory of some processes in bytes: shared pages counted once (PSS), or the resident size without PSS."""
     return sum(_memory(process) for process in processes)
 
 
@@ -69,7 +70,9 @@ class MemoryWatch:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._done.set()
         self._thread.join()
 

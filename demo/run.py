@@ -44,7 +44,9 @@ def make_place(options: Options) -> Place:
 def start_stores(place: Place, stack: ExitStack) -> None:
     """PostgreSQL and Valkey, stopped when `stack` is left."""
     password = read_secret(place.secrets, "bank_admin_password")
-    stack.callback(start_postgres(place.folder / "postgres", password, place.logs / "postgres.log", place.postgres_port).stop)
+    stack.callback(
+        start_postgres(place.folder / "postgres", password, place.logs / "postgres.log", place.postgres_port).stop
+    )
     password = read_secret(place.secrets, "valkey_password")
     stack.callback(start_valkey(place.folder / "valkey", password, place.logs / "valkey.log", place.valkey_port).stop)
 
@@ -125,7 +127,9 @@ def wait_until(url: str, server: Server) -> None:
             raise StepFailed(f"start {server.name}", server.log, tail(server.log))
         return answers(url)
 
-    retrying = Retrying(retry=retry_if_result(lambda up: not up), wait=wait_fixed(0.2), stop=stop_after_delay(PATIENCE_SECONDS))
+    retrying = Retrying(
+        retry=retry_if_result(lambda up: not up), wait=wait_fixed(0.2), stop=stop_after_delay(PATIENCE_SECONDS)
+    )
     try:
         retrying(ready)
     except StepFailed:

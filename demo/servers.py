@@ -106,13 +106,13 @@ def launch_process(
             stderr=out,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=die_with_parent,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, no lock taken
         )
     return Server(name, process, port, password, log, stop_signal)
 
 
 def wait_ready(server: Server, ready: Callable[[], bool], seconds: float = 30) -> Server:
-    """Wait until a server is ready. Raises `ServerError` with its log's last lines where it ends first or takes longer."""
+    """Wait until a server is ready. Raises `ServerError` with its log's end where it ends first or takes longer."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if server.process.poll() is not None:
@@ -165,7 +165,9 @@ def _unprivileged(parent_death: signal.Signals | None = None) -> list[str]:
         return []
     setpriv = shutil.which("setpriv")
     if setpriv is None:
-        raise ServerError("PostgreSQL does not run as root and there is no setpriv: run as a user, or install util-linux")
+        raise ServerError(
+            "PostgreSQL does not run as root and there is no setpriv: run as a user, or install util-linux"
+        )
     passing = "+dac_override,+dac_read_search"
     command = [setpriv, f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
     command += [f"--inh-caps={passing}", f"--ambient-caps={passing}"]

@@ -32,7 +32,9 @@ class Summary:
 
     def write(self, path: Path) -> None:
         """Write the facts as JSON, whole or not at all."""
-        shown = {name: value for name, value in vars(self).items() if name not in ("frauds", "frauds_caught", "seconds")}
+        shown = {
+            name: value for name, value in vars(self).items() if name not in ("frauds", "frauds_caught", "seconds")
+        }
         fresh = path.with_suffix(".new")
         fresh.write_text(json.dumps(shown, indent=2) + "\n")
         fresh.replace(path)

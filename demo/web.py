@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 from pathlib import Path
 
@@ -29,7 +28,16 @@ def start_mlflow(place: Place) -> Server:
     """Start MLflow's server on SQLite and a folder; it answers some seconds later at `/health`."""
     store = place.folder / "mlflow"
     store.mkdir(parents=True, exist_ok=True)
-    command = [str(python_of("pipeline")), "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(place.mlflow_port)]
+    command = [
+        str(python_of("pipeline")),
+        "-m",
+        "mlflow",
+        "server",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(place.mlflow_port),
+    ]
     command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{store}/mlflow.db"]
     command += ["--artifacts-destination", str(store / "artifacts")]
     environment = os.environ | place.settings() | MLFLOW_ENV
@@ -82,7 +90,9 @@ def start_airflow(place: Place) -> list[Server]:
     airflow = str(bin_of("airflow") / "airflow")
     log = place.logs / "airflow-migrate.log"
     with log.open("ab") as out:
-        done = subprocess.run([airflow, "db", "migrate"], env=environment, cwd=ROOT, stdout=out, stderr=out, check=False)
+        done = subprocess.run(
+            [airflow, "db", "migrate"], env=environment, cwd=ROOT, stdout=out, stderr=out, check=False
+        )
     if done.returncode != 0:
         raise ServerError(f"Airflow's database could not be made; {log} ends:\n{tail(log)}")
     servers = {
@@ -91,7 +101,13 @@ def start_airflow(place: Place) -> list[Server]:
         "dag-processor": [],
     }
     return [
-        launch_process(f"Airflow {name}", [airflow, name, *options], place.logs / f"airflow-{name}.log", environment, place.airflow_port)
+        launch_process(
+            f"Airflow {name}",
+            [airflow, name, *options],
+            place.logs / f"airflow-{name}.log",
+            environment,
+            place.airflow_port,
+        )
         for name, options in servers.items()
     ]
 
@@ -100,5 +116,3 @@ def log_of_task(place: Place, dag: str, run: str, task: str) -> Path:
     """The newest log of one task of a run."""
     folder = place.folder / f"airflow/logs/dag_id={dag}/run_id={run}/task_id={task}"
     return max(folder.glob("attempt=*.log"), default=folder, key=lambda path: path.name)
-
-

@@ -35,11 +35,14 @@ def precision_recall_figure(data: Dataset, named_scores: dict[str, Floats]) -> F
 
 def cost_figure(data: Dataset, scores: Floats, thresholds: Thresholds, costs: Costs) -> Figure:
     """The cost of 1,000 payments over the threshold to review, the one to decline held where it is."""
-    figure, axes = _figure("What the threshold to review costs", "threshold to review (score)", "cost of 1,000 payments")
+    figure, axes = _figure(
+        "What the threshold to review costs", "threshold to review (score)", "cost of 1,000 payments"
+    )
     tried = np.geomspace(1e-4, max(thresholds.decline, 2e-4), CURVE_POINTS)
     thousand = 1_000 / len(scores)
     cost = [
-        thousand * total_cost(scores, data.frauds, data.amounts, Thresholds(review=t, decline=max(t, thresholds.decline)), costs)
+        thousand
+        * total_cost(scores, data.frauds, data.amounts, Thresholds(review=t, decline=max(t, thresholds.decline)), costs)
         for t in tried
     ]
     axes.plot(tried, cost)

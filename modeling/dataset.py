@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def read_split(lake: Path, split: Split) -> SplitData:
     }
     for name, data in windows.items():
         _require_both_kinds(name, getattr(split, name), data)
-    return SplitData(**windows, fingerprint=fingerprint(windows.values()))  # type: ignore[arg-type]
+    return SplitData(**windows, fingerprint=fingerprint(windows.values()))
 
 
 def read_window(lake: Path, days: DayRange, reports: pa.Table, labels_at: int) -> Dataset:
@@ -78,16 +79,18 @@ def read_reports(lake: Path, until: int) -> pa.Table:
         raise ModelingError(f"no fraud reports in {folder}: run ingest over the days first")
     tables = [pq.read_table(file, partitioning=None) for file in files]
     table = pa.concat_tables(tables)
-    reports = pa.table({"transaction_id": table["transaction_id"], "reported": pa.array(_seconds(table["reported_at"]))})
+    reports = pa.table(
+        {"transaction_id": table["transaction_id"], "reported": pa.array(_seconds(table["reported_at"]))}
+    )
     reports = reports.filter(pc.and_(pc.less_equal(reports["reported"], until), pc.is_valid(reports["transaction_id"])))
     earliest = reports.group_by("transaction_id").aggregate([("reported", "min")])
     return earliest.rename_columns(["transaction_id", "reported"]).sort_by("transaction_id")
 
 
-def fingerprint(windows: object) -> str:
+def fingerprint(windows: Iterable[Dataset]) -> str:
     """The SHA-256 of the content of some windows, in order."""
     digest = hashlib.sha256()
-    for data in windows:  # type: ignore[attr-defined]
+    for data in windows:
         for array in (data.transaction_id, data.occurred, data.features, data.frauds):
             digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

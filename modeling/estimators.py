@@ -46,7 +46,9 @@ def fit_calibration(margins: NDArray[np.float64], frauds: NDArray[np.bool_]) -> 
     platt = LogisticRegression(C=1e6).fit(margins.reshape(-1, 1), frauds)
     slope, intercept = float(platt.coef_[0, 0]), float(platt.intercept_[0])
     if slope <= 0:
-        raise ModelingError("on the validation window higher scores do not mean more frauds: take more days or customers")
+        raise ModelingError(
+            "on the validation window higher scores do not mean more frauds: take more days or customers"
+        )
     return Calibration(slope=slope, intercept=intercept)
 
 

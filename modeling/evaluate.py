@@ -44,7 +44,7 @@ def evaluate(run_id: str, settings: Settings) -> dict[str, Any]:
     client.log_figure(run_id, precision_recall_figure(data.test, named), "precision_recall.png")
     client.log_figure(run_id, cost_figure(data.test, scores, candidate.thresholds, settings.costs), "cost.png")
     _attach_bundle(client, tags[MODEL_ID_TAG], candidate, metrics, model, data.test.features)
-    version = _register(client, run_id, tags[MODEL_ID_TAG], candidate, settings)
+    version = _register(run_id, tags[MODEL_ID_TAG], candidate, settings)
     return {"run_id": run_id, "model_version": version} | metrics
 
 
@@ -70,7 +70,7 @@ def _attach_bundle(
         calibration=candidate.calibration,
         thresholds=candidate.thresholds,
         reference=candidate.reference,
-        training_window=TrainingWindow(first=str(window.first), last=str(window.last)),
+        training_window=TrainingWindow.model_validate({"from": str(window.first), "to": str(window.last)}),
         data_fingerprint=candidate.data_fingerprint,
         metrics=metrics,
     )
@@ -83,13 +83,17 @@ def _attach_bundle(
         upload_bundle(client, model_id, root)
 
 
-def _register(client: Any, run_id: str, model_id: str, candidate: Candidate, settings: Settings) -> str:
+def _register(run_id: str, model_id: str, candidate: Candidate, settings: Settings) -> str:
     import mlflow
 
     registered = mlflow.register_model(
         f"models:/{model_id}",
         settings.model_name,
-        tags={"data_fingerprint": candidate.data_fingerprint, "run_id": run_id, "window.test": str(candidate.split.test)},
+        tags={
+            "data_fingerprint": candidate.data_fingerprint,
+            "run_id": run_id,
+            "window.test": str(candidate.split.test),
+        },
     )
     return str(registered.version)
 

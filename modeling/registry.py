@@ -30,12 +30,12 @@ def connect(settings: Settings) -> Any:
     mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
     client = mlflow.MlflowClient()
     try:
-        experiment = mlflow.set_experiment(EXPERIMENT)
+        mlflow.set_experiment(EXPERIMENT)
     except Exception as error:  # requests, urllib3 and MLflow each raise their own
+        said = " ".join(str(error).split())[:200]
         raise ModelingError(
-            f"MLflow at {settings.mlflow_tracking_uri} does not answer (MLFLOW_TRACKING_URI): {' '.join(str(error).split())[:200]}"
+            f"MLflow at {settings.mlflow_tracking_uri} does not answer (MLFLOW_TRACKING_URI): {said}"
         ) from error
-    assert experiment is not None
     return client
 
 

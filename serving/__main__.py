@@ -45,9 +45,9 @@ def main() -> int:
 def listen(settings: Settings) -> socket.socket:
     """A socket on the address of the settings. Raises `SettingsError`, naming the variable to change."""
     host, port = settings.scorer_host, settings.scorer_port
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except socket.gaierror as error:
         raise SettingsError(f"SCORER_HOST {host!r} is no address of this machine: {error}") from None
     except OSError as error:

@@ -40,7 +40,9 @@ def validate(spark: SparkSession, settings: Settings, days: DayRange) -> Result:
     print(f"{JOB} {days}: {rows_in:,} rows on {len(landed)} days", flush=True)
     with staging(lake, JOB) as own:
         judged = read_days(spark, lake, "raw", landed).withColumn("reason", reason())
-        judged = mark_repeats(spark, lake, judged, list(landed), rows_in).withColumn("amount_cents", cents(F.col("reason")))
+        judged = mark_repeats(spark, lake, judged, list(landed), rows_in).withColumn(
+            "amount_cents", cents(F.col("reason"))
+        )
         staged = collect_staged(by_day(judged, landed).mapInArrow(_stager(str(own.folder)), STAGED))
         own.publish(staged, TABLES, days, landed)
     result = account(staged, rows_in)

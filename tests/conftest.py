@@ -37,7 +37,9 @@ def postgres(server_folder: Path, secrets_dir: Path) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def valkey_server(server_folder: Path, secrets_dir: Path) -> Iterator[Server]:
     """Valkey."""
-    server = start_valkey(server_folder / "valkey", read_secret(secrets_dir, "valkey_password"), server_folder / "valkey.log")
+    server = start_valkey(
+        server_folder / "valkey", read_secret(secrets_dir, "valkey_password"), server_folder / "valkey.log"
+    )
     yield server
     server.stop()
 

@@ -75,14 +75,19 @@ def kernel_features(world: list[Payment]) -> dict[int, dict[str, float]]:
 EDGES = [0, 1, DAY, 7 * DAY, 8 * DAY, 14 * DAY, 30 * DAY, 37 * DAY]
 seconds = st.builds(lambda edge, off: START + edge + off, st.sampled_from(EDGES), st.integers(-1, 1))
 delays = st.one_of(
-    st.just(NEVER), st.sampled_from([0, DAY, LABEL_DELAY - 1, LABEL_DELAY, LABEL_DELAY + 1, 9 * DAY, 37 * DAY, 60 * DAY])
+    st.just(NEVER),
+    st.sampled_from([0, DAY, LABEL_DELAY - 1, LABEL_DELAY, LABEL_DELAY + 1, 9 * DAY, 37 * DAY, 60 * DAY]),
 )
 
 
 @st.composite
 def worlds(draw: st.DrawFn) -> list[Payment]:
     size = draw(st.integers(1, 25))
-    ids = draw(st.lists(st.one_of(st.integers(0, 50), st.integers(2**63 - 9, 2**63 - 1)), min_size=size, max_size=size, unique=True))
+    ids = draw(
+        st.lists(
+            st.one_of(st.integers(0, 50), st.integers(2**63 - 9, 2**63 - 1)), min_size=size, max_size=size, unique=True
+        )
+    )
     world = []
     for number in ids:
         occurred, delay = draw(seconds), draw(delays)
@@ -110,7 +115,9 @@ def test_kernel_equals_the_definitions(world: list[Payment]) -> None:
 
 @given(worlds(), st.data())
 @settings(max_examples=200, deadline=None)
-def test_nothing_after_a_payment_and_no_label_unknown_at_it_changes_it(world: list[Payment], data: st.DataObject) -> None:
+def test_nothing_after_a_payment_and_no_label_unknown_at_it_changes_it(
+    world: list[Payment], data: st.DataObject
+) -> None:
     payment = data.draw(st.sampled_from(world))
     t = payment.occurred
     past = [

@@ -24,7 +24,9 @@ def histories(draw: st.DrawFn) -> tuple[np.ndarray, ...]:
     return tuple(np.array(a, dtype=np.int64) for a in (draw(entity), draw(entity), occurred, transaction_id, applied))
 
 
-def counts_of_last(entity: np.ndarray, occurred: np.ndarray, number: np.ndarray, one: int, terminal: bool) -> list[float]:
+def counts_of_last(
+    entity: np.ndarray, occurred: np.ndarray, number: np.ndarray, one: int, terminal: bool
+) -> list[float]:
     order = np.lexsort((number, occurred, entity))
     at = np.flatnonzero(number[order] == number[one])
     kernel = terminal_features if terminal else customer_features

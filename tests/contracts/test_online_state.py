@@ -46,7 +46,9 @@ def merge(client: valkey.Valkey, batch: list[Entry], floor: int = 0) -> bytes:
 
 @given(st.lists(st.tuples(entries, st.integers(0, 250)), min_size=1, max_size=6))
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_merging_is_union_by_place_cut_to_what_is_kept(client: valkey.Valkey, batches: list[tuple[list[Entry], int]]) -> None:
+def test_merging_is_union_by_place_cut_to_what_is_kept(
+    client: valkey.Valkey, batches: list[tuple[list[Entry], int]]
+) -> None:
     client.delete("c:test")
     kept: dict[tuple[int, int], int] = {}
     floor = 0

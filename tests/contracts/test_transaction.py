@@ -44,7 +44,8 @@ def test_instants_are_utc_and_cut_to_seconds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("amount", "cents"), [(0, 0), (0.1, 10), (1_000_000, 100_000_000), (999_999.99, 99_999_999), ("5.50", 550), (1e2, 10_000)]
+    ("amount", "cents"),
+    [(0, 0), (0.1, 10), (1_000_000, 100_000_000), (999_999.99, 99_999_999), ("5.50", 550), (1e2, 10_000)],
 )
 def test_amounts_that_are(amount: float | str, cents: int) -> None:
     assert parse(amount=amount).amount_cents == cents

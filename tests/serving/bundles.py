@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from treelite import Model
 from treelite.model_builder import Metadata, ModelBuilder, PostProcessorFunc, TreeAnnotation
@@ -32,7 +33,7 @@ def write_bundle(root: Path, shift: float = 0.0, thresholds: tuple[float, float]
         calibration=Calibration(slope=1.0, intercept=0.0),
         thresholds=Thresholds(review=thresholds[0], decline=thresholds[1]),
         reference=REFERENCE,
-        training_window=TrainingWindow(first="2018-04-01", last="2018-04-30"),
+        training_window=TrainingWindow.model_validate({"from": "2018-04-01", "to": "2018-04-30"}),
         data_fingerprint="of a test",
         metrics={"average_precision": 0.5},
     )
@@ -47,7 +48,7 @@ def margin(features: dict[str, float], shift: float = 0.0) -> float:
 
 
 def _trees(shift: float) -> Model:
-    builder = ModelBuilder(
+    builder: Any = ModelBuilder(
         threshold_type="float64",
         leaf_output_type="float64",
         metadata=Metadata(
@@ -74,4 +75,5 @@ def _trees(shift: float) -> Model:
             builder.leaf(value)
             builder.end_node()
         builder.end_tree()
-    return builder.commit()
+    model: Model = builder.commit()
+    return model

@@ -51,7 +51,7 @@ def make_database(secrets: Path) -> Callable[[Any, str], str]:
     def make(server: Any, name: str) -> str:
         address = f"postgresql://127.0.0.1:{server.port}"
         with psycopg.connect(address, user="postgres", password=server.password, autocommit=True) as connection:
-            if not connection.execute("select from pg_roles where rolname = 'scorer'").fetchone():
+            if not connection.execute("select 1 from pg_roles where rolname = 'scorer'").fetchone():
                 connection.execute(sql.SQL("create role scorer login password {}").format(password))
             connection.execute(sql.SQL("create database {} owner scorer").format(sql.Identifier(name)))
         return f"{address}/{name}"

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,9 +55,10 @@ class ScorerProcess:
 
     def score(self, *payment: int, **query: Any) -> dict[str, Any]:
         """The answer to one payment: id, customer, terminal, cents, second."""
-        return ok(self.client.post("/v1/score", json=body(*payment), params=query))
+        answer: dict[str, Any] = ok(self.client.post("/v1/score", json=body(*payment), params=query))
+        return answer
 
-    def batch(self, payments: list[tuple[int, ...]], **query: Any) -> list[dict[str, Any]]:
+    def batch(self, payments: Sequence[tuple[int, ...]], **query: Any) -> list[dict[str, Any]]:
         """The answers to many."""
         asked = {"transactions": [body(*payment) for payment in payments]}
         results: list[dict[str, Any]] = ok(self.client.post("/v1/score/batch", json=asked, params=query))["results"]
@@ -65,7 +66,8 @@ class ScorerProcess:
 
     def report(self, *reports: tuple[int, int]) -> dict[str, Any]:
         """Report frauds: id and second."""
-        return ok(self.client.post("/v1/fraud-reports", json=reports_body(*reports)))
+        answer: dict[str, Any] = ok(self.client.post("/v1/fraud-reports", json=reports_body(*reports)))
+        return answer
 
     def features(self, number: int) -> dict[str, float]:
         """The features that a decision was made on."""

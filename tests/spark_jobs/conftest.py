@@ -78,7 +78,9 @@ def live_settings(tmp_path: Path, servers: dict[str, str]) -> Settings:
 @pytest.fixture
 def bank(servers: dict[str, str], postgres: Any) -> Iterator[psycopg.Connection]:
     """The empty bank, as its superuser."""
-    with psycopg.connect(servers["BANK_URL"], user="postgres", password=postgres.password, autocommit=True) as connection:
+    with psycopg.connect(
+        servers["BANK_URL"], user="postgres", password=postgres.password, autocommit=True
+    ) as connection:
         connection.execute("truncate bank.transactions, bank.fraud_reports")
         yield connection
 

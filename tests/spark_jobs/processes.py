@@ -49,6 +49,6 @@ def wait_until_gone(pids: Iterable[int], seconds: float = 30) -> None:
 def _kind(command: str, parent: str) -> str:
     if "pyspark.daemon" in command:
         return "worker" if "pyspark.daemon" in parent else "daemon"
-    if "java" in command.split("\0")[0] or "SparkSubmit" in command:
+    if "java" in command.split("\0", maxsplit=1)[0] or "SparkSubmit" in command:
         return "jvm"
     return "driver"

@@ -53,7 +53,9 @@ def run_passes(world: Sequence[Payment], start: int) -> dict[int, dict[str, floa
     batches = [batch.slice(n, 7) for n in range(0, batch.num_rows, 7)]
     after = pa.Table.from_batches(list(customer_pass(start)(iter(batches))))
     reported = {p.transaction_id: NEVER if p.reported is None else p.reported for p in world}
-    joined = after.append_column("reported", pa.array([reported[n] for n in after["transaction_id"].to_pylist()], pa.int64()))
+    joined = after.append_column(
+        "reported", pa.array([reported[n] for n in after["transaction_id"].to_pylist()], pa.int64())
+    )
     rows = [row for found in terminal_pass(start)(iter(joined.to_batches())) for row in found.to_pylist()]
     return {row["transaction_id"]: {name: row[name] for name in FEATURES} for row in rows}
 
@@ -77,7 +79,9 @@ def a_world(count: int, seed: int) -> list[Payment]:
     for _ in range(count):
         at = FIRST_SECOND + int(chance.integers(0, 50)) * DAY + int(chance.choice([0, 1, 43_200, 86_399]))
         delay = int(chance.integers(0, 30 * DAY)) if chance.random() < 0.3 else None
-        rows.append((int(chance.integers(0, 12)), int(chance.integers(0, 9)), int(chance.integers(0, 30_000)), at, delay))
+        rows.append(
+            (int(chance.integers(0, 12)), int(chance.integers(0, 9)), int(chance.integers(0, 30_000)), at, delay)
+        )
     return numbered(rows)
 
 

@@ -39,7 +39,9 @@ def test_a_job_that_fails_ends_with_one_line_that_says_why(
     submit: Callable[..., subprocess.Popen[str]], tmp_path: Path, servers: dict[str, str]
 ) -> None:
     """spark-submit passes all that its driver says to standard output."""
-    running = submit("ingest", tmp_path, "--from", DAY, "--to", DAY, **servers | {"SECRETS_DIR": str(tmp_path / "none")})
+    running = submit(
+        "ingest", tmp_path, "--from", DAY, "--to", DAY, **servers | {"SECRETS_DIR": str(tmp_path / "none")}
+    )
     out, err = running.communicate(timeout=90)
     assert running.returncode == 1, err
     told = out.splitlines()[-1]
@@ -53,7 +55,12 @@ def test_a_job_that_fails_ends_with_one_line_that_says_why(
         (("--from", DAY), {}, 2, "the following arguments are required: --to"),
         (("--from", DAY, "--to", "2024-3-1"), {}, 2, "'2024-3-1' is not a day: write YYYY-MM-DD"),
         (("--from", DAY, "--to", "2024-02-29"), {}, 2, "comes before --from"),
-        (("--from", DAY, "--to", DAY), {"LAKE_URI": "s3://lake"}, 1, f"count_lake {DAY}..{DAY}: LAKE_URI: 's3://lake' is not"),
+        (
+            ("--from", DAY, "--to", DAY),
+            {"LAKE_URI": "s3://lake"},
+            1,
+            f"count_lake {DAY}..{DAY}: LAKE_URI: 's3://lake' is not",
+        ),
     ],
 )
 def test_wrong_options_and_settings_are_told_in_one_line(

@@ -17,7 +17,16 @@ from spark_jobs.compare_decisions import compare_decisions
 from spark_jobs.count_lake import count_lake
 from spark_jobs.errors import JobError
 from spark_jobs.settings import Settings
-from tests.spark_jobs.worlds import FIRST_DAY, FIRST_SECOND, Payment, RawRow, by_definition, write_clean, write_raw, write_table
+from tests.spark_jobs.worlds import (
+    FIRST_DAY,
+    FIRST_SECOND,
+    Payment,
+    RawRow,
+    by_definition,
+    write_clean,
+    write_raw,
+    write_table,
+)
 
 DAYS = [FIRST_DAY + timedelta(days=n) for n in range(40)]
 TODAY = DayRange(DAYS[38], DAYS[38])
@@ -138,7 +147,9 @@ def test_nothing_on_either_side_is_nothing(live_settings: Settings, decisions: p
 
 def test_no_decision_log_says_where_it_was_looked_for(live_settings: Settings) -> None:
     nowhere = live_settings.model_copy(update={"decisions_url": "postgresql://127.0.0.1:1/decisions"})
-    with pytest.raises(JobError, match="cannot connect to postgresql://127.0.0.1:1/decisions as scorer: .*check DECISIONS_URL"):
+    with pytest.raises(
+        JobError, match="cannot connect to postgresql://127.0.0.1:1/decisions as scorer: .*check DECISIONS_URL"
+    ):
         compare_decisions(nowhere, TODAY)
 
 

@@ -36,7 +36,8 @@ def land_days(bank: psycopg.Connection, per_day: int) -> None:
             at = f"{day} 00:00:00+00" if n == 0 else f"{day} 23:59:59.999999+00" if n == 1 else f"{day} 12:00:{n:02}+00"
             rows.append((number * 100 + n, "1.50", at, at))
         bank.execute(
-            "insert into bank.fraud_reports values ('file', %s, %s, %s, %s)", (number, number * 100, f"{day} 10:00+00", f"{day} 10:00+00")
+            "insert into bank.fraud_reports values ('file', %s, %s, %s, %s)",
+            (number, number * 100, f"{day} 10:00+00", f"{day} 10:00+00"),
         )
     land(bank, *rows)
 
@@ -45,7 +46,9 @@ def days_of(lake: Path, table: str) -> list[date]:
     return sorted({row["day"] for row in read_rows(lake, table)})  # type: ignore[type-var, misc]
 
 
-def test_exactly_the_days_asked_for_come(spark: SparkSession, live_settings: Settings, bank: psycopg.Connection) -> None:
+def test_exactly_the_days_asked_for_come(
+    spark: SparkSession, live_settings: Settings, bank: psycopg.Connection
+) -> None:
     land_days(bank, 4)
     assert ingest(spark, live_settings, MIDDLE) == {"rows_in": 12, "rows_out": 12, "reports": 3}
     lake = live_settings.lake_root
@@ -112,7 +115,9 @@ def test_reports_that_say_nothing_come_through_too(
     spark: SparkSession, live_settings: Settings, bank: psycopg.Connection
 ) -> None:
     for row, at in enumerate((None, "infinity", "-infinity", "200000-01-01", f"{DAYS[1]} 09:00+00")):
-        bank.execute("insert into bank.fraud_reports values ('file', %s, %s, %s, %s)", (row, row, at, f"{DAYS[1]} 12:00+00"))
+        bank.execute(
+            "insert into bank.fraud_reports values ('file', %s, %s, %s, %s)", (row, row, at, f"{DAYS[1]} 12:00+00")
+        )
     assert ingest(spark, live_settings, MIDDLE)["reports"] == 5
     found = {row["transaction_id"]: row["reported_at"] for row in read_rows(live_settings.lake_root, "reports")}
     assert [found[n] for n in range(4)] == [None] * 4
@@ -124,7 +129,9 @@ def test_a_refused_password_names_the_server_and_the_secret(
 ) -> None:
     (tmp_path / "bank_reader_password").write_text("wrong")
     wrong = live_settings.model_copy(update={"secrets_dir": tmp_path})
-    with pytest.raises(JobError, match="cannot connect to postgresql://127.0.0.1:.* as bank_reader: .*check BANK_URL") as caught:
+    with pytest.raises(
+        JobError, match="cannot connect to postgresql://127.0.0.1:.* as bank_reader: .*check BANK_URL"
+    ) as caught:
         ingest(spark, wrong, MIDDLE)
     assert "wrong" not in str(caught.value)
 
@@ -141,7 +148,9 @@ def test_a_column_that_is_missing_in_the_bank_is_named(
     land_days(bank, 1)
     bank.execute("alter table bank.transactions rename column amount to sum")
     try:
-        with pytest.raises(Exception, match='JobError: reading postgresql://.* failed: .*column "amount" does not exist'):
+        with pytest.raises(
+            Exception, match='JobError: reading postgresql://.* failed: .*column "amount" does not exist'
+        ):
             ingest(spark, live_settings, MIDDLE)
     finally:
         bank.execute("alter table bank.transactions rename column sum to amount")

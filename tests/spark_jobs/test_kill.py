@@ -29,26 +29,28 @@ from spark_jobs.schemas import TABLES, arrow_schema
 from spark_jobs.settings import Settings
 from spark_jobs.validate import validate
 from tests.spark_jobs import processes
-from tests.spark_jobs.test_partitions import RANGE, stage
 from tests.spark_jobs.test_partitions import DAYS as FEW_DAYS
+from tests.spark_jobs.test_partitions import RANGE, stage
 from tests.spark_jobs.worlds import FIRST_DAY, FIRST_SECOND, RawRow, digests, write_raw
 
-DAYS = 24
-ROWS_A_DAY = 20_000
+DAYS = 16
+ROWS_A_DAY = 12_000
 ALL = DayRange(FIRST_DAY, FIRST_DAY + timedelta(days=DAYS - 1))
 OPTIONS = ("--from", str(ALL.first), "--to", str(ALL.last))
 Job = Callable[[SparkSession, Settings, DayRange], Result]
-JOBS: dict[str, tuple[Job, tuple[str, ...]]] = {
-    "validate": (validate, ("clean", "quarantine")),
-    "build_features": (build_features, ("features",)),
+JOBS: dict[str, tuple[Job, str, tuple[str, ...]]] = {
+    "validate": (validate, "raw", ("clean", "quarantine")),
+    "build_features": (build_features, "clean", ("features",)),
 }
+"""Each job, what it reads and what it writes."""
 
 
 @dataclass(frozen=True)
 class Before:
-    """A lake whose outputs are of older input, and what its tables' files are and will be."""
+    """Two lakes, all tables of the one built from older rows than those of the other, and their digests."""
 
     lake: Path
+    newer: Path
     old: dict[str, str]
     new: dict[str, str]
 
@@ -78,23 +80,20 @@ def write_big_raw(root: Path, seed: int) -> None:
 
 @pytest.fixture(scope="module")
 def before(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Before:
-    """Every table built from one raw, then again from another in another lake; the raw of the first is the second's."""
+    """Every table built from one raw, and from another in another lake."""
     old, new = tmp_path_factory.mktemp("old"), tmp_path_factory.mktemp("new")
     for root, seed in ((old, 1), (new, 2)):
         write_big_raw(root, seed)
         for job in (validate, build_features):
             job(spark, Settings(lake_uri=str(root)), ALL)
-    held = digests(old)
-    shutil.rmtree(old / "raw")
-    shutil.copytree(new / "raw", old / "raw")
-    return Before(old, held, digests(new))
+    return Before(old, new, digests(old), digests(new))
 
 
-@pytest.fixture
-def lake(before: Before, tmp_path: Path) -> Path:
-    """A copy of that lake to kill a job in."""
-    shutil.copytree(before.lake, tmp_path / "lake")
-    return tmp_path / "lake"
+def lake_with_newer(before: Before, table: str, lake: Path) -> Path:
+    """A copy of the older lake, to kill a job in, where one table is newer already."""
+    shutil.copytree(before.lake, lake)
+    shutil.copytree(before.newer / table, lake / table, dirs_exist_ok=True)
+    return lake
 
 
 def wait_for_a_staged_file(running: subprocess.Popen[str], lake: Path, job: str) -> None:
@@ -109,9 +108,15 @@ def wait_for_a_staged_file(running: subprocess.Popen[str], lake: Path, job: str)
     ("job", "victim"), [("validate", "driver"), ("validate", "jvm"), ("validate", "worker"), ("build_features", "jvm")]
 )
 def test_a_killed_job_leaves_every_day_whole_and_is_simply_run_again(
-    spark: SparkSession, submit: Callable[..., subprocess.Popen[str]], before: Before, lake: Path, job: str, victim: str
+    spark: SparkSession,
+    submit: Callable[..., subprocess.Popen[str]],
+    before: Before,
+    tmp_path: Path,
+    job: str,
+    victim: str,
 ) -> None:
-    run, tables = JOBS[job]
+    run, reads, tables = JOBS[job]
+    lake = lake_with_newer(before, reads, tmp_path / "lake")
     running = submit(job, lake, *OPTIONS)
     wait_for_a_staged_file(running, lake, job)
     held = processes.tree(running.pid)

@@ -61,7 +61,9 @@ def entries_of(payments: Iterable[Payment], terminal: bool) -> Entries:
 def apply(state: valkey.Valkey, key: str, entries: Sequence[tuple[int, int, int]], keep: int = CUSTOMER_KEEP) -> None:
     """What the scorer does with a payment: merge it into a history by the contract's own script."""
     packed = b"".join(struct.pack(">qqq", *entry) for entry in entries)
-    state.eval(MERGE_LUA + "return merge(KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]))", 1, key, pack_second(0), packed, keep)
+    state.eval(
+        MERGE_LUA + "return merge(KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]))", 1, key, pack_second(0), packed, keep
+    )
 
 
 def test_every_history_index_and_stamp_is_as_the_contract_says(
@@ -81,7 +83,9 @@ def test_every_history_index_and_stamp_is_as_the_contract_says(
     assert {day.decode() for day in state.smembers("state:days")} == {str(day) for day in DAYS[LAST - 37 : LAST + 1]}
     for day in DAYS[LAST - 37 : LAST + 1]:
         assert state.hgetall(f"i:{day}") == {
-            struct.pack(">q", p.transaction_id): struct.pack(">qq", p.terminal_id, p.occurred) for p in kept if p.day == day
+            struct.pack(">q", p.transaction_id): struct.pack(">qq", p.terminal_id, p.occurred)
+            for p in kept
+            if p.day == day
         }
     assert {name.decode(): value.decode() for name, value in state.hgetall("state:meta").items()} == Stamp(
         written_to=str(DAYS[LAST])
@@ -195,7 +199,9 @@ def test_a_state_of_another_format_is_refused_and_left(
     assert list(dump(state)) == ["state:meta"]
 
 
-def test_no_payments_to_write_says_what_to_run(spark: SparkSession, live_settings: Settings, state: valkey.Valkey) -> None:
+def test_no_payments_to_write_says_what_to_run(
+    spark: SparkSession, live_settings: Settings, state: valkey.Valkey
+) -> None:
     with pytest.raises(JobError, match="the lake has no clean days in .*: run validate"):
         write_online_state(spark, live_settings, UP_TO_LAST)
     write_clean(live_settings.lake_root, [Payment(1, 1, 1, 1, FIRST_SECOND)])

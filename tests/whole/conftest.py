@@ -1,4 +1,4 @@
-"""One line for the whole session: a small bank, its history through Spark and training, and a scorer on the champion."""
+"""One line for the session: a small bank, its history through Spark and training, and a scorer on the champion."""
 
 from __future__ import annotations
 

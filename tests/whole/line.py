@@ -63,7 +63,9 @@ class Line:
 
     def daily_jobs(self, first: date, last: date) -> dict[str, Any]:
         """What the DAG fraud_daily runs."""
-        return {job: self.spark(job, first, last) for job in ("ingest", "validate", "build_features", "write_online_state")}
+        return {
+            job: self.spark(job, first, last) for job in ("ingest", "validate", "build_features", "write_online_state")
+        }
 
     def train(self, first: date, last: date) -> Line:
         """What the DAG fraud_training runs."""
@@ -84,7 +86,9 @@ class Line:
         }
 
     def post(self, path: str, body: Any) -> httpx.Response:
-        return httpx.post(self.environment["SCORER_URL"] + path, json=body, headers={"X-API-Key": self.api_key}, timeout=30)
+        return httpx.post(
+            self.environment["SCORER_URL"] + path, json=body, headers={"X-API-Key": self.api_key}, timeout=30
+        )
 
     def get(self, path: str) -> httpx.Response:
         return httpx.get(self.environment["SCORER_URL"] + path, headers={"X-API-Key": self.api_key}, timeout=30)

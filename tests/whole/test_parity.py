@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ LATE_CUSTOMER = 21
 
 
 @pytest.fixture(scope="module")
-def replayed(line: Line, world: SmallWorld) -> Iterator[dict[str, Any]]:
+def replayed(line: Line, world: SmallWorld) -> dict[str, Any]:
     """The live day replayed, the late ones posted after it, and the lake brought up to it."""
     outcome = line.run("bank.replay", "--data", str(line.data), "--day", str(LIVE_DAY))
     evening = LIVE + 85_000
@@ -32,7 +31,7 @@ def replayed(line: Line, world: SmallWorld) -> Iterator[dict[str, Any]]:
     line.pay(900_101, LATE_CUSTOMER, 33, 6_000, LATE_SECOND)
     line.pay(900_102, LATE_CUSTOMER, 34, 6_100, evening + 2)
     line.daily_jobs(LIVE_DAY, LIVE_DAY)
-    yield outcome
+    return outcome
 
 
 def test_every_feature_of_every_payment_is_equal(line: Line, world: SmallWorld, replayed: dict[str, Any]) -> None:
@@ -46,7 +45,9 @@ def test_every_feature_of_every_payment_is_equal(line: Line, world: SmallWorld, 
     assert found["compared"] == len(live) + 3 - len(followers)
 
 
-def test_the_planted_cases_are_what_they_were_planted_for(line: Line, world: SmallWorld, replayed: dict[str, Any]) -> None:
+def test_the_planted_cases_are_what_they_were_planted_for(
+    line: Line, world: SmallWorld, replayed: dict[str, Any]
+) -> None:
     def features(name: str) -> dict[str, float]:
         return line.decision(world.planted[name])["features"]
 

@@ -41,7 +41,9 @@ def test_the_fifteen_features_equal_the_published_ones(empty_line: Line, tmp_pat
         ours = pq.read_table(tmp_path / f"lake/features/day={day}/part.parquet", partitioning=None)
         same_second = _in_one_second_with_another_of_their_customer(ours)
         theirs = published.filter(np.isin(published["TRANSACTION_ID"].to_numpy(), ours["transaction_id"].to_numpy()))
-        order, other = (np.argsort(table[key].to_numpy()) for table, key in ((ours, "transaction_id"), (theirs, "TRANSACTION_ID")))
+        order, other = (
+            np.argsort(table[key].to_numpy()) for table, key in ((ours, "transaction_id"), (theirs, "TRANSACTION_ID"))
+        )
         assert np.array_equal(ours["transaction_id"].to_numpy()[order], theirs["TRANSACTION_ID"].to_numpy()[other])
         assert len(order) > 9_000
         assert same_second.sum() <= 20

@@ -1,0 +1,103 @@
+# Fraud Relay. Needs Python 3.11 (with venv) and make; everything else is installed below var/, once.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+
+PYTHON := $(shell command -v python3.11 || command -v python3)
+UV := var/uv/bin/uv
+ENV := var/env
+# Caches stay below var/ too, unless you already keep one elsewhere.
+export UV_CACHE_DIR ?= $(CURDIR)/var/cache/uv
+export PYTHONPATH := $(CURDIR)
+
+# What the demo takes from the command line: make demo DATA=... DAYS=... CUSTOMERS=... SEED=...
+export DATA DAYS CUSTOMERS SEED
+
+GROUPS := airflow pipeline serving embedded
+RUNTIME := $(GROUPS:%=$(ENV)/%/.installed)
+TESTABLE := $(GROUPS:%=$(ENV)/%/.testable)
+
+.PHONY: help demo serve test lint format lock clean install
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(RUNTIME) ## the whole line, embedded: DATA=<folder> DAYS=120 CUSTOMERS=1000 SEED=0
+	@$(ENV)/embedded/bin/python -m demo
+
+serve: $(RUNTIME) ## the scorer on what the demo left: SCORER_PORT=8000
+	@$(ENV)/embedded/bin/python -m demo.serve
+
+# Each environment's tests run in it. All run, whatever fails; TESTS=<paths> picks some.
+TESTS ?= tests
+TESTS_embedded := tests/demo tests/test_imports.py tests/test_docs.py
+TESTS_airflow := tests/dags
+TESTS_serving := tests/serving
+TESTS_pipeline := tests/contracts tests/bank tests/spark_jobs tests/modeling tests/whole
+
+test: $(TESTABLE) ## every test that needs no Docker: TESTS=tests/bank for some
+	@status=0; \
+	run() { \
+	    environment=$$1; shift; chosen=(); \
+	    for path in "$$@"; do \
+	        for wanted in $(TESTS); do \
+	            case "$$path/" in "$${wanted%/}"/*) chosen+=("$$path");; *) \
+	            case "$$wanted/" in "$$path"/*) chosen+=("$$wanted");; esac;; esac; \
+	        done; \
+	    done; \
+	    [ $${#chosen[@]} -gt 0 ] || return 0; \
+	    printf '\n== tests of the environment %s\n' "$$environment"; \
+	    $(ENV)/$$environment/bin/python -m pytest "$${chosen[@]}" || status=1; \
+	}; \
+	run embedded $(TESTS_embedded); \
+	run airflow $(TESTS_airflow); \
+	run serving $(TESTS_serving); \
+	run pipeline $(TESTS_pipeline); \
+	exit $$status
+
+lint: $(ENV)/lint/.installed $(RUNTIME) ## ruff, mypy --strict, the import rule
+	$(ENV)/lint/bin/ruff check .
+	$(ENV)/lint/bin/ruff format --check .
+	$(ENV)/lint/bin/mypy --python-executable $(ENV)/pipeline/bin/python contracts bank spark_jobs modeling
+	$(ENV)/lint/bin/mypy --python-executable $(ENV)/serving/bin/python serving
+	$(ENV)/lint/bin/mypy --python-executable $(ENV)/embedded/bin/python demo
+	MYPYPATH=dags $(ENV)/lint/bin/mypy --python-executable $(ENV)/airflow/bin/python dags/fraud_daily.py dags/fraud_training.py
+	@$(MAKE) --no-print-directory test TESTS=tests/test_imports.py
+
+format: $(ENV)/lint/.installed ## ruff, mending what it can
+	$(ENV)/lint/bin/ruff check --fix .
+	$(ENV)/lint/bin/ruff format .
+
+install: $(RUNTIME) ## the environments, without running anything
+
+# The order matters: `test` is compiled under the pins of all that it is laid over.
+LOCK := $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url
+lock: $(UV) ## resolve pyproject.toml's groups into requirements/
+	for group in $(GROUPS) lint; do $(LOCK) --upgrade --group $$group pyproject.toml -o requirements/$$group.txt; done
+	$(LOCK) --upgrade --group test $(GROUPS:%=-c requirements/%.txt) pyproject.toml -o requirements/test.txt
+
+clean: ## remove everything below var/: environments, caches, the demo's state
+	rm -rf var
+
+# A target that is a file appears only when its recipe succeeded, so an aborted installation is done again.
+$(UV): requirements/uv.txt
+	@[ -n "$(PYTHON)" ] && "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+	    { echo "error: Python 3.11 is needed, and neither python3.11 nor python3 is it" >&2; exit 1; }
+	@echo "installing uv"
+	@"$(PYTHON)" -m venv --clear var/uv || { echo "error: python3 -m venv failed: install Python's venv module" >&2; exit 1; }
+	@var/uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $@
+
+INSTALL = $(UV) pip install --quiet --require-hashes --compile-bytecode --python $(ENV)/$*/bin/python
+$(ENV)/%/.installed: requirements/%.txt | $(UV)
+	@echo "installing the environment $*"
+	@$(UV) venv --quiet --clear --python "$(PYTHON)" $(ENV)/$*
+	@$(INSTALL) -r $<
+	@touch $@
+
+$(ENV)/%/.testable: requirements/test.txt $(ENV)/%/.installed
+	@echo "adding the test tools to $*"
+	@$(INSTALL) -r requirements/test.txt
+	@touch $@

@@ -1,0 +1,165 @@
+"""Decisions in PostgreSQL: each once, whatever dies meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import valkey
+
+from contracts.online_state import DECISIONS_KEY, META_KEY, Stamp
+from demo.servers import Server, start_postgres
+from serving.drain import GROUP
+from tests.serving.conftest import Start
+from tests.serving.running import ScorerProcess, reports_body, wait_for
+
+T = 1_535_800_000
+Fresh = Callable[[], int]
+Recorded = Callable[[str], list[int]]
+Make = Callable[[Any, str], str]
+
+
+def test_a_row_has_everything_the_decision_was_made_of(
+    scorer: ScorerProcess, decisions: psycopg.Connection[Any], fresh: Fresh
+) -> None:
+    number, customer, terminal = 2**63 - 9, fresh(), fresh()
+    answer = scorer.score(number, customer, terminal, 85_320, T)
+    query = "select row_to_json(d) from serving.decisions d where transaction_id = %s"
+    wait_for(lambda: decisions.execute(query, [number]).fetchone())
+    found = decisions.execute(query, [number]).fetchone()
+    assert found
+    row = found[0]
+    told = scorer.client.get(f"/v1/decisions/{number}").json()
+    assert {name: row[name] for name in answer} == answer
+    assert row["features"] == told["features"]
+    assert (row["customer_id"], row["terminal_id"], row["amount"]) == (customer, terminal, 853.2)
+    assert row["occurred_at"] == "2018-09-01T11:06:40+00:00"
+    assert row["features_version"] == "1"
+    assert row["applied"] > 0
+
+
+def test_the_order_of_application_is_recorded(
+    scorer: ScorerProcess, decisions: psycopg.Connection[Any], fresh: Fresh
+) -> None:
+    payments = [(fresh(), fresh(), fresh(), 100, T - n) for n in range(4)]
+    scorer.score(*payments[0])
+    scorer.batch(payments[1:])
+    ids = [payment[0] for payment in payments]
+    query = "select transaction_id from serving.decisions where transaction_id = any(%s) order by applied"
+    wait_for(lambda: decisions.execute(query, [ids]).rowcount == 4)
+    assert [row[0] for row in decisions.execute(query, [ids])] == [ids[0], ids[3], ids[2], ids[1]]
+
+
+@dataclass(frozen=True)
+class OwnState:
+    """An online state of its own: its client, and its address for a scorer."""
+
+    client: Any
+    address: str
+
+    def drained(self) -> bool:
+        return bool(self.client.xlen(DECISIONS_KEY) == 0)
+
+
+@pytest.fixture
+def own_state(valkey_server: Any) -> OwnState:
+    """Stamped, and otherwise empty."""
+    client = valkey.Valkey(port=valkey_server.port, password=valkey_server.password, db=8)
+    client.flushdb()
+    client.hset(META_KEY, mapping=Stamp(written_to="2018-08-31").fields())
+    return OwnState(client, f"valkey://127.0.0.1:{valkey_server.port}/8")
+
+
+@pytest.fixture
+def recorded(secrets: Path) -> Recorded:
+    """Gives the ids in the decision log at a URL, sorted."""
+    password = (secrets / "decisions_password").read_text().strip()
+
+    def read(url: str) -> list[int]:
+        with psycopg.connect(url, user="scorer", password=password) as connection:
+            return [row[0] for row in connection.execute("select transaction_id from serving.decisions order by 1")]
+
+    return read
+
+
+@pytest.fixture
+def own_postgres(tmp_path: Path, postgres: Any) -> Any:
+    """A PostgreSQL that may be stopped."""
+    server = start_postgres(tmp_path / "data", postgres.password, tmp_path / "postgres.log")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_log(own_postgres: Server, make_database: Make) -> str:
+    """A decision log on it."""
+    return make_database(own_postgres, "decisions")
+
+
+def test_while_postgresql_is_away_decisions_wait_and_none_is_lost(
+    start: Start, own_state: OwnState, own_postgres: Server, own_log: str, recorded: Recorded
+) -> None:
+    scorer = start(VALKEY_URL=own_state.address, DECISIONS_URL=own_log)
+    scorer.batch([(number, number, number, 100, T) for number in range(10)])
+    wait_for(own_state.drained)
+    own_postgres.stop()
+    for number in range(10, 20):
+        scorer.score(number, number, number, 100, T)
+    wait_for(lambda: "decisions not drained" in scorer.log.read_text())
+    readiness = scorer.client.get("/readyz")
+    assert readiness.status_code == 200
+    assert (readiness.json()["degraded"], readiness.json()["checks"]["decision_log"]["ok"]) == (True, False)
+    assert scorer.client.get("/v1/decisions/15").status_code == 200
+    # What nobody else can know is not called unknown.
+    assert scorer.client.get("/v1/decisions/77").status_code == 503
+    assert scorer.client.post("/v1/fraud-reports", json=reports_body((15, T), (77, T))).status_code == 503
+    # Killed while decisions wait, and started again with PostgreSQL still away.
+    scorer.kill()
+    scorer.start()
+    scorer.batch([(number, number, number, 100, T) for number in range(20, 40)])
+    assert own_state.client.xlen(DECISIONS_KEY) == 30
+    data = own_postgres.log.with_name("data")
+    own_postgres.process = start_postgres(data, own_postgres.password, own_postgres.log, own_postgres.port).process
+    wait_for(own_state.drained)
+    wait_for(lambda: not scorer.client.get("/readyz").json()["degraded"])
+    assert recorded(own_log) == list(range(40))
+    assert scorer.log.read_text().count('"decisions not drained"') == 2
+    assert scorer.stop() == 0
+
+
+def test_what_another_process_read_and_did_not_finish_is_drained(
+    start: Start, own_state: OwnState, postgres: Any, make_database: Make, recorded: Recorded
+) -> None:
+    client = own_state.client
+    scorer = start(VALKEY_URL=own_state.address, DECISIONS_URL="postgresql://127.0.0.1:1/nowhere")
+    for number in range(3):
+        scorer.score(number, number, number, 100, T)
+    scorer.kill()
+    # As if they had been read long ago, elsewhere.
+    entries = [entry for entry, _ in client.xrange(DECISIONS_KEY)]
+    claimed = client.xclaim(DECISIONS_KEY, GROUP, "elsewhere", 0, entries, idle=3_600_000, force=True)
+    assert len(claimed) == 3
+    url = make_database(postgres, "decisions_reclaimed")
+    start(VALKEY_URL=own_state.address, DECISIONS_URL=url)
+    wait_for(own_state.drained)
+    assert recorded(url) == [0, 1, 2]
+    assert client.xpending(DECISIONS_KEY, GROUP)["pending"] == 0
+    # The same decision once more, as after a death between commit and acknowledgement.
+    client.xadd(DECISIONS_KEY, {"decision": client.hget("p:1", "answer")})
+    wait_for(own_state.drained)
+    assert recorded(url) == [0, 1, 2]
+
+
+def test_at_its_end_the_scorer_drains_what_is_left(
+    start: Start, own_state: OwnState, postgres: Any, make_database: Make, recorded: Recorded
+) -> None:
+    url = make_database(postgres, "decisions_at_the_end")
+    scorer = start(VALKEY_URL=own_state.address, DECISIONS_URL=url)
+    scorer.batch([(number, number, number, 100, T) for number in range(1_200)])
+    assert scorer.stop() == 0
+    assert recorded(url) == list(range(1_200))
+    assert own_state.drained()

@@ -1,0 +1,52 @@
+"""`python -m serving`: what it says when it cannot serve, and how it ends."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.serving.running import run_serving
+
+
+def fails(settings: dict[str, str], log: Path) -> str:
+    """What it says before it ends with 1."""
+    assert run_serving(settings, log).wait(timeout=30) == 1
+    (line,) = log.read_text().splitlines()
+    return line
+
+
+def test_a_port_in_use(settings: dict[str, str], tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = fails(settings | {"SCORER_PORT": str(port)}, tmp_path / "log")
+    assert said.startswith(f"serving: cannot listen on 127.0.0.1 port {port}: Address already in use")
+    assert "SCORER_PORT" in said
+
+
+def test_a_host_that_is_none(settings: dict[str, str], tmp_path: Path) -> None:
+    assert "SCORER_HOST" in fails(settings | {"SCORER_HOST": "no.such.host.invalid"}, tmp_path / "log")
+
+
+@pytest.mark.parametrize("name", ["valkey_password", "decisions_password", "api_keys"])
+def test_a_missing_or_empty_secret(settings: dict[str, str], tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "secrets"
+    shutil.copytree(settings["SECRETS_DIR"], folder)
+    (folder / name).write_text("\n")
+    assert str(folder / name) in fails(settings | {"SECRETS_DIR": str(folder)}, tmp_path / "empty")
+    (folder / name).unlink()
+    # A variable of that name is no substitute: only the file counts.
+    missing = settings | {"SECRETS_DIR": str(folder), name.upper(): "[]"}
+    assert str(folder / name) in fails(missing, tmp_path / "missing")
+
+
+def test_no_folder_of_secrets(settings: dict[str, str], tmp_path: Path) -> None:
+    said = fails(settings | {"SECRETS_DIR": str(tmp_path / "nowhere")}, tmp_path / "log")
+    assert said == f"serving: the folder of secrets {tmp_path / 'nowhere'} is missing: set SECRETS_DIR to where it is"
+
+
+def test_a_wrong_setting(settings: dict[str, str], tmp_path: Path) -> None:
+    said = fails(settings | {"SCORER_PORT": "http"}, tmp_path / "log")
+    assert said.startswith("serving: wrong settings: SCORER_PORT: ")

@@ -1,0 +1,120 @@
+"""POST /v1/fraud-reports: found wherever the payment is known, the earliest counts, the unknown are named."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import psycopg
+import valkey
+
+from contracts.labels import DAY, NEVER
+from contracts.online_state import (
+    DAYS_KEY,
+    index_key,
+    pack_entries,
+    pack_second,
+    payment_key,
+    terminal_key,
+    unpack_history,
+)
+from tests.serving.running import ScorerProcess, reports_body, wait_for
+
+T = 1_534_000_000
+Fresh = Callable[[], int]
+
+
+def reported(state: valkey.Valkey, terminal: int, number: int) -> int:
+    """The second of the report in the terminal's history."""
+    packed: Any = state.get(terminal_key(terminal))
+    (found,) = [value for _, each, value in unpack_history(packed)[1].tolist() if each == number]
+    return int(found)
+
+
+def test_the_earliest_report_of_a_scored_payment_counts(
+    scorer: ScorerProcess, state: valkey.Valkey, fresh: Fresh
+) -> None:
+    number, terminal = fresh(), fresh()
+    scorer.score(number, fresh(), terminal, 100, T)
+    assert reported(state, terminal, number) == NEVER
+    assert scorer.report((number, T + 500), (number, T + 300)) == {"accepted": 2, "unknown": []}
+    assert scorer.report((number, T + 400)) == {"accepted": 1, "unknown": []}
+    assert reported(state, terminal, number) == T + 300
+    scorer.report((number, T + 200))
+    assert reported(state, terminal, number) == T + 200
+
+
+def test_the_unknown_are_named_once_each_and_the_known_are_taken(
+    scorer: ScorerProcess, state: valkey.Valkey, fresh: Fresh
+) -> None:
+    known, terminal, unknown = fresh(), fresh(), fresh()
+    scorer.score(known, fresh(), terminal, 100, T)
+    answer = scorer.report((unknown, T), (known, T), (unknown, T), (2**63 - 5, T))
+    assert answer == {"accepted": 1, "unknown": [unknown, 2**63 - 5]}
+    assert reported(state, terminal, known) == T
+    assert scorer.report() == {"accepted": 0, "unknown": []}
+
+
+def test_a_payment_that_came_by_way_of_the_lake(scorer: ScorerProcess, state: valkey.Valkey, fresh: Fresh) -> None:
+    number, terminal = 2**63 - 77, fresh()
+    entry = pack_entries(np.array([T]), np.array([number]), np.array([NEVER])).tobytes()
+    state.set(terminal_key(terminal), pack_second(0) + entry)
+    state.sadd(DAYS_KEY, "2018-08-10", "2018-08-11")
+    place = terminal.to_bytes(8, "big") + T.to_bytes(8, "big")
+    state.hset(index_key("2018-08-11"), number.to_bytes(8, "big"), place)  # type: ignore[arg-type]
+    assert scorer.report((number, T + 9)) == {"accepted": 1, "unknown": []}
+    assert reported(state, terminal, number) == T + 9
+
+
+def test_a_payment_that_only_the_decision_log_knows(
+    scorer: ScorerProcess, state: valkey.Valkey, decisions: psycopg.Connection[Any], fresh: Fresh
+) -> None:
+    number, terminal = fresh(), fresh()
+    first = scorer.score(number, fresh(), terminal, 100, T)
+    found = "select 1 from serving.decisions where transaction_id = %s"
+    wait_for(lambda: decisions.execute(found, [number]).fetchone())
+    state.delete(payment_key(number))
+    assert scorer.report((number, T + 9)) == {"accepted": 1, "unknown": []}
+    assert reported(state, terminal, number) == T + 9
+    told = scorer.client.get(f"/v1/decisions/{number}").json()
+    assert told.items() >= first.items()
+    assert told["features"]["amount"] == 1.0
+
+
+def test_a_report_of_what_is_no_longer_kept_brings_nothing_back(
+    scorer: ScorerProcess, state: valkey.Valkey, fresh: Fresh
+) -> None:
+    number, terminal = fresh(), fresh()
+    scorer.score(number, fresh(), terminal, 100, T)
+    scorer.score(fresh(), fresh(), terminal, 100, T + 50 * DAY)
+    before = state.get(terminal_key(terminal))
+    assert scorer.report((number, T + 9)) == {"accepted": 1, "unknown": []}
+    assert state.get(terminal_key(terminal)) == before
+
+
+def test_bad_reports_are_refused_by_field_and_none_is_taken(
+    scorer: ScorerProcess, state: valkey.Valkey, fresh: Fresh
+) -> None:
+    number, terminal = fresh(), fresh()
+    scorer.score(number, fresh(), terminal, 100, T)
+    future = reports_body((number, T), (number, int(time.time()) + 900))
+    no_zone = {
+        "reports": [*reports_body((number, T))["reports"], {"transaction_id": 1, "reported_at": "2018-01-01T00:00:00"}]
+    }
+    for sent in (future, no_zone):
+        answer = scorer.client.post("/v1/fraud-reports", json=sent)
+        assert answer.status_code == 422
+        assert answer.json()["detail"][0]["field"] == "reports.1.reported_at"
+    assert reported(state, terminal, number) == NEVER
+    too_many = reports_body(*[(number, T)] * 5_001)
+    assert scorer.client.post("/v1/fraud-reports", json=too_many).status_code == 422
+
+
+def test_many_reports_at_once(scorer: ScorerProcess, state: valkey.Valkey, fresh: Fresh) -> None:
+    terminals, numbers = [fresh() for _ in range(3)], [fresh() for _ in range(900)]
+    scorer.batch([(number, fresh(), terminals[n % 3], 100, T + n) for n, number in enumerate(numbers)])
+    answer = scorer.report(*[(number, T + 1_000 + n) for n, number in reversed(list(enumerate(numbers)))])
+    assert answer == {"accepted": 900, "unknown": []}
+    assert [reported(state, terminals[n % 3], numbers[n]) for n in (0, 1, 899)] == [T + 1_000, T + 1_001, T + 1_899]
