@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.serving.conftest import Start
 from tests.serving.running import ScorerProcess, reports_body, wait_for
 
 T = 1_535_800_000
+DATABASES = itertools.count(1)
 Fresh = Callable[[], int]
 Recorded = Callable[[str], list[int]]
 Make = Callable[[Any, str], str]
@@ -68,10 +70,12 @@ class OwnState:
 @pytest.fixture
 def own_state(valkey_server: Any) -> OwnState:
     """Stamped, and otherwise empty."""
-    client = valkey.Valkey(port=valkey_server.port, password=valkey_server.password, db=8)
+    # The scorers of the tests before may still run, and drain theirs.
+    database = next(DATABASES)
+    client = valkey.Valkey(port=valkey_server.port, password=valkey_server.password, db=database)
     client.flushdb()
     client.hset(META_KEY, mapping=Stamp(written_to="2018-08-31").fields())
-    return OwnState(client, f"valkey://127.0.0.1:{valkey_server.port}/8")
+    return OwnState(client, f"valkey://127.0.0.1:{valkey_server.port}/{database}")
 
 
 @pytest.fixture

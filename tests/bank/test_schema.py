@@ -1,0 +1,87 @@
+"""The bank's tables follow from the contract, and each role may do its own and no more."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from bank.migrate import migrate
+from bank.settings import Settings
+from contracts.transaction import REPORT_FIELDS, TRANSACTION_FIELDS
+
+DATA_TYPES = {"id": "bigint", "amount": "numeric", "instant": "timestamp with time zone"}
+NOON = datetime(2025, 3, 5, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("table", "fields"), [("transactions", TRANSACTION_FIELDS), ("fraud_reports", REPORT_FIELDS)])
+def test_the_table_has_the_contract_s_fields_and_demands_none(
+    admin: psycopg.Connection, table: str, fields: tuple[object, ...]
+) -> None:
+    query = "select column_name, data_type, is_nullable from information_schema.columns where table_name = %s"
+    found = {name: (kind, nullable) for name, kind, nullable in admin.execute(query, [table]).fetchall()}
+    for field in fields:
+        assert found[field.name] == (DATA_TYPES[field.kind], "YES")  # type: ignore[attr-defined]
+    assert set(found) == {field.name for field in fields} | {"source", "source_row", "arrived_at", "day"}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("occurred", "day"),
+    [
+        (NOON, date(2025, 3, 5)),
+        (NOON - timedelta(days=3), date(2025, 3, 2)),
+        (NOON + timedelta(minutes=5), date(2025, 3, 5)),
+        (NOON + timedelta(days=900), date(2025, 3, 5)),
+        (datetime(1969, 12, 31, 23, tzinfo=UTC), date(2025, 3, 5)),
+        ("infinity", date(2025, 3, 5)),
+        (None, date(2025, 3, 5)),
+        (datetime.fromisoformat("2025-03-05T00:30:00+02:00"), date(2025, 3, 4)),
+    ],
+)
+def test_a_row_is_filed_under_the_day_it_occurred_or_else_came(
+    bank: psycopg.Connection, occurred: object, day: date
+) -> None:
+    insert = "insert into bank.transactions (source, source_row, occurred_at, arrived_at) values ('t', 1, %s, %s) returning day"
+    found = bank.execute(insert, [occurred, NOON]).fetchone()
+    assert found == (day,)
+
+
+def test_migrating_again_changes_nothing(settings: Settings, bank: psycopg.Connection) -> None:
+    bank.execute("insert into bank.transactions (source, source_row, arrived_at) values ('t', 1, now())")
+    bank.commit()
+    assert migrate(settings) == migrate(settings)
+    assert bank.execute("select count(*) from bank.transactions").fetchone() == (1,)
+
+
+@pytest.mark.parametrize(
+    ("role", "secret", "statement"),
+    [
+        ("bank_feed", "bank_feed_password", "delete from bank.transactions"),
+        ("bank_feed", "bank_feed_password", "update bank.transactions set amount = 0"),
+        ("bank_feed", "bank_feed_password", "create table bank.mine ()"),
+        (
+            "bank_reader",
+            "bank_reader_password",
+            "insert into bank.fraud_reports (source, source_row, arrived_at) values ('t', 1, now())",
+        ),
+        ("bank_reader", "bank_reader_password", "create table public.mine ()"),
+    ],
+)
+def test_a_role_may_do_no_more_than_its_own(settings: Settings, role: str, secret: str, statement: str) -> None:
+    with psycopg.connect(settings.bank_url, user=role, password=settings.secret(secret)) as connection:
+        connection.execute("select count(*) from bank.transactions")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(sql.SQL(statement))  # type: ignore[arg-type]
+
+
+def test_a_role_reaches_only_its_own_database(settings: Settings) -> None:
+    for url, role, secret in (
+        (settings.bank_url, "scorer", "decisions_password"),
+        (settings.decisions_url, "bank_feed", "bank_feed_password"),
+    ):
+        with pytest.raises(psycopg.OperationalError, match="permission denied"):
+            psycopg.connect(url, user=role, password=settings.secret(secret))
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        psycopg.connect(settings.bank_url, user="bank_feed", password="wrong")
