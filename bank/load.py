@@ -86,6 +86,8 @@ def main() -> None:
     parser.add_argument("--hold-out-days", type=int, default=0, metavar="N", help="leave the last N days for later")
     options = parser.parse_args()
     feed = feed_of(options, datetime.now(UTC))
+    # Data that cannot be read is said before anyone is asked for a database.
+    require_days(feed)
     with open_bank(read_settings()) as bank:
         print(json.dumps(asdict(load(bank, feed, options.hold_out_days))))
 

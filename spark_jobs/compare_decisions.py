@@ -21,7 +21,7 @@ from contracts.late_payments import touched_by_late
 from contracts.transaction import from_epoch_seconds
 from spark_jobs.lake import Lake
 from spark_jobs.postgres import connect
-from spark_jobs.runner import Result, run_command
+from spark_jobs.runner import run_command
 from spark_jobs.settings import DECISIONS_OWNER, DECISIONS_SECRET, Settings, read_secret
 
 JOB: Final = "compare_decisions"
@@ -32,7 +32,7 @@ PLACE: Final = ("customer_id", "terminal_id", "occurred", "transaction_id", "app
 Table = Mapping[str, NDArray[Any]]
 
 
-def compare_decisions(settings: Settings, days: DayRange) -> Result:
+def compare_decisions(settings: Settings, days: DayRange) -> dict[str, int]:
     """Compare the decisions on payments of these days with the lake; every payment of either counts once."""
     decided = read_decisions(settings, days)
     lake = read_features(Lake(settings.lake_root), days)

@@ -7,13 +7,13 @@ from typing import Final
 
 from contracts.days import DayRange
 from spark_jobs.lake import Lake
-from spark_jobs.runner import Result, run_command
+from spark_jobs.runner import run_command
 from spark_jobs.settings import Settings
 
 COUNTED: Final = ("raw", "clean", "quarantine", "features")
 
 
-def count_lake(settings: Settings, days: DayRange) -> Result:
+def count_lake(settings: Settings, days: DayRange) -> dict[str, int]:
     """Rows by table."""
     lake = Lake(settings.lake_root)
     return {table: sum(lake.rows(table, lake.days_within(table, days)).values()) for table in COUNTED}

@@ -7,7 +7,6 @@ if there were no more, and what it then wrote is a truncated day.
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -62,13 +61,13 @@ class Staging:
         for one in staged:
             target = self.lake.file(one.table, one.day)
             target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(one.path, target)
+            one.path.replace(target)
         kept = {(one.table, one.day) for one in staged}
         for table in tables:
             for day in self.lake.days_within(table, days):
                 if (table, day) not in kept:
                     # Gone in one step; deleted with the folder.
-                    os.replace(self.lake.file(table, day).parent, self.folder / f"retired-{uuid4().hex}")
+                    self.lake.file(table, day).parent.replace(self.folder / f"retired-{uuid4().hex}")
 
 
 @contextmanager

@@ -75,7 +75,8 @@ class ScorerProcess:
         return found
 
     def _answers(self, path: str) -> bool:
-        assert self.process and self.process.poll() is None, self.log.read_text()
+        assert self.process
+        assert self.process.poll() is None, self.log.read_text()
         try:
             return self.client.get(path).status_code == 200
         except httpx.TransportError:

@@ -177,4 +177,5 @@ def test_one_call_computes_many_payments_as_many_calls_do() -> None:
     singly = [compute_features([claim]) for claim in claims]
     assert np.array_equal(together.matrix, np.vstack([one.matrix for one in singly]))
     assert together.late.tolist() == [bool(one.late[0]) for one in singly]
-    assert together.late.any() and not together.late.all()
+    assert together.late.any()
+    assert not together.late.all()

@@ -86,9 +86,9 @@ def bank(servers: dict[str, str], postgres: Any) -> Iterator[psycopg.Connection]
 
 
 @pytest.fixture
-def state(servers: dict[str, str], valkey_server: Any) -> Iterator[valkey.Valkey]:
+def state(servers: dict[str, str], valkey_server: Any) -> Iterator[Any]:
     """The empty online state."""
-    client = valkey.Valkey.from_url(servers["VALKEY_URL"], password=valkey_server.password)
+    client: Any = valkey.Valkey.from_url(servers["VALKEY_URL"], password=valkey_server.password)
     client.flushdb()
     yield client
     client.close()
@@ -96,7 +96,7 @@ def state(servers: dict[str, str], valkey_server: Any) -> Iterator[valkey.Valkey
 
 @pytest.fixture(scope="session")
 def submit(spark_environment: dict[str, str]) -> Callable[..., subprocess.Popen[str]]:
-    """Starts a job as spark-submit does, in a process group of its own: `submit(job, lake, *options, **environment)`."""
+    """Starts a job by spark-submit, in a session of its own: `submit(job, lake, *options, **environment)`."""
 
     def start(job: str, lake: Path, *options: str, **environment: str) -> subprocess.Popen[str]:
         command = [str(Path(sys.executable).with_name("spark-submit")), "--master", "local[2]"]

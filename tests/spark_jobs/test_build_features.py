@@ -95,7 +95,7 @@ def test_spark_writes_what_the_definitions_say(spark: SparkSession, settings: Se
         # The kernel is exact up to its last division: equal, not near.
         assert {name: row[name] for name in FEATURES} == by_definition(p, world)
         assert (row["customer_id"], row["terminal_id"], row["day"]) == (p.customer_id, p.terminal_id, p.day)
-        assert row["occurred_at"].timestamp() == p.occurred  # type: ignore[attr-defined]
+        assert row["occurred_at"].timestamp() == p.occurred
 
 
 def test_days_built_by_themselves_are_as_if_built_together(
@@ -111,7 +111,7 @@ def test_days_built_by_themselves_are_as_if_built_together(
     # In many more tasks than before, from the middle on, then the beginning.
     monkeypatch.setattr("spark_jobs.histories.ROWS_PER_TASK", 100)
     build_features(spark, settings, DayRange(DAYS[41], DAYS[49]))
-    assert min(row["day"] for row in read_rows(settings.lake_root, "features")) == DAYS[41]  # type: ignore[type-var]
+    assert min(row["day"] for row in read_rows(settings.lake_root, "features")) == DAYS[41]
     build_features(spark, settings, DayRange(DAYS[0], DAYS[40]))
     assert digests(settings.lake_root) == together
 

@@ -68,7 +68,12 @@ def test_wrong_options_and_settings_are_told_in_one_line(
 ) -> None:
     command = [sys.executable, "-m", "spark_jobs.count_lake", *options]
     done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), **environment}, capture_output=True, text=True
+        command,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == code
     assert told in done.stderr.splitlines()[-1]

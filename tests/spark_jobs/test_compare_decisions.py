@@ -54,7 +54,8 @@ def record(
     decisions: psycopg.Connection, payment: Payment, applied: int, features: dict[str, Any], degraded: bool = False
 ) -> None:
     decisions.execute(
-        "insert into serving.decisions (transaction_id, customer_id, terminal_id, occurred_at, applied, features, degraded) "
+        "insert into serving.decisions "
+        "(transaction_id, customer_id, terminal_id, occurred_at, applied, features, degraded) "
         "values (%s, %s, %s, %s, %s, %s, %s)",
         [
             *(payment.transaction_id, payment.customer_id, payment.terminal_id, from_epoch_seconds(payment.occurred)),
@@ -138,7 +139,7 @@ def test_late_and_degraded_payments_are_counted_apart(live_settings: Settings, d
     found = compare_decisions(live_settings, TODAY)
     assert found == {"compared": 3, "mismatches": 0, "missing": 0, "touched_by_late": 1, "degraded": 1}
     whole = compare_decisions(live_settings, DayRange(DAYS[0], DAYS[38]))
-    assert sum(v for k, v in whole.items() if k != "mismatches") == len(world)  # type: ignore[misc]
+    assert sum(v for k, v in whole.items() if k != "mismatches") == len(world)
 
 
 def test_nothing_on_either_side_is_nothing(live_settings: Settings, decisions: psycopg.Connection) -> None:
@@ -148,7 +149,7 @@ def test_nothing_on_either_side_is_nothing(live_settings: Settings, decisions: p
 def test_no_decision_log_says_where_it_was_looked_for(live_settings: Settings) -> None:
     nowhere = live_settings.model_copy(update={"decisions_url": "postgresql://127.0.0.1:1/decisions"})
     with pytest.raises(
-        JobError, match="cannot connect to postgresql://127.0.0.1:1/decisions as scorer: .*check DECISIONS_URL"
+        JobError, match=r"cannot connect to postgresql://127.0.0.1:1/decisions as scorer: .*check DECISIONS_URL"
     ):
         compare_decisions(nowhere, TODAY)
 
@@ -158,4 +159,4 @@ def test_rows_are_counted_by_table_on_the_days_asked_for(settings: Settings) -> 
     write_raw(settings.lake_root, [(DAYS[37], RawRow(1)), (DAYS[38], RawRow(2)), (DAYS[38], RawRow(3))])
     write_clean(settings.lake_root, a_day(5))
     assert count_lake(settings, TODAY) == {"raw": 2, "clean": 5, "quarantine": 0, "features": 0}
-    assert np.sum(list(count_lake(settings, DayRange(DAYS[0], DAYS[39])).values())) == 8  # type: ignore[arg-type]
+    assert np.sum(list(count_lake(settings, DayRange(DAYS[0], DAYS[39])).values())) == 8

@@ -43,7 +43,7 @@ def land_days(bank: psycopg.Connection, per_day: int) -> None:
 
 
 def days_of(lake: Path, table: str) -> list[date]:
-    return sorted({row["day"] for row in read_rows(lake, table)})  # type: ignore[type-var, misc]
+    return sorted({row["day"] for row in read_rows(lake, table)})
 
 
 def test_exactly_the_days_asked_for_come(
@@ -58,7 +58,7 @@ def test_exactly_the_days_asked_for_come(
     # Finer than a second is cut, and said.
     assert (last["occurred_at"], last["occurred_micros"]) == (FIRST_SECOND + 2 * DAY - 1, True)
     report = read_rows(lake, "reports")[0]
-    assert report["reported_at"].timestamp() == FIRST_SECOND + DAY + 36_000  # type: ignore[attr-defined]
+    assert report["reported_at"].timestamp() == FIRST_SECOND + DAY + 36_000
 
 
 def test_a_rerun_leaves_the_same_bytes_and_a_day_emptied_in_the_bank_goes(
@@ -130,7 +130,7 @@ def test_a_refused_password_names_the_server_and_the_secret(
     (tmp_path / "bank_reader_password").write_text("wrong")
     wrong = live_settings.model_copy(update={"secrets_dir": tmp_path})
     with pytest.raises(
-        JobError, match="cannot connect to postgresql://127.0.0.1:.* as bank_reader: .*check BANK_URL"
+        JobError, match=r"cannot connect to postgresql://127.0.0.1:.* as bank_reader: .*check BANK_URL"
     ) as caught:
         ingest(spark, wrong, MIDDLE)
     assert "wrong" not in str(caught.value)
@@ -138,7 +138,7 @@ def test_a_refused_password_names_the_server_and_the_secret(
 
 def test_no_bank_names_where_it_was_looked_for(spark: SparkSession, live_settings: Settings) -> None:
     nowhere = live_settings.model_copy(update={"bank_url": "postgresql://127.0.0.1:1/bank"})
-    with pytest.raises(JobError, match="cannot connect to postgresql://127.0.0.1:1/bank.*refused.*check BANK_URL"):
+    with pytest.raises(JobError, match=r"cannot connect to postgresql://127.0.0.1:1/bank.*refused.*check BANK_URL"):
         ingest(spark, nowhere, MIDDLE)
 
 
@@ -149,7 +149,7 @@ def test_a_column_that_is_missing_in_the_bank_is_named(
     bank.execute("alter table bank.transactions rename column amount to sum")
     try:
         with pytest.raises(
-            Exception, match='JobError: reading postgresql://.* failed: .*column "amount" does not exist'
+            Exception, match=r'JobError: reading postgresql://.* failed: .*column "amount" does not exist'
         ):
             ingest(spark, live_settings, MIDDLE)
     finally:

@@ -65,7 +65,7 @@ def test_a_day_without_rows_loses_its_partition_and_days_outside_stay(tmp_path: 
 def test_a_wrong_count_publishes_nothing(tmp_path: Path, expected: dict[date, int]) -> None:
     write_raw(tmp_path, [(DAYS[0], RawRow(1)), (DAYS[2], RawRow(2))])
     before = digests(tmp_path)
-    with pytest.raises(JobError, match="days were staged with a wrong number of rows, first 2024-03-0"):
+    with pytest.raises(JobError, match=r"days were staged with a wrong number of rows, first 2024-03-0"):
         publish(Lake(tmp_path), [(DAYS[0], RawRow(9))], expected)
     assert digests(tmp_path) == before
 
@@ -75,7 +75,7 @@ def test_a_truncated_file_publishes_nothing(tmp_path: Path) -> None:
     with staging(lake, "job") as own:
         staged = stage(own.folder, [(DAYS[0], RawRow(1)), (DAYS[1], RawRow(2))])
         staged[1].path.write_bytes(staged[1].path.read_bytes()[:-20])
-        with pytest.raises(JobError, match="cannot be read as Parquet"):
+        with pytest.raises(JobError, match=r"cannot be read as Parquet"):
             own.publish(staged, ["raw"], RANGE, {DAYS[0]: 1, DAYS[1]: 1})
     assert digests(tmp_path) == {}
 
@@ -84,7 +84,7 @@ def test_a_file_with_other_rows_than_its_task_said_publishes_nothing(tmp_path: P
     with staging(Lake(tmp_path), "job") as own:
         staged = stage(own.folder, [(DAYS[0], RawRow(1)), (DAYS[0], RawRow(2))])
         pq.write_table(pq.read_table(staged[0].path).slice(0, 1), staged[0].path)
-        with pytest.raises(JobError, match="holds 1 rows and not 2"):
+        with pytest.raises(JobError, match=r"holds 1 rows and not 2"):
             own.publish(staged, ["raw"], RANGE, {DAYS[0]: 2})
     assert digests(tmp_path) == {}
 
@@ -92,7 +92,7 @@ def test_a_file_with_other_rows_than_its_task_said_publishes_nothing(tmp_path: P
 def test_the_same_day_from_two_tasks_publishes_nothing(tmp_path: Path) -> None:
     with staging(Lake(tmp_path), "job") as own:
         staged = stage(own.folder, [(DAYS[0], RawRow(1))]) + stage(own.folder, [(DAYS[0], RawRow(2))])
-        with pytest.raises(JobError, match="two tasks staged the same day"):
+        with pytest.raises(JobError, match=r"two tasks staged the same day"):
             own.publish(staged, ["raw"], RANGE, {DAYS[0]: 2})
 
 

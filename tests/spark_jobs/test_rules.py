@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -53,18 +54,22 @@ AMOUNTS = [
     *("1000000.0000000001", "1000001", "10000000", "99999999999999999999999999", "1" + "0" * 60, "9" * 40 + ".99"),
 ]
 SECONDS = [None, -FOREVER, -62_135_596_800, -1, 0, 1, NOON, LAST_SECOND, LAST_SECOND + 1, 9_224_318_015_999, FOREVER]
-Values = tuple[int | None, int | None, int | None, str | None, int | None]
+Values = tuple[Any, Any, Any, Any, Any]
+"""Three ids, the amount's text, the second at which it occurred; each may be None."""
 
 
 def worlds() -> list[Values]:
     """Each value of each field among valid ones, then many mixtures."""
     valid: Values = (1, 2, 3, "4.50", NOON)
     rows = [valid]
-    for place, values in enumerate((IDS, IDS, IDS, AMOUNTS, SECONDS)):
-        rows += [(*valid[:place], value, *valid[place + 1 :]) for value in values]  # type: ignore[misc]
+    choices: list[list[Any]] = [IDS, IDS, IDS, AMOUNTS, SECONDS]
+    for place, values in enumerate(choices):
+        rows += [(*valid[:place], value, *valid[place + 1 :]) for value in values]
     chance = random.Random(20240301)
     amounts = AMOUNTS + [f"{chance.uniform(-5, 1_000_005):.{chance.randrange(5)}f}" for _ in range(300)]
-    rows += [(*chance.choices(IDS, k=3), chance.choice(amounts), chance.choice(SECONDS)) for _ in range(500)]  # type: ignore[arg-type]
+    for _ in range(500):
+        customer, terminal, payment = chance.choices(IDS, k=3)
+        rows.append((payment, customer, terminal, chance.choice(amounts), chance.choice(SECONDS)))
     return rows + [(1, 2, 3, amount, NOON) for amount in amounts]
 
 
@@ -108,7 +113,7 @@ def test_validation_accepts_and_refuses_what_the_contract_does(spark: SparkSessi
 
 def test_cents_are_those_of_the_contract(spark: SparkSession) -> None:
     rows = [(1, 2, 3, amount, NOON) for *_, amount, _ in worlds()]
-    for values, (why, found) in zip(rows, judge(spark, rows), strict=True):  # type: ignore[arg-type]
+    for values, (why, found) in zip(rows, judge(spark, rows), strict=True):
         assert why is not None or found == int(Decimal(values[3] or "") * 100)
 
 

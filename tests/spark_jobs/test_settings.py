@@ -43,5 +43,5 @@ def test_a_missing_and_an_empty_secret_name_their_file(tmp_path: Path) -> None:
 
 
 def test_an_error_raised_by_a_task_is_told_in_its_own_words() -> None:
-    trace = "Job aborted:\nTraceback (most recent call last):\n  File x\nspark_jobs.errors.JobError: the bank is shut\n at y"
+    trace = "Job aborted:\nTraceback (most recent call last):\n  spark_jobs.errors.JobError: the bank is shut\n at y"
     assert one_line(RuntimeError(trace)) == "the bank is shut"

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from pyspark.sql import SparkSession
@@ -16,7 +16,7 @@ DAYS = [FIRST_DAY + timedelta(days=n) for n in range(3)]
 ALL = DayRange(DAYS[0], DAYS[-1])
 
 
-def on(day: int, source_row: int, *, after: int = 60, **fields: object) -> tuple[object, RawRow]:
+def on(day: int, source_row: int, *, after: int = 60, **fields: object) -> tuple[date, RawRow]:
     """A row of the day with this number, `after` seconds from its midnight, that arrived there and then."""
     second = FIRST_SECOND + day * DAY + after
     return DAYS[day], RawRow(source_row, **{"occurred_at": second, "arrived_at": second, **fields})  # type: ignore[arg-type]
@@ -42,10 +42,8 @@ def test_every_row_goes_to_one_of_the_two_with_its_values(spark: SparkSession, s
     }
     clean = read_rows(settings.lake_root, "clean")
     assert [(row["transaction_id"], row["amount_cents"]) for row in clean] == [(1, 1001), (4, 1250), (2**63 - 1, 10**8)]
-    assert [int(row["occurred_at"].timestamp()) for row in clean] == [  # type: ignore[attr-defined]
-        FIRST_SECOND + day * DAY + 60 for day in range(3)
-    ]
-    assert clean[1]["arrived_at"].timestamp() == FIRST_SECOND + 5 * DAY  # type: ignore[attr-defined]
+    assert [int(row["occurred_at"].timestamp()) for row in clean] == [FIRST_SECOND + day * DAY + 60 for day in range(3)]
+    assert clean[1]["arrived_at"].timestamp() == FIRST_SECOND + 5 * DAY
     bad = read_rows(settings.lake_root, "quarantine")
     assert [(row["source_row"], row["amount"], row["reason"]) for row in bad] == [
         (2, "-1", "amount_negative"),

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -98,9 +99,9 @@ def write_raw(root: Path, rows: Sequence[tuple[date, RawRow]]) -> None:
     write_table(root, "raw", ((day, row.row()) for day, row in rows))
 
 
-def read_rows(root: Path, table: str) -> list[dict[str, object]]:
+def read_rows(root: Path, table: str) -> list[dict[str, Any]]:
     """All rows of a table, day by day, with their `day`."""
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     for path in sorted((root / table).glob("day=*/part.parquet")):
         day = date.fromisoformat(path.parent.name.removeprefix("day="))
         rows += [{**row, "day": day} for row in pq.read_table(path, partitioning=None).to_pylist()]

@@ -42,6 +42,11 @@ class Line:
     def lake(self) -> Path:
         return Path(self.environment["LAKE_URI"])
 
+    def with_code(self, root: Path, lake: Path) -> Line:
+        """The same line with other code and another lake."""
+        changes = {"PYTHONPATH": str(root), "LAKE_URI": str(lake)}
+        return replace(self, root=root, environment=self.environment | changes)
+
     def with_settings(self, **settings: str) -> Line:
         """The same line with other settings."""
         return replace(self, environment=self.environment | settings)
@@ -54,10 +59,10 @@ class Line:
         """Run a command of the project; its last line is JSON."""
         return self._last_line([sys.executable, "-m", module, *arguments])
 
-    def spark(self, job: str, first: date, last: date, root: Path | None = None) -> Any:
+    def spark(self, job: str, first: date, last: date) -> Any:
         """Run a Spark job over some days, as Airflow does."""
         submit = Path(sys.executable).parent / "spark-submit"
-        script = (root or self.root) / f"spark_jobs/{job}.py"
+        script = self.root / f"spark_jobs/{job}.py"
         days = ["--from", str(first), "--to", str(last)]
         return self._last_line([str(submit), "--master", "local[2]", "--driver-memory", "768m", str(script), *days])
 

@@ -90,9 +90,9 @@ def test_the_comparison_fails_when_one_side_changes_by(change: str, line: Line, 
     shutil.copytree(line.root / "spark_jobs", tmp_path / "code/spark_jobs")
     assert old in kernel.read_text()
     kernel.write_text(kernel.read_text().replace(old, new))
-    changed = line.with_settings(LAKE_URI=str(tmp_path / "lake"), PYTHONPATH=str(tmp_path / "code"))
+    changed = line.with_code(tmp_path / "code", tmp_path / "lake")
     shutil.copytree(line.lake, tmp_path / "lake")
-    changed.spark("build_features", LIVE_DAY, LIVE_DAY, root=tmp_path / "code")
+    changed.spark("build_features", LIVE_DAY, LIVE_DAY)
     found = changed.run("spark_jobs.compare_decisions", "--from", str(LIVE_DAY), "--to", str(LIVE_DAY))
     assert found["mismatches"] > 0
 

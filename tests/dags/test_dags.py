@@ -1,0 +1,99 @@
+"""What every DAG must have, and how the two are joined."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+OWNERS = {"fraud_daily": "data-engineer", "fraud_training": "data-scientist"}
+ORDER = {
+    "fraud_daily": ["ingest", "validate", "build_features", "write_online_state", "hand_over"],
+    "fraud_training": ["train", "evaluate", "promote"],
+}
+
+
+@pytest.mark.parametrize("name", OWNERS)
+def test_a_dag_says_whose_it_is_and_what_it_is_for(dags: dict[str, Any], name: str) -> None:
+    dag = dags[name]
+    assert dag.tags == {OWNERS[name]}
+    assert len(dag.doc_md) > 100
+    assert not dag.catchup
+    assert dag.max_active_runs == 1
+
+
+@pytest.mark.parametrize("name", OWNERS)
+def test_each_task_has_owner_retries_timeout_and_purpose(dags: dict[str, Any], name: str) -> None:
+    for task in dags[name].tasks:
+        assert task.owner == OWNERS[name]
+        assert task.retries == 2
+        assert task.execution_timeout <= timedelta(hours=1)
+        assert task.doc_md, task.task_id
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_tasks_run_one_after_another(dags: dict[str, Any], name: str) -> None:
+    tasks = {task.task_id: task for task in dags[name].tasks}
+    assert set(tasks) == set(ORDER[name])
+    for before, after in zip(ORDER[name], ORDER[name][1:], strict=False):
+        assert tasks[before].downstream_task_ids == {after}
+
+
+def test_a_range_of_days_is_one_run_of_each_job(dags: dict[str, Any]) -> None:
+    for task in dags["fraud_daily"].tasks[:-1]:
+        assert task.application.endswith(f"spark_jobs/{task.task_id}.py")
+        assert task.application_args == ["--from", "{{ params['from'] }}", "--to", "{{ params['to'] }}"]
+
+
+def test_the_asset_joins_the_two(dags: dict[str, Any]) -> None:
+    outlets = {task.task_id: [asset.name for asset in task.outlets] for task in dags["fraud_daily"].tasks}
+    assert outlets == {job: [] for job in ORDER["fraud_daily"][:-1]} | {"hand_over": ["fraud_features"]}
+    assert "fraud_features" in str(dags["fraud_training"].timetable.asset_condition)
+
+
+def test_the_asset_carries_the_days_unless_the_run_is_not_for_training(dags: dict[str, Any]) -> None:
+    from airflow.sdk.exceptions import AirflowSkipException
+    from shared import FEATURES
+
+    hand_over = dags["fraud_daily"].get_task("hand_over").python_callable
+    event = SimpleNamespace(extra=None)
+    params = {"from": "2025-01-01", "to": "2025-01-31", "train": True}
+    hand_over(params=params, outlet_events={FEATURES: event})
+    assert event.extra == params
+    with pytest.raises(AirflowSkipException, match="train"):
+        hand_over(params=params | {"train": False}, outlet_events={FEATURES: event})
+
+
+@pytest.mark.parametrize("params", [{"from": "2025-1-1"}, {"from": "yesterday"}, {"to": None}, {"train": "maybe"}])
+def test_days_that_are_none_are_refused(dags: dict[str, Any], params: dict[str, Any]) -> None:
+    from airflow.sdk.exceptions import ParamValidationError
+
+    given = {"from": "2025-01-01", "to": "2025-01-31", "train": True} | params
+    with pytest.raises(ParamValidationError):
+        _resolve(dags["fraud_daily"], given)
+
+
+def _resolve(dag: Any, given: dict[str, Any]) -> None:
+    for name, value in given.items():
+        dag.params.get_param(name).resolve(value)
+
+
+def test_days_that_run_backwards_fail_at_once() -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+    from shared import check_days
+
+    check_days({"params": {"from": "2025-01-01", "to": "2025-01-01"}})
+    with pytest.raises(AirflowFailException, match="comes before"):
+        check_days({"params": {"from": "2025-01-02", "to": "2025-01-01"}})
+
+
+def test_training_takes_its_days_from_the_newest_event_or_from_its_conf() -> None:
+    from fraud_training import training_day
+
+    events = {"asset": [SimpleNamespace(extra={"from": "2025-01-01"}), SimpleNamespace(extra={"from": "2025-02-01"})]}
+    assert training_day("from", {"from": None}, events) == "2025-02-01"
+    assert training_day("from", {"from": "2025-03-01"}, {}) == "2025-03-01"
+    with pytest.raises(ValueError, match="no day 'from'"):
+        training_day("from", {"from": None}, {})

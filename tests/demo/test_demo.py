@@ -1,0 +1,126 @@
+"""What a person meets: options that cannot be, a step that fails, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from rich.console import Console
+
+from demo.options import OptionsError, read_options
+from demo.place import Place
+from demo.servers import ROOT
+from demo.steps import StepFailed, Steps
+from demo.summary import Summary
+
+SUMMARY_KEYS = [
+    "transactions_loaded",
+    "quarantined",
+    "feature_rows",
+    "model_version",
+    "test_average_precision",
+    "live_scored",
+    "live_mismatches",
+    "decisions",
+    "latency_ms",
+    "steps",
+    "peak_memory_mb",
+]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    made = Place(tmp_path, postgres_port=1, valkey_port=2, mlflow_port=3, scorer_port=4)
+    made.logs.mkdir()
+    return made
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("DATA", "/no/such/folder", "there is no folder /no/such/folder"),
+        ("DAYS", "10", "DAYS=10.*greater than or equal to 40"),
+        ("CUSTOMERS", "many", "CUSTOMERS=many.*integer"),
+        ("SEED", "-1", "SEED=-1"),
+    ],
+)
+def test_options_that_cannot_be_are_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(OptionsError, match=words):
+        read_options()
+
+
+def test_an_empty_variable_is_not_given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DATA", "")
+    monkeypatch.setenv("DAYS", "")
+    assert read_options().feed == ["--customers", "1000", "--days", "120", "--seed", "0"]
+    assert read_options(data=tmp_path).feed == ["--data", str(tmp_path)]
+
+
+def test_a_failing_step_names_itself_and_its_log(place: Place) -> None:
+    steps = Steps(Console(quiet=True))
+    with pytest.raises(StepFailed) as caught:
+        steps.command("load the bank", place, "bank.load", "--data", "/no/such/folder")
+    assert caught.value.name == "load the bank"
+    assert caught.value.log == place.logs / "load-the-bank.log"
+    assert "there is no folder /no/such/folder" in caught.value.last_lines
+    assert steps.done == []
+
+
+def test_a_step_says_how_long_it_took() -> None:
+    steps = Steps(Console(quiet=True))
+    with steps.step("one"):
+        pass
+    assert [step["name"] for step in steps.done] == ["one"]
+
+
+def test_memory_is_watched_and_what_is_left_is_ended() -> None:
+    """In a process of its own, for it ends whatever descends from it."""
+    done = subprocess.run(
+        [sys.executable, "-c", LEAVE_SOMETHING], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    peak_mb, ended, grandchild = json.loads(done.stdout)
+    assert 80 < peak_mb < 400
+    assert ended >= 2
+    assert not psutil.pid_exists(grandchild)
+
+
+LEAVE_SOMETHING = """
+import json, subprocess, sys, time
+from demo.processes import MemoryWatch, adopt_orphans, descendants, end_descendants
+
+adopt_orphans()
+code = "import subprocess, time; block = bytearray(80 << 20); subprocess.Popen(['sleep', '60']); time.sleep(3)"
+with MemoryWatch() as watch:
+    subprocess.run([sys.executable, '-c', code], start_new_session=True)
+    subprocess.Popen(['sleep', '60'])
+orphan = [process.pid for process in descendants() if process.name() == 'sleep'][0]
+print(json.dumps([watch.peak_mb, end_descendants(), orphan]))
+"""
+
+
+def test_the_summary_has_the_keys_that_programs_read(tmp_path: Path) -> None:
+    summary = Summary(
+        transactions_loaded=10, quarantined=1, feature_rows=9, model_version="1", test_average_precision=0.5,
+        live_scored=3, live_mismatches=0, decisions={"approve": 2, "review": 1, "decline": 0},
+        latency_ms={"p50": 1.0, "p99": 2.0}, steps=[], peak_memory_mb=1.0, frauds=1, frauds_caught=1, seconds=1.0,
+    )  # fmt: skip
+    summary.write(tmp_path / "summary.json")
+    assert list(json.loads((tmp_path / "summary.json").read_text())) == SUMMARY_KEYS
+    console = Console(record=True, width=100, quiet=False, file=open(os.devnull, "w"))  # noqa: SIM115
+    summary.show(console)
+    assert "1 of 1" in console.export_text()
+
+
+def test_serving_without_a_demo_says_what_to_do(tmp_path: Path) -> None:
+    code = "import sys, demo.serve as s; from pathlib import Path; s.DEMO = Path(sys.argv[1]); sys.exit(s.main())"
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "run `make demo` first" in done.stdout

