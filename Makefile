@@ -18,13 +18,14 @@ export DATA DAYS CUSTOMERS SEED
 GROUPS := airflow pipeline serving embedded
 RUNTIME := $(GROUPS:%=$(ENV)/%/.installed)
 TESTABLE := $(GROUPS:%=$(ENV)/%/.testable)
+ARCHIVE := var/cache/spark/.made
 
 .PHONY: help demo serve test lint format lock clean install
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(RUNTIME) ## the whole line, embedded: DATA=<folder> DAYS=120 CUSTOMERS=1000 SEED=0
+demo: $(RUNTIME) $(ARCHIVE) ## the whole line, embedded: DATA=<folder> DAYS=120 CUSTOMERS=1000 SEED=0
 	@$(ENV)/embedded/bin/python -m demo
 
 serve: $(RUNTIME) ## the scorer on what the demo left: SCORER_PORT=8000
@@ -37,7 +38,7 @@ TESTS_airflow := tests/dags
 TESTS_serving := tests/serving
 TESTS_pipeline := tests/contracts tests/bank tests/spark_jobs tests/modeling tests/whole
 
-test: $(TESTABLE) ## every test that needs no Docker: TESTS=tests/bank for some
+test: $(TESTABLE) $(ARCHIVE) ## every test that needs no Docker: TESTS=tests/bank for some
 	@status=0; \
 	run() { \
 	    environment=$$1; shift; chosen=(); \
@@ -70,7 +71,7 @@ format: $(ENV)/lint/.installed ## ruff, mending what it can
 	$(ENV)/lint/bin/ruff check --fix .
 	$(ENV)/lint/bin/ruff format .
 
-install: $(RUNTIME) ## the environments, without running anything
+install: $(RUNTIME) $(ARCHIVE) ## the environments, without running anything
 
 # The order matters: `test` is compiled under the pins of all that it is laid over.
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url
@@ -95,6 +96,11 @@ $(ENV)/%/.installed: requirements/%.txt | $(UV)
 	@echo "installing the environment $*"
 	@$(UV) venv --quiet --clear --python "$(PYTHON)" $(ENV)/$*
 	@$(INSTALL) -r $<
+	@touch $@
+
+$(ARCHIVE): $(ENV)/pipeline/.installed $(ENV)/embedded/.installed
+	@echo "preparing Spark's start"
+	@$(ENV)/embedded/bin/python -m demo.spark_archive
 	@touch $@
 
 $(ENV)/%/.testable: requirements/test.txt $(ENV)/%/.installed

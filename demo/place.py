@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from demo.java import java_home
 from demo.servers import ROOT, ServerError
+from demo.spark_archive import jvm_options
 
 DEMO: Final = ROOT / "var/demo"
-SPARK_DEFAULTS: Final = """# For one machine with little memory: start fast, stay small.
-spark.driver.memory 768m
-spark.ui.enabled false
-spark.sql.shuffle.partitions 4
-"""
-
 
 @dataclass(frozen=True)
 class Place:
@@ -55,9 +49,14 @@ class Place:
         """Where Airflow answers."""
         return f"http://127.0.0.1:{self.airflow_port}"
 
+    @property
+    def scratch(self) -> Path:
+        """What programs need for a moment."""
+        return self.folder / "scratch"
+
     def settings(self) -> dict[str, str]:
         """The environment of every command of the line."""
-        spark = self.folder / "spark"
+        home = java_home()
         return {
             "PYTHONPATH": str(ROOT),
             "PATH": f"{bin_of('pipeline')}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
@@ -72,25 +71,23 @@ class Place:
             "SCORER_URL": self.scorer_url,
             "SCORER_HOST": "127.0.0.1",
             "SCORER_PORT": str(self.scorer_port),
-            "JAVA_HOME": str(java_home()),
+            "TMPDIR": str(self.scratch),
+            "JAVA_HOME": str(home),
             "PIPELINE_PYTHON": str(python_of("pipeline")),
             "PYSPARK_PYTHON": str(python_of("pipeline")),
             "SPARK_LOCAL_IP": "127.0.0.1",
-            "SPARK_LOCAL_DIRS": str(spark / "scratch"),
-            "SPARK_CONF_DIR": str(spark / "conf"),
-            # The jobs are short: a quick compiler and a collector without threads start sooner and hold less.
-            "SPARK_SUBMIT_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+            "SPARK_LOCAL_DIRS": str(self.scratch),
+            # Empty, for a class-data archive goes with no folder of settings; what there is to set stands here.
+            "SPARK_CONF_DIR": str(self.folder / "spark/conf"),
+            "SPARK_DRIVER_MEMORY": "1g",
+            "SPARK_SUBMIT_OPTS": jvm_options(self.scratch, home),
             "OMP_NUM_THREADS": str(min(os.cpu_count() or 1, 4)),
         }
 
-    def write_spark_conf(self) -> None:
-        """Spark's own settings for this machine."""
-        conf = self.folder / "spark/conf"
-        conf.mkdir(parents=True, exist_ok=True)
-        (conf / "spark-defaults.conf").write_text(SPARK_DEFAULTS)
-        quiet = ROOT / "spark_jobs/conf/log4j2.properties"
-        if quiet.exists():
-            shutil.copy(quiet, conf)
+    def make_folders(self) -> None:
+        """The folders that programs expect to be there."""
+        for folder in (self.logs, self.scratch, self.folder / "spark/conf"):
+            folder.mkdir(parents=True, exist_ok=True)
 
 
 def bin_of(environment: str) -> Path:

@@ -15,7 +15,7 @@ from demo.airflow_api import Airflow, DagFailed
 from demo.options import Options
 from demo.place import DEMO, Place
 from demo.processes import MemoryWatch
-from demo.secrets import read_secret, write_secrets
+from demo.secret_files import read_secret, write_secrets
 from demo.servers import Server, ServerError, claim_port, start_postgres, start_valkey, tail
 from demo.steps import StepFailed, Steps
 from demo.summary import Summary
@@ -35,9 +35,8 @@ def make_place(options: Options) -> Place:
         airflow_port=claim_port(options.airflow_port, "AIRFLOW_PORT"),
         scorer_port=claim_port(options.scorer_port, "SCORER_PORT"),
     )
-    place.logs.mkdir(parents=True)
+    place.make_folders()
     write_secrets(place.secrets)
-    place.write_spark_conf()
     return place
 
 

@@ -15,7 +15,7 @@ from demo.options import Options, OptionsError, read_options
 from demo.place import DEMO, Place
 from demo.processes import adopt_orphans, end_descendants
 from demo.run import start_stores, wait_until
-from demo.secrets import read_secret
+from demo.secret_files import read_secret
 from demo.servers import ROOT, ServerError, claim_port
 from demo.steps import StepFailed
 from demo.web import start_mlflow, start_scorer

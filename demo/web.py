@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from demo.place import Place, bin_of, python_of
-from demo.secrets import read_secret
+from demo.secret_files import read_secret
 from demo.servers import ROOT, Server, ServerError, launch_process, tail
 
 MLFLOW_ENV = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}

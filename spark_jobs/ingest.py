@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 from pyspark.sql import SparkSession
@@ -25,8 +25,10 @@ from spark_jobs.settings import BANK_READER, BANK_SECRET, Settings, read_secret
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Cursor
 
-JOB = "ingest"
-LAKE_TABLES = {"transactions": "raw", "fraud_reports": "reports"}
+JOB: Final = "ingest"
+LAKE_TABLES: Final = {"transactions": "raw", "fraud_reports": "reports"}
+READ_ROWS: Final = 50_000
+"""How many rows a task reads, about: two workers hold them, the one that reads and the one that writes."""
 Batches = Iterator[pa.RecordBatch]
 
 
@@ -43,7 +45,7 @@ def ingest(spark: SparkSession, settings: Settings, days: DayRange) -> Result:
             print(f"{JOB} {days}: {counted[table]:,} rows of bank.{landing} on {len(expected)} days", flush=True)
             staged: list[Staged] = []
             if expected:
-                frame = read_bank(spark, settings, snapshot, landing, split_days(expected))
+                frame = read_bank(spark, settings, snapshot, landing, split_days(expected, READ_ROWS))
                 staged = collect_staged(frame.mapInArrow(_stager(table, str(own.folder)), STAGED))
             own.publish(staged, [table], days, expected)
             written[table] = sum(one.rows for one in staged)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from demo.java import java_home as find_java
-from demo.secrets import read_secret, write_secrets
+from demo.secret_files import read_secret, write_secrets
 from demo.servers import Server, start_postgres, start_valkey
 
 

@@ -107,5 +107,4 @@ def _problem(status: int, detail: str, headers: Mapping[str, str] | None = None)
 
 
 def _json(status: int, content: object, headers: Mapping[str, str] | None = None) -> Response:
-    # In ASCII: a field's name may hold half a surrogate pair, which UTF-8 cannot carry.
     return Response(json.dumps(content), status, headers, media_type="application/json")

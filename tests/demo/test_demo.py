@@ -36,7 +36,7 @@ SUMMARY_KEYS = [
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     made = Place(tmp_path, postgres_port=1, valkey_port=2, mlflow_port=3, scorer_port=4)
-    made.logs.mkdir()
+    made.make_folders()
     return made
 
 

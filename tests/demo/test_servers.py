@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.secrets import PASSWORDS, read_secret, write_secrets
+from demo.secret_files import PASSWORDS, read_secret, write_secrets
 from demo.servers import (
     Server,
     ServerError,

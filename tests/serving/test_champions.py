@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import threading
@@ -9,10 +10,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from contracts.bundle import MANIFEST, METADATA, TREES, write_manifest
 from contracts.features import FEATURES
+from serving.champions import POLLS_BEFORE_RETRY, Champions
+from serving.metrics import Metrics
+from serving.registry import Registry
 from tests.serving.bundles import write_bundle
 from tests.serving.conftest import Start
 from tests.serving.registry_stub import RegistryStub
@@ -74,8 +79,11 @@ def test_only_the_bundle_is_downloaded(own: ScorerProcess, own_registry: Registr
 def test_a_new_champion_is_used_without_a_failed_request(
     own: ScorerProcess, own_registry: RegistryStub, fresh: Fresh, tmp_path: Path
 ) -> None:
-    payment = (fresh(), fresh(), fresh(), 100, T)
+    customer = fresh()
+    own.batch([(fresh(), customer, fresh(), 100, T - 9 + n) for n in range(5)])
+    payment = (fresh(), customer, fresh(), 100, T)
     first = own.score(*payment)
+    assert own.score(*payment, explain=True)["reasons"]
     answers: list[dict[str, Any]] = []
     ended = threading.Event()
 
@@ -96,6 +104,7 @@ def test_a_new_champion_is_used_without_a_failed_request(
     assert scores[new] > scores[first["model_version"]]
     assert {(answer["model_version"], answer["score"]) for answer in answers} == set(scores.items())
     assert own.score(*payment) == first
+    # Only the model that decided could say why.
     assert own.score(*payment, explain=True) == first
 
 
@@ -149,6 +158,24 @@ def test_a_champion_that_is_not_sound_is_refused_and_the_old_one_stays(
     assert own.score(fresh(), fresh(), fresh(), 100, T)["model_version"] == before
     assert own.log.read_text().count(f"version {refused} is refused") == 1
     own_registry.champion = sound
+
+
+def test_a_refused_version_is_not_tried_at_every_poll(tmp_path: Path) -> None:
+    stub = RegistryStub()
+    turn_a_bit(write_bundle(tmp_path / "bad"))
+    stub.promote(tmp_path / "bad")
+
+    async def poll(times: int) -> None:
+        async with httpx.AsyncClient(base_url=stub.url) as client:
+            champions = Champions(Registry(client, "fraud"), Metrics(), poll_seconds=1)
+            for _ in range(times):
+                await champions.refresh()
+
+    for polls, tries in ((POLLS_BEFORE_RETRY, 1), (POLLS_BEFORE_RETRY + 1, 2)):
+        stub.downloads.clear()
+        asyncio.run(poll(polls))
+        assert sum(path.endswith(MANIFEST) for path in stub.downloads) == tries
+    stub.stop()
 
 
 def test_a_registry_that_is_away_matters_to_nobody(start: Start, state: Any, fresh: Fresh, tmp_path: Path) -> None:

@@ -1,0 +1,64 @@
+"""The scripts, asked directly for what two clients at once would need."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import valkey
+
+from contracts.online_state import DECISIONS_KEY, META_KEY, Stamp, payment_key
+from serving.payment import Payment
+from serving.state import Answered, Claim, Conflict, OnlineState, connect
+
+T = 1_536_100_000
+DATABASE = 14
+Fresh = Callable[[], int]
+
+
+@pytest.fixture
+def state(valkey_server: Any) -> Any:
+    """A stamped state of its own, from which no scorer drains."""
+    client = valkey.Valkey(port=valkey_server.port, password=valkey_server.password, db=DATABASE)
+    client.flushdb()
+    client.hset(META_KEY, mapping=Stamp(written_to="2018-08-31").fields())
+    return client
+
+
+def ask(valkey_server: Any, question: Callable[[OnlineState], Any]) -> Any:
+    async def run() -> Any:
+        client = connect(f"valkey://127.0.0.1:{valkey_server.port}/{DATABASE}", valkey_server.password, 5)
+        try:
+            return await question(OnlineState(client))
+        finally:
+            await client.aclose(close_connection_pool=True)
+
+    return asyncio.run(run())
+
+
+def test_of_two_answers_to_a_payment_the_first_stays_and_goes_to_the_stream_once(
+    valkey_server: Any, state: Any, fresh: Fresh
+) -> None:
+    payment = Payment(fresh(), fresh(), fresh(), 100, T)
+    claims = ask(valkey_server, lambda online: online.claim([payment, payment]))
+    assert [type(claim) for claim in claims] == [Claim, Claim]
+    assert claims[0] == claims[1]
+    for answer in (b"the first", b"the second"):
+        kept = ask(valkey_server, lambda online, offered=answer: online.keep_answers([(payment, offered)]))
+        assert kept == [b"the first"]
+    assert [fields for _, fields in state.xrange(DECISIONS_KEY)] == [{b"decision": b"the first"}]
+    (again,) = ask(valkey_server, lambda online: online.claim([payment]))
+    assert again == Answered(b"the first")
+
+
+def test_reserved_is_not_applied(valkey_server: Any, state: Any, fresh: Fresh) -> None:
+    payment = Payment(fresh(), fresh(), fresh(), 100, T)
+    other = Payment(payment.transaction_id, payment.customer_id, payment.terminal_id, 101, T)
+    assert ask(valkey_server, lambda online: online.reserve([payment])) is None
+    assert ask(valkey_server, lambda online: online.reserve([Payment(fresh(), 1, 1, 1, T), other])) == 1
+    assert ask(valkey_server, lambda online: online.locate([payment.transaction_id])) == {}
+    (conflict,) = ask(valkey_server, lambda online: online.claim([other]))
+    assert isinstance(conflict, Conflict)
+    assert 0 < state.ttl(payment_key(payment.transaction_id)) <= 38 * 86_400
