@@ -13,6 +13,7 @@ from demo.spark_archive import jvm_options
 
 DEMO: Final = ROOT / "var/demo"
 
+
 @dataclass(frozen=True)
 class Place:
     """The folder of one installation and the ports of its servers."""

@@ -62,7 +62,13 @@ def make_archive(home: Path) -> bool:
             "SPARK_SUBMIT_OPTS": f"{jvm_options(Path(scratch), home)} -XX:ArchiveClassesAtExit={fresh}",
             "TZ": "UTC",
         }
-        command = [str(python.with_name("spark-submit")), "--master", "local[2]", str(ROOT / "demo/warm_spark.py"), scratch]
+        command = [
+            str(python.with_name("spark-submit")),
+            "--master",
+            "local[2]",
+            str(ROOT / "demo/warm_spark.py"),
+            scratch,
+        ]
         subprocess.run(command, env=environment, capture_output=True, check=False)
         if fresh.exists():
             fresh.replace(archive)

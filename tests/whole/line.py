@@ -152,8 +152,8 @@ class Line:
         found: dict[str, Any] = self.python(
             "import json, mlflow\n"
             "version = mlflow.MlflowClient().get_model_version_by_alias('fraud', 'champion')\n"
-            "path = mlflow.artifacts.download_artifacts(version.source + '/bundle/bundle.json')\n"
-            "print(json.dumps(json.load(open(path))))\n"
+            "folder = mlflow.artifacts.download_artifacts(version.source)\n"
+            "print(json.dumps(json.load(open(folder + '/bundle/bundle.json'))))\n"
         )
         return found
 
