@@ -15,7 +15,8 @@ class Standing:
 
     average_precision: float
     cost_per_1000: float
-    baseline_average_precision: float = 0.0
+    approving_all: float = float("inf")
+    """What approving everything would cost on the same payments."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,11 @@ class Verdict:
 
 
 def first_champion(challenger: Standing) -> Verdict:
-    """The gate where there is nobody to beat but chance: the cost must not be above that of approving all."""
-    return Verdict(True, f"there was no champion; average precision {challenger.average_precision:.3f}")
+    """The gate where there is nobody to beat: deciding by the model must cost less than approving all."""
+    said = f"cost of 1,000 payments {challenger.cost_per_1000:.2f}, approving all {challenger.approving_all:.2f}"
+    if challenger.cost_per_1000 >= challenger.approving_all:
+        return Verdict(False, f"there is no champion, and deciding costs no less than approving all: {said}")
+    return Verdict(True, f"there was no champion; average precision {challenger.average_precision:.3f}, {said}")
 
 
 def judge(challenger: Standing, champion: Standing) -> Verdict:

@@ -50,7 +50,7 @@ def _judge(run_id: str, version: Any, champion: Any | None, settings: Settings) 
         present, present_bundle = _stand(champion, data, settings)
     except BundleError as error:
         return Verdict(True, f"the present champion, version {champion.version}, cannot be used any more: {error}")
-    if _is_the_same(bundle, present_bundle):
+    if bundle == present_bundle:
         return Verdict(False, f"it equals the present champion, version {champion.version}: same data, same model")
     return judge(standing, present)
 
@@ -63,11 +63,8 @@ def _stand(version: Any, data: Dataset, settings: Settings) -> tuple[Standing, B
         bundle = read_bundle(root)
         scores = probability(margins(read_trees(root), data.features), bundle.calibration)
     found = measure(scores, data, bundle.thresholds, settings.costs)
-    return Standing(found["average_precision"], found["cost_per_1000"]), bundle
-
-
-def _is_the_same(one: Bundle, other: Bundle) -> bool:
-    return one == other
+    standing = Standing(found["average_precision"], found["cost_per_1000"], found["cost_per_1000_approving_all"])
+    return standing, bundle
 
 
 def _version_of(client: Any, run_id: str, settings: Settings) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -46,8 +47,8 @@ def test_of_two_answers_to_a_payment_the_first_stays_and_goes_to_the_stream_once
     assert [type(claim) for claim in claims] == [Claim, Claim]
     assert claims[0] == claims[1]
     for answer in (b"the first", b"the second"):
-        kept = ask(valkey_server, lambda online, offered=answer: online.keep_answers([(payment, offered)]))
-        assert kept == [b"the first"]
+        offered = [(payment, answer)]
+        assert ask(valkey_server, partial(OnlineState.keep_answers, answers=offered)) == [b"the first"]
     assert [fields for _, fields in state.xrange(DECISIONS_KEY)] == [{b"decision": b"the first"}]
     (again,) = ask(valkey_server, lambda online: online.claim([payment]))
     assert again == Answered(b"the first")

@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 
 from contracts.days import DayRange
 from contracts.labels import DAY
+from spark_jobs import ingest as ingest_module
 from spark_jobs.bank_source import FOREVER
 from spark_jobs.errors import JobError
 from spark_jobs.ingest import ingest
@@ -155,3 +156,22 @@ def test_a_column_that_is_missing_in_the_bank_is_named(
     finally:
         bank.execute("alter table bank.transactions rename column sum to amount")
     assert digests(live_settings.lake_root) == {}
+
+
+def test_what_lands_while_the_bank_is_read_waits_for_the_next_run(
+    spark: SparkSession, live_settings: Settings, bank: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land_days(bank, 2)
+    count = ingest_module.count_days
+
+    def count_then_land(cursor: Any, landing: str, days: DayRange) -> dict[date, int]:
+        counted = count(cursor, landing, days)
+        if landing == "transactions":
+            at = f"{DAYS[2]} 13:00+00"
+            land(bank, (9_000, "1.50", at, at))
+        return counted
+
+    monkeypatch.setattr(ingest_module, "count_days", count_then_land)
+    assert ingest(spark, live_settings, MIDDLE)["rows_out"] == 6
+    monkeypatch.undo()
+    assert ingest(spark, live_settings, MIDDLE)["rows_out"] == 7

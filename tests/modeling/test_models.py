@@ -1,0 +1,104 @@
+"""The models: before training, after it, and in the form that the scorer runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from contracts.bundle import TREES, probability
+from contracts.features import FEATURES
+from modeling.dataset import Dataset, SplitData, read_split
+from modeling.errors import ModelingError
+from modeling.estimators import fit_baseline, fit_calibration, fit_candidate, typical_genuine
+from modeling.metrics import card_precision
+from modeling.split import split_days
+from modeling.trees import margins, read_trees, write_trees
+from tests.modeling.lakes import DAYS, write_lake
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> SplitData:
+    lake = tmp_path_factory.mktemp("lake")
+    write_lake(lake)
+    return read_split(lake, split_days(DAYS))
+
+
+@pytest.fixture(scope="module")
+def model(data: SplitData) -> HistGradientBoostingClassifier:
+    return fit_candidate(data.training)
+
+
+def test_both_models_learn(data: SplitData, model: HistGradientBoostingClassifier) -> None:
+    share = data.test.frauds.mean()
+    for scores in (
+        model.decision_function(data.test.features),
+        fit_baseline(data.training).predict_proba(data.test.features)[:, 1],
+    ):
+        ranked = data.test.frauds[np.argsort(-scores)][: int(data.test.frauds.sum())]
+        assert ranked.mean() > 3 * share
+
+
+@pytest.mark.parametrize("feature", ["amount", "terminal_fraud_rate_7d"])
+def test_more_of_what_frauds_have_raises_the_score(
+    data: SplitData, model: HistGradientBoostingClassifier, feature: str
+) -> None:
+    typical = np.tile(typical_genuine(data.training), (2, 1))
+    typical[1, FEATURES.index(feature)] = {"amount": 400.0, "terminal_fraud_rate_7d": 0.6}[feature]
+    usual, unusual = model.decision_function(typical)
+    assert unusual > usual + 1
+
+
+def test_what_frauds_do_not_have_hardly_matters(data: SplitData, model: HistGradientBoostingClassifier) -> None:
+    typical = np.tile(typical_genuine(data.training), (2, 1))
+    typical[1, FEATURES.index("is_weekend")] += 1
+    usual, unusual = model.predict_proba(typical)[:, 1]
+    assert abs(unusual - usual) < 0.1
+
+
+def test_calibrated_scores_are_probabilities(data: SplitData, model: HistGradientBoostingClassifier) -> None:
+    calibration = fit_calibration(model.decision_function(data.validation.features), data.validation.frauds)
+    scores = probability(model.decision_function(data.validation.features), calibration)
+    assert scores.mean() == pytest.approx(data.validation.frauds.mean(), rel=0.02)
+    with pytest.raises(ModelingError, match="do not mean more frauds"):
+        fit_calibration(-model.decision_function(data.validation.features), data.validation.frauds)
+
+
+def test_the_scorer_s_trees_answer_as_scikit_learn(
+    data: SplitData, model: HistGradientBoostingClassifier, tmp_path: Path
+) -> None:
+    (tmp_path / TREES).parent.mkdir()
+    write_trees(model, tmp_path, data.test.features)
+    found = margins(read_trees(tmp_path), data.test.features)
+    assert np.abs(found - model.decision_function(data.test.features)).max() < 1e-9
+
+
+class Otherwise(HistGradientBoostingClassifier):
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        return super().predict_proba(X) * (1 - 1e-6)
+
+
+def test_trees_that_answer_otherwise_are_refused(data: SplitData, tmp_path: Path) -> None:
+    model = fit_candidate(data.training)
+    model.__class__ = Otherwise
+    with pytest.raises(Exception, match="differ from scikit-learn"):
+        write_trees(model, tmp_path, data.test.features)
+
+
+def test_card_precision_looks_at_each_card_once() -> None:
+    day = 86_400
+    data = Dataset(
+        features=np.zeros((5, 1)),
+        frauds=np.array([True, False, True, True, False]),
+        amounts=np.ones(5),
+        transaction_id=np.arange(5),
+        customer_id=np.array([1, 2, 1, 3, 2]),
+        occurred=np.array([0, 1, day, day + 1, day + 2]),
+    )
+    scores = np.array([0.9, 0.1, 0.9, 0.2, 0.8])
+    # Day one: cards 1, 2 -> 1 of 2. Day two, without card 1: cards 2, 3 -> 1 of 2.
+    assert card_precision(scores, data, top=2) == pytest.approx(0.5)
+    # Only the first: day one card 1; day two card 2, which had no fraud.
+    assert card_precision(scores, data, top=1) == pytest.approx(0.5)

@@ -1,0 +1,44 @@
+"""The split never uses a label before it was known."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.days import DayRange
+from contracts.labels import DAY, LABEL_DELAY, LABEL_DELAY_DAYS
+from modeling.errors import ModelingError
+from modeling.split import LEAST_DAYS, LEAST_TRAINING_DAYS, split_days
+
+START = date(2025, 1, 1)
+
+
+def history(days: int) -> DayRange:
+    return DayRange(START, START + timedelta(days=days - 1))
+
+
+@given(st.integers(LEAST_DAYS, 800))
+def test_windows_keep_apart_by_the_delay_and_inside_the_days(days: int) -> None:
+    whole = history(days)
+    split = split_days(whole)
+    assert whole.first <= split.training.first
+    assert split.training.end_second + LABEL_DELAY <= split.trained_at == split.validation.start_second
+    assert split.validation.end_second + LABEL_DELAY <= split.validated_at == split.test.start_second
+    assert split.test.end_second + LABEL_DELAY == split.judged_at == whole.end_second
+    assert len(split.training.days()) >= LEAST_TRAINING_DAYS
+    assert 1 <= len(split.test.days()) == len(split.validation.days()) <= 7
+
+
+def test_the_default_history_has_weeks_to_judge_by_and_no_cold_start() -> None:
+    split = split_days(history(119))
+    assert len(split.test.days()) == len(split.validation.days()) == 7
+    assert split.training.first == START + timedelta(days=37)
+    assert split.judged_at - split.test.end_second == LABEL_DELAY_DAYS * DAY
+
+
+def test_too_few_days_are_refused_with_the_least() -> None:
+    with pytest.raises(ModelingError, match=f"has {LEAST_DAYS - 1} days.*at least {LEAST_DAYS}"):
+        split_days(history(LEAST_DAYS - 1))
