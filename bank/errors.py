@@ -7,3 +7,12 @@ class BankError(Exception):
 
 class DataError(BankError):
     """Data that cannot be read as payments; names the file and the column."""
+
+
+class KnownIdError(BankError):
+    """The scorer knows a payment of this id with another content."""
+
+
+def one_line(error: Exception) -> str:
+    """What another library said, short enough to stand in a line."""
+    return " ".join(str(error).split())[:300]

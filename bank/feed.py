@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -15,7 +16,8 @@ import pyarrow.compute as pc
 
 from bank.errors import DataError
 from bank.world import Payments, WorldSize, simulate
-from contracts.labels import LABEL_DELAY
+from contracts.labels import DAY, LABEL_DELAY
+from contracts.transaction import EPOCH
 
 INSTANT: Final = pa.timestamp("us", tz="UTC")
 BATCH_SCHEMA: Final = pa.schema(
@@ -46,8 +48,8 @@ class Feed(Protocol):
     def days(self) -> list[date]:
         """The days (of arrival, UTC) that have payments, in order. Raises `DataError` for data that cannot be read."""
 
-    def total(self) -> int | None:
-        """How many payments there are, where that is known beforehand."""
+    def total(self) -> int:
+        """How many payments there are."""
 
     def batches(self) -> Iterator[Batch]:
         """All payments, in the order of the source."""
@@ -60,12 +62,22 @@ class SimulatedFeed:
     size: WorldSize
 
     def days(self) -> list[date]:
-        """Every day of the world."""
-        return [self.size.start + timedelta(days=n) for n in range(self.size.days)]
+        """The days of the world on which somebody pays: in a very small one, not all."""
+        return self._survey[0]
 
-    def total(self) -> int | None:
-        """Not known before the world is made."""
-        return None
+    def total(self) -> int:
+        """How many payments the world makes."""
+        return self._survey[1]
+
+    @cached_property
+    def _survey(self) -> tuple[list[date], int]:
+        # To make a world takes a tenth of a second for each quarter of a million payments, so it is made to count them.
+        days: set[int] = set()
+        payments = 0
+        for some in simulate(self.size):
+            days.update(np.unique(some.occurred // DAY).tolist())
+            payments += len(some.occurred)
+        return [EPOCH.date() + timedelta(days=day) for day in sorted(days)], payments
 
     def batches(self) -> Iterator[Batch]:
         """The world, made anew."""
@@ -83,12 +95,12 @@ def _rows(payments: Payments) -> pa.Table:
 
 
 def arrived_before(rows: pa.Table, instant: datetime) -> pa.Table:
-    """The payments that arrived before an instant."""
+    """The payments or reports that arrived before an instant."""
     return rows.filter(pc.less(rows["arrived_at"], pa.scalar(instant, INSTANT)))
 
 
-def arrived_on(rows: pa.Table, day: date) -> pa.Table:
-    """The payments that arrived on a day."""
+def on_day(rows: pa.Table, day: date) -> pa.Table:
+    """The payments or reports that arrived on a day."""
     before = arrived_before(rows, midnight(day) + timedelta(days=1))
     return before.filter(pc.greater_equal(before["arrived_at"], pa.scalar(midnight(day), INSTANT)))
 
@@ -96,11 +108,12 @@ def arrived_on(rows: pa.Table, day: date) -> pa.Table:
 def reports_of(rows: pa.Table) -> pa.Table:
     """The fraud reports of some payments: `source_row, transaction_id, reported_at, arrived_at`.
 
-    The source knows its frauds from the start; the bank hears of each when the label delay has passed.
+    The source knows its frauds from the start; the bank hears of each when the label delay has passed since it came.
     """
     frauds = rows.filter(pc.fill_null(rows["fraud"], False))
     delay = pa.scalar(timedelta(seconds=LABEL_DELAY), pa.duration("us"))
-    reported = pc.add(pc.coalesce(frauds["occurred_at"], frauds["arrived_at"]), delay)
+    # Payments of these sources arrive when they occur; where that is missing or nonsense, its arrival stands for it.
+    reported = pc.add(frauds["arrived_at"], delay)
     return pa.table(
         {
             "source_row": frauds["source_row"],
@@ -119,17 +132,17 @@ def midnight(day: date) -> datetime:
 def days_of(instants: pa.ChunkedArray) -> list[date]:
     """The days of some instants, in order."""
     seconds = instants.cast(pa.int64()).to_numpy() // 86_400_000_000
-    return [date(1970, 1, 1) + timedelta(days=int(day)) for day in np.unique(seconds)]
+    return [EPOCH.date() + timedelta(days=int(day)) for day in np.unique(seconds)]
 
 
 def add_feed_options(parser: argparse.ArgumentParser) -> None:
     """Give `parser` the options that name a feed; read them back with `feed_of`."""
     default = WorldSize()
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="published payments, as Parquet or daily pickles")
-    parser.add_argument("--customers", type=_positive, default=default.customers, metavar="N")
-    parser.add_argument("--terminals", type=_positive, default=None, metavar="N", help="default: two a customer")
-    parser.add_argument("--days", type=_positive, default=default.days, metavar="N")
-    parser.add_argument("--seed", type=_natural, default=default.seed, metavar="N")
+    parser.add_argument("--customers", type=positive, default=default.customers, metavar="N")
+    parser.add_argument("--terminals", type=positive, default=None, metavar="N", help="default: two a customer")
+    parser.add_argument("--days", type=positive, default=default.days, metavar="N")
+    parser.add_argument("--seed", type=natural, default=default.seed, metavar="N")
 
 
 def feed_of(options: argparse.Namespace, now: datetime) -> Feed:
@@ -142,14 +155,16 @@ def feed_of(options: argparse.Namespace, now: datetime) -> Feed:
     return SimulatedFeed(WorldSize(options.customers, terminals, options.days, options.seed))
 
 
-def _positive(text: str) -> int:
-    number = _natural(text)
+def positive(text: str) -> int:
+    """A whole number of at least 1. Raises `argparse.ArgumentTypeError` for anything else."""
+    number = natural(text)
     if number == 0:
         raise argparse.ArgumentTypeError("must be at least 1")
     return number
 
 
-def _natural(text: str) -> int:
+def natural(text: str) -> int:
+    """A whole number, 0 or more. Raises `argparse.ArgumentTypeError` for anything else."""
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 0 or more")
     return int(text)

@@ -13,6 +13,8 @@ from psycopg import sql
 from bank.schema import TABLES, landing_columns
 from bank.settings import Settings
 
+LANDING_LOCK: Final = 0x6C616E64
+"""Known to all that land rows: a source that is new to one of them must not come by way of another meanwhile."""
 CSV: Final = pyarrow.csv.WriteOptions(include_header=False, quoting_style="none")
 
 
@@ -20,6 +22,11 @@ def open_bank(settings: Settings) -> psycopg.Connection:
     """The bank's database, as its feed; instants in UTC."""
     password = settings.secret("bank_feed_password")
     return psycopg.connect(settings.bank_url, user="bank_feed", password=password, options="-c timezone=UTC")
+
+
+def take_turns(bank: psycopg.Connection) -> None:
+    """Wait until nobody else lands rows, and keep the others waiting until this transaction ends."""
+    bank.execute("select pg_advisory_xact_lock(%s)", [LANDING_LOCK])
 
 
 def is_new_source(bank: psycopg.Connection, table: str, source: str) -> bool:

@@ -13,11 +13,12 @@ from typing import Any, Final
 import pandas as pd
 from pandas.compat import pickle_compat
 
-from bank.errors import DataError
+from bank.errors import DataError, one_line
 
 ADMITTED: Final = frozenset(
     {
         ("builtins", "slice"),
+        ("__builtin__", "slice"),
         ("_codecs", "encode"),
         ("numpy", "dtype"),
         ("numpy", "ndarray"),
@@ -55,9 +56,7 @@ def read_frame(path: Path) -> pd.DataFrame:
         with path.open("rb") as file:
             frame = _Unpickler(file).load()
     except Exception as error:  # a damaged pickle may raise anything
-        raise DataError(
-            f"{path} cannot be read as a pickled data frame: {' '.join(str(error).split())[:200]}"
-        ) from error
+        raise DataError(f"{path} cannot be read as a pickled data frame: {one_line(error)}") from error
     if not isinstance(frame, pd.DataFrame):
         raise DataError(f"{path} holds a {type(frame).__name__}, not a data frame")
     return frame

@@ -1,31 +1,57 @@
-"""A progress bar on standard error, for a person; nothing on standard output, which is for programs."""
+"""Progress on standard error: a bar for a person, plain lines for a log. Standard output is for programs."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+SECONDS_BETWEEN_LINES: Final = 5.0
+
+Advance = Callable[[int], None]
+
 
 @contextmanager
-def progress_of(what: str, total: int | None, unit: str = "payments") -> Iterator[Callable[[int], None]]:
+def progress_of(what: str, total: int, unit: str = "payments", console: Console | None = None) -> Iterator[Advance]:
     """Show how far `what` is; the value is called with how much more is done."""
-    done = 0
-    console = Console(stderr=True)
+    console = console or Console(stderr=True, soft_wrap=True)
+    shown = _bar if console.is_terminal else _lines
+    with shown(console, what, total, unit) as advance:
+        yield advance
+
+
+@contextmanager
+def _bar(console: Console, what: str, total: int, unit: str) -> Iterator[Advance]:
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit)]
-    with Progress(
-        *columns, TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn(), console=console
-    ) as bar:
+    times = [TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn()]
+    with Progress(*columns, *times, console=console) as bar:
         task = bar.add_task(what, total=total, rate="")
 
         def advance(more: int) -> None:
-            nonlocal done
-            done += more
-            speed = bar.tasks[0].speed
-            bar.update(task, advance=more, rate=f"{speed:,.0f}/s" if speed else "")
+            bar.update(task, advance=more)
+            speed = bar.tasks[task].speed
+            bar.update(task, rate=f"{speed:,.0f}/s" if speed else "")
 
         yield advance
-    if not console.is_terminal:
-        console.print(f"{what}: {done:,} {unit}")
+
+
+@contextmanager
+def _lines(console: Console, what: str, total: int, unit: str) -> Iterator[Advance]:
+    done, start = 0, time.monotonic()
+    said = start
+
+    def advance(more: int) -> None:
+        nonlocal done, said
+        done += more
+        now = time.monotonic()
+        if now - said >= SECONDS_BETWEEN_LINES:
+            said = now
+            rate = done / (now - start)
+            console.out(f"{what}: {done:,} of {total:,} {unit}, {rate:,.0f}/s, {(total - done) / rate:.0f} s left")
+
+    yield advance
+    console.out(f"{what}: {done:,} {unit} in {time.monotonic() - start:.1f} s")

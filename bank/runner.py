@@ -8,7 +8,7 @@ from collections.abc import Callable
 import httpx
 import psycopg
 
-from bank.errors import BankError
+from bank.errors import BankError, one_line
 
 
 def run(main: Callable[[], None]) -> None:
@@ -20,10 +20,9 @@ def run(main: Callable[[], None]) -> None:
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         sys.exit("error: the bank's database has no tables yet: run `python -m bank.migrate` first")
     except psycopg.OperationalError as error:
-        sys.exit(f"error: the bank's database does not answer (BANK_URL): {_one_line(error)}")
-    except httpx.TransportError as error:
-        sys.exit(f"error: the scorer does not answer (SCORER_URL): {_one_line(error)}")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+        hint = "is BANK_URL right, and has `python -m bank.migrate` been run?"
+        sys.exit(f"error: the bank's database does not answer: {one_line(error)}; {hint}")
+    except psycopg.Error as error:
+        sys.exit(f"error: the bank's database refuses: {one_line(error)}")
+    except (httpx.TransportError, httpx.InvalidURL) as error:
+        sys.exit(f"error: the scorer does not answer: {one_line(error)}; is SCORER_URL right, and does it run?")

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from types import TracebackType
 from typing import Any, Final
 
 import httpx
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential_jitter
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+from tenacity.stop import stop_base
 
-from bank.errors import BankError
-from contracts.transaction import Transaction
+from bank.errors import BankError, KnownIdError
+from contracts.transaction import FraudReport, Transaction
 
 PATIENCE_SECONDS: Final = 60
 BUSY: Final = frozenset({429, 502, 503, 504})
+AWAY: Final = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError)
 
 
 class _Busy(Exception):
@@ -23,13 +24,13 @@ class _Busy(Exception):
 class Scorer:
     """A connection to the scorer, kept open. Raises `BankError` where it refuses, saying why."""
 
-    def __init__(self, url: str, api_key: str) -> None:
+    def __init__(self, url: str, api_key: str, patience: stop_base | None = None) -> None:
         self._url = url
         self._client = httpx.Client(base_url=url, headers={"X-API-Key": api_key}, timeout=10)
         self._retrying = Retrying(
-            retry=retry_if_exception(lambda error: isinstance(error, _Busy | httpx.TransportError)),
-            stop=stop_after_delay(PATIENCE_SECONDS),
-            wait=wait_exponential_jitter(initial=0.1, max=5),
+            retry=retry_if_exception_type((_Busy, *AWAY)),
+            stop=patience or stop_after_delay(PATIENCE_SECONDS),
+            wait=wait_exponential_jitter(multiplier=0.1, max=5, jitter=0.1),
             reraise=True,
         )
 
@@ -42,25 +43,26 @@ class Scorer:
         self._client.close()
 
     def score(self, payment: Transaction) -> str:
-        """The decision on a payment."""
+        """The decision on a payment. Raises `KnownIdError` where its id is that of another."""
         body = payment.model_dump(mode="json") | {"amount": float(payment.amount)}
         decision: str = self._post("/v1/score", body)["decision"]
         return decision
 
-    def report(self, transaction_id: int, reported_at: datetime) -> None:
+    def report(self, report: FraudReport) -> None:
         """Report a fraud."""
-        report = {"transaction_id": transaction_id, "reported_at": reported_at.isoformat()}
-        self._post("/v1/fraud-reports", {"reports": [report]})
+        self._post("/v1/fraud-reports", {"reports": [report.model_dump(mode="json")]})
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:
         try:
             answer: httpx.Response = self._retrying(self._once, path, body)
         except _Busy as error:
-            raise BankError(f"the scorer at {self._url} was busy for {PATIENCE_SECONDS} s: {error}") from error
+            raise BankError(f"the scorer at {self._url} stayed busy, see its /readyz: {error}") from error
         if answer.status_code in (401, 403):
-            raise BankError(f"the scorer refuses the key in the secret scorer_api_key: {answer.text}")
+            raise BankError(f"the scorer at {self._url} refuses the key in the secret scorer_api_key: {answer.text}")
+        if answer.status_code == httpx.codes.CONFLICT:
+            raise KnownIdError(f"the scorer at {self._url} knows the id of {body} with another content")
         if answer.status_code != httpx.codes.OK:
-            raise BankError(f"the scorer refuses {body}: {answer.status_code} {answer.text}")
+            raise BankError(f"the scorer at {self._url} refuses {body}: {answer.status_code} {answer.text}")
         return answer.json()
 
     def _once(self, path: str, body: dict[str, Any]) -> httpx.Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bank.errors import BankError
@@ -18,18 +19,19 @@ class Settings(BaseSettings):
     bank_url: str = "postgresql://127.0.0.1:5432/bank"
     decisions_url: str = "postgresql://127.0.0.1:5432/decisions"
     scorer_url: str = "http://127.0.0.1:8000"
-    bank_admin_password: str = ""
-    bank_feed_password: str = ""
-    bank_reader_password: str = ""
-    decisions_password: str = ""
-    scorer_api_key: str = ""
+    bank_admin_password: SecretStr = SecretStr("")
+    bank_feed_password: SecretStr = SecretStr("")
+    bank_reader_password: SecretStr = SecretStr("")
+    decisions_password: SecretStr = SecretStr("")
+    scorer_api_key: SecretStr = SecretStr("")
 
     def secret(self, name: str) -> str:
         """One secret. Raises `BankError`, saying which file is missing."""
-        value: str = getattr(self, name)
+        secret: SecretStr = getattr(self, name)
+        value = secret.get_secret_value().strip()
         if not value:
             raise BankError(f"the secret {name} is missing: put it into the file {secrets_dir() / name}")
-        return value.strip()
+        return value
 
 
 def secrets_dir() -> Path:

@@ -66,7 +66,7 @@ def make_archive(home: Path) -> bool:
             str(python.with_name("spark-submit")),
             "--master",
             "local[2]",
-            str(ROOT / "demo/warm_spark.py"),
+            str(ROOT / "spark_jobs/warm_up.py"),
             scratch,
         ]
         subprocess.run(command, env=environment, capture_output=True, check=False)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -39,3 +43,66 @@ def bank(settings: Settings, admin: psycopg.Connection) -> Iterator[psycopg.Conn
     admin.execute("truncate bank.transactions, bank.fraud_reports")
     with open_bank(settings) as connection:
         yield connection
+
+
+@dataclass
+class TinyScorer:
+    """A server with the scorer's addresses; `answer` may put a status of its own in place of each answer."""
+
+    key: str
+    url: str = ""
+    posted: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    connections: set[Any] = field(default_factory=set)
+    answer: Callable[[str, dict[str, Any]], int] = lambda path, body: 200
+
+    def take(self, path: str, key: str | None, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """The answer to one request, kept in `posted` where it is 200."""
+        if key != self.key:
+            return 401, {"detail": "the key is not known"}
+        status = self.answer(path, body)
+        if status != 200:
+            return status, {"detail": "as the test wants it"}
+        self.posted.append((path, body))
+        if path == "/v1/fraud-reports":
+            return 200, {"accepted": len(body["reports"]), "unknown": []}
+        return 200, {"decision": "decline" if body["amount"] > 220 else "approve"}
+
+    @property
+    def scored(self) -> list[int]:
+        """The ids of the payments scored, in order."""
+        return [body["transaction_id"] for path, body in self.posted if path == "/v1/score"]
+
+    @property
+    def reported(self) -> list[int]:
+        """The ids of the payments reported, in order."""
+        return [report["transaction_id"] for _, body in self.posted for report in body.get("reports", [])]
+
+
+@pytest.fixture
+def tiny(settings: Settings) -> Iterator[TinyScorer]:
+    """A tiny scorer, listening."""
+    tiny = TinyScorer(settings.secret("scorer_api_key"))
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            tiny.connections.add(self.client_address)
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            status, answer = tiny.take(self.path, self.headers["X-API-Key"], body)
+            content = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    tiny.url = f"http://127.0.0.1:{server.server_address[1]}"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield tiny
+    server.shutdown()
+    server.server_close()

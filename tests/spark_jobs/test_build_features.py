@@ -116,7 +116,7 @@ def test_days_built_by_themselves_are_as_if_built_together(
     assert digests(settings.lake_root) == together
 
 
-def test_of_several_reports_the_earliest_counts_and_those_after_the_last_day_do_not(
+def test_of_several_reports_the_earliest_counts_and_one_to_come_does_not(
     spark: SparkSession, settings: Settings
 ) -> None:
     first = Payment(1, 1, 1, 100, FIRST_SECOND, FIRST_SECOND + 9 * DAY)
@@ -126,7 +126,8 @@ def test_of_several_reports_the_earliest_counts_and_those_after_the_last_day_do_
     write_clean(settings.lake_root, [first, unseen, asked])
     write_clean(settings.lake_root / "again", [again])
     (settings.lake_root / "again/reports" / f"day={DAYS[8]}").rename(settings.lake_root / "reports" / f"day={DAYS[8]}")
-    build_features(spark, settings, DayRange(DAYS[8], DAYS[8]))
+    # The later of the two reports is read as well.
+    build_features(spark, settings, DayRange(DAYS[8], DAYS[9]))
     (row,) = read_rows(settings.lake_root, "features")
     assert (row["terminal_tx_count_7d"], row["terminal_fraud_rate_7d"]) == (2.0, 0.5)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as f
+from pyspark.sql import functions as F
 
 
 def _same(batches: Iterator[Any]) -> Iterator[Any]:
@@ -21,11 +21,11 @@ def _same(batches: Iterator[Any]) -> Iterator[Any]:
 def main(folder: Path) -> None:
     """Write, read, sort, group, join and map a few rows below `folder`."""
     spark = SparkSession.builder.config("spark.ui.enabled", "false").getOrCreate()
-    rows = spark.range(1_000).withColumn("day", f.to_date(f.timestamp_seconds(f.col("id") * 1_000)))
+    rows = spark.range(1_000).withColumn("day", F.to_date(F.timestamp_seconds(F.col("id") * 1_000)))
     rows.write.mode("overwrite").parquet(str(folder / "rows"))
     back = spark.read.schema(rows.schema).parquet(str(folder / "rows"))
     ordered = back.repartition(2, "day").sortWithinPartitions("day", "id").mapInArrow(_same, back.schema)
-    ordered.join(f.broadcast(back.groupBy("day").count()), "day", "left").collect()
+    ordered.join(F.broadcast(back.groupBy("day").count()), "day", "left").collect()
     spark.stop()
 
 

@@ -1,0 +1,121 @@
+"""Columns of the published format into those of a feed: other widths and spellings of a kind are read as it.
+
+What cannot be read as its kind at all ends the load, for it says that the file is not what it is taken for; a value
+that is merely wrong (negative, missing, not a number) is kept, and validation will say why it is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bank.errors import DataError, one_line
+from bank.feed import BATCH_SCHEMA, INSTANT
+
+COLUMNS: Final = ("TRANSACTION_ID", "TX_DATETIME", "CUSTOMER_ID", "TERMINAL_ID", "TX_AMOUNT", "TX_FRAUD")
+IDS: Final = {"TRANSACTION_ID": "transaction_id", "CUSTOMER_ID": "customer_id", "TERMINAL_ID": "terminal_id"}
+NOISE: Final = 1e-9
+YEARS: Final = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
+"""What a date can hold, here and in PostgreSQL's text."""
+
+
+def payments_of(tables: Iterator[pa.Table], path: Path) -> Iterator[pa.Table]:
+    """A file's payments in `BATCH_SCHEMA`, their rows numbered; `arrived_at` is that of `occurred_at` as yet.
+
+    Raises `DataError`, naming the file and the column, for a column that cannot be read as its kind.
+    """
+    row = 0
+    for table in tables:
+        yield _payments(table, row, path)
+        row += len(table)
+
+
+def from_pandas(column: Any, name: str, path: Path) -> pa.Array:
+    """A data frame's column; ids may be strings of digits, and columns of whole numbers may be objects."""
+    try:
+        # Among plain floats NaN is kept apart from null: that of an amount lands as it came.
+        plain = isinstance(column.dtype, np.dtype) and column.dtype.kind == "f"
+        return pa.array(column.to_numpy()) if plain else pa.Array.from_pandas(column)
+    except (pa.ArrowException, AttributeError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: the column {name} cannot be read: {one_line(error)}") from error
+
+
+def _payments(table: pa.Table, first_row: int, path: Path) -> pa.Table:
+    columns = {ours: _whole_numbers(table[name], name, path) for name, ours in IDS.items()}
+    columns["source_row"] = pa.array(np.arange(first_row, first_row + len(table)))
+    columns["amount"] = _amounts(table["TX_AMOUNT"], path)
+    columns["occurred_at"] = _instants(table["TX_DATETIME"], path)
+    columns["arrived_at"] = columns["occurred_at"]
+    columns["fraud"] = pc.not_equal(_whole_numbers(table["TX_FRAUD"], "TX_FRAUD", path), 0)
+    return pa.table({field.name: columns[field.name] for field in BATCH_SCHEMA}, schema=BATCH_SCHEMA)
+
+
+def _whole_numbers(column: pa.ChunkedArray, name: str, path: Path) -> pa.ChunkedArray:
+    column = _decoded(column)
+    kind = column.type
+    if pa.types.is_boolean(kind):
+        column = column.cast(pa.int8())
+    elif pa.types.is_floating(kind):
+        # pandas turns a column of whole numbers with a gap into floats.
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)
+    elif not (_is_number(kind) or _is_text(kind)):
+        raise DataError(f"{path}: the column {name} holds {kind}, not whole numbers")
+    return _cast(column, pa.int64(), name, path)
+
+
+def _amounts(column: pa.ChunkedArray, path: Path) -> pa.ChunkedArray:
+    column = _decoded(column)
+    if not _is_number(column.type):
+        raise DataError(f"{path}: the column TX_AMOUNT holds {column.type}, not numbers")
+    if pa.types.is_float16(column.type) or pa.types.is_float32(column.type):
+        # By way of its own shortest text: 12.34 is not to become 12.34000015258789.
+        column = column.cast(pa.float32()).cast(pa.string())
+    return _without_noise(_cast(column, pa.float64(), "TX_AMOUNT", path))
+
+
+def _without_noise(amounts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Amounts as they were meant: binary arithmetic makes 85.64999999999999 of 85.65, and no bank charged that."""
+    nearest = pc.round(amounts, ndigits=2)
+    noise = pc.less_equal(pc.abs(pc.subtract(amounts, nearest)), NOISE)
+    return pc.if_else(pc.fill_null(noise, False), nearest, amounts)
+
+
+def _instants(column: pa.ChunkedArray, path: Path) -> pa.ChunkedArray:
+    if not pa.types.is_timestamp(column.type):
+        raise DataError(f"{path}: the column TX_DATETIME holds {column.type}, not timestamps")
+    finer_is_cut = pc.CastOptions(target_type=INSTANT, allow_time_truncate=True)
+    try:
+        instants = pc.cast(column, options=finer_is_cut)
+    except pa.ArrowException as error:
+        raise DataError(f"{path}: the column TX_DATETIME cannot be read as times: {one_line(error)}") from error
+    first, last = (pa.scalar(year, INSTANT) for year in YEARS)
+    outside = pc.any(pc.or_(pc.less(instants, first), pc.greater(instants, last))).as_py()
+    if outside:
+        raise DataError(f"{path}: the column TX_DATETIME holds a time outside the years 1 to 9999")
+    return instants
+
+
+def _cast(column: pa.ChunkedArray, to: pa.DataType, name: str, path: Path) -> pa.ChunkedArray:
+    try:
+        return column.cast(to)
+    except pa.ArrowException as error:
+        raise DataError(f"{path}: the column {name} cannot be read as {to}: {one_line(error)}") from error
+
+
+def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
+    return any(test(kind) for test in tests)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))

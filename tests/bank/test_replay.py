@@ -1,0 +1,261 @@
+"""The live replay: every payment of a day once, in order of time, to the scorer and into the bank."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import psycopg
+import pytest
+from tenacity import stop_after_attempt
+
+from bank.errors import BankError
+from bank.feed import SimulatedFeed
+from bank.load import load
+from bank.published import PublishedFeed
+from bank.replay import RECORD_EVERY, Played, day_to_play, replay
+from bank.scorer import Scorer
+from bank.settings import Settings
+from bank.world import WorldSize
+from tests.bank.conftest import TinyScorer
+from tests.bank.frames import count, frame
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+DAY = date(2018, 4, 9)
+MORNING = pd.Timestamp("2018-04-09 08:00")
+
+
+def play(bank: psycopg.Connection, tiny: TinyScorer, folder: Path, day: date = DAY) -> Played:
+    with Scorer(tiny.url, tiny.key, stop_after_attempt(3)) as scorer:
+        return replay(bank, scorer, day_to_play(PublishedFeed(folder, NOW), day, NOW))
+
+
+def live_day(**columns: Any) -> pd.DataFrame:
+    """Ten payments a quarter of an hour apart on the live day, ids from 100; `columns` are set on all of them."""
+    return frame(1, 10, first_id=100).assign(
+        TX_DATETIME=MORNING + pd.to_timedelta(np.arange(10) * 900, unit="s"), TX_FRAUD=0, **columns
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """History whose one fraud (payment 1, 2018-04-02 06:00) falls due on the live day, and the live day."""
+    frame(4, 4).assign(TX_DATETIME=lambda f: f["TX_DATETIME"] + pd.Timedelta(days=1)).to_parquet(tmp_path / "a.parquet")
+    live_day().to_parquet(tmp_path / "b.parquet")
+    return tmp_path
+
+
+def test_a_day_is_scored_in_order_and_recorded(bank: psycopg.Connection, tiny: TinyScorer, folder: Path) -> None:
+    # Out of order in the file; three of them at one second.
+    live = live_day(TX_AMOUNT=[*[10.0] * 8, 250.0, 300.25]).sample(frac=1, random_state=1)
+    live.loc[live["TRANSACTION_ID"] < 103, "TX_DATETIME"] = MORNING
+    live.loc[live["TRANSACTION_ID"].isin([101, 109]), "TX_FRAUD"] = 1
+    live.to_parquet(folder / "b.parquet")
+    played = play(bank, tiny, folder)
+    assert tiny.scored == list(range(100, 110))
+    assert (played.scored, dict(played.decisions)) == (10, {"approve": 8, "review": 0, "decline": 2})
+    assert (played.frauds, played.frauds_caught, played.reports) == (2, 1, 1)
+    assert len(tiny.connections) == 1, "one connection, kept open"
+    assert tiny.posted[-1][1] == {
+        "transaction_id": 109,
+        "customer_id": 4,
+        "terminal_id": 2,
+        "amount": 300.25,
+        "occurred_at": "2018-04-09T10:15:00Z",
+    }
+    assert count(bank) == 10
+    assert count(bank, "bool_and(arrived_at = occurred_at)") is True
+
+
+def test_a_fraud_is_reported_when_its_delay_has_passed(
+    bank: psycopg.Connection, tiny: TinyScorer, folder: Path
+) -> None:
+    """Before a payment of the same second, whatever their ids."""
+    live_day(TRANSACTION_ID=0, TX_DATETIME=pd.Timestamp("2018-04-09 06:00")).iloc[:1].to_parquet(folder / "b.parquet")
+    assert play(bank, tiny, folder).reports == 1
+    assert [path for path, _ in tiny.posted] == ["/v1/fraud-reports", "/v1/score"]
+    assert tiny.posted[0][1] == {"reports": [{"transaction_id": 1, "reported_at": "2018-04-09T06:00:00Z"}]}
+    due = datetime(2018, 4, 9, 6, tzinfo=UTC)
+    found = bank.execute("select transaction_id, reported_at, arrived_at, day from bank.fraud_reports").fetchall()
+    assert found == [(1, due, due, DAY)]
+
+
+def test_a_replay_and_a_load_of_the_same_data_add_nothing_twice(
+    bank: psycopg.Connection, tiny: TinyScorer, folder: Path
+) -> None:
+    feed = PublishedFeed(folder, NOW)
+    assert load(bank, feed, 1).held_out == [str(DAY)]
+    play(bank, tiny, folder)
+    assert (count(bank), count(bank, table="fraud_reports")) == (26, 1)
+    again = load(bank, PublishedFeed(folder, NOW), 0)
+    assert (again.rows, again.rows_new, again.reports_new) == (26, 0, 0)
+
+
+def test_a_replay_that_breaks_off_can_be_run_again(bank: psycopg.Connection, tiny: TinyScorer) -> None:
+    """It breaks in the second batch of those that the bank records together."""
+    feed = SimulatedFeed(WorldSize(customers=800, terminals=1600, days=2, seed=3))
+    events = day_to_play(feed, date(2025, 1, 2), NOW)
+    assert len(events) > 2 * RECORD_EVERY
+    tiny.answer = lambda path, body: 500 if len(tiny.posted) == RECORD_EVERY + 7 else 200
+    with Scorer(tiny.url, tiny.key) as scorer:
+        with pytest.raises(BankError, match="500"):
+            replay(bank, scorer, events)
+        assert count(bank) == RECORD_EVERY + 7, "what was sent is recorded"
+        tiny.answer = lambda path, body: 200
+        played = replay(bank, scorer, events)
+    assert played.scored == len(events) == count(bank)
+    assert len(set(tiny.scored)) == len(events)
+
+
+def test_a_scorer_that_is_busy_for_a_moment_is_asked_again(
+    bank: psycopg.Connection, tiny: TinyScorer, folder: Path
+) -> None:
+    troubles = [503, 429]
+    tiny.answer = lambda path, body: troubles.pop() if body.get("transaction_id") == 104 and troubles else 200
+    assert play(bank, tiny, folder).scored == 10
+    assert not troubles
+    assert tiny.scored == list(range(100, 110))
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (401, "refuses the key in the secret scorer_api_key"),
+        (403, "refuses the key in the secret scorer_api_key"),
+        (422, "refuses .*'transaction_id': 103.* 422"),
+        (503, "stayed busy, see its /readyz: 503"),
+    ],
+)
+def test_a_scorer_that_refuses_ends_the_replay(
+    bank: psycopg.Connection, tiny: TinyScorer, folder: Path, status: int, words: str
+) -> None:
+    tiny.answer = lambda path, body: status if body.get("transaction_id") == 103 else 200
+    with pytest.raises(BankError, match=words):
+        play(bank, tiny, folder)
+    assert tiny.scored == [100, 101, 102]
+    assert count(bank) == 3
+
+
+def test_payments_that_break_the_contract_are_recorded_and_not_sent(
+    bank: psycopg.Connection, tiny: TinyScorer, folder: Path
+) -> None:
+    live = live_day().astype({"CUSTOMER_ID": "Int64", "TRANSACTION_ID": "Int64"})
+    live.loc[1, "TRANSACTION_ID"] = pd.NA
+    live.loc[2, "CUSTOMER_ID"] = pd.NA
+    live.loc[3, "TX_AMOUNT"] = -5
+    live.loc[4, "TX_AMOUNT"] = np.nan
+    live.loc[5, "TX_AMOUNT"] = 1.005
+    live.loc[6, "TX_DATETIME"] = pd.NaT
+    live.loc[7, "TX_DATETIME"] = pd.Timestamp("2031-01-01")
+    live.loc[8, "TX_AMOUNT"] = 1e7
+    live.loc[[3, 9], "TX_FRAUD"] = 1
+    live.to_parquet(folder / "b.parquet")
+    played = play(bank, tiny, folder)
+    assert tiny.scored == [100, 109]
+    assert (played.scored, played.unposted, played.frauds) == (2, 8, 2)
+    assert count(bank) == 10
+    assert count(bank, "count(distinct day)") == 1
+
+
+def test_a_report_of_a_payment_without_an_id_is_recorded_and_not_sent(
+    bank: psycopg.Connection, tiny: TinyScorer, folder: Path
+) -> None:
+    history = frame(1, 4, start="2018-04-02").astype({"TRANSACTION_ID": "Int64"})
+    history.loc[1, "TRANSACTION_ID"] = pd.NA
+    history.to_parquet(folder / "a.parquet")
+    played = play(bank, tiny, folder)
+    assert (played.reports, tiny.reported, played.scored) == (0, [], 10)
+    assert count(bank, table="fraud_reports") == 1
+
+
+def test_an_id_that_another_payment_has_is_counted_and_recorded(
+    bank: psycopg.Connection, tiny: TinyScorer, folder: Path
+) -> None:
+    live = live_day()
+    live.loc[6, "TRANSACTION_ID"] = 102
+    live.to_parquet(folder / "b.parquet")
+    tiny.answer = lambda path, body: 409 if body.get("transaction_id") in tiny.scored else 200
+    played = play(bank, tiny, folder)
+    assert (played.scored, played.refused, count(bank)) == (9, 1, 10)
+
+
+def test_a_day_without_payments_or_yet_to_come_is_refused(folder: Path) -> None:
+    feed = PublishedFeed(folder, NOW)
+    with pytest.raises(BankError, match="no payment on 2018-04-08: choose a day from 2018-04-02 to 2018-04-09"):
+        day_to_play(feed, date(2018, 4, 8), NOW)
+    with pytest.raises(BankError, match="2018-04-09 is not over"):
+        day_to_play(feed, DAY, datetime(2018, 4, 9, 9, tzinfo=UTC))
+
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(settings: Settings, secrets_dir: Path, tiny: TinyScorer, folder: Path) -> Run:
+    """The command, as people run it."""
+    addresses = {"BANK_URL": settings.bank_url, "SCORER_URL": tiny.url, "SECRETS_DIR": str(secrets_dir)}
+
+    def run(*options: str, **changed: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "bank.replay", "--data", str(folder), "--day", str(DAY), *options]
+        environment = os.environ | addresses | changed
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def test_the_command_ends_with_one_line_of_json(bank: psycopg.Connection, tiny: TinyScorer, run: Run) -> None:
+    done = run("--limit", "5")
+    assert done.returncode == 0, done.stderr
+    assert "live: 5 events" in done.stderr
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert said["scored"] == 4, "and the report"
+    assert said["decisions"] == {"approve": 4, "review": 0, "decline": 0}
+    assert 0 < said["latency_ms"]["p50"] <= said["latency_ms"]["p99"]
+    keys = {"unposted", "refused", "frauds", "frauds_caught", "reports", "seconds"}
+    assert keys < set(said)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"SCORER_URL": "not an address"}, "is SCORER_URL right"),
+        ({"BANK_URL": "postgresql://127.0.0.1:1/bank"}, "the bank's database does not answer"),
+        ({"SECRETS_DIR": "/nowhere"}, "the secret bank_feed_password is missing"),
+    ],
+)
+def test_wrong_settings_are_said_in_one_line(tiny: TinyScorer, run: Run, changed: dict[str, str], words: str) -> None:
+    done = run(**changed)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert words in done.stderr.strip().splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_key_is_said_in_one_line(
+    tmp_path: Path, bank: psycopg.Connection, tiny: TinyScorer, run: Run, secrets_dir: Path
+) -> None:
+    wrong = tmp_path / "secrets"
+    wrong.mkdir()
+    for file in secrets_dir.iterdir():
+        (wrong / file.name).write_bytes(file.read_bytes())
+    (wrong / "scorer_api_key").write_text("a wrong key")
+    done = run(SECRETS_DIR=str(wrong))
+    assert done.returncode == 1
+    assert "refuses the key in the secret scorer_api_key" in done.stderr
+    assert "a wrong key" not in done.stderr + done.stdout
+
+
+def test_a_scorer_with_the_state_of_another_world_is_said(
+    bank: psycopg.Connection, tiny: TinyScorer, run: Run
+) -> None:
+    tiny.answer = lambda path, body: 409 if path == "/v1/score" else 200
+    done = run()
+    assert done.returncode == 1
+    assert "does its state belong to another world?" in done.stderr.splitlines()[-1]
