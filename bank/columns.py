@@ -73,15 +73,18 @@ def _amounts(column: pa.ChunkedArray, path: Path) -> pa.ChunkedArray:
     column = _decoded(column)
     if not _is_number(column.type):
         raise DataError(f"{path}: the column TX_AMOUNT holds {column.type}, not numbers")
+    # By way of their text: 12.34 is to become neither 12.34000015258789 nor, of a decimal, 12.340000000000002.
     if pa.types.is_float16(column.type) or pa.types.is_float32(column.type):
-        # By way of its own shortest text: 12.34 is not to become 12.34000015258789.
         column = column.cast(pa.float32()).cast(pa.string())
+    elif pa.types.is_decimal(column.type):
+        column = column.cast(pa.string())
     return _without_noise(_cast(column, pa.float64(), "TX_AMOUNT", path))
 
 
 def _without_noise(amounts: pa.ChunkedArray) -> pa.ChunkedArray:
     """Amounts as they were meant: binary arithmetic makes 85.64999999999999 of 85.65, and no bank charged that."""
-    nearest = pc.round(amounts, ndigits=2)
+    # Divided, not rounded to digits: only the quotient is the double nearest to the decimal.
+    nearest = pc.divide(pc.round(pc.multiply(amounts, 100.0)), 100.0)
     noise = pc.less_equal(pc.abs(pc.subtract(amounts, nearest)), NOISE)
     return pc.if_else(pc.fill_null(noise, False), nearest, amounts)
 

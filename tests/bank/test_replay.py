@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,11 @@ import pytest
 from tenacity import stop_after_attempt
 
 from bank.errors import BankError
-from bank.feed import SimulatedFeed
 from bank.load import load
 from bank.published import PublishedFeed
-from bank.replay import RECORD_EVERY, Played, day_to_play, replay
+from bank.replay import Played, day_to_play, replay
 from bank.scorer import Scorer
 from bank.settings import Settings
-from bank.world import WorldSize
 from tests.bank.conftest import TinyScorer
 from tests.bank.frames import count, frame
 
@@ -40,9 +39,8 @@ def play(bank: psycopg.Connection, tiny: TinyScorer, folder: Path, day: date = D
 
 def live_day(**columns: Any) -> pd.DataFrame:
     """Ten payments a quarter of an hour apart on the live day, ids from 100; `columns` are set on all of them."""
-    return frame(1, 10, first_id=100).assign(
-        TX_DATETIME=MORNING + pd.to_timedelta(np.arange(10) * 900, unit="s"), TX_FRAUD=0, **columns
-    )
+    times = MORNING + pd.to_timedelta(np.arange(10) * 900, unit="s")
+    return frame(1, 10, first_id=100).assign(**{"TX_DATETIME": times, "TX_FRAUD": 0} | columns)
 
 
 @pytest.fixture
@@ -51,6 +49,25 @@ def folder(tmp_path: Path) -> Path:
     frame(4, 4).assign(TX_DATETIME=lambda f: f["TX_DATETIME"] + pd.Timedelta(days=1)).to_parquet(tmp_path / "a.parquet")
     live_day().to_parquet(tmp_path / "b.parquet")
     return tmp_path
+
+
+@dataclass(frozen=True)
+class Run:
+    """The command, as people run it."""
+
+    command: list[str]
+    environment: dict[str, str]
+
+    def __call__(self, *options: str, **changed: str) -> subprocess.CompletedProcess[str]:
+        environment = self.environment | changed
+        return subprocess.run([*self.command, *options], env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def run(settings: Settings, secrets_dir: Path, tiny: TinyScorer, folder: Path) -> Run:
+    addresses = {"BANK_URL": settings.bank_url, "SCORER_URL": tiny.url, "SECRETS_DIR": str(secrets_dir)}
+    command = [sys.executable, "-m", "bank.replay", "--data", str(folder), "--day", str(DAY)]
+    return Run(command, os.environ | addresses)
 
 
 def test_a_day_is_scored_in_order_and_recorded(bank: psycopg.Connection, tiny: TinyScorer, folder: Path) -> None:
@@ -99,20 +116,42 @@ def test_a_replay_and_a_load_of_the_same_data_add_nothing_twice(
     assert (again.rows, again.rows_new, again.reports_new) == (26, 0, 0)
 
 
-def test_a_replay_that_breaks_off_can_be_run_again(bank: psycopg.Connection, tiny: TinyScorer) -> None:
+def test_a_replay_that_breaks_off_can_be_run_again(
+    bank: psycopg.Connection, tiny: TinyScorer, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It breaks in the second batch of those that the bank records together."""
-    feed = SimulatedFeed(WorldSize(customers=800, terminals=1600, days=2, seed=3))
-    events = day_to_play(feed, date(2025, 1, 2), NOW)
-    assert len(events) > 2 * RECORD_EVERY
-    tiny.answer = lambda path, body: 500 if len(tiny.posted) == RECORD_EVERY + 7 else 200
-    with Scorer(tiny.url, tiny.key) as scorer:
-        with pytest.raises(BankError, match="500"):
-            replay(bank, scorer, events)
-        assert count(bank) == RECORD_EVERY + 7, "what was sent is recorded"
-        tiny.answer = lambda path, body: 200
-        played = replay(bank, scorer, events)
-    assert played.scored == len(events) == count(bank)
-    assert len(set(tiny.scored)) == len(events)
+    monkeypatch.setattr("bank.replay.RECORD_EVERY", 4)
+    tiny.answer = lambda path, body: 500 if body.get("transaction_id") == 106 else 200
+    with pytest.raises(BankError, match="500"):
+        play(bank, tiny, folder)
+    assert tiny.scored == [100, 101, 102, 103, 104, 105]
+    assert count(bank) == 6, "what was sent is recorded"
+    tiny.answer = lambda path, body: 200
+    assert play(bank, tiny, folder).scored == count(bank) == 10
+
+
+def test_a_replay_that_is_killed_can_be_run_again(
+    bank: psycopg.Connection, tiny: TinyScorer, run: Run, settings: Settings
+) -> None:
+    killed: list[int] = []
+
+    def kill(path: str, body: dict[str, Any]) -> int:
+        if body.get("transaction_id") == 106 and not killed:
+            killed.append(1)
+            os.kill(children.pop(), signal.SIGKILL)
+        return 200
+
+    children: list[int] = []
+    tiny.answer = kill
+    process = subprocess.Popen(run.command, env=run.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    children.append(process.pid)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert count(bank) == 0, "nothing was recorded yet"
+    bank.rollback()
+    done = run()
+    assert json.loads(done.stdout)["scored"] == count(bank) == 10
+    assert set(tiny.scored) == set(range(100, 110))
 
 
 def test_a_scorer_that_is_busy_for_a_moment_is_asked_again(
@@ -193,22 +232,6 @@ def test_a_day_without_payments_or_yet_to_come_is_refused(folder: Path) -> None:
         day_to_play(feed, date(2018, 4, 8), NOW)
     with pytest.raises(BankError, match="2018-04-09 is not over"):
         day_to_play(feed, DAY, datetime(2018, 4, 9, 9, tzinfo=UTC))
-
-
-Run = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def run(settings: Settings, secrets_dir: Path, tiny: TinyScorer, folder: Path) -> Run:
-    """The command, as people run it."""
-    addresses = {"BANK_URL": settings.bank_url, "SCORER_URL": tiny.url, "SECRETS_DIR": str(secrets_dir)}
-
-    def run(*options: str, **changed: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "bank.replay", "--data", str(folder), "--day", str(DAY), *options]
-        environment = os.environ | addresses | changed
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-
-    return run
 
 
 def test_the_command_ends_with_one_line_of_json(bank: psycopg.Connection, tiny: TinyScorer, run: Run) -> None:
