@@ -39,6 +39,10 @@ class Airflow:
         answer = self._client.post("/auth/token", json={"username": user, "password": password}).raise_for_status()
         self._client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
+    def close(self) -> None:
+        """Let go of the connection, or the api-server waits for it when it is to end."""
+        self._client.close()
+
     def wait_for_dag(self, dag: str, seconds: float = 90) -> None:
         """Wait until a DAG is known. Raises TimeoutError where it is not, with the import errors."""
         end = time.monotonic() + seconds

@@ -9,7 +9,7 @@ from typing import Final
 
 from demo.java import java_home
 from demo.servers import ROOT, ServerError
-from demo.spark_archive import jvm_options
+from demo.spark_archive import CONF, jvm_options
 
 DEMO: Final = ROOT / "var/demo"
 
@@ -78,8 +78,8 @@ class Place:
             "PYSPARK_PYTHON": str(python_of("pipeline")),
             "SPARK_LOCAL_IP": "127.0.0.1",
             "SPARK_LOCAL_DIRS": str(self.scratch),
-            # Empty, for a class-data archive goes with no folder of settings; what there is to set stands here.
-            "SPARK_CONF_DIR": str(self.folder / "spark/conf"),
+            # Empty; what there is to set stands here.
+            "SPARK_CONF_DIR": str(CONF),
             "SPARK_DRIVER_MEMORY": "1g",
             "SPARK_SUBMIT_OPTS": jvm_options(self.scratch, home),
             "OMP_NUM_THREADS": str(min(os.cpu_count() or 1, 4)),
@@ -87,7 +87,7 @@ class Place:
 
     def make_folders(self) -> None:
         """The folders that programs expect to be there."""
-        for folder in (self.logs, self.scratch, self.folder / "spark/conf"):
+        for folder in (self.logs, self.scratch, CONF):
             folder.mkdir(parents=True, exist_ok=True)
 
 

@@ -67,6 +67,7 @@ def run_line(options: Options, steps: Steps, watch: MemoryWatch, stack: ExitStac
     first, last, live = loaded["first_day"], loaded["last_day"], loaded["held_out"][0]
     with steps.step("start Airflow and MLflow"):
         airflow = _open_airflow(place, airflow_servers)
+        stack.callback(airflow.close)
         wait_until(f"{place.mlflow_url}/health", mlflow)
     run_dag(steps, place, airflow, "fraud_daily", "history", {"from": first, "to": last, "train": True})
     scorer = start_scorer(place)

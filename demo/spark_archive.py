@@ -16,6 +16,8 @@ from demo.java import java_home
 from demo.servers import ROOT
 
 CACHE = ROOT / "var/cache/spark"
+CONF = CACHE / "conf"
+"""An empty folder: an archive goes with one class path, and with no folder on it that holds files."""
 
 
 def archive_path(home: Path) -> Path:
@@ -46,17 +48,14 @@ def make_archive(home: Path) -> bool:
     archive = archive_path(home)
     if archive.exists():
         return True
-    CACHE.mkdir(parents=True, exist_ok=True)
+    CONF.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
         fresh = Path(scratch) / "fresh.jsa"
-        conf = Path(scratch) / "conf"
-        conf.mkdir()
         python = ROOT / "var/env/pipeline/bin/python"
         environment = os.environ | {
             "JAVA_HOME": str(home),
             "PYSPARK_PYTHON": str(python),
-            # An archive must not have seen a folder with files on its class path.
-            "SPARK_CONF_DIR": str(conf),
+            "SPARK_CONF_DIR": str(CONF),
             "SPARK_LOCAL_IP": "127.0.0.1",
             "SPARK_LOCAL_DIRS": scratch,
             "SPARK_SUBMIT_OPTS": f"{jvm_options(Path(scratch), home)} -XX:ArchiveClassesAtExit={fresh}",

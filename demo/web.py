@@ -73,6 +73,10 @@ def airflow_environment(place: Place) -> dict[str, str]:
         "AIRFLOW__API_AUTH__JWT_SECRET": read_secret(place.secrets, "airflow_jwt_secret"),
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
         "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
+        # The DAGs do not change while the demo runs: reading them over and over takes a core from Spark.
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
+        # A task that ends by skipping is noticed at its next heartbeat.
+        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "AIRFLOW_CONN_SPARK_DEFAULT": json.dumps({"conn_type": "spark", "host": "local[2]"}),
     }

@@ -47,19 +47,19 @@ def bank(settings: Settings, admin: psycopg.Connection) -> Iterator[psycopg.Conn
 
 @dataclass
 class TinyScorer:
-    """A server with the scorer's addresses; `answer` may put a status of its own in place of each answer."""
+    """A server with the scorer's addresses; `answer` gives each payment, by its id, a status."""
 
     key: str
     url: str = ""
     posted: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     connections: set[Any] = field(default_factory=set)
-    answer: Callable[[str, dict[str, Any]], int] = lambda path, body: 200
+    answer: Callable[[int], int] = lambda _: 200
 
     def take(self, path: str, key: str | None, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """The answer to one request, kept in `posted` where it is 200."""
         if key != self.key:
             return 401, {"detail": "the key is not known"}
-        status = self.answer(path, body)
+        status = self.answer(body["transaction_id"]) if path == "/v1/score" else 200
         if status != 200:
             return status, {"detail": "as the test wants it"}
         self.posted.append((path, body))
@@ -85,6 +85,7 @@ def tiny(settings: Settings) -> Iterator[TinyScorer]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # an answer in one piece: in two it waits for the client's acknowledgement
 
         def do_POST(self) -> None:
             tiny.connections.add(self.client_address)
@@ -102,7 +103,7 @@ def tiny(settings: Settings) -> Iterator[TinyScorer]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     tiny.url = f"http://127.0.0.1:{server.server_address[1]}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield tiny
     server.shutdown()
     server.server_close()

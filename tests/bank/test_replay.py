@@ -121,12 +121,12 @@ def test_a_replay_that_breaks_off_can_be_run_again(
 ) -> None:
     """It breaks in the second batch of those that the bank records together."""
     monkeypatch.setattr("bank.replay.RECORD_EVERY", 4)
-    tiny.answer = lambda path, body: 500 if body.get("transaction_id") == 106 else 200
+    tiny.answer = lambda number: 500 if number == 106 else 200
     with pytest.raises(BankError, match="500"):
         play(bank, tiny, folder)
     assert tiny.scored == [100, 101, 102, 103, 104, 105]
     assert count(bank) == 6, "what was sent is recorded"
-    tiny.answer = lambda path, body: 200
+    tiny.answer = lambda _: 200
     assert play(bank, tiny, folder).scored == count(bank) == 10
 
 
@@ -135,8 +135,8 @@ def test_a_replay_that_is_killed_can_be_run_again(
 ) -> None:
     killed: list[int] = []
 
-    def kill(path: str, body: dict[str, Any]) -> int:
-        if body.get("transaction_id") == 106 and not killed:
+    def kill(number: int) -> int:
+        if number == 106 and not killed:
             killed.append(1)
             os.kill(children.pop(), signal.SIGKILL)
         return 200
@@ -158,7 +158,7 @@ def test_a_scorer_that_is_busy_for_a_moment_is_asked_again(
     bank: psycopg.Connection, tiny: TinyScorer, folder: Path
 ) -> None:
     troubles = [503, 429]
-    tiny.answer = lambda path, body: troubles.pop() if body.get("transaction_id") == 104 and troubles else 200
+    tiny.answer = lambda number: troubles.pop() if number == 104 and troubles else 200
     assert play(bank, tiny, folder).scored == 10
     assert not troubles
     assert tiny.scored == list(range(100, 110))
@@ -176,7 +176,7 @@ def test_a_scorer_that_is_busy_for_a_moment_is_asked_again(
 def test_a_scorer_that_refuses_ends_the_replay(
     bank: psycopg.Connection, tiny: TinyScorer, folder: Path, status: int, words: str
 ) -> None:
-    tiny.answer = lambda path, body: status if body.get("transaction_id") == 103 else 200
+    tiny.answer = lambda number: status if number == 103 else 200
     with pytest.raises(BankError, match=words):
         play(bank, tiny, folder)
     assert tiny.scored == [100, 101, 102]
@@ -221,7 +221,7 @@ def test_an_id_that_another_payment_has_is_counted_and_recorded(
     live = live_day()
     live.loc[6, "TRANSACTION_ID"] = 102
     live.to_parquet(folder / "b.parquet")
-    tiny.answer = lambda path, body: 409 if body.get("transaction_id") in tiny.scored else 200
+    tiny.answer = lambda number: 409 if number in tiny.scored else 200
     played = play(bank, tiny, folder)
     assert (played.scored, played.refused, count(bank)) == (9, 1, 10)
 
@@ -275,10 +275,8 @@ def test_a_wrong_key_is_said_in_one_line(
     assert "a wrong key" not in done.stderr + done.stdout
 
 
-def test_a_scorer_with_the_state_of_another_world_is_said(
-    bank: psycopg.Connection, tiny: TinyScorer, run: Run
-) -> None:
-    tiny.answer = lambda path, body: 409 if path == "/v1/score" else 200
+def test_a_scorer_with_the_state_of_another_world_is_said(bank: psycopg.Connection, tiny: TinyScorer, run: Run) -> None:
+    tiny.answer = lambda _: 409
     done = run()
     assert done.returncode == 1
     assert "does its state belong to another world?" in done.stderr.splitlines()[-1]

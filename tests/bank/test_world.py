@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bank.world import LARGE_CENTS, Payments, WorldSize, simulate
 from contracts.days import first_second
 from contracts.labels import DAY
+from contracts.transaction import MAX_AMOUNT_CENTS
 
 SMALL = WorldSize(customers=200, terminals=400, days=40, seed=7)
 
@@ -29,17 +32,6 @@ def test_the_same_seed_makes_the_same_world_and_another_another() -> None:
     assert not np.array_equal(one.cents[:100], other.cents[:100])
 
 
-def test_ids_rise_with_time_and_stay_in_range() -> None:
-    world = whole(SMALL)
-    start = first_second(SMALL.start)
-    assert np.array_equal(world.transaction_id, np.arange(len(world.transaction_id)))
-    assert np.all(np.diff(world.occurred) >= 0)
-    assert np.all((world.occurred >= start) & (world.occurred < start + SMALL.days * DAY))
-    assert np.all((world.customer_id >= 0) & (world.customer_id < SMALL.customers))
-    assert np.all((world.terminal_id >= 0) & (world.terminal_id < SMALL.terminals))
-    assert np.all((world.cents >= 0) & (world.cents <= 100_000_000))
-
-
 def test_the_default_world_has_the_published_proportions(default_world: Payments) -> None:
     a_day = len(default_world.cents) / 120 / 1_000
     assert 1.7 < a_day < 2.1, "published: 1.9 payments a customer and day"
@@ -55,13 +47,111 @@ def test_frauds_gather_at_terminals_and_at_customers(default_world: Payments) ->
     assert len(np.unique(default_world.terminal_id[small_frauds])) < 0.3 * small_frauds.sum()
 
 
+KINDS = {
+    "large amounts": {"TERMINAL_COMPROMISED_DAYS": 0, "CUSTOMER_COMPROMISED_DAYS": 0},
+    "terminals": {"LARGE_CENTS": 10**9, "CUSTOMER_COMPROMISED_DAYS": 0},
+    "customers": {"LARGE_CENTS": 10**9, "TERMINAL_COMPROMISED_DAYS": 0},
+}
+"""What to switch off so that one pattern of fraud is left; the draws stay the same."""
+
+
+def only(kind: str, size: WorldSize, monkeypatch: pytest.MonkeyPatch) -> Payments:
+    with monkeypatch.context() as patch:
+        for name, value in KINDS[kind].items():
+            patch.setattr(f"bank.world.{name}", value)
+        return whole(size)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed", range(5))
-def test_a_small_world_has_frauds_nearly_every_week(seed: int) -> None:
-    world = whole(WorldSize(customers=200, terminals=400, days=40, seed=seed))
-    weeks = (world.occurred - world.occurred.min()) // (7 * DAY)
-    assert all(world.fraud[weeks == week].sum() >= 3 for week in range(5))
+def test_a_small_world_has_each_kind_of_fraud_in_most_weeks(
+    kind: str, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = only(kind, WorldSize(customers=200, terminals=400, days=40, seed=seed), monkeypatch)
+    weeks = np.unique((world.occurred[world.fraud] - first_second(SMALL.start)) // (7 * DAY))
+    assert len(weeks) >= 4, "of six, the last of them five days"
+
+
+def test_the_kinds_make_up_all_frauds(monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = [only(kind, SMALL, monkeypatch).fraud for kind in KINDS]
+    assert np.array_equal(np.any(kinds, axis=0), whole(SMALL).fraud)
+
+
+def test_a_third_of_a_compromised_customer_s_payments_are_five_times_as_high(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = WorldSize(customers=1000, terminals=2000, days=120, seed=5)
+    stolen = only("customers", size, monkeypatch)
+    monkeypatch.setattr("bank.world.CUSTOMER_AMOUNT_FACTOR", 1)
+    genuine = only("customers", size, monkeypatch)
+    assert np.array_equal(stolen.cents, np.where(stolen.fraud, 5 * genuine.cents, genuine.cents))
+    monkeypatch.setattr("bank.world.CUSTOMER_FRAUD_SHARE", 1)
+    exposed = only("customers", size, monkeypatch).fraud
+    assert exposed[stolen.fraud].all()
+    assert 0.28 < stolen.fraud.sum() / exposed.sum() < 0.39
+
+
+def test_a_compromised_terminal_s_payments_are_all_fraud_for_four_weeks(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = only("terminals", WorldSize(customers=300, terminals=100, days=90, seed=2), monkeypatch)
+    day = world.occurred // DAY
+    hit = np.unique(world.terminal_id[world.fraud])
+    assert len(hit) > 5
+    for terminal in hit:
+        here = world.terminal_id == terminal
+        days, of_fraud = np.unique(day[here]), np.unique(day[here & world.fraud])
+        assert np.array_equal(np.unique(day[here & ~world.fraud]), np.setdiff1d(days, of_fraud)), "whole days"
+    first = [day[(world.terminal_id == t) & world.fraud].min() for t in hit]
+    last = [day[(world.terminal_id == t) & world.fraud].max() for t in hit]
+    assert 24 <= np.median(np.array(last) - first) <= 28
+
+
+def test_amounts_and_times_are_drawn_as_published(default_world: Payments) -> None:
+    genuine = default_world.cents[~default_world.fraud] / 100
+    by_customer = default_world.customer_id[~default_world.fraud]
+    payments = np.bincount(by_customer, minlength=1000)
+    mean = np.bincount(by_customer, genuine, 1000) / np.maximum(payments, 1)
+    busy = payments > 100
+    assert 4 < mean[busy].min() < 10, "uniform between 5 and 100"
+    assert 90 < mean[busy].max() < 120
+    assert 0 <= payments.min() < 10
+    assert 3.5 * 120 < payments.max() < 4.5 * 120
+    second = default_world.occurred % DAY
+    assert abs(second.mean() - DAY / 2) < 300
+    assert 18_000 < second.std() < 20_000, "20,000, without what falls outside the day"
+
+
+def test_customers_pay_near_by(default_world: Payments) -> None:
+    """In the published world 78 terminals are within reach on average; fewer at the square's edge."""
+    pairs = np.unique(default_world.customer_id * 2000 + default_world.terminal_id)
+    used = np.bincount(pairs // 2000)
+    assert 50 < used[used > 0].mean() < 78
+
+
+def test_a_world_is_made_in_blocks_that_do_not_show() -> None:
+    blocks = list(simulate(WorldSize(50, 100, 70, seed=1)))
+    assert len(blocks) == 3
+    assert max(block.occurred.max() for block in blocks[:1]) < blocks[1].occurred.min()
 
 
 def test_a_world_of_one_still_pays_somewhere() -> None:
     world = whole(WorldSize(customers=1, terminals=1, days=60, seed=1))
-    assert set(world.terminal_id.tolist()) <= {0}
+    assert set(world.terminal_id.tolist()) == {0}
+
+
+def test_worlds_of_other_parameters_are_other_sources() -> None:
+    names = {WorldSize().name, WorldSize(days=20).name, WorldSize(seed=1).name, WorldSize(terminals=1).name}
+    assert len(names) == 4
+    assert WorldSize().name == WorldSize().name
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 35), st.integers(0, 2**32))
+@settings(deadline=None, max_examples=40, derandomize=True)
+def test_any_world_keeps_the_contract(customers: int, terminals: int, days: int, seed: int) -> None:
+    size = WorldSize(customers, terminals, days, seed)
+    world = whole(size)
+    start = first_second(size.start)
+    assert np.array_equal(world.transaction_id, np.arange(len(world.transaction_id)))
+    assert np.all(np.diff(world.occurred) >= 0)
+    assert np.all((world.occurred >= start) & (world.occurred < start + days * DAY))
+    assert np.all((world.customer_id >= 0) & (world.customer_id < customers))
+    assert np.all((world.terminal_id >= 0) & (world.terminal_id < terminals))
+    assert np.all((world.cents >= 0) & (world.cents <= MAX_AMOUNT_CENTS))
+    assert world.fraud[world.cents > LARGE_CENTS].all()
