@@ -3,7 +3,7 @@
 | key | holds |
 |---|---|
 | `c:<customer_id>`, `t:<terminal_id>` | a history: 8 bytes `floor`, then entries of 24 bytes in order of place |
-| `i:<day>` | hash: transaction id -> terminal id and second, of the payments that came by way of the lake |
+| `i:<day>` | hash of the payments that came by way of the lake: id (8 bytes, big-endian) -> `LOCATION` |
 | `state:days` | set of the days that have an `i:<day>` |
 | `state:meta` | hash: the stamp, `Stamp`'s fields as text |
 | `state:applied` | counter: how many payments were applied, hence each one's place in the order of application |

@@ -19,7 +19,7 @@ from demo.secret_files import read_secret, write_secrets
 from demo.servers import Server, ServerError, claim_port, start_postgres, start_valkey, tail
 from demo.steps import StepFailed, Steps
 from demo.summary import Summary
-from demo.web import answers, log_of_task, start_airflow, start_mlflow, start_scorer
+from demo.web import answers, log_of_task, said_in_task, start_airflow, start_mlflow, start_scorer
 
 PATIENCE_SECONDS = 120
 
@@ -116,7 +116,7 @@ def follow(steps: Steps, place: Place, airflow: Airflow, dag: str, run: str, tit
                 steps.record(f"{title}: {task.task}", task.seconds, "" if task.state == "success" else task.state)
     except DagFailed as failed:
         log = log_of_task(place, dag, run, failed.task)
-        raise StepFailed(f"{title}: {failed.task}", log, tail(log)) from failed
+        raise StepFailed(f"{title}: {failed.task}", log, said_in_task(log)) from failed
 
 
 def wait_until(url: str, server: Server) -> None:

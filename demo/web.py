@@ -120,3 +120,16 @@ def log_of_task(place: Place, dag: str, run: str, task: str) -> Path:
     """The newest log of one task of a run."""
     folder = place.folder / f"airflow/logs/dag_id={dag}/run_id={run}/task_id={task}"
     return max(folder.glob("attempt=*.log"), default=folder, key=lambda path: path.name)
+
+
+def said_in_task(log: Path, lines: int = 15) -> str:
+    """What a task said last; Airflow keeps it as a JSON object a line."""
+    return "\n".join(_event(line) for line in tail(log, lines).splitlines())
+
+
+def _event(line: str) -> str:
+    try:
+        event: str = json.loads(line)["event"]
+    except (ValueError, KeyError, TypeError):
+        return line
+    return event

@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from datetime import date
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from contracts.bundle import Calibration, Thresholds
+from contracts.bundle import Calibration, Thresholds, probability
 from contracts.days import DayRange
 from modeling.split import Split, split_days
+
+
+class Decider(BaseModel):
+    """What makes a score and a decision of a model's margin, fitted on the validation window."""
+
+    model_config = ConfigDict(frozen=True)
+
+    calibration: Calibration
+    thresholds: Thresholds
+
+    def scores(self, margins: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Calibrated probabilities; shape kept."""
+        return probability(margins, self.calibration)
 
 
 class Candidate(BaseModel):
@@ -18,12 +33,14 @@ class Candidate(BaseModel):
 
     first: date
     last: date
-    calibration: Calibration
-    thresholds: Thresholds
+    history_from: date
+    decider: Decider
+    baseline: Decider
     reference: dict[str, float]
     data_fingerprint: str
+    parameters_fingerprint: str
 
     @property
     def split(self) -> Split:
         """The windows, from the same days again."""
-        return split_days(DayRange(self.first, self.last))
+        return split_days(DayRange(self.first, self.last), self.history_from)

@@ -1,22 +1,21 @@
-"""Features and labels out of the lake."""
+"""Features and labels out of the lake, as arrays."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from contracts.days import DayRange
 from contracts.features import FEATURES
 from contracts.labels import NEVER, known_at
 from modeling.errors import ModelingError
+from modeling.lake import read_features, read_reports, seconds
 from modeling.split import Split
 
 
@@ -41,25 +40,34 @@ class SplitData:
     test: Dataset
     fingerprint: str
 
+    @property
+    def windows(self) -> dict[str, Dataset]:
+        """The windows by their names, in order of time."""
+        return {"training": self.training, "validation": self.validation, "test": self.test}
+
 
 def read_split(lake: Path, split: Split) -> SplitData:
     """Read each window with the labels known when it is used. Raises `ModelingError` for what is missing."""
     reports = read_reports(lake, split.judged_at)
-    windows = {
-        "training": read_window(lake, split.training, reports, split.trained_at),
-        "validation": read_window(lake, split.validation, reports, split.validated_at),
-        "test": read_window(lake, split.test, reports, split.judged_at),
-    }
-    for name, data in windows.items():
-        _require_both_kinds(name, getattr(split, name), data)
-    return SplitData(**windows, fingerprint=fingerprint(windows.values()))
+    training = read_window(lake, split.training, reports, split.trained_at)
+    validation = read_window(lake, split.validation, reports, split.validated_at)
+    test = read_window(lake, split.test, reports, split.judged_at)
+    data = SplitData(training, validation, test, "")
+    for name, window in data.windows.items():
+        _require_both_kinds(name, getattr(split, name), window)
+    return SplitData(training, validation, test, fingerprint(data.windows))
+
+
+def read_test(lake: Path, split: Split) -> Dataset:
+    """The test window alone. Raises `ModelingError` for what is missing."""
+    return read_window(lake, split.test, read_reports(lake, split.judged_at), split.judged_at)
 
 
 def read_window(lake: Path, days: DayRange, reports: pa.Table, labels_at: int) -> Dataset:
     """The payments of some days, with the labels known at second `labels_at`."""
-    table = _read_days(lake / "features", days)
+    table = read_features(lake, days)
     numbers = table["transaction_id"].to_numpy()
-    occurred = _seconds(table["occurred_at"])
+    occurred = seconds(table["occurred_at"]).to_numpy()
     features = np.column_stack([table[name].to_numpy() for name in FEATURES])
     return Dataset(
         features=features,
@@ -71,55 +79,29 @@ def read_window(lake: Path, days: DayRange, reports: pa.Table, labels_at: int) -
     )
 
 
-def read_reports(lake: Path, until: int) -> pa.Table:
-    """The earliest report of each payment, of those that had come by second `until`: `transaction_id, reported`."""
-    folder = lake / "reports"
-    files = sorted(folder.glob("day=*/*.parquet"))
-    if not files:
-        raise ModelingError(f"no fraud reports in {folder}: run ingest over the days first")
-    tables = [pq.read_table(file, partitioning=None) for file in files]
-    table = pa.concat_tables(tables)
-    reports = pa.table(
-        {"transaction_id": table["transaction_id"], "reported": pa.array(_seconds(table["reported_at"]))}
-    )
-    reports = reports.filter(pc.and_(pc.less_equal(reports["reported"], until), pc.is_valid(reports["transaction_id"])))
-    earliest = reports.group_by("transaction_id").aggregate([("reported", "min")])
-    return earliest.rename_columns(["transaction_id", "reported"]).sort_by("transaction_id")
-
-
-def fingerprint(windows: Iterable[Dataset]) -> str:
-    """The SHA-256 of the content of some windows, in order."""
+def fingerprint(windows: Mapping[str, Dataset]) -> str:
+    """The SHA-256 of the windows' names and content, in order."""
     digest = hashlib.sha256()
-    for data in windows:
-        for array in (data.transaction_id, data.occurred, data.features, data.frauds):
-            digest.update(np.ascontiguousarray(array).tobytes())
+    for name, data in windows.items():
+        digest.update(f"{name} {data.features.shape}".encode())
+        for array in (data.transaction_id, data.customer_id, data.occurred, data.features, data.frauds):
+            digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 
-def _read_days(folder: Path, days: DayRange) -> pa.Table:
-    files = [file for day in days.days() if (file := folder / f"day={day}" / "part.parquet").exists()]
-    if not files:
-        raise ModelingError(f"no partition of {days} in {folder}: run build_features over these days first")
-    return pa.concat_tables([pq.read_table(file, partitioning=None) for file in files])
-
-
-def _seconds(instants: pa.ChunkedArray) -> NDArray[np.int64]:
-    micros: NDArray[np.int64] = instants.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy()
-    return micros // 1_000_000
-
-
 def _reported(numbers: NDArray[np.int64], reports: pa.Table) -> NDArray[np.int64]:
-    known, seconds = reports["transaction_id"].to_numpy(), reports["reported"].to_numpy()
+    """The second of each payment's earliest report, `NEVER` without one; shape (n,)."""
+    known, reported = reports["transaction_id"].to_numpy(), reports["reported"].to_numpy()
     if len(known) == 0:
         return np.full(len(numbers), NEVER, dtype=np.int64)
     at = np.minimum(known.searchsorted(numbers), len(known) - 1)
-    return np.where(known[at] == numbers, seconds[at], NEVER)
+    return np.where(known[at] == numbers, reported[at], NEVER)
 
 
 def _require_both_kinds(name: str, days: DayRange, data: Dataset) -> None:
     frauds = int(data.frauds.sum())
     if frauds in (0, len(data.frauds)):
         raise ModelingError(
-            f"the {name} window {days} has {frauds} known frauds among {len(data.frauds)} payments: "
-            "take more days or more customers"
+            f"the {name} window {days} has {frauds:,} known frauds among {len(data.frauds):,} payments, and both kinds "
+            "are needed: take more days or more customers"
         )

@@ -5,74 +5,106 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from contracts.bundle import CHAMPION, METADATA, TREES, Bundle, BundleError, probability, read_bundle, verify
+from contracts.days import DayRange
 from modeling.candidate import Candidate
-from modeling.dataset import Dataset, read_reports, read_window
+from modeling.costs import Costs
+from modeling.dataset import Dataset, read_test
 from modeling.errors import ModelingError
 from modeling.gate import Standing, Verdict, first_champion, judge
 from modeling.metrics import measure
-from modeling.registry import CANDIDATE_FILE, champion_version, connect, download_model, get_run
+from modeling.registry import (
+    MODEL_FILE,
+    champion_version,
+    download_model,
+    read_run,
+    record_verdict,
+    registry,
+    version_of,
+)
 from modeling.runner import run
 from modeling.settings import Settings
 from modeling.trees import margins, read_trees
 
 
+@dataclass(frozen=True)
+class Contender:
+    """A registered version whose bundle verified, and how it does on the challenger's test window."""
+
+    version: Any
+    bundle: Bundle
+    standing: Standing
+
+
 def promote(run_id: str, settings: Settings) -> dict[str, Any]:
-    """Judge a registered run against the present champion, both on the run's test window.
+    """Judge a registered run against the present champion, both on the run's test window, and say what came of it.
 
-    Raises `ModelingError` or `BundleError` for a run that is not registered or whose bundle does not verify.
+    Raises `ModelingError` for a run that is not registered.
     """
-    client = connect(settings)
-    version = _version_of(client, run_id, settings)
-    champion = champion_version(client, settings)
-    if champion is not None and champion.version == version.version:
-        return _said(version, Verdict(False, "it is the champion already"))
-    verdict = _judge(run_id, version, champion, settings)
-    client.set_model_version_tag(settings.model_name, version.version, "gate", verdict.reason)
-    if verdict.promoted:
-        client.set_registered_model_alias(settings.model_name, CHAMPION, version.version)
-    return _said(version, verdict)
+    with registry(settings) as client:
+        trained = read_run(client, run_id)
+        version = version_of(client, run_id, settings)
+        if version is None:
+            raise ModelingError(
+                f"run {run_id} has no registered version: run modeling.evaluate --run-id {run_id} first"
+            )
+        champion = champion_version(client, settings)
+        if champion is not None and champion.version == version.version:
+            return _said(version, Verdict(False, "it is the champion already"))
+        verdict = _judge(trained.candidate, version, champion, settings)
+        record_verdict(client, version, verdict, settings)
+        if verdict.promoted:
+            client.set_registered_model_alias(settings.model_name, CHAMPION, version.version)
+        return _said(version, verdict)
 
 
-def _judge(run_id: str, version: Any, champion: Any | None, settings: Settings) -> Verdict:
-    import mlflow
-
-    candidate = Candidate.model_validate_json(mlflow.artifacts.load_text(f"runs:/{run_id}/{CANDIDATE_FILE}"))
-    split = candidate.split
-    data = read_window(settings.lake, split.test, read_reports(settings.lake, split.judged_at), split.judged_at)
-    standing, bundle = _stand(version, data, settings)
-    if champion is None:
-        return first_champion(standing)
+def _judge(candidate: Candidate, version: Any, champion: Any | None, settings: Settings) -> Verdict:
+    test = read_test(settings.lake, candidate.split)
     try:
-        present, present_bundle = _stand(champion, data, settings)
+        challenger = _stand(version, test, settings.costs)
     except BundleError as error:
-        return Verdict(True, f"the present champion, version {champion.version}, cannot be used any more: {error}")
-    if bundle == present_bundle:
-        return Verdict(False, f"it equals the present champion, version {champion.version}: same data, same model")
-    return judge(standing, present)
+        return Verdict(False, f"its bundle must not be used: {error}")
+    if champion is None:
+        return first_champion(challenger.standing)
+    try:
+        present = _stand(champion, test, settings.costs)
+    except BundleError as error:
+        return Verdict(True, f"the champion, version {champion.version}, cannot be used any more: {error}")
+    return _why_not_comparable(challenger, present, candidate) or judge(challenger.standing, present.standing)
 
 
-def _stand(version: Any, data: Dataset, settings: Settings) -> tuple[Standing, Bundle]:
-    """How a registered version does on some payments, as the scorer would run it."""
+def _why_not_comparable(challenger: Contender, champion: Contender, candidate: Candidate) -> Verdict | None:
+    """The champion stays where the test would say nothing."""
+    name = f"the champion, version {champion.version.version}"
+    if _made_of(challenger) == _made_of(champion):
+        return Verdict(False, f"it was made of the same data and parameters as {name}")
+    window = champion.bundle.training_window
+    trained = DayRange(date.fromisoformat(window.first), date.fromisoformat(window.last))
+    test = candidate.split.test
+    if trained.first <= test.last and test.first <= trained.last:
+        return Verdict(False, f"{name}, was trained on days of the test window {test}: train on later days")
+    return None
+
+
+def _made_of(contender: Contender) -> tuple[str, str | None]:
+    return contender.bundle.data_fingerprint, contender.version.tags.get("parameters_fingerprint")
+
+
+def _stand(version: Any, test: Dataset, costs: Costs) -> Contender:
+    """A version as the scorer would run it. Raises `BundleError` for one that must not be used."""
     with tempfile.TemporaryDirectory() as folder:
         root = download_model(version.source.removeprefix("models:/"), Path(folder))
-        verify(root, [TREES, METADATA, *(path.name for path in root.glob("*.skops"))])
+        verify(root, [TREES, METADATA, MODEL_FILE])
         bundle = read_bundle(root)
-        scores = probability(margins(read_trees(root), data.features), bundle.calibration)
-    found = measure(scores, data, bundle.thresholds, settings.costs)
+        scores = probability(margins(read_trees(root), test.features), bundle.calibration)
+    found = measure(scores, test, bundle.thresholds, costs)
     standing = Standing(found["average_precision"], found["cost_per_1000"], found["cost_per_1000_approving_all"])
-    return standing, bundle
-
-
-def _version_of(client: Any, run_id: str, settings: Settings) -> Any:
-    get_run(client, run_id)
-    found = client.search_model_versions(f"name='{settings.model_name}' and tag.run_id='{run_id}'")
-    if not found:
-        raise ModelingError(f"run {run_id} has no registered model version: evaluate it first")
-    return max(found, key=lambda version: int(version.version))
+    return Contender(version, bundle, standing)
 
 
 def _said(version: Any, verdict: Verdict) -> dict[str, Any]:

@@ -1,73 +1,149 @@
-"""The edges to MLflow: one client that fails fast and plainly, and the names of what it keeps."""
+"""The edges to MLflow: fast and plain failures, and the names of what is kept there."""
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from contracts.bundle import BUNDLE_DIR, CHAMPION
+from contracts.bundle import BUNDLE_DIR, CHAMPION, BundleError
+from modeling.candidate import Candidate
 from modeling.errors import ModelingError
+from modeling.gate import Verdict
 from modeling.settings import Settings
 
 EXPERIMENT: Final = "fraud"
-MODEL_ID_TAG: Final = "model_id"
 CANDIDATE_FILE: Final = "candidate.json"
-PATIENCE: Final = {
+MODEL, BASELINE_MODEL = "model", "baseline"
+MODEL_FILE: Final = "model.skops"
+MODEL_ID_TAG: Final = "model_id"
+BASELINE_ID_TAG: Final = "baseline_model_id"
+RUN_ID_TAG: Final = "run_id"
+TAG_LENGTH: Final = 1_000
+DEFAULTS: Final = {
+    # MLflow's own: 120 s and 7 attempts, which is minutes of silence where nobody listens.
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
 
-def connect(settings: Settings) -> Any:
-    """A client of the registry. Raises `ModelingError` where it does not answer."""
-    for name, value in PATIENCE.items():
-        os.environ.setdefault(name, value)
-    import mlflow  # slow to import, and only from here on
+@dataclass(frozen=True)
+class TrainedRun:
+    """A finished training: the ids of its logged models, and what it hands over."""
 
+    run_id: str
+    model_id: str
+    baseline_id: str
+    candidate: Candidate
+
+
+@contextmanager
+def registry(settings: Settings) -> Iterator[Any]:
+    """A client of MLflow, with the experiment chosen. Raises `ModelingError` where MLflow fails, saying how."""
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    import mlflow
+    import requests
+
+    # It misses the version of pip, which the environments do without.
+    logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
     mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
-    client = mlflow.MlflowClient()
     try:
         mlflow.set_experiment(EXPERIMENT)
-    except Exception as error:  # requests, urllib3 and MLflow each raise their own
-        said = " ".join(str(error).split())[:200]
+        yield mlflow.MlflowClient()
+    except (mlflow.MlflowException, requests.RequestException) as error:
         raise ModelingError(
-            f"MLflow at {settings.mlflow_tracking_uri} does not answer (MLFLOW_TRACKING_URI): {said}"
+            f"MLflow at {settings.mlflow_tracking_uri} (MLFLOW_TRACKING_URI) does not do as asked: "
+            f"{' '.join(str(error).split())[:300]}"
         ) from error
-    return client
+
+
+def read_run(client: Any, run_id: str) -> TrainedRun:
+    """What a training left under its run's id. Raises `ModelingError` where there is none, or it did not finish."""
+    import mlflow
+
+    try:
+        tags = client.get_run(run_id).data.tags
+    except mlflow.MlflowException as error:
+        if not _is_missing(error):
+            raise
+        raise ModelingError(
+            f"there is no run {run_id!r} in MLflow: give the run_id that modeling.train printed"
+        ) from None
+    if MODEL_ID_TAG not in tags:
+        raise ModelingError(f"run {run_id} has no model: its training did not end well, so train again")
+    candidate = Candidate.model_validate_json(mlflow.artifacts.load_text(f"runs:/{run_id}/{CANDIDATE_FILE}"))
+    return TrainedRun(run_id, tags[MODEL_ID_TAG], tags[BASELINE_ID_TAG], candidate)
 
 
 def champion_version(client: Any, settings: Settings) -> Any | None:
     """The model version that is champion now, if any."""
-    from mlflow.exceptions import MlflowException
+    import mlflow
 
     try:
         return client.get_model_version_by_alias(settings.model_name, CHAMPION)
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+    except mlflow.MlflowException as error:
+        if _is_missing(error):
             return None
         raise
 
 
-def get_run(client: Any, run_id: str) -> Any:
-    """A training run. Raises `ModelingError` where there is none of this id."""
-    from mlflow.exceptions import MlflowException
+def log_metrics(client: Any, run_id: str, metrics: dict[str, float]) -> None:
+    """Keep metrics of a run that ended, in one request."""
+    import mlflow
 
-    try:
-        return client.get_run(run_id)
-    except MlflowException as error:
-        raise ModelingError(f"there is no run {run_id!r} in MLflow: train first") from error
+    client.log_batch(run_id, metrics=[mlflow.entities.Metric(name, value, 0, 0) for name, value in metrics.items()])
+
+
+def version_of(client: Any, run_id: str, settings: Settings) -> Any | None:
+    """The newest version that was registered of a run, if any."""
+    found = client.search_model_versions(f"name='{settings.model_name}' and tag.{RUN_ID_TAG}='{run_id}'")
+    return max(found, key=lambda version: int(version.version), default=None)
+
+
+def register(client: Any, trained: TrainedRun, tags: dict[str, str], settings: Settings) -> Any:
+    """Register a run's model as a version; the one there is, where it was registered before."""
+    import mlflow
+
+    there = version_of(client, trained.run_id, settings)
+    if there is not None:
+        return there
+    tags = {RUN_ID_TAG: trained.run_id, **tags}
+    return mlflow.register_model(f"models:/{trained.model_id}", settings.model_name, tags=tags)
+
+
+def record_verdict(client: Any, version: Any, verdict: Verdict, settings: Settings) -> None:
+    """Write on a version what the gate said of it."""
+    said = {"gate": "promoted" if verdict.promoted else "kept out", "gate.reason": verdict.reason[:TAG_LENGTH]}
+    for name, value in said.items():
+        client.set_model_version_tag(settings.model_name, version.version, name, value)
 
 
 def download_model(model_id: str, folder: Path) -> Path:
-    """All files of a logged model, below `folder`."""
+    """All files of a logged model, below `folder`. Raises `BundleError` where it was deleted."""
     import mlflow
 
-    return Path(mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{model_id}", dst_path=str(folder)))
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{model_id}", dst_path=str(folder)))
+    except mlflow.MlflowException as error:
+        if not _is_missing(error):
+            raise
+        raise BundleError(f"the files of model {model_id} are not in MLflow any more") from None
 
 
 def upload_bundle(client: Any, model_id: str, root: Path) -> None:
     """Attach `bundle/` below `root` to a logged model."""
     client.log_model_artifacts(model_id, str(root / BUNDLE_DIR), BUNDLE_DIR)
+
+
+def _is_missing(error: Any) -> bool:
+    # For an alias that is not there MLflow says that the parameter is invalid.
+    return error.error_code == "RESOURCE_DOES_NOT_EXIST" or "not found" in str(error)

@@ -15,11 +15,14 @@ WINDOW_DAYS: Final = 7
 """Days of validation and of test, where the history is long enough."""
 LEAST_TRAINING_DAYS: Final = 7
 LEAST_DAYS: Final = LEAST_TRAINING_DAYS + 2 * (LABEL_DELAY_DAYS + 1) + LABEL_DELAY_DAYS
+ENOUGH_TRAINING_DAYS: Final = 21
+"""Training gives up its first days, whose features look back on too little, as long as so many remain. Measured on the
+published payments: of 49 to 60 days, leaving out 28 was worth .05 to .07 of average precision; of 21, it cost."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Three windows with the label delay between them, and the second at which each window's labels are read.
+    """Three windows with the label delay between them, and the second at which the test's labels are read.
 
     Training happens at the first second of validation, thresholds are chosen at the first second of test, and the test
     is judged at the end of all days.
@@ -41,24 +44,30 @@ class Split:
         return self.test.start_second
 
 
-def split_days(days: DayRange) -> Split:
+def split_days(days: DayRange, history_from: date | None = None) -> Split:
     """Cut the days from the back: delay, test, delay, validation, delay, and training before that.
 
-    The first days of a history have features that look back on nothing; training leaves them out where twice the least
-    number of days remains. Raises `ModelingError` for too few days.
+    Of a short history validation and test take a sixth each of what is not delay, a day at least. `history_from` is
+    the first day that the features can look back on (by default the first of `days`). Raises `ModelingError` for too
+    few days.
     """
     total = len(days.days())
     if total < LEAST_DAYS:
-        raise ModelingError(f"{days} has {total} days, and a split with the label delay needs at least {LEAST_DAYS}")
-    spare = total - 3 * LABEL_DELAY_DAYS - LEAST_TRAINING_DAYS
-    window = min(WINDOW_DAYS, spare // 2)
+        raise ModelingError(
+            f"{days} has {total} days, and a split with the label delay needs at least {LEAST_DAYS} days: "
+            "take an earlier --from or a later --to"
+        )
+    window = max(1, min(WINDOW_DAYS, (total - 3 * LABEL_DELAY_DAYS) // 6))
     test = _ending(days.last - timedelta(days=LABEL_DELAY_DAYS), window)
     validation = _ending(test.first - timedelta(days=LABEL_DELAY_DAYS + 1), window)
-    last = validation.first - timedelta(days=LABEL_DELAY_DAYS + 1)
-    warm = days.first + timedelta(days=TERMINAL_HORIZON_DAYS)
-    enough = (last - warm).days + 1 >= 2 * LEAST_TRAINING_DAYS
-    training = DayRange(warm if enough else days.first, last)
-    return Split(training, validation, test, days.end_second)
+    training = DayRange(days.first, validation.first - timedelta(days=LABEL_DELAY_DAYS + 1))
+    warm = (history_from or days.first) + timedelta(days=TERMINAL_HORIZON_DAYS)
+    return Split(_without_cold_days(training, warm), validation, test, days.end_second)
+
+
+def _without_cold_days(training: DayRange, warm: date) -> DayRange:
+    latest_start = training.last - timedelta(days=ENOUGH_TRAINING_DAYS - 1)
+    return DayRange(max(training.first, min(warm, latest_start)), training.last)
 
 
 def _ending(last: date, length: int) -> DayRange:

@@ -17,6 +17,7 @@ from demo.place import Place
 from demo.servers import ROOT
 from demo.steps import StepFailed, Steps
 from demo.summary import Summary
+from demo.web import said_in_task
 
 SUMMARY_KEYS = [
     "transactions_loaded",
@@ -124,3 +125,9 @@ def test_serving_without_a_demo_says_what_to_do(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "run `make demo` first" in done.stdout
+
+
+def test_a_task_s_log_is_shown_as_what_it_said(tmp_path: Path) -> None:
+    log = tmp_path / "attempt=1.log"
+    log.write_text('{"event": "reading", "level": "info"}\nplain words\n{"event": "error: no such day"}\n')
+    assert said_in_task(log, lines=2) == "plain words\nerror: no such day"

@@ -18,14 +18,16 @@ START = date(2025, 1, 1)
 DAYS = DayRange(START, START + timedelta(days=44))
 
 
-def write_lake(lake: Path, days: DayRange = DAYS, a_day: int = 150, seed: int = 0, signal: float = 1.0) -> None:
-    """Payments whose frauds have large amounts or bad terminals; `signal` 0 makes frauds of chance alone."""
+def write_lake(
+    lake: Path, days: DayRange = DAYS, a_day: int = 150, seed: int = 0, harm_of_terminals: float = 1.0
+) -> None:
+    """Payments whose frauds have large amounts or, unless these do no harm, bad terminals."""
     rng = np.random.default_rng(seed)
     for number, day in enumerate(days.days()):
         features = {name: rng.integers(0, 5, a_day).astype(float) for name in FEATURES}
         features["amount"] = np.round(rng.gamma(2.0, 40.0, a_day), 2)
         features["terminal_fraud_rate_7d"] = rng.choice([0.0, 0.0, 0.0, 0.6], a_day)
-        risk = signal * ((features["amount"] > 200) + features["terminal_fraud_rate_7d"]) + (1 - signal) * 0.05
+        risk = (features["amount"] > 200) + harm_of_terminals * features["terminal_fraud_rate_7d"]
         frauds = rng.random(a_day) < np.clip(risk, 0.01, 0.95)
         numbers = number * a_day + np.arange(a_day)
         occurred = first_second(day) + np.sort(rng.integers(0, DAY, a_day))
@@ -36,6 +38,12 @@ def write_lake(lake: Path, days: DayRange = DAYS, a_day: int = 150, seed: int = 
         reported = day + timedelta(days=LABEL_DELAY // DAY)
         reports = {"transaction_id": numbers[frauds], "reported_at": _instants(occurred[frauds] + LABEL_DELAY)}
         _write(lake / "reports", reported, reports)
+
+
+def add_reports(lake: Path, reported: dict[int, int]) -> None:
+    """Add reports, payment to second, under a day of their own: what day keeps a report must not matter."""
+    columns = {"transaction_id": np.array(list(reported)), "reported_at": _instants(np.array(list(reported.values())))}
+    _write(lake / "reports", date(2030, 1, 1), columns)
 
 
 def _instants(seconds: np.ndarray) -> pa.Array:

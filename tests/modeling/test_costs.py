@@ -10,10 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.bundle import Thresholds
-from modeling.costs import Costs, cheapest_thresholds, total_cost
+from modeling.costs import Costs, cost_of_approving_all, total_cost
+from modeling.thresholds import cheapest_thresholds
+
+NEXT = float(np.nextafter(0.5, 1))
+"""Two neighbouring floats have nothing between them."""
 
 payments = st.lists(
-    st.tuples(st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.9]), st.booleans(), st.integers(0, 300)),
+    st.tuples(st.sampled_from([0.0, 0.1, 0.25, 0.5, NEXT, 0.9, 1.0]), st.booleans(), st.integers(0, 300)),
     min_size=1,
     max_size=12,
 )
@@ -27,7 +31,7 @@ def test_no_other_pair_of_thresholds_costs_less(
     scores, frauds, amounts = (np.array(column) for column in zip(*world, strict=True))
     costs = Costs(review=float(review), wrong_decline=float(decline))
     chosen = cheapest_thresholds(scores, frauds, amounts.astype(float), costs)
-    candidates = [0.0, 0.05, 0.2, 0.4, 0.7, 0.95, 1.0]
+    candidates = [0.0, 0.05, 0.2, 0.4, NEXT, 0.7, 0.95, 1.0]
     best = min(
         total_cost(scores, frauds, amounts, Thresholds(review=low, decline=high), costs)
         for low, high in itertools.combinations_with_replacement(candidates, 2)
@@ -42,3 +46,19 @@ def test_what_each_decision_costs() -> None:
         scores, frauds, amounts, Thresholds(review=0.4, decline=0.8), Costs(review=5.0, wrong_decline=25.0)
     )
     assert cost == pytest.approx(70 + 5 + 25)
+
+
+def test_a_review_too_dear_to_pay_for_itself_is_never_asked_for() -> None:
+    scores, frauds, amounts = np.array([0.2, 0.6, 0.9]), np.array([False, True, True]), np.full(3, 50.0)
+    chosen = cheapest_thresholds(scores, frauds, amounts, Costs(review=1_000.0, wrong_decline=1.0))
+    assert chosen.review == chosen.decline
+    assert 0.2 < chosen.decline <= 0.6
+
+
+def test_where_flagging_never_pays_everything_is_approved() -> None:
+    scores, frauds, amounts = np.array([0.2, 0.6, 0.9]), np.array([False, False, True]), np.full(3, 1.0)
+    costs = Costs(review=1_000.0, wrong_decline=1_000.0)
+    chosen = cheapest_thresholds(scores, frauds, amounts, costs)
+    assert total_cost(scores, frauds, amounts, chosen, costs) == 0
+    dear = cheapest_thresholds(scores, ~frauds, amounts, costs)
+    assert total_cost(scores, ~frauds, amounts, dear, costs) == cost_of_approving_all(~frauds, amounts) == 2

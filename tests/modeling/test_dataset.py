@@ -1,25 +1,21 @@
-"""Labels are those known when they are used, and what is missing is said."""
+"""Labels are those known when they are used."""
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from contracts.days import DayRange
+from contracts.features import FEATURES
 from contracts.labels import DAY, LABEL_DELAY
-from modeling.dataset import read_reports, read_split, read_window
+from modeling.dataset import read_split, read_test, read_window
 from modeling.errors import ModelingError
+from modeling.lake import read_reports
 from modeling.split import split_days
-from tests.modeling.lakes import DAYS, START, write_lake
-
-
-@pytest.fixture(scope="module")
-def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("lake")
-    write_lake(folder)
-    return folder
+from tests.modeling.lakes import DAYS, START, add_reports, write_lake
 
 
 def test_a_label_is_seen_from_its_second_on(lake: Path) -> None:
@@ -37,18 +33,47 @@ def test_the_fingerprint_follows_the_data(lake: Path, tmp_path: Path) -> None:
     assert one == again != other
 
 
-def test_what_is_missing_is_said(lake: Path, tmp_path: Path) -> None:
-    later = DayRange(DAYS.last + timedelta(days=300), DAYS.last + timedelta(days=301))
-    with pytest.raises(ModelingError, match="run build_features"):
-        read_window(lake, later, read_reports(lake, DAYS.end_second), 0)
-    with pytest.raises(ModelingError, match="run ingest"):
-        read_reports(tmp_path, 0)
-
-
 def test_a_window_without_frauds_is_refused(tmp_path: Path) -> None:
     write_lake(tmp_path, a_day=1)
     with pytest.raises(ModelingError, match=r"known frauds.*more days or more customers"):
         read_split(tmp_path, split_days(DAYS))
+
+
+def test_each_window_sees_the_reports_of_its_moment_only(tmp_path: Path) -> None:
+    """A report a second late for training is not there for it; for the same payment's second report nothing changes."""
+    write_lake(tmp_path)
+    split = split_days(DAYS)
+    before = read_split(tmp_path, split)
+    genuine = int(before.training.transaction_id[~before.training.frauds][0])
+    another = int(before.training.transaction_id[~before.training.frauds][1])
+    caught = int(before.training.transaction_id[before.training.frauds][0])
+    tested = int(before.test.transaction_id[~before.test.frauds][0])
+    add_reports(
+        tmp_path,
+        {
+            genuine: split.trained_at + 1,
+            another: split.trained_at,
+            caught: split.judged_at,
+            tested: split.judged_at,
+            tested + 1: split.judged_at + 1,
+        },
+    )
+    after = read_split(tmp_path, split)
+    assert after.test.transaction_id[after.test.frauds != before.test.frauds].tolist() == [tested]
+    changed = after.training.transaction_id[after.training.frauds != before.training.frauds]
+    assert changed.tolist() == [another]
+
+
+def test_the_arrays_are_in_the_contract_s_order(lake: Path) -> None:
+    data = read_test(lake, split_days(DAYS))
+    assert data.features.shape == (len(data.frauds), len(FEATURES))
+    assert data.features.dtype == np.float64
+    table = pq.read_table(lake / f"features/day={split_days(DAYS).test.first}/part.parquet", partitioning=None)
+    first = [table[name][0].as_py() for name in FEATURES]
+    assert data.features[0].tolist() == first
+    assert data.amounts[0] == table["amount"][0].as_py()
+    assert data.occurred[0] == table["occurred_at"][0].as_py().timestamp()
+    assert data.customer_id[0] == table["customer_id"][0].as_py()
 
 
 def test_reports_that_come_late_are_not_yet_known(lake: Path) -> None:

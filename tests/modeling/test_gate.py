@@ -3,28 +3,44 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from modeling.gate import AVERAGE_PRECISION_TOLERANCE, Standing, first_champion, judge
+from modeling.gate import COST_TOLERANCE, PRECISION_TOLERANCE, Standing, first_champion, judge
 
-CHAMPION = Standing(average_precision=0.70, cost_per_1000=100.0)
+CHAMPION = Standing(average_precision=0.70, cost_per_1000=100.0, approving_all=500.0)
+LITTLE_WORSE, MUCH_WORSE = 0.70 - PRECISION_TOLERANCE / 2, 0.70 - PRECISION_TOLERANCE * 1.1
+LITTLE_DEARER, MUCH_DEARER = 100 * (1 + COST_TOLERANCE / 2), 100 * (1 + COST_TOLERANCE * 1.1)
 
 
 @pytest.mark.parametrize(
-    ("precision", "cost", "promoted"),
+    ("precision", "cost", "promoted", "why"),
     [
-        (0.75, 90.0, True),
-        (0.75, 110.0, True),
-        (0.70, 100.0, True),
-        (0.70, 100.1, False),
-        (0.70 - AVERAGE_PRECISION_TOLERANCE / 2, 99.0, True),
-        (0.70 - AVERAGE_PRECISION_TOLERANCE / 2, 101.0, False),
-        (0.70 - AVERAGE_PRECISION_TOLERANCE * 1.1, 50.0, False),
+        (0.75, 90.0, True, "at least as good"),
+        (0.70, 100.0, True, "at least as good"),
+        (0.75, LITTLE_DEARER, True, "at least as good"),
+        (LITTLE_WORSE, 99.0, True, "at least as good"),
+        (LITTLE_WORSE, 100.0, True, "at least as good"),
+        (0.95, MUCH_DEARER, False, "dearer"),
+        (LITTLE_WORSE, LITTLE_DEARER, False, "a little worse in both"),
+        (MUCH_WORSE, 10.0, False, "worse at telling frauds apart"),
     ],
 )
-def test_the_gate_against_a_champion(precision: float, cost: float, promoted: bool) -> None:
-    verdict = judge(Standing(precision, cost), CHAMPION)
+def test_the_gate_against_a_champion(precision: float, cost: float, promoted: bool, why: str) -> None:
+    verdict = judge(Standing(precision, cost, 500.0), CHAMPION)
     assert verdict.promoted is promoted
+    assert verdict.reason.startswith(why)
     assert f"{precision:.3f} against 0.700" in verdict.reason
+
+
+@given(st.lists(st.tuples(st.floats(0.0, 1.0), st.floats(0.0, 400.0)), max_size=30))
+def test_champions_never_slide_in_both_figures_from_one_to_the_next(figures: list[tuple[float, float]]) -> None:
+    champion = CHAMPION
+    for precision, cost in figures:
+        challenger = Standing(precision, cost, 500.0)
+        if judge(challenger, champion).promoted:
+            assert precision >= champion.average_precision or cost <= champion.cost_per_1000
+            champion = challenger
 
 
 def test_the_first_needs_only_to_be_cheaper_than_approving_all() -> None:

@@ -2,33 +2,50 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import log_loss
 
-from contracts.bundle import TREES, probability
+from contracts.bundle import probability
 from contracts.features import FEATURES
 from modeling.dataset import Dataset, SplitData, read_split
 from modeling.errors import ModelingError
-from modeling.estimators import fit_baseline, fit_calibration, fit_candidate, typical_genuine
+from modeling.estimators import CANDIDATE, fit_baseline, fit_calibration, fit_candidate, typical_genuine
 from modeling.metrics import card_precision
 from modeling.split import split_days
 from modeling.trees import margins, read_trees, write_trees
-from tests.modeling.lakes import DAYS, write_lake
+from tests.modeling.lakes import DAYS
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> SplitData:
-    lake = tmp_path_factory.mktemp("lake")
-    write_lake(lake)
+def data(lake: Path) -> SplitData:
     return read_split(lake, split_days(DAYS))
 
 
 @pytest.fixture(scope="module")
 def model(data: SplitData) -> HistGradientBoostingClassifier:
     return fit_candidate(data.training)
+
+
+def test_before_training_the_parameters_are_those_meant(data: SplitData) -> None:
+    few = fit_candidate(data.training)
+    assert few.n_iter_ == CANDIDATE["max_iter"]
+    assert few.n_features_in_ == len(FEATURES)
+    assert few.validation_score_.size == 0
+
+
+def test_loss_falls_while_it_trains(data: SplitData, model: HistGradientBoostingClassifier) -> None:
+    losses = [log_loss(data.training.frauds, found) for found in model.staged_predict_proba(data.training.features)]
+    assert all(later < earlier for earlier, later in itertools.pairwise(losses))
+
+
+def test_training_again_gives_the_same_model(data: SplitData, model: HistGradientBoostingClassifier) -> None:
+    again = fit_candidate(data.training).decision_function(data.test.features)
+    assert again.tolist() == model.decision_function(data.test.features).tolist()
 
 
 def test_both_models_learn(data: SplitData, model: HistGradientBoostingClassifier) -> None:
@@ -58,6 +75,19 @@ def test_what_frauds_do_not_have_hardly_matters(data: SplitData, model: HistGrad
     assert abs(unusual - usual) < 0.1
 
 
+def test_ten_times_the_amount_raises_the_score(data: SplitData, model: HistGradientBoostingClassifier) -> None:
+    genuine = data.test.features[~data.test.frauds & (data.test.amounts > 40)]
+    dearer = genuine.copy()
+    dearer[:, FEATURES.index("amount")] *= 10
+    gained = model.decision_function(dearer) - model.decision_function(genuine)
+    assert np.mean(gained > 0) > 0.95
+
+
+def test_the_order_of_the_payments_does_not_matter(data: SplitData, model: HistGradientBoostingClassifier) -> None:
+    backwards = model.decision_function(data.test.features[::-1])[::-1]
+    assert backwards.tolist() == model.decision_function(data.test.features).tolist()
+
+
 def test_calibrated_scores_are_probabilities(data: SplitData, model: HistGradientBoostingClassifier) -> None:
     calibration = fit_calibration(model.decision_function(data.validation.features), data.validation.frauds)
     scores = probability(model.decision_function(data.validation.features), calibration)
@@ -69,7 +99,6 @@ def test_calibrated_scores_are_probabilities(data: SplitData, model: HistGradien
 def test_the_scorer_s_trees_answer_as_scikit_learn(
     data: SplitData, model: HistGradientBoostingClassifier, tmp_path: Path
 ) -> None:
-    (tmp_path / TREES).parent.mkdir()
     write_trees(model, tmp_path, data.test.features)
     found = margins(read_trees(tmp_path), data.test.features)
     assert np.abs(found - model.decision_function(data.test.features)).max() < 1e-9
@@ -83,7 +112,7 @@ class Otherwise(HistGradientBoostingClassifier):
 def test_trees_that_answer_otherwise_are_refused(data: SplitData, tmp_path: Path) -> None:
     model = fit_candidate(data.training)
     model.__class__ = Otherwise
-    with pytest.raises(Exception, match="differ from scikit-learn"):
+    with pytest.raises(ModelingError, match="differ from scikit-learn"):
         write_trees(model, tmp_path, data.test.features)
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.days import DayRange
-from contracts.labels import DAY, LABEL_DELAY, LABEL_DELAY_DAYS
+from contracts.features import TERMINAL_HORIZON_DAYS
+from contracts.labels import DAY, LABEL_DELAY, LABEL_DELAY_DAYS, known_from
 from modeling.errors import ModelingError
-from modeling.split import LEAST_DAYS, LEAST_TRAINING_DAYS, split_days
+from modeling.split import ENOUGH_TRAINING_DAYS, LEAST_DAYS, LEAST_TRAINING_DAYS, split_days
 
 START = date(2025, 1, 1)
 
@@ -37,6 +39,36 @@ def test_the_default_history_has_weeks_to_judge_by_and_no_cold_start() -> None:
     assert len(split.test.days()) == len(split.validation.days()) == 7
     assert split.training.first == START + timedelta(days=37)
     assert split.judged_at - split.test.end_second == LABEL_DELAY_DAYS * DAY
+
+
+def test_a_history_of_40_days_is_enough() -> None:
+    split = split_days(history(40))
+    assert len(split.test.days()) == len(split.validation.days()) == 3
+    assert split.training == DayRange(START, START + timedelta(days=12))
+
+
+@given(st.integers(LEAST_DAYS, 800), st.integers(0, 800))
+def test_training_starts_warm_unless_too_few_days_would_be_left(days: int, lead: int) -> None:
+    whole = history(days)
+    split = split_days(whole, whole.first - timedelta(days=lead))
+    warm = whole.first + timedelta(days=TERMINAL_HORIZON_DAYS - lead)
+    left_out = split.training.first > whole.first
+    assert split.training.first <= max(warm, whole.first)
+    assert not left_out or len(split.training.days()) >= ENOUGH_TRAINING_DAYS
+    if len(split.training.days()) > ENOUGH_TRAINING_DAYS:
+        assert split.training.first >= warm
+
+
+@given(st.integers(LEAST_DAYS, 200), st.data())
+def test_no_label_is_used_that_could_not_be_known(days: int, data: st.DataObject) -> None:
+    split = split_days(history(days))
+    for window, used_at in (
+        (split.training, split.trained_at),
+        (split.validation, split.validated_at),
+        (split.test, split.judged_at),
+    ):
+        occurred = np.array([data.draw(st.integers(window.start_second, window.end_second - 1))])
+        assert known_from(occurred, occurred)[0] <= used_at
 
 
 def test_too_few_days_are_refused_with_the_least() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from demo.spark_archive import CONF, jvm_options
 from tests.whole.line import ROOT, SERVING_PYTHON, Line, free_port, serving
 from tests.whole.small_world import FIRST_DAY, HISTORY_END, SmallWorld, small_world
 
@@ -34,7 +36,9 @@ def empty_line(
             "JAVA_HOME": str(java_home),
             "PYSPARK_PYTHON": sys.executable,
             "SPARK_LOCAL_IP": "127.0.0.1",
-            "SPARK_SUBMIT_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+            "SPARK_DRIVER_MEMORY": "1g",
+            "SPARK_CONF_DIR": str(CONF),
+            "SPARK_SUBMIT_OPTS": jvm_options(folder, java_home),
             "TZ": "UTC",
             "LAKE_URI": str(folder / "lake"),
             "SECRETS_DIR": str(secrets_dir),
@@ -62,8 +66,8 @@ def line(empty_line: Line, world: SmallWorld) -> Iterator[Line]:
     with serving(empty_line, server, f"{mlflow}/health", folder / "mlflow.log"):
         world.write(empty_line.data)
         empty_line.run("bank.load", "--data", str(empty_line.data), "--hold-out-days", "1")
-        empty_line.daily_jobs(FIRST_DAY, HISTORY_END)
-        trained = empty_line.train(FIRST_DAY, HISTORY_END)
+        history = empty_line.daily_jobs(FIRST_DAY, HISTORY_END)
+        trained = replace(empty_line.train(FIRST_DAY, HISTORY_END), history=history)
         scorer = [str(SERVING_PYTHON), "-m", "serving"]
         with serving(trained, scorer, trained.environment["SCORER_URL"] + "/readyz", folder / "scorer.log"):
             yield trained

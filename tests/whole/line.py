@@ -33,6 +33,7 @@ class Line:
     api_key: str
     root: Path = ROOT
     trained: dict[str, Any] = field(default_factory=dict)
+    history: dict[str, Any] = field(default_factory=dict)
 
     @property
     def data(self) -> Path:
@@ -64,7 +65,7 @@ class Line:
         submit = Path(sys.executable).parent / "spark-submit"
         script = self.root / f"spark_jobs/{job}.py"
         days = ["--from", str(first), "--to", str(last)]
-        return self._last_line([str(submit), "--master", "local[2]", "--driver-memory", "768m", str(script), *days])
+        return self._last_line([str(submit), "--master", "local[2]", str(script), *days])
 
     def daily_jobs(self, first: date, last: date) -> dict[str, Any]:
         """What the DAG fraud_daily runs."""

@@ -77,6 +77,9 @@ def small_world(seed: int = 3) -> SmallWorld:
     world.plant("sees_it_now", (900_007, LIVE + 43_000, 13, 12, 700, False))
     # A fraud that nobody reports within its seven days: the report is posted by hand.
     world.plant("reported_late", (900_008, LIVE - 12 * DAY + 500, 14, 15, 8_800, False))
+    # Rows that break the contract: a negative amount, and an id that came before.
+    world.plant("negative", (900_009, LIVE - 3 * DAY, 14, 15, -500, False))
+    world.plant("repeated", (900_008, LIVE - 2 * DAY, 14, 15, 100, False))
     world.rows.sort(key=lambda row: (row[1], row[0] != 900_002))
     return world
 

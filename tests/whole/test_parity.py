@@ -76,6 +76,14 @@ def test_the_planted_cases_are_what_they_were_planted_for(
     assert line.decision(900_101)["features"]["customer_tx_count_1d"] == len(before_late) + 1
 
 
+def test_what_breaks_the_contract_is_set_apart_and_nothing_is_lost(line: Line, world: SmallWorld) -> None:
+    found = line.history["validate"]
+    assert found["rows_in"] == len([row for row in world.rows if row[1] < LIVE])
+    assert found["rows_in"] == found["rows_good"] + found["rows_quarantined"]
+    assert found["reasons"] == {"amount_negative": 1, "transaction_id_repeated": 1}
+    assert line.history["build_features"]["rows_out"] == found["rows_good"]
+
+
 CHANGES = {
     "one second": ("keys.first_after(rows, days * DAY)", "keys.first_after(rows, days * DAY + 1)"),
     "one row": ("total[rows + 1] - total[start]", "total[rows] - total[start]"),

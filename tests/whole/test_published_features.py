@@ -30,11 +30,18 @@ NAMES = dict(
 @pytest.mark.skipif(not PUBLISHED.is_dir(), reason=f"no published data: {PUBLISHED} is absent (set HANDBOOK_DATA)")
 @pytest.mark.timeout(600)
 def test_the_fifteen_features_equal_the_published_ones(empty_line: Line, tmp_path: Path) -> None:
-    line = empty_line.with_settings(LAKE_URI=str(tmp_path / "lake"))
+    server = empty_line.environment["BANK_URL"].rpartition("/")[0]
+    line = empty_line.with_settings(
+        LAKE_URI=str(tmp_path / "lake"),
+        BANK_URL=f"{server}/published_bank",
+        DECISIONS_URL=f"{server}/published_decisions",
+    )
+    line.run("bank.migrate")
     line.run("bank.load", "--data", str(PUBLISHED))
     first, last = parse_day(HISTORY_FROM), parse_day(DAYS[-1])
     line.spark("ingest", first, last)
-    line.spark("validate", first, last)
+    validated = line.spark("validate", first, last)
+    assert validated["rows_quarantined"] == 0, validated["reasons"]
     line.spark("build_features", first, last)
     published = pq.read_table(next(PUBLISHED.glob("published_features_*.parquet")))
     for day in DAYS:

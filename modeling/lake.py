@@ -1,0 +1,82 @@
+"""What modelling reads of the lake: days of features, and fraud reports."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from contracts.days import DayRange
+from contracts.features import FEATURES
+from modeling.errors import ModelingError
+
+FILE: Final = "part.parquet"
+COLUMNS: Final = ["transaction_id", "customer_id", "occurred_at", *FEATURES]
+
+
+def history_of(lake: Path, wanted: DayRange) -> DayRange:
+    """The first to the last day of the lake's features. Raises `ModelingError` where a wanted day was not built."""
+    days = _days(lake, "features")
+    if not days:
+        raise ModelingError(f"no features in {lake / 'features'} (LAKE_URI): run build_features over {wanted} first")
+    history = DayRange(days[0], days[-1])
+    if wanted.first < history.first or wanted.last > history.last:
+        # Beyond the last day no reports came in either, and every fraud would pass for genuine.
+        raise ModelingError(
+            f"the lake {lake} has features of {history}, not all of {wanted}: build the others first, or ask for fewer"
+        )
+    built = set(days)
+    # A day without payments has no partition; but what is clean must have been built.
+    missing = [day for day in _days(lake, "clean") if wanted.first <= day <= wanted.last and day not in built]
+    if missing:
+        raise ModelingError(
+            f"{len(missing)} days of {wanted} have clean payments and no features, the first {missing[0]}: "
+            "run build_features over them first"
+        )
+    return history
+
+
+def read_features(lake: Path, days: DayRange) -> pa.Table:
+    """`COLUMNS` of these days in order. Raises `ModelingError` where there is no day, or one cannot be read."""
+    files = [file for day in days.days() if (file := lake / "features" / f"day={day}" / FILE).exists()]
+    if not files:
+        raise ModelingError(f"no features of {days} in {lake / 'features'}: run build_features over these days first")
+    return pa.concat_tables([_read(file, COLUMNS, "build_features") for file in files])
+
+
+def read_reports(lake: Path, until: int) -> pa.Table:
+    """`transaction_id, reported`: the earliest report of each payment, of those that had come by second `until`."""
+    files = sorted((lake / "reports").glob(f"day=*/{FILE}"))
+    if not files:
+        raise ModelingError(f"no fraud reports in {lake / 'reports'} (LAKE_URI): run ingest over the days first")
+    table = pa.concat_tables([_read(file, ["transaction_id", "reported_at"], "ingest") for file in files]).drop_null()
+    table = pa.table({"transaction_id": table["transaction_id"], "reported": seconds(table["reported_at"])})
+    table = table.filter(pc.less_equal(table["reported"], until))
+    earliest = table.group_by("transaction_id").aggregate([("reported", "min")])
+    return earliest.rename_columns(["transaction_id", "reported"]).sort_by("transaction_id")
+
+
+def seconds(instants: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Whole seconds since 1970 of instants from 1970 on."""
+    return pc.divide(instants.cast(pa.timestamp("us", "UTC")).cast(pa.int64()), 1_000_000)
+
+
+def _days(lake: Path, table: str) -> list[date]:
+    found = (lake / table).glob(f"day=????-??-??/{FILE}")
+    return sorted(date.fromisoformat(file.parent.name.removeprefix("day=")) for file in found)
+
+
+def _read(file: Path, columns: list[str], job: str) -> pa.Table:
+    try:
+        with pq.ParquetFile(file) as parquet:
+            missing = set(columns) - set(parquet.schema_arrow.names)
+            table = None if missing else parquet.read(columns)
+    except (pa.ArrowException, OSError) as error:
+        raise ModelingError(f"{file} cannot be read: run {job} over this day again ({error})") from error
+    if table is None:
+        raise ModelingError(f"{file} lacks {', '.join(sorted(missing))}: it was built by other code, run {job} again")
+    return table

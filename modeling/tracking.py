@@ -1,0 +1,91 @@
+"""What a training leaves in MLflow: parameters, metrics, windows, fingerprints, both models with their signature."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from typing import Any, Final
+
+from contracts.features import FEATURES, FEATURES_VERSION
+from modeling.candidate import Candidate
+from modeling.costs import Costs
+from modeling.dataset import SplitData
+from modeling.estimators import BASELINE, CANDIDATE
+from modeling.registry import BASELINE_ID_TAG, BASELINE_MODEL, CANDIDATE_FILE, MODEL, MODEL_ID_TAG
+
+TRUSTED_TYPES: Final = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
+"""What skops may load beside the types that it trusts of itself."""
+REQUIREMENTS: Final = ["scikit-learn", "skops", "numpy"]
+
+
+def parameters(costs: Costs) -> dict[str, Any]:
+    """All that shapes a model beside its data, by the names that MLflow shows."""
+    return (
+        {f"candidate.{name}": value for name, value in CANDIDATE.items()}
+        | {f"baseline.{name}": value for name, value in BASELINE.items()}
+        | {f"cost.{name}": value for name, value in asdict(costs).items()}
+        | {"features_version": FEATURES_VERSION}
+    )
+
+
+def parameters_fingerprint(found: dict[str, Any]) -> str:
+    """The SHA-256 of the parameters, whatever their order."""
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+
+
+def track(
+    client: Any,
+    candidate: Candidate,
+    data: SplitData,
+    model: Any,
+    baseline: Any,
+    metrics: dict[str, float],
+    found: dict[str, Any],
+) -> str:
+    """Keep a training as a run; returns its id. The model's id is tagged last: a run without it is unfinished."""
+    import mlflow
+
+    with mlflow.start_run(run_name=f"{candidate.first}..{candidate.last}") as current:
+        mlflow.log_params(found)
+        mlflow.log_metrics(metrics | _sizes(data))
+        mlflow.set_tags(tags_of(candidate))
+        mlflow.log_text(candidate.model_dump_json(indent=2), CANDIDATE_FILE)
+        run_id: str = current.info.run_id
+        client.set_tag(run_id, BASELINE_ID_TAG, _log_model(baseline, BASELINE_MODEL, data).model_id)
+        client.set_tag(run_id, MODEL_ID_TAG, _log_model(model, MODEL, data).model_id)
+    return run_id
+
+
+def tags_of(candidate: Candidate) -> dict[str, str]:
+    """The windows and the fingerprints, for the run and for the version."""
+    return {
+        "data_fingerprint": candidate.data_fingerprint,
+        "parameters_fingerprint": candidate.parameters_fingerprint,
+        **{f"window.{name}": str(getattr(candidate.split, name)) for name in ("training", "validation", "test")},
+    }
+
+
+def _log_model(model: Any, name: str, data: SplitData) -> Any:
+    import mlflow.sklearn
+    import pandas as pd
+    from mlflow.models import infer_signature
+
+    few = data.test.features[:5]
+    return mlflow.sklearn.log_model(
+        model,
+        name=name,
+        signature=infer_signature(pd.DataFrame(few, columns=list(FEATURES)), model.predict_proba(few)),
+        serialization_format="skops",
+        skops_trusted_types=TRUSTED_TYPES,
+        # Stated, for MLflow would start the model in another process to find them out.
+        pip_requirements=REQUIREMENTS,
+        pyfunc_predict_fn="predict_proba",
+    )
+
+
+def _sizes(data: SplitData) -> dict[str, float]:
+    sizes: dict[str, float] = {}
+    for name, window in data.windows.items():
+        sizes |= {f"{name}_payments": float(len(window.frauds)), f"{name}_frauds": float(window.frauds.sum())}
+    return sizes

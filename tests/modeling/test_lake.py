@@ -1,0 +1,78 @@
+"""What the lake lacks is said, with what to do."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import date, timedelta
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from contracts.days import DayRange
+from modeling.errors import ModelingError
+from modeling.lake import history_of, read_features, read_reports
+from modeling.settings import Settings
+from tests.modeling.lakes import DAYS, START, write_lake
+
+FEW = DayRange(START, START + timedelta(days=4))
+SECOND = START + timedelta(days=1)
+
+
+@pytest.fixture
+def few(tmp_path: Path) -> Path:
+    write_lake(tmp_path, FEW, a_day=20)
+    return tmp_path
+
+
+def part(lake: Path, day: date = SECOND) -> Path:
+    return lake / f"features/day={day}/part.parquet"
+
+
+def test_an_empty_lake(tmp_path: Path) -> None:
+    with pytest.raises(ModelingError, match=r"no features in .*features \(LAKE_URI\): run build_features over"):
+        history_of(tmp_path, DAYS)
+    with pytest.raises(ModelingError, match=r"no fraud reports in .*reports \(LAKE_URI\): run ingest"):
+        read_reports(tmp_path, 0)
+
+
+@pytest.mark.parametrize("wanted", [(-1, 4), (0, 5)])
+def test_days_before_and_after_what_is_there(few: Path, wanted: tuple[int, int]) -> None:
+    first, last = (START + timedelta(days=number) for number in wanted)
+    with pytest.raises(ModelingError, match=rf"has features of {FEW}, not all of {first}..{last}: build"):
+        history_of(few, DayRange(first, last))
+
+
+def test_a_day_without_payments_is_no_gap_and_one_that_was_not_built_is(few: Path) -> None:
+    shutil.rmtree(part(few).parent)
+    assert history_of(few, FEW) == FEW
+    (few / f"clean/day={SECOND}").mkdir(parents=True)
+    (few / f"clean/day={SECOND}/part.parquet").touch()
+    with pytest.raises(ModelingError, match=rf"1 days .* no features, the first {SECOND}: run build_features"):
+        history_of(few, FEW)
+    with pytest.raises(ModelingError, match=rf"no features of {SECOND}..{SECOND}"):
+        read_features(few, DayRange(SECOND, SECOND))
+
+
+def test_a_damaged_file(few: Path) -> None:
+    part(few).write_bytes(part(few).read_bytes()[:-9])
+    with pytest.raises(ModelingError, match=rf"day={SECOND}/part.parquet cannot be read: run build_features"):
+        read_features(few, FEW)
+
+
+def test_a_file_of_other_features(few: Path) -> None:
+    pq.write_table(pq.read_table(part(few), partitioning=None).drop_columns(["is_night"]), part(few))
+    with pytest.raises(ModelingError, match=r"part.parquet lacks is_night: .* run build_features again"):
+        read_features(few, FEW)
+
+
+def test_days_come_in_order(few: Path) -> None:
+    numbers = read_features(few, FEW)["transaction_id"].to_pylist()
+    assert numbers == sorted(numbers)
+    assert len(numbers) == 100
+
+
+def test_the_lake_is_a_folder_here(tmp_path: Path) -> None:
+    assert Settings(lake_uri=tmp_path.as_uri()).lake == Settings(lake_uri=str(tmp_path)).lake == tmp_path
+    with pytest.raises(ModelingError, match="LAKE_URI 's3://bucket/lake' is not a folder"):
+        _ = Settings(lake_uri="s3://bucket/lake").lake
