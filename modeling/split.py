@@ -13,7 +13,8 @@ from modeling.errors import ModelingError
 
 WINDOW_DAYS: Final = 7
 """Days of validation and of test, where the history is long enough."""
-LEAST_TRAINING_DAYS: Final = 7
+LEAST_TRAINING_DAYS: Final = 2
+"""Enough to run on a month of payments, not to be good: a history should have three months."""
 LEAST_DAYS: Final = LEAST_TRAINING_DAYS + 2 * (LABEL_DELAY_DAYS + 1) + LABEL_DELAY_DAYS
 ENOUGH_TRAINING_DAYS: Final = 21
 """Training gives up its first days, whose features look back on too little, as long as so many remain. Measured on the

@@ -297,9 +297,9 @@ def test_two_loads_of_the_same_at_once_take_turns(
     first = threading.Thread(target=load_it, args=[Paused(SimulatedFeed(WORLD), begun, go_on)])
     second = threading.Thread(target=load_it, args=[SimulatedFeed(WORLD)])
     first.start()
-    begun.wait()
+    assert begun.wait(60)
     second.start()
-    waiting = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
+    waiting = "select count(*) from pg_locks where not granted"
     while admin.execute(waiting).fetchone() == (0,) and second.is_alive():
         time.sleep(0.01)
     go_on.set()
