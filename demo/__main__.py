@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import signal
 import sys
 from contextlib import ExitStack
 from typing import IO
@@ -13,7 +12,7 @@ from rich.markup import escape
 
 from demo.options import OptionsError, read_options
 from demo.place import DEMO
-from demo.processes import MemoryWatch, adopt_orphans, end_descendants
+from demo.processes import MemoryWatch, adopt_orphans, end_descendants, heed_signals
 from demo.run import run_line
 from demo.servers import ServerError
 from demo.steps import StepFailed, Steps
@@ -33,7 +32,7 @@ def main() -> int:
     if lock is None:
         console.print(f"[red]error:[/] another demo is running in {DEMO}: wait for it, or end it")
         return 1
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    heed_signals()
     adopt_orphans()
     try:
         with MemoryWatch() as watch, ExitStack() as stack:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import signal
 import sys
 import threading
 from types import TracebackType
@@ -11,9 +12,21 @@ from typing import Final
 
 import psutil
 
+from demo.servers import die_with_parent
+
 PR_SET_CHILD_SUBREAPER: Final = 36
 SAMPLE_SECONDS: Final = 1.0
 GRACE_SECONDS: Final = 5
+
+
+def heed_signals() -> None:
+    """Be interrupted by Ctrl-C, by SIGTERM, and (on Linux) by the end of the make that started us.
+
+    Stated even for Ctrl-C: a shell that starts a command in the background has it ignore that.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    die_with_parent()
 
 
 def adopt_orphans() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,7 +12,7 @@ from rich.markup import escape
 from demo.__main__ import lock_out_others
 from demo.options import Options, OptionsError, read_options
 from demo.place import DEMO, Place
-from demo.processes import adopt_orphans, end_descendants
+from demo.processes import adopt_orphans, end_descendants, heed_signals
 from demo.run import start_stores, wait_until
 from demo.secret_files import read_secret
 from demo.servers import ROOT, ServerError, claim_port
@@ -34,7 +33,7 @@ def main() -> int:
     if lock is None:
         console.print(f"[red]error:[/] the servers of {DEMO} are in use by a demo or another `make serve`")
         return 1
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    heed_signals()
     adopt_orphans()
     try:
         with ExitStack() as stack:
