@@ -28,7 +28,7 @@ class Settings(BaseSettings):
     def secret(self, name: str) -> str:
         """One secret. Raises `BankError`, saying which file is missing."""
         secret: SecretStr = getattr(self, name)
-        value = secret.get_secret_value().strip()
+        value = secret.get_secret_value()
         if not value:
             raise BankError(f"the secret {name} is missing: put it into the file {secrets_dir() / name}")
         return value

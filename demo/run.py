@@ -25,8 +25,7 @@ PATIENCE_SECONDS = 120
 
 
 def make_place(options: Options) -> Place:
-    """A clean folder with secrets, and the ports."""
-    shutil.rmtree(DEMO, ignore_errors=True)
+    """A clean folder with secrets, and the ports; what the last demo left goes only when these are to be had."""
     place = Place(
         folder=DEMO,
         postgres_port=claim_port(options.postgres_port, "POSTGRES_PORT"),
@@ -35,6 +34,7 @@ def make_place(options: Options) -> Place:
         airflow_port=claim_port(options.airflow_port, "AIRFLOW_PORT"),
         scorer_port=claim_port(options.scorer_port, "SCORER_PORT"),
     )
+    shutil.rmtree(DEMO, ignore_errors=True)
     place.make_folders()
     write_secrets(place.secrets)
     return place

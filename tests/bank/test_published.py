@@ -185,7 +185,9 @@ def test_a_payment_without_a_usable_time_arrives_with_its_neighbour(hours: list[
     """Stated again, one payment at a time: the last usable time before it, else the first after it."""
     usable = [hour for hour in hours if hour is not None and 0 <= hour <= 100]
     occurred = [None if hour is None else EPOCH + timedelta(hours=hour) for hour in hours]
-    pieces = (_timed(occurred[start : start + size]) for start in range(0, len(occurred), size))
+    # Each piece is followed by an empty one.
+    starts = [start for first in range(0, len(occurred), size) for start in (first, len(occurred))]
+    pieces = (_timed(occurred[start : start + size]) for start in starts)
     if not usable:
         with pytest.raises(DataError, match="no usable time"):
             list(with_arrivals(pieces, CLOCK, Path("x.parquet")))
@@ -232,11 +234,23 @@ def test_frauds_are_reported_after_seven_days(tmp_path: Path) -> None:
     assert reports["reported_at"].to_pylist() == reports["arrived_at"].to_pylist() == [due, due]
 
 
-def test_amounts_keep_their_shortest_text(tmp_path: Path) -> None:
-    amounts = [0.1, 57.16, 1234.5, 999999.99]
-    frame(1, 4).assign(TX_AMOUNT=np.array(amounts, dtype=np.float32)).to_parquet(tmp_path / "payments.parquet")
-    found = [Decimal(repr(amount)) for amount in rows_of(tmp_path)["amount"].to_pylist()]
-    assert found[:3] == [Decimal("0.1"), Decimal("57.16"), Decimal("1234.5")]
+@pytest.mark.parametrize(
+    ("written", "kind", "read"),
+    [
+        (["0.1", "57.16", "1234.5", "1234.56"], pa.float32(), ["0.1", "57.16", "1234.5", "1234.56"]),
+        (["1.005", "0.35", "57.163", "-2"], pa.decimal128(12, 3), ["1.005", "0.35", "57.163", "-2.0"]),
+        (["85.64999999999999", "0.30000000000000004"], pa.float64(), ["85.65", "0.3"]),
+        (["999999.9900000001", "1e300", "1.005", "85.649"], pa.float64(), ["999999.99", "1e+300", "1.005", "85.649"]),
+        (["NaN", "Infinity", "-Infinity"], pa.float64(), ["nan", "inf", "-inf"]),
+    ],
+)
+def test_amounts_are_those_that_were_meant(
+    tmp_path: Path, written: list[str], kind: pa.DataType, read: list[str]
+) -> None:
+    amounts = pa.array([Decimal(text) if pa.types.is_decimal(kind) else np.float64(text) for text in written])
+    table = pa.Table.from_pandas(frame(1, len(written)), preserve_index=False).drop_columns("TX_AMOUNT")
+    pq.write_table(table.append_column("TX_AMOUNT", amounts.cast(kind, safe=False)), tmp_path / "payments.parquet")
+    assert [repr(amount) for amount in rows_of(tmp_path)["amount"].to_pylist()] == read
 
 
 def test_amounts_lose_the_noise_of_binary_arithmetic_and_nothing_else() -> None:

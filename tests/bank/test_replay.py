@@ -105,6 +105,14 @@ def test_a_fraud_is_reported_when_its_delay_has_passed(
     assert found == [(1, due, due, DAY)]
 
 
+def test_a_day_begins_and_ends_at_midnight(bank: psycopg.Connection, tiny: TinyScorer, folder: Path) -> None:
+    midnight = pd.Timestamp("2018-04-09")
+    seconds = pd.to_timedelta([-1, 0, 3, 5, 60, 100, 1000, 80_000, 86_399, 86_400], unit="s")
+    live_day(TX_DATETIME=midnight + seconds).to_parquet(folder / "b.parquet")
+    play(bank, tiny, folder)
+    assert tiny.scored == list(range(101, 109))
+
+
 def test_a_replay_and_a_load_of_the_same_data_add_nothing_twice(
     bank: psycopg.Connection, tiny: TinyScorer, folder: Path
 ) -> None:

@@ -33,6 +33,7 @@ def test_the_table_has_the_contract_s_fields_and_demands_none(
         (NOON - timedelta(days=3), date(2025, 3, 2)),
         (NOON + timedelta(minutes=5), date(2025, 3, 5)),
         (NOON + timedelta(days=900), date(2025, 3, 5)),
+        (NOON + timedelta(hours=12, minutes=5), date(2025, 3, 5)),
         (datetime(1969, 12, 31, 23, tzinfo=UTC), date(2025, 3, 5)),
         ("infinity", date(2025, 3, 5)),
         (None, date(2025, 3, 5)),
@@ -44,6 +45,14 @@ def test_a_row_is_filed_under_the_day_it_occurred_or_else_came(
 ) -> None:
     insert = "insert into bank.transactions (source, source_row, occurred_at, arrived_at) values ('t', 1, %s, %s)"
     found = bank.execute(f"{insert} returning day", [occurred, NOON]).fetchone()
+    assert found == (day,)
+
+
+@pytest.mark.parametrize(("ahead", "day"), [(300, date(2025, 3, 6)), (301, date(2025, 3, 5))])
+def test_five_minutes_of_another_clock_are_forgiven(bank: psycopg.Connection, ahead: int, day: date) -> None:
+    arrived = datetime(2025, 3, 5, 23, 59, tzinfo=UTC)
+    insert = "insert into bank.transactions (source, source_row, occurred_at, arrived_at) values ('t', 1, %s, %s)"
+    found = bank.execute(f"{insert} returning day", [arrived + timedelta(seconds=ahead), arrived]).fetchone()
     assert found == (day,)
 
 

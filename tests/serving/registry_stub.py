@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -47,9 +48,13 @@ class RegistryStub:
         return version
 
     def stop(self) -> None:
-        """End it."""
+        """End it, and keep its port from everybody: another server there would answer in its place."""
+        port = self._server.server_port
         self._server.shutdown()
         self._server.server_close()
+        self._held = socket.socket()
+        self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._held.bind(("127.0.0.1", port))
 
     def answer(self, path: str) -> tuple[int, bytes]:
         """Status and body."""
