@@ -12,8 +12,9 @@ from functools import cache, partial
 import psycopg
 
 from bank.errors import BankError
-from bank.feed import Feed, add_feed_options, arrived_before, feed_of, midnight, natural, reports_of, require_days
+from bank.feed import Feed, arrived_before, midnight, reports_of, require_days
 from bank.landing import is_new_source, land, open_bank, take_turns
+from bank.options import add_feed_options, feed_of, natural
 from bank.progress import progress_of
 from bank.runner import run
 from bank.settings import read_settings

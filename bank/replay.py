@@ -22,8 +22,9 @@ import pyarrow as pa
 
 from bank.errors import BankError, KnownIdError
 from bank.events import Event, events_of
-from bank.feed import Feed, add_feed_options, feed_of, natural, require_days
+from bank.feed import Feed, require_days
 from bank.landing import land, open_bank, take_turns
+from bank.options import add_feed_options, feed_of, natural
 from bank.progress import progress_of
 from bank.runner import run
 from bank.scorer import Scorer
