@@ -156,7 +156,7 @@ def start_postgres(data: Path, password: str, log: Path, port: int | None = None
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     command = [*_unprivileged(signal.SIGINT), str(binaries / "postgres"), "-D", str(data), *options]
     server = launch_process("PostgreSQL", command, log, dict(os.environ), port, password, signal.SIGINT)
-    return wait_ready(server, lambda: listens(port))
+    return wait_ready(server, lambda: _postgres_ready(data))
 
 
 def _unprivileged(parent_death: signal.Signals | None = None) -> list[str]:
@@ -201,6 +201,15 @@ def _forget_dead_postmaster(data: Path) -> None:
         return
     if not _alive(pid):
         lock.unlink()
+
+
+def _postgres_ready(data: Path) -> bool:
+    """Whether the server says so in its lock file's eighth line: it listens before, and answers that it is starting."""
+    try:
+        lines = (data / "postmaster.pid").read_text().splitlines()
+    except FileNotFoundError:
+        return False
+    return len(lines) > 7 and lines[7].strip() == "ready"
 
 
 def _alive(pid: int) -> bool:

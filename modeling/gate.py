@@ -31,11 +31,15 @@ class Verdict:
 
 
 def first_champion(challenger: Standing) -> Verdict:
-    """The gate where there is nobody to beat: deciding by the model must cost less than approving all."""
+    """The gate where there is nobody to beat: it is open, for without a champion nothing is scored at all.
+
+    The reason says plainly where deciding by the model cost no less than approving everything.
+    """
     said = f"cost of 1,000 payments {challenger.cost_per_1000:.2f}, approving all {challenger.approving_all:.2f}"
-    if challenger.cost_per_1000 >= challenger.approving_all:
-        return Verdict(False, f"there is no champion, and deciding costs no less than approving all: {said}")
-    return Verdict(True, f"there was no champion; average precision {challenger.average_precision:.3f}, {said}")
+    poor = (
+        "" if challenger.cost_per_1000 < challenger.approving_all else "; it is poor, and wants more days or customers"
+    )
+    return Verdict(True, f"there was no champion; average precision {challenger.average_precision:.3f}, {said}{poor}")
 
 
 def judge(challenger: Standing, champion: Standing) -> Verdict:

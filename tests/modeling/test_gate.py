@@ -43,8 +43,9 @@ def test_champions_never_slide_in_both_figures_from_one_to_the_next(figures: lis
             champion = challenger
 
 
-def test_the_first_needs_only_to_be_cheaper_than_approving_all() -> None:
-    assert first_champion(Standing(0.5, 90.0, approving_all=100.0)).promoted
-    refused = first_champion(Standing(0.5, 110.0, approving_all=100.0))
-    assert not refused.promoted
-    assert "approving all" in refused.reason
+def test_the_first_has_nobody_to_beat_and_is_told_when_it_is_poor() -> None:
+    good, poor = (first_champion(Standing(0.5, cost, approving_all=100.0)) for cost in (90.0, 100.0))
+    assert good.promoted
+    assert "poor" not in good.reason
+    assert poor.promoted
+    assert "poor" in poor.reason
