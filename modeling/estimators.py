@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from contracts.bundle import Calibration
 from modeling.dataset import Dataset
-from modeling.errors import ModelingError
 
 if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.pipeline import Pipeline
 
+LEAST_SLOPE: Final = 0.01
 CANDIDATE: Final[dict[str, Any]] = {
     "learning_rate": 0.08,
     "max_iter": 80,
@@ -50,17 +50,18 @@ def fit_baseline(data: Dataset) -> Pipeline:
 def fit_calibration(margins: NDArray[np.float64], frauds: NDArray[np.bool_]) -> Calibration:
     """The Platt pair that makes probabilities of raw margins, both of shape (n,).
 
-    Raises `ModelingError` where higher margins do not mean more frauds: such a model knows nothing.
+    Where higher margins do not mean more frauds (a handful of frauds says little), the scores stay near the share of
+    frauds, in the model's order: it says hardly anything then, and what it says is never turned around.
     """
     from sklearn.linear_model import LogisticRegression
 
     platt = LogisticRegression(C=1e6).fit(margins.reshape(-1, 1), frauds)
     slope, intercept = float(platt.coef_[0, 0]), float(platt.intercept_[0])
-    if slope <= 0:
-        raise ModelingError(
-            "on the validation window higher scores do not mean more frauds: take more days or more customers"
-        )
-    return Calibration(slope=slope, intercept=intercept)
+    if slope >= LEAST_SLOPE:
+        return Calibration(slope=slope, intercept=intercept)
+    share = float(np.mean(frauds))
+    centred = float(np.log(share / (1 - share)) - LEAST_SLOPE * np.mean(margins))
+    return Calibration(slope=LEAST_SLOPE, intercept=centred)
 
 
 def typical_genuine(data: Dataset) -> NDArray[np.float64]:
