@@ -10,6 +10,7 @@ UV := var/uv/bin/uv
 ENV := var/env
 # Caches stay below var/ too, unless you already keep one elsewhere.
 export UV_CACHE_DIR ?= $(CURDIR)/var/cache/uv
+export HYPOTHESIS_STORAGE_DIRECTORY ?= $(CURDIR)/var/cache/hypothesis
 export MPLCONFIGDIR ?= $(CURDIR)/var/cache/matplotlib
 export PYTHONPATH := $(CURDIR)
 
