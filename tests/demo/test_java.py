@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,13 @@ def test_an_old_java_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     fake_java(tmp_path / "new", 'openjdk version "21.0.1"')
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "new"))
     assert java_home(tmp_path / "wheel") == tmp_path / "new"
+
+
+def test_several_may_write_the_wrapper_at_once(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        homes = list(pool.map(wheel_java_home, [tmp_path] * 64))
+    assert set(homes) == {tmp_path}
+    assert [path.name for path in (tmp_path / "bin").iterdir()] == ["java"]
 
 
 def test_spark_runs_on_the_wheel_s_java(tmp_path: Path) -> None:
