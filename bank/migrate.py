@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+from collections.abc import Sequence
+from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from psycopg import sql
 
 from bank.runner import run
-from bank.schema import bank_ddl, grants_ddl
+from bank.schema import bank_ddl, decisions_ddl, grants_ddl
 from bank.settings import Settings, read_settings
 
-ROLES = {
+ROLES: Final = {
     "bank_feed": "bank_feed_password",
     "bank_reader": "bank_reader_password",
     "scorer": "decisions_password",
+    "decisions_reader": "decisions_reader_password",
 }
+TENANTS: Final = {"airflow": "airflow_db_password", "mlflow": "mlflow_db_password"}
+"""Programs that may keep a database of their own on the same server, each named and owned as it; and their secrets."""
 
 
-def migrate(settings: Settings) -> list[str]:
-    """Bring both databases to what this code expects; repeatable. Returns what is there now."""
+def migrate(settings: Settings, tenants: Sequence[str] = ()) -> list[str]:
+    """Bring both databases, and those of `tenants`, to what this code expects; repeatable. Returns what is there now."""
     password = settings.secret("bank_admin_password")
     bank, decisions = database_of(settings.bank_url), database_of(settings.decisions_url)
     with psycopg.connect(
@@ -30,14 +36,20 @@ def migrate(settings: Settings) -> list[str]:
             _make_role(admin, role, settings.secret(secret))
         _make_database(admin, bank, "postgres")
         _make_database(admin, decisions, "scorer")
-        for database, roles in ((bank, ["bank_feed", "bank_reader"]), (decisions, ["scorer"])):
+        for database, roles in ((bank, ["bank_feed", "bank_reader"]), (decisions, ["scorer", "decisions_reader"])):
             _admit_only(admin, database, roles)
+        for tenant in tenants:
+            _make_role(admin, tenant, settings.secret(TENANTS[tenant]))
+            _make_database(admin, tenant, tenant)
+            _admit_only(admin, tenant, [tenant])
         # A load that meets rows it knows goes by way of a temporary table.
         admin.execute(sql.SQL("grant temporary on database {} to bank_feed").format(sql.Identifier(bank)))
-    with psycopg.connect(settings.bank_url, user="postgres", password=password) as connection:
-        for statement in bank_ddl() + grants_ddl():
-            connection.execute(statement)
-    return [f"database {bank}", f"database {decisions}", *(f"role {role}" for role in ROLES)]
+    for url, statements in ((settings.bank_url, bank_ddl() + grants_ddl()), (settings.decisions_url, decisions_ddl())):
+        with psycopg.connect(url, user="postgres", password=password) as connection:
+            for statement in statements:
+                connection.execute(statement)
+    databases, roles = [bank, decisions, *tenants], [*ROLES, *tenants]
+    return [*(f"database {name}" for name in databases), *(f"role {name}" for name in roles)]
 
 
 def database_of(url: str) -> str:
@@ -77,7 +89,9 @@ def _admit_only(admin: psycopg.Connection, database: str, roles: list[str]) -> N
 
 def main() -> None:
     """The command."""
-    print(json.dumps({"migrated": migrate(read_settings())}))
+    parser = argparse.ArgumentParser(prog="python -m bank.migrate", description=__doc__)
+    parser.add_argument("--tenant", action="append", choices=list(TENANTS), default=[], help="a database for it as well")
+    print(json.dumps({"migrated": migrate(read_settings(), parser.parse_args().tenant)}))
 
 
 if __name__ == "__main__":

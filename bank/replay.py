@@ -27,7 +27,7 @@ from bank.landing import land, open_bank, take_turns
 from bank.options import add_feed_options, feed_of, natural
 from bank.progress import progress_of
 from bank.runner import run
-from bank.scorer import Scorer
+from bank.scorer import Answer, Scorer
 from bank.settings import read_settings
 from contracts.days import parse_day
 from contracts.transaction import MAX_CLOCK_SKEW
@@ -75,7 +75,7 @@ def replay(bank: psycopg.Connection, scorer: Scorer, events: Sequence[Event]) ->
     with progress_of("live", len(events), "events") as progress:
         try:
             for event in events:
-                _play(event, scorer, played)
+                play(event, scorer, played)
                 waiting.append(event)
                 if len(waiting) >= RECORD_EVERY:
                     record(bank, waiting)
@@ -86,30 +86,33 @@ def replay(bank: psycopg.Connection, scorer: Scorer, events: Sequence[Event]) ->
     return played
 
 
-def _play(event: Event, scorer: Scorer, played: Played) -> None:
+def play(event: Event, scorer: Scorer, played: Played) -> Answer | None:
+    """Send one event to the scorer and count what came of it; the answer, where it is a payment that was scored."""
     if event.is_payment:
         played.frauds += event.is_fraud
-        _pay(event, scorer, played)
-    elif report := event.report():
+        return _pay(event, scorer, played)
+    if report := event.report():
         scorer.report(report)
         played.reports += 1
+    return None
 
 
-def _pay(event: Event, scorer: Scorer, played: Played) -> None:
+def _pay(event: Event, scorer: Scorer, played: Played) -> Answer | None:
     payment = event.payment()
     if payment is None:
         played.unposted += 1
-        return
+        return None
     start = time.perf_counter()
     try:
-        decision = scorer.score(payment)
+        answer = scorer.score(payment)
     except KnownIdError:
         played.refused += 1
-        return
+        return None
     played.latencies.append((time.perf_counter() - start) * 1000)
     played.scored += 1
-    played.decisions[decision] += 1
-    played.frauds_caught += event.is_fraud and decision != "approve"
+    played.decisions[answer.decision] += 1
+    played.frauds_caught += event.is_fraud and answer.decision != "approve"
+    return answer
 
 
 def record(bank: psycopg.Connection, events: Sequence[Event]) -> None:

@@ -55,3 +55,13 @@ def grants_ddl() -> list[str]:
         "grant select, insert, maintain on all tables in schema bank to bank_feed",
         "grant select on all tables in schema bank to bank_reader",
     ]
+
+
+def decisions_ddl() -> list[str]:
+    """The scorer makes its own table; here, that a comparison may read it and no more."""
+    return [
+        "create schema if not exists serving authorization scorer",
+        "grant usage on schema serving to decisions_reader",
+        "grant select on all tables in schema serving to decisions_reader",
+        "alter default privileges for role scorer in schema serving grant select on tables to decisions_reader",
+    ]

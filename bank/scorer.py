@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final
 
@@ -19,6 +21,15 @@ AWAY: Final = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolE
 
 class _Busy(Exception):
     """The scorer cannot answer now and may soon."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the scorer says of a payment: the decision, the score (a probability), its reasons in words."""
+
+    decision: str
+    score: float
+    reasons: list[str]
 
 
 class Scorer:
@@ -42,11 +53,12 @@ class Scorer:
     ) -> None:
         self._client.close()
 
-    def score(self, payment: Transaction) -> str:
-        """The decision on a payment. Raises `KnownIdError` where its id is that of another."""
+    def score(self, payment: Transaction) -> Answer:
+        """The scorer's word on a payment. Raises `KnownIdError` where its id is that of another."""
         body = payment.model_dump(mode="json") | {"amount": float(payment.amount)}
-        decision: str = self._post("/v1/score", body)["decision"]
-        return decision
+        answer = self._post("/v1/score", body)
+        texts = [reason["text"] for reason in answer.get("reasons", [])]
+        return Answer(answer["decision"], answer.get("score", math.nan), texts)
 
     def report(self, report: FraudReport) -> None:
         """Report a fraud."""

@@ -23,6 +23,9 @@ class Settings(BaseSettings):
     bank_feed_password: SecretStr = SecretStr("")
     bank_reader_password: SecretStr = SecretStr("")
     decisions_password: SecretStr = SecretStr("")
+    decisions_reader_password: SecretStr = SecretStr("")
+    airflow_db_password: SecretStr = SecretStr("")
+    mlflow_db_password: SecretStr = SecretStr("")
     scorer_api_key: SecretStr = SecretStr("")
 
     def secret(self, name: str) -> str:

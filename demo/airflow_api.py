@@ -52,22 +52,28 @@ class Airflow:
                 raise TimeoutError(f"Airflow does not know the DAG {dag}: {[e['stack_trace'][-500:] for e in errors]}")
             time.sleep(POLL_SECONDS)
 
-    def start(self, dag: str, conf: dict[str, Any]) -> str:
-        """Start a run; returns its id."""
-        answer = self._client.post(f"/api/v2/dags/{dag}/dagRuns", json={"logical_date": None, "conf": conf})
+    def start(self, dag: str, conf: dict[str, Any], run: str | None = None) -> str:
+        """Start a run, under the id `run` where one is given; returns its id. A run that is there stays as it is."""
+        body = {"logical_date": None, "conf": conf} | ({"dag_run_id": run} if run else {})
+        answer = self._client.post(f"/api/v2/dags/{dag}/dagRuns", json=body)
+        if run and answer.status_code == httpx.codes.CONFLICT:
+            return run
         if answer.is_error:
             raise httpx.HTTPStatusError(f"{dag} {conf}: {answer.text}", request=answer.request, response=answer)
         run_id: str = answer.json()["dag_run_id"]
         return run_id
 
+    def runs(self, dag: str, limit: int = 100) -> dict[str, str]:
+        """The ids of a DAG's runs with their states, the newest first."""
+        found = self._get(f"/api/v2/dags/{dag}/dagRuns", order_by="-run_after", limit=limit)["dag_runs"]
+        return {run["dag_run_id"]: run["state"] for run in found}
+
     def newest_run(self, dag: str, seconds: float = 60) -> str:
         """The id of the newest run, waiting for the first."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            runs = self._get(f"/api/v2/dags/{dag}/dagRuns", order_by="-run_after", limit=1)["dag_runs"]
-            if runs:
-                run_id: str = runs[0]["dag_run_id"]
-                return run_id
+            if runs := self.runs(dag, limit=1):
+                return next(iter(runs))
             time.sleep(POLL_SECONDS)
         raise TimeoutError(f"no run of {dag} was started within {seconds} s")
 
@@ -89,6 +95,12 @@ class Airflow:
                     raise DagFailed(dag, run, failed[0] if failed else "a task")
                 return
             time.sleep(POLL_SECONDS)
+
+    def said_in_task(self, dag: str, run: str, task: str, lines: int = 15) -> list[str]:
+        """What a task of a run said last."""
+        place = f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances/{task}"
+        content = self._get(f"{place}/logs/{self._get(place)['try_number']}", full_content=True)["content"]
+        return [str(line.get("event", line)) if isinstance(line, dict) else str(line) for line in content][-lines:]
 
     def _get(self, path: str, **query: Any) -> Any:
         answer = self._client.get(path, params=query)

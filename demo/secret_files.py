@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ PASSWORDS: Final = (
     "bank_feed_password",
     "bank_reader_password",
     "decisions_password",
+    "decisions_reader_password",
     "valkey_password",
     "scorer_api_key",
     "airflow_password",
@@ -22,10 +24,10 @@ PASSWORDS: Final = (
 ALL_SCOPES: Final = ("score", "report", "read")
 
 
-def write_secrets(folder: Path) -> None:
+def write_secrets(folder: Path, passwords: Sequence[str] = PASSWORDS) -> None:
     """Write each secret file that is missing: random passwords, and what the scorer knows of its key."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for name in PASSWORDS:
+    for name in passwords:
         _write_once(folder / name, secrets.token_urlsafe(32))
     digest = hashlib.sha256(read_secret(folder, "scorer_api_key").encode()).hexdigest()
     key = {"name": "everything", "sha256": digest, "scopes": list(ALL_SCOPES), "rate": None}
@@ -38,9 +40,15 @@ def read_secret(folder: Path, name: str) -> str:
 
 
 def _write_once(path: Path, text: str) -> None:
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
+    """Write a file, whole, unless it is there: of two that write at once, the first one's stays."""
+    if path.exists():
         return
-    with os.fdopen(descriptor, "w") as file:
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text + "\n")
+    try:
+        os.link(fresh, path)
+    except FileExistsError:
+        pass
+    finally:
+        fresh.unlink()

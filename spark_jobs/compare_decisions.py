@@ -22,7 +22,7 @@ from contracts.transaction import from_epoch_seconds
 from spark_jobs.lake import Lake
 from spark_jobs.postgres import connect
 from spark_jobs.runner import run_command
-from spark_jobs.settings import DECISIONS_OWNER, DECISIONS_SECRET, Settings, read_secret
+from spark_jobs.settings import DECISIONS_READER, DECISIONS_SECRET, Settings, read_secret
 
 JOB: Final = "compare_decisions"
 TOLERANCE: Final = 1e-9
@@ -72,7 +72,7 @@ def read_decisions(settings: Settings, days: DayRange) -> Table:
     """The recorded decisions on payments of these days, and of the horizon before them, as arrays of one length."""
     reach = days.reaching_back(REACH_DAYS)
     password = read_secret(settings.secrets_dir, DECISIONS_SECRET)
-    with connect(settings.decisions_url, DECISIONS_OWNER, password, "DECISIONS_URL") as cursor:
+    with connect(settings.decisions_url, DECISIONS_READER, password, "DECISIONS_URL") as cursor:
         cursor.execute(_query(reach))
         return _arrays(cursor.fetch_arrow_table())
 

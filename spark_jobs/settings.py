@@ -11,9 +11,9 @@ from pydantic_settings import BaseSettings
 from spark_jobs.errors import JobError
 
 BANK_READER = "bank_reader"
-DECISIONS_OWNER = "scorer"
+DECISIONS_READER = "decisions_reader"
 BANK_SECRET = "bank_reader_password"
-DECISIONS_SECRET = "decisions_password"
+DECISIONS_SECRET = "decisions_reader_password"
 VALKEY_SECRET = "valkey_password"
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 
+from bank.errors import BankError
 from bank.migrate import migrate
 from bank.settings import Settings
 from contracts.transaction import REPORT_FIELDS, TRANSACTION_FIELDS
@@ -78,6 +81,34 @@ def test_a_role_may_do_no_more_than_its_own(settings: Settings, role: str, secre
         connection.execute("select count(*) from bank.transactions")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute(statement.encode())
+
+
+def test_who_compares_decisions_reads_them_and_no_more(settings: Settings) -> None:
+    """Also in a table that the scorer makes after the migration."""
+    with psycopg.connect(
+        settings.decisions_url, user="scorer", password=settings.secret("decisions_password"), autocommit=True
+    ) as owner:
+        owner.execute("drop table if exists serving.decisions")
+        owner.execute("create table serving.decisions (transaction_id bigint)")
+    password = settings.secret("decisions_reader_password")
+    with psycopg.connect(settings.decisions_url, user="decisions_reader", password=password) as reader:
+        assert reader.execute("select count(*) from serving.decisions").fetchone() == (0,)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            reader.execute("delete from serving.decisions")
+
+
+def test_a_tenant_owns_a_database_of_its_own(
+    settings: Settings, postgres: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "mlflow_db_password", SecretStr("tenant's own"))
+    assert {"database mlflow", "role mlflow"} <= set(migrate(settings, ["mlflow"]))
+    server = f"postgresql://127.0.0.1:{postgres.port}"
+    with psycopg.connect(f"{server}/mlflow", user="mlflow", password="tenant's own") as tenant:
+        tenant.execute("create table mine ()")
+    with pytest.raises(psycopg.OperationalError, match="permission denied"):
+        psycopg.connect(settings.bank_url, user="mlflow", password="tenant's own")
+    with pytest.raises(BankError, match="airflow_db_password is missing"):
+        migrate(settings, ["airflow"])
 
 
 def test_a_role_reaches_only_its_own_database(settings: Settings) -> None:

@@ -32,8 +32,7 @@ DAYS = [FIRST_DAY + timedelta(days=n) for n in range(40)]
 TODAY = DayRange(DAYS[38], DAYS[38])
 START = FIRST_SECOND + 38 * DAY
 TABLE = """
-drop schema if exists serving cascade;
-create schema serving;
+drop table if exists serving.decisions;
 create table serving.decisions (
     transaction_id bigint primary key, customer_id bigint, terminal_id bigint, amount numeric(12,2),
     occurred_at timestamptz, score float8, decision text, reasons jsonb, model_version text,
@@ -149,7 +148,7 @@ def test_nothing_on_either_side_is_nothing(live_settings: Settings, decisions: p
 def test_no_decision_log_says_where_it_was_looked_for(live_settings: Settings) -> None:
     nowhere = live_settings.model_copy(update={"decisions_url": "postgresql://127.0.0.1:1/decisions"})
     with pytest.raises(
-        JobError, match=r"cannot connect to postgresql://127.0.0.1:1/decisions as scorer: .*check DECISIONS_URL"
+        JobError, match=r"cannot connect to postgresql://127.0.0.1:1/decisions as decisions_reader: .*check DECISIONS_URL"
     ):
         compare_decisions(nowhere, TODAY)
 

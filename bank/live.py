@@ -1,0 +1,201 @@
+"""Live, as a service: the held-out days of a feed, one after another, at a steady pace: `python -m bank.live`.
+
+It begins where the bank's records end, so it may be stopped, killed and started again: what was answered and not yet
+recorded is sent once more and gets its first answer. A scorer or a bank that is away is waited for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Final, TypeVar
+
+import psycopg
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+
+from bank.events import Event, events_of
+from bank.feed import Feed, require_days
+from bank.landing import open_bank
+from bank.load import hold_out
+from bank.options import add_feed_options, feed_of, positive
+from bank.replay import Played, day_to_play, play, record
+from bank.runner import run
+from bank.scorer import Answer, Scorer
+from bank.settings import Settings, read_settings
+
+RECORD_EVERY: Final = 100
+PATIENCE_SECONDS: Final = 600
+SECONDS_BETWEEN_LINES: Final = 10.0
+IDLE_SECONDS: Final = 1.0
+T = TypeVar("T")
+
+
+@dataclass
+class Pace:
+    """Lets events pass at a rate, in events a second; after a pause it does not hurry to make up for it."""
+
+    rate: float
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    _due: float = field(default=float("-inf"), init=False)
+
+    def wait(self) -> None:
+        """Wait until the next event may pass."""
+        now = self.clock()
+        if self._due > now:
+            self.sleep(self._due - now)
+            now = self._due
+        self._due = now + 1 / self.rate
+
+
+@dataclass
+class Live:
+    """Plays events and records them in the bank; `say` takes what a person should see, `beat` is called at each event."""
+
+    settings: Settings
+    scorer: Scorer
+    pace: Pace
+    say: Callable[[str], None]
+    beat: Callable[[], None]
+    clock: Callable[[], float] = time.monotonic
+
+    def play_day(self, day: date, events: Sequence[Event]) -> Played:
+        """Send each event, in order, and record all that were sent, come what may."""
+        played, waiting, said = Played(), list[Event](), self.clock()
+        try:
+            for done, event in enumerate(events, 1):
+                self.pace.wait()
+                answer = play(event, self.scorer, played)
+                waiting.append(event)
+                self.beat()
+                if answer and answer.decision != "approve":
+                    self.say(_flagged(event, answer))
+                if len(waiting) >= RECORD_EVERY:
+                    self._record(waiting)
+                if self.clock() - said >= SECONDS_BETWEEN_LINES:
+                    said = self.clock()
+                    self.say(_so_far(day, done, len(events), played))
+        finally:
+            self._record(waiting)
+        return played
+
+    def _record(self, waiting: list[Event]) -> None:
+        self.at_the_bank(lambda bank: record(bank, waiting))
+        waiting.clear()
+
+    def at_the_bank(self, work: Callable[[psycopg.Connection], T]) -> T:
+        """Do something at the bank, tried again while it is away; on a connection of its own, for banks restart."""
+
+        def once() -> T:
+            with open_bank(self.settings) as bank:
+                return work(bank)
+
+        patience = Retrying(
+            retry=retry_if_exception_type(psycopg.OperationalError),
+            stop=stop_after_delay(PATIENCE_SECONDS),
+            wait=wait_exponential_jitter(multiplier=0.1, max=5, jitter=0.1),
+            reraise=True,
+        )
+        return patience(once)
+
+
+def next_day(
+    bank: psycopg.Connection, feed: Feed, held_out: Sequence[date], now: datetime
+) -> tuple[date, list[Event]] | None:
+    """The first held-out day that the bank does not have whole, with the events that it lacks; None where all is played.
+
+    Raises `BankError` for a day that is not over by the clock `now`.
+    """
+    first = _last_begun(bank, feed, held_out)
+    for day in held_out:
+        if day >= first and (events := unrecorded(bank, day_to_play(feed, day, now))):
+            return day, events
+    return None
+
+
+def unrecorded(bank: psycopg.Connection, events: Sequence[Event]) -> list[Event]:
+    """The events, of one day, that the bank has no record of; in the same order."""
+    known: dict[bool, set[tuple[str, int]]] = {}
+    for is_payment, table in ((True, "transactions"), (False, "fraud_reports")):
+        rows = [event.row["source_row"] for event in events if event.is_payment == is_payment]
+        query = f"select source, source_row from bank.{table} where source_row = any(%s)"
+        known[is_payment] = set(bank.execute(query, [rows]).fetchall())  # type: ignore[arg-type]  # two constants
+    return [event for event in events if (event.source, event.row["source_row"]) not in known[event.is_payment]]
+
+
+def _last_begun(bank: psycopg.Connection, feed: Feed, held_out: Sequence[date]) -> date:
+    """The last held-out day of which something is recorded: days are played in order, so those before it are whole."""
+    for (day,) in bank.execute(
+        "select distinct day from bank.transactions where day = any(%s) order by day desc", [list(held_out)]
+    ).fetchall():
+        events = events_of(feed, day)
+        # Rows of other sources may lie on any day.
+        if len(unrecorded(bank, events)) < len(events):
+            return day
+    return held_out[0]
+
+
+def _flagged(event: Event, answer: Answer) -> str:
+    row = event.row
+    why = answer.reasons[0] if answer.reasons else ""
+    return (
+        f"{row['occurred_at']:%Y-%m-%d %H:%M:%S}  payment {row['transaction_id']}  {row['amount']:.2f}  "
+        f"{answer.decision} ({answer.score:.3f})  {why}"
+    )
+
+
+def _so_far(day: date, done: int, total: int, played: Played) -> str:
+    decided = ", ".join(f"{number:,} {decision}" for decision, number in played.decisions.items())
+    latency = played.summary(0)["latency_ms"]
+    return (
+        f"live {day}: {done:,} of {total:,} events; {decided}; frauds caught {played.frauds_caught} of {played.frauds}; "
+        f"p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms"
+    )
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m bank.live", description=__doc__)
+    add_feed_options(parser)
+    parser.add_argument("--hold-out-days", type=positive, required=True, metavar="N", help="as they were held out")
+    parser.add_argument("--rate", type=positive, default=10, metavar="N", help="payments and reports a second")
+    parser.add_argument("--heartbeat", type=Path, default=None, metavar="FILE", help="touched at each answer")
+    options = parser.parse_args()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        _serve(options)
+    except KeyboardInterrupt:
+        _say("live: stopped; what was sent is recorded")
+
+
+def _serve(options: argparse.Namespace) -> None:
+    feed = feed_of(options, datetime.now(UTC))
+    held_out = hold_out(require_days(feed), options.hold_out_days)[1]
+    settings = read_settings()
+    beat = options.heartbeat.touch if options.heartbeat else lambda: None
+    with Scorer(settings.scorer_url, settings.secret("scorer_api_key"), stop_after_delay(PATIENCE_SECONDS)) as scorer:
+        live = Live(settings, scorer, Pace(options.rate), _say, beat)
+        _say(f"live: {held_out[0]} to {held_out[-1]}, {options.rate} events a second, from where the bank's records end")
+        while found := live.at_the_bank(lambda bank: next_day(bank, feed, held_out, datetime.now(UTC))):
+            start = time.monotonic()
+            played = live.play_day(*found)
+            _say(json.dumps({"day": str(found[0]), **played.summary(time.monotonic() - start)}))
+        _say("live: every day of the feed is played; idle until stopped")
+        while True:
+            beat()
+            time.sleep(IDLE_SECONDS)
+
+
+if __name__ == "__main__":
+    run(main)

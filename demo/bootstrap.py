@@ -1,0 +1,165 @@
+"""The line in containers starts itself: `python -m demo.bootstrap`.
+
+Seeds the bank, has Airflow run both DAGs over its history, and waits for the champion. Where there is a champion
+already nothing is done; where an earlier start broke off, it goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from tenacity import RetryError, Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
+
+from demo.airflow_api import Airflow, DagFailed
+from demo.secret_files import read_secret
+
+PATIENCE_SECONDS: Final = 120
+USER: Final = "admin"
+TRIES: Final = 3
+
+
+class Settings(BaseSettings):
+    """Read from the environment; an empty variable counts as not given."""
+
+    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True, protected_namespaces=())
+
+    airflow_url: str = "http://127.0.0.1:8080"
+    mlflow_tracking_uri: str = "http://127.0.0.1:5000"
+    model_name: str = "fraud"
+    secrets_dir: Path = Path("var/secrets")
+    days: int = Field(default=120, ge=40, le=3_650)
+    """Of history, before the live days."""
+    live_days: int = Field(default=245, ge=1, le=3_650)
+    customers: int = Field(default=1_000, ge=50, le=1_000_000)
+    seed: int = Field(default=0, ge=0, lt=2**63)
+
+
+class BootstrapError(Exception):
+    """The line did not start; says what failed and how to look at it."""
+
+
+def bootstrap(settings: Settings, say: Callable[[str], None]) -> str:
+    """Bring the line to where it has a champion; returns its version. Raises `BootstrapError`."""
+    if version := champion(settings):
+        say(f"version {version} is champion already: nothing to do")
+        return version
+    loaded = seed(settings)
+    days = {"from": loaded["first_day"], "to": loaded["last_day"]}
+    say(f"the bank has {loaded['rows']:,} payments, {days['from']} to {days['to']}")
+    airflow = open_airflow(settings)
+    try:
+        run_until_success(airflow, "fraud_daily", days | {"train": True}, say)
+        # Started by the Asset that the other emits; by hand only where that run failed.
+        airflow.newest_run("fraud_training")
+        run_until_success(airflow, "fraud_training", days, say)
+    except TimeoutError as error:
+        raise BootstrapError(str(error)) from error
+    finally:
+        airflow.close()
+    version = wait_for_champion(settings)
+    say(f"version {version} is champion")
+    return version
+
+
+def seed(settings: Settings) -> dict[str, Any]:
+    """Load the history into the bank; again, it adds nothing. Returns what the load says."""
+    days = str(settings.days + settings.live_days)
+    world = ["--customers", str(settings.customers), "--days", days, "--seed", str(settings.seed)]
+    command = [sys.executable, "-m", "bank.load", *world, "--hold-out-days", str(settings.live_days)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        raise BootstrapError("the bank was not seeded: what went wrong stands above")
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def open_airflow(settings: Settings) -> Airflow:
+    """Log in, and wait until both DAGs are known. Raises `BootstrapError`."""
+    password = read_secret(settings.secrets_dir, "airflow_password")
+    try:
+        airflow = _patient(lambda: Airflow(settings.airflow_url, USER, password))
+        for dag in ("fraud_daily", "fraud_training"):
+            airflow.wait_for_dag(dag)
+    except (httpx.HTTPError, TimeoutError) as error:
+        raise BootstrapError(f"Airflow at {settings.airflow_url} cannot be used: {error!r}") from error
+    return airflow
+
+
+def run_until_success(airflow: Airflow, dag: str, conf: dict[str, Any], say: Callable[[str], None]) -> None:
+    """Follow the newest run that did not fail, or start one, until one succeeds. Raises `BootstrapError`."""
+    for number in range(TRIES):
+        runs = airflow.runs(dag)
+        run = next((run for run, state in runs.items() if state != "failed"), None)
+        if run is None:
+            run = airflow.start(dag, conf, f"bootstrap-{len(runs) + 1}")
+        try:
+            for task in airflow.follow(dag, run, lambda _: None):
+                say(f"{dag}: {task.task} {task.state} in {task.seconds:.1f} s")
+            return
+        except DagFailed as failed:
+            said = "\n".join(airflow.said_in_task(dag, run, failed.task))
+            say(f"{failed}, run {run}, attempt {number + 1} of {TRIES}; it said last:\n{said}")
+    raise BootstrapError(f"{dag} failed {TRIES} times: mend what it says above, then start again")
+
+
+def champion(settings: Settings) -> str | None:
+    """The version that is champion, None where there is none. Raises `BootstrapError` where MLflow does not answer."""
+    query = {"name": settings.model_name, "alias": "champion"}
+    address = f"{settings.mlflow_tracking_uri}/api/2.0/mlflow/registered-models/alias"
+    try:
+        answer = _patient(lambda: httpx.get(address, params=query, timeout=10))
+    except httpx.HTTPError as error:
+        raise BootstrapError(f"MLflow at {settings.mlflow_tracking_uri} does not answer: {error!r}") from error
+    if answer.is_error and "not found" in answer.text:
+        return None
+    if answer.is_error:
+        raise BootstrapError(f"MLflow answers {answer.status_code}: {answer.text[:200]}")
+    version: str = answer.json()["model_version"]["version"]
+    return version
+
+
+def wait_for_champion(settings: Settings) -> str:
+    """The champion's version, as soon as there is one. Raises `BootstrapError` where the gate let none through."""
+    waiting = Retrying(
+        retry=retry_if_result(lambda version: version is None), wait=wait_fixed(0.5), stop=stop_after_delay(30)
+    )
+    try:
+        version: str = waiting(champion, settings)
+    except RetryError:
+        raise BootstrapError("training ended well and there is no champion: see the task promote in Airflow") from None
+    return version
+
+
+def _patient(work: Callable[[], Any]) -> Any:
+    waiting = Retrying(
+        retry=retry_if_exception_type(httpx.HTTPError),
+        wait=wait_fixed(0.5),
+        stop=stop_after_delay(PATIENCE_SECONDS),
+        reraise=True,
+    )
+    return waiting(work)
+
+
+def main() -> int:
+    """The command; its last line is JSON."""
+    start = time.monotonic()
+    try:
+        version = bootstrap(Settings(), lambda text: print(text, flush=True))
+    except BootstrapError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps({"model_version": version, "seconds": round(time.monotonic() - start, 1)}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

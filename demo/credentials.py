@@ -1,0 +1,134 @@
+"""The containers' credentials: `python -m demo.credentials make`, once at each start, and `show`.
+
+Made once and never again, and kept below `CREDENTIALS_DIR/all`. Each holder (a service, or some that share a task) has
+a folder of its own beside it, a volume that only it mounts, with copies of exactly the files it needs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from demo.secret_files import PASSWORDS, read_secret, write_secrets
+
+MADE: Final = (
+    *PASSWORDS,
+    "airflow_api_secret",
+    "airflow_db_password",
+    "airflow_fernet_seed",
+    "mlflow_db_password",
+)
+HOLDERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "postgres": ("bank_admin_password",),
+    "valkey": ("valkey_password", "valkey.acl"),
+    "migrate": (
+        "bank_admin_password",
+        "bank_feed_password",
+        "bank_reader_password",
+        "decisions_password",
+        "decisions_reader_password",
+        "airflow_db_password",
+        "mlflow_db_password",
+    ),
+    "mlflow": ("mlflow.pgpass",),
+    "airflow": (
+        "airflow.pgpass",
+        "airflow_api_secret",
+        "airflow_fernet_key",
+        "airflow_jwt_secret",
+        "airflow_users.json",
+    ),
+    "pipeline": ("bank_reader_password", "decisions_reader_password", "valkey_password"),
+    "bootstrap": ("airflow_password", "bank_feed_password"),
+    "bank": ("bank_feed_password", "scorer_api_key"),
+    "scorer": ("api_keys", "decisions_password", "valkey_password"),
+}
+FOREIGN: Final = frozenset({"postgres", "valkey"})
+"""Holders whose images have users of their own: what keeps others out is that only they mount the volume."""
+ADDRESSES: Final = ("SCORER_URL", "AIRFLOW_URL", "MLFLOW_URL")
+USER: Final = "admin"
+
+
+def make(folder: Path) -> dict[str, int]:
+    """Make what is missing, and give each holder its files and no others; returns how many each has."""
+    kept = folder / "all"
+    write_secrets(kept, MADE)
+    for holder, names in HOLDERS.items():
+        mode = 0o444 if holder in FOREIGN else 0o600
+        _mirror(folder / holder, {name: _content(kept, name) for name in names}, mode)
+    return {holder: len(names) for holder, names in HOLDERS.items()}
+
+
+def show(folder: Path, environment: Mapping[str, str]) -> str:
+    """Addresses and logins as lines of NAME=value. Raises FileNotFoundError where nothing was made yet."""
+    kept = folder / "all"
+    lines = {name: environment[name] for name in ADDRESSES if name in environment}
+    lines |= {
+        "SCORER_API_KEY": read_secret(kept, "scorer_api_key"),
+        "AIRFLOW_USER": USER,
+        "AIRFLOW_PASSWORD": read_secret(kept, "airflow_password"),
+    }
+    return "".join(f"{name}={value}\n" for name, value in lines.items())
+
+
+def _content(kept: Path, name: str) -> str:
+    """What a file holds: a secret as it was made, or in the form that its reader asks for."""
+    match name:
+        case "valkey.acl":
+            digest = hashlib.sha256(read_secret(kept, "valkey_password").encode()).hexdigest()
+            return f"user default on #{digest} ~* &* +@all"
+        case "airflow.pgpass" | "mlflow.pgpass":
+            role = name.removesuffix(".pgpass")
+            return f"*:*:{role}:{role}:{read_secret(kept, f'{role}_db_password')}"
+        case "airflow_fernet_key":
+            seed = read_secret(kept, "airflow_fernet_seed").encode()
+            return base64.urlsafe_b64encode(hashlib.sha256(seed).digest()).decode()
+        case "airflow_users.json":
+            return json.dumps({USER: read_secret(kept, "airflow_password")})
+        case _:
+            return read_secret(kept, name)
+
+
+def _mirror(folder: Path, files: Mapping[str, str], mode: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.iterdir():
+        if path.name not in files:
+            path.unlink()
+    for name, content in files.items():
+        path = folder / name
+        if path.exists() and path.read_text() == f"{content}\n":
+            continue
+        fresh = folder / f".{name}"
+        fresh.unlink(missing_ok=True)
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(f"{content}\n")
+        fresh.chmod(mode)
+        fresh.replace(path)
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m demo.credentials", description=__doc__)
+    parser.add_argument("verb", choices=["make", "show"])
+    verb = parser.parse_args().verb
+    folder = Path(os.environ.get("CREDENTIALS_DIR", "/run/credentials"))
+    if verb == "make":
+        print(json.dumps({"credentials": make(folder)}))
+        return 0
+    try:
+        sys.stdout.write(show(folder, os.environ))
+    except FileNotFoundError as error:
+        print(f"error: there are no credentials yet ({error.filename}): run `make up` first", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""A health check: `python -m demo.healthy URL [PART.NAME=VALUE ...]`. Standard library alone, for it runs every few seconds.
+
+Ends with 0 where the address answers 200 and its JSON has these values, else with 1 and why.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import urllib.request
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any, Final
+
+TIMEOUT_SECONDS: Final = 4
+
+
+def why_not(url: str, wanted: Sequence[str]) -> str:
+    """What is wrong, empty where nothing is."""
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:
+            content = json.load(answer) if wanted else None
+    except (OSError, ValueError) as error:
+        return f"{url}: {error}"
+    for one in wanted:
+        path, _, value = one.partition("=")
+        found: Any = reduce(lambda at, name: at.get(name) if isinstance(at, dict) else None, path.split("."), content)
+        if found != value:
+            return f"{url}: {path} is {found!r}, not {value!r}"
+    return ""
+
+
+def main() -> int:
+    """The command."""
+    problem = why_not(sys.argv[1], sys.argv[2:])
+    if problem:
+        print(problem)
+    return 1 if problem else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
