@@ -22,10 +22,10 @@ RUNTIME := $(GROUPS:%=$(ENV)/%/.installed)
 TESTABLE := $(GROUPS:%=$(ENV)/%/.testable)
 ARCHIVE := var/cache/spark/.made
 
-.PHONY: help demo serve test lint format lock clean install
+.PHONY: help demo serve test up down credentials test-compose lint format lock clean install
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(RUNTIME) $(ARCHIVE) ## the whole line, embedded: DATA=<folder> DAYS=120 CUSTOMERS=1000 SEED=0
 	@$(ENV)/embedded/bin/python -m demo
@@ -59,6 +59,22 @@ test: $(TESTABLE) $(ARCHIVE) ## every test that needs no Docker: TESTS=tests/ban
 	run serving $(TESTS_serving); \
 	run pipeline $(TESTS_pipeline); \
 	exit $$status
+
+# Docker is needed from here on, and nothing else, but for test-compose, which needs Python 3.11 too.
+COMPOSE := docker compose
+
+up: ## the whole line in containers: SCORER_PORT=8000 AIRFLOW_PORT=8080 MLFLOW_PORT=5000 SPARK_PORT=8081
+	@$(COMPOSE) up --detach --build --wait
+	@echo 'payments are being scored; to watch them: docker compose logs --follow replay; addresses and logins: make credentials'
+
+down: ## stop the containers; what they hold stays (docker compose down --volumes removes it too)
+	@$(COMPOSE) down
+
+credentials: ## the containers' addresses and logins, as NAME=value
+	@$(COMPOSE) --progress quiet run --rm --no-deps --no-TTY credentials python -m demo.credentials show
+
+test-compose: $(ENV)/embedded/.testable ## builds the containers, drives them from outside, takes them down
+	@$(ENV)/embedded/bin/python -m pytest --timeout 1800 tests/compose
 
 lint: $(ENV)/lint/.installed $(RUNTIME) ## ruff, mypy --strict, the import rule
 	$(ENV)/lint/bin/ruff check .

@@ -14,12 +14,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
+from threading import Event
 from typing import Final, TypeVar
 
 import psycopg
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+from tenacity import (
+    Retrying,
+    retry_if_exception_type,
+    sleep_using_event,
+    stop_after_delay,
+    stop_when_event_set,
+    wait_exponential_jitter,
+)
+from tenacity.stop import stop_base
 
-from bank.events import Event, events_of
+from bank.events import Event as BankEvent
+from bank.events import events_of
 from bank.feed import Feed, require_days
 from bank.landing import open_bank
 from bank.load import hold_out
@@ -42,7 +52,7 @@ class Pace:
 
     rate: float
     clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], object] = time.sleep
     _due: float = field(default=float("-inf"), init=False)
 
     def wait(self) -> None:
@@ -56,21 +66,27 @@ class Pace:
 
 @dataclass
 class Live:
-    """Plays events and records them in the bank; `say` takes what a person should see, `beat` is called at each event."""
+    """Plays events and records them in the bank, until `stopping` is set.
+
+    `say` takes what a person should see, `beat` is called at each event.
+    """
 
     settings: Settings
     scorer: Scorer
     pace: Pace
     say: Callable[[str], None]
     beat: Callable[[], None]
+    stopping: Event
     clock: Callable[[], float] = time.monotonic
 
-    def play_day(self, day: date, events: Sequence[Event]) -> Played:
-        """Send each event, in order, and record all that were sent, come what may."""
-        played, waiting, said = Played(), list[Event](), self.clock()
+    def play_day(self, day: date, events: Sequence[BankEvent]) -> Played:
+        """Send each event, in order, and record all that were answered, come what may."""
+        played, waiting, said = Played(), list[BankEvent](), self.clock()
         try:
             for done, event in enumerate(events, 1):
                 self.pace.wait()
+                if self.stopping.is_set():
+                    break
                 answer = play(event, self.scorer, played)
                 waiting.append(event)
                 self.beat()
@@ -85,7 +101,7 @@ class Live:
             self._record(waiting)
         return played
 
-    def _record(self, waiting: list[Event]) -> None:
+    def _record(self, waiting: list[BankEvent]) -> None:
         self.at_the_bank(lambda bank: record(bank, waiting))
         waiting.clear()
 
@@ -98,17 +114,23 @@ class Live:
 
         patience = Retrying(
             retry=retry_if_exception_type(psycopg.OperationalError),
-            stop=stop_after_delay(PATIENCE_SECONDS),
+            stop=patience_until(self.stopping),
             wait=wait_exponential_jitter(multiplier=0.1, max=5, jitter=0.1),
+            sleep=sleep_using_event(self.stopping),
             reraise=True,
         )
         return patience(once)
 
 
+def patience_until(stopping: Event) -> stop_base:
+    """How long to try again: for ten minutes, or until this service is to stop."""
+    return stop_after_delay(PATIENCE_SECONDS) | stop_when_event_set(stopping)
+
+
 def next_day(
     bank: psycopg.Connection, feed: Feed, held_out: Sequence[date], now: datetime
-) -> tuple[date, list[Event]] | None:
-    """The first held-out day that the bank does not have whole, with the events that it lacks; None where all is played.
+) -> tuple[date, list[BankEvent]] | None:
+    """The first held-out day that the bank does not have whole, with the events it lacks; None where all is played.
 
     Raises `BankError` for a day that is not over by the clock `now`.
     """
@@ -119,21 +141,22 @@ def next_day(
     return None
 
 
-def unrecorded(bank: psycopg.Connection, events: Sequence[Event]) -> list[Event]:
+def unrecorded(bank: psycopg.Connection, events: Sequence[BankEvent]) -> list[BankEvent]:
     """The events, of one day, that the bank has no record of; in the same order."""
     known: dict[bool, set[tuple[str, int]]] = {}
     for is_payment, table in ((True, "transactions"), (False, "fraud_reports")):
-        rows = [event.row["source_row"] for event in events if event.is_payment == is_payment]
-        query = f"select source, source_row from bank.{table} where source_row = any(%s)"
-        known[is_payment] = set(bank.execute(query, [rows]).fetchall())  # type: ignore[arg-type]  # two constants
+        some = [event for event in events if event.is_payment == is_payment]
+        keys = [list({event.source for event in some}), [event.row["source_row"] for event in some]]
+        query = f"select source, source_row from bank.{table} where source = any(%s) and source_row = any(%s)"
+        known[is_payment] = set(bank.execute(query, keys).fetchall())
     return [event for event in events if (event.source, event.row["source_row"]) not in known[event.is_payment]]
 
 
 def _last_begun(bank: psycopg.Connection, feed: Feed, held_out: Sequence[date]) -> date:
     """The last held-out day of which something is recorded: days are played in order, so those before it are whole."""
-    for (day,) in bank.execute(
-        "select distinct day from bank.transactions where day = any(%s) order by day desc", [list(held_out)]
-    ).fetchall():
+    query = "select distinct day from bank.transactions where day = any(%s) order by day desc"
+    days: list[date] = [row[0] for row in bank.execute(query, [list(held_out)]).fetchall()]
+    for day in days:
         events = events_of(feed, day)
         # Rows of other sources may lie on any day.
         if len(unrecorded(bank, events)) < len(events):
@@ -141,7 +164,7 @@ def _last_begun(bank: psycopg.Connection, feed: Feed, held_out: Sequence[date]) 
     return held_out[0]
 
 
-def _flagged(event: Event, answer: Answer) -> str:
+def _flagged(event: BankEvent, answer: Answer) -> str:
     row = event.row
     why = answer.reasons[0] if answer.reasons else ""
     return (
@@ -153,8 +176,9 @@ def _flagged(event: Event, answer: Answer) -> str:
 def _so_far(day: date, done: int, total: int, played: Played) -> str:
     decided = ", ".join(f"{number:,} {decision}" for decision, number in played.decisions.items())
     latency = played.summary(0)["latency_ms"]
+    caught = f"{played.frauds_caught} of {played.frauds} frauds caught"
     return (
-        f"live {day}: {done:,} of {total:,} events; {decided}; frauds caught {played.frauds_caught} of {played.frauds}; "
+        f"live {day}: {done:,} of {total:,} events; {decided}; {caught}; "
         f"p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms"
     )
 
@@ -171,30 +195,37 @@ def main() -> None:
     parser.add_argument("--rate", type=positive, default=10, metavar="N", help="payments and reports a second")
     parser.add_argument("--heartbeat", type=Path, default=None, metavar="FILE", help="touched at each answer")
     options = parser.parse_args()
+    stopping = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, lambda *_: stopping.set())
     try:
-        _serve(options)
-    except KeyboardInterrupt:
-        _say("live: stopped; what was sent is recorded")
+        _serve(options, stopping)
+    except Exception:
+        # What was being waited for is waited for no more, and is sent again at the next start.
+        if not stopping.is_set():
+            raise
+    _say("live: stopped; what was answered is recorded")
 
 
-def _serve(options: argparse.Namespace) -> None:
+def _serve(options: argparse.Namespace, stopping: Event) -> None:
     feed = feed_of(options, datetime.now(UTC))
     held_out = hold_out(require_days(feed), options.hold_out_days)[1]
     settings = read_settings()
     beat = options.heartbeat.touch if options.heartbeat else lambda: None
-    with Scorer(settings.scorer_url, settings.secret("scorer_api_key"), stop_after_delay(PATIENCE_SECONDS)) as scorer:
-        live = Live(settings, scorer, Pace(options.rate), _say, beat)
-        _say(f"live: {held_out[0]} to {held_out[-1]}, {options.rate} events a second, from where the bank's records end")
-        while found := live.at_the_bank(lambda bank: next_day(bank, feed, held_out, datetime.now(UTC))):
+    with Scorer(settings.scorer_url, settings.secret("scorer_api_key"), patience_until(stopping)) as scorer:
+        live = Live(settings, scorer, Pace(options.rate, sleep=stopping.wait), _say, beat, stopping)
+        span = f"{held_out[0]} to {held_out[-1]}"
+        _say(f"live: {span}, {options.rate} events a second, from where the bank's records end")
+        while not stopping.is_set():
+            found = live.at_the_bank(lambda bank: next_day(bank, feed, held_out, datetime.now(UTC)))
+            if found is None:
+                _say("live: every day of the feed is played; idle until stopped")
+                break
             start = time.monotonic()
             played = live.play_day(*found)
             _say(json.dumps({"day": str(found[0]), **played.summary(time.monotonic() - start)}))
-        _say("live: every day of the feed is played; idle until stopped")
-        while True:
+        while not stopping.wait(IDLE_SECONDS):
             beat()
-            time.sleep(IDLE_SECONDS)
 
 
 if __name__ == "__main__":

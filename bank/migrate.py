@@ -26,7 +26,7 @@ TENANTS: Final = {"airflow": "airflow_db_password", "mlflow": "mlflow_db_passwor
 
 
 def migrate(settings: Settings, tenants: Sequence[str] = ()) -> list[str]:
-    """Bring both databases, and those of `tenants`, to what this code expects; repeatable. Returns what is there now."""
+    """Bring both databases, and those of `tenants`, to what this code expects; repeatable. Returns what is there."""
     password = settings.secret("bank_admin_password")
     bank, decisions = database_of(settings.bank_url), database_of(settings.decisions_url)
     with psycopg.connect(
@@ -90,7 +90,7 @@ def _admit_only(admin: psycopg.Connection, database: str, roles: list[str]) -> N
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m bank.migrate", description=__doc__)
-    parser.add_argument("--tenant", action="append", choices=list(TENANTS), default=[], help="a database for it as well")
+    parser.add_argument("--tenant", action="append", choices=list(TENANTS), default=[], help="a database for it too")
     print(json.dumps({"migrated": migrate(read_settings(), parser.parse_args().tenant)}))
 
 

@@ -9,9 +9,12 @@ from datetime import datetime
 from typing import Any, Final
 
 import httpx
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 FINAL: Final = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 POLL_SECONDS: Final = 0.5
+PATIENCE_SECONDS: Final = 30
+"""How long a run is followed though the api-server does not answer."""
 
 
 class DagFailed(Exception):
@@ -102,6 +105,12 @@ class Airflow:
         content = self._get(f"{place}/logs/{self._get(place)['try_number']}", full_content=True)["content"]
         return [str(line.get("event", line)) if isinstance(line, dict) else str(line) for line in content][-lines:]
 
+    @retry(
+        retry=retry_if_exception_type(httpx.TransportError),
+        wait=wait_fixed(POLL_SECONDS),
+        stop=stop_after_delay(PATIENCE_SECONDS),
+        reraise=True,
+    )
     def _get(self, path: str, **query: Any) -> Any:
         answer = self._client.get(path, params=query)
         return answer.raise_for_status().json()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from tenacity import RetryError, Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
@@ -61,8 +61,8 @@ def bootstrap(settings: Settings, say: Callable[[str], None]) -> str:
         # Started by the Asset that the other emits; by hand only where that run failed.
         airflow.newest_run("fraud_training")
         run_until_success(airflow, "fraud_training", days, say)
-    except TimeoutError as error:
-        raise BootstrapError(str(error)) from error
+    except (httpx.HTTPError, TimeoutError) as error:
+        raise BootstrapError(f"Airflow at {settings.airflow_url} stopped answering as it should: {error}") from error
     finally:
         airflow.close()
     version = wait_for_champion(settings)
@@ -86,7 +86,7 @@ def open_airflow(settings: Settings) -> Airflow:
     """Log in, and wait until both DAGs are known. Raises `BootstrapError`."""
     password = read_secret(settings.secrets_dir, "airflow_password")
     try:
-        airflow = _patient(lambda: Airflow(settings.airflow_url, USER, password))
+        airflow: Airflow = _patient(lambda: Airflow(settings.airflow_url, USER, password))
         for dag in ("fraud_daily", "fraud_training"):
             airflow.wait_for_dag(dag)
     except (httpx.HTTPError, TimeoutError) as error:
@@ -133,15 +133,14 @@ def wait_for_champion(settings: Settings) -> str:
         retry=retry_if_result(lambda version: version is None), wait=wait_fixed(0.5), stop=stop_after_delay(30)
     )
     try:
-        version: str = waiting(champion, settings)
+        return str(waiting(champion, settings))
     except RetryError:
         raise BootstrapError("training ended well and there is no champion: see the task promote in Airflow") from None
-    return version
 
 
 def _patient(work: Callable[[], Any]) -> Any:
     waiting = Retrying(
-        retry=retry_if_exception_type(httpx.HTTPError),
+        retry=retry_if_exception_type(httpx.TransportError),
         wait=wait_fixed(0.5),
         stop=stop_after_delay(PATIENCE_SECONDS),
         reraise=True,
@@ -154,6 +153,10 @@ def main() -> int:
     start = time.monotonic()
     try:
         version = bootstrap(Settings(), lambda text: print(text, flush=True))
+    except ValidationError as error:
+        wrong = "; ".join(f"{str(one['loc'][0]).upper()}={one['input']}: {one['msg']}" for one in error.errors())
+        print(f"error: {wrong}", file=sys.stderr)
+        return 2
     except BootstrapError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

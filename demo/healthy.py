@@ -1,6 +1,7 @@
-"""A health check: `python -m demo.healthy URL [PART.NAME=VALUE ...]`. Standard library alone, for it runs every few seconds.
+"""A health check: `python -m demo.healthy URL [PART.NAME=VALUE ...]`.
 
-Ends with 0 where the address answers 200 and its JSON has these values, else with 1 and why.
+Ends with 0 where the address answers 200 and its JSON has these values, else with 1 and why. Standard library alone,
+for it runs every few seconds.
 """
 
 from __future__ import annotations

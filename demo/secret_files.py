@@ -28,7 +28,7 @@ def write_secrets(folder: Path, passwords: Sequence[str] = PASSWORDS) -> None:
     """Write each secret file that is missing: random passwords, and what the scorer knows of its key."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for name in passwords:
-        _write_once(folder / name, secrets.token_urlsafe(32))
+        _write_once(folder / name, secrets.token_urlsafe(48))
     digest = hashlib.sha256(read_secret(folder, "scorer_api_key").encode()).hexdigest()
     key = {"name": "everything", "sha256": digest, "scopes": list(ALL_SCOPES), "rate": None}
     _write_once(folder / "api_keys", json.dumps([key]))

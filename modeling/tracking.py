@@ -12,7 +12,7 @@ from modeling.candidate import Candidate
 from modeling.costs import Costs
 from modeling.dataset import SplitData
 from modeling.estimators import BASELINE, CANDIDATE
-from modeling.registry import BASELINE_ID_TAG, BASELINE_MODEL, CANDIDATE_FILE, MODEL, MODEL_ID_TAG
+from modeling.registry import BASELINE_ID_TAG, BASELINE_MODEL, CANDIDATE_FILE, MODEL, MODEL_ID_TAG, log_metrics
 
 TRUSTED_TYPES: Final = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
 """What skops may load beside the types that it trusts of itself."""
@@ -48,12 +48,15 @@ def track(
 
     with mlflow.start_run(run_name=f"{candidate.first}..{candidate.last}") as current:
         mlflow.log_params(found)
-        mlflow.log_metrics(metrics | _sizes(data))
         mlflow.set_tags(tags_of(candidate))
         mlflow.log_text(candidate.model_dump_json(indent=2), CANDIDATE_FILE)
         run_id: str = current.info.run_id
-        client.set_tag(run_id, BASELINE_ID_TAG, _log_model(baseline, BASELINE_MODEL, data).model_id)
-        client.set_tag(run_id, MODEL_ID_TAG, _log_model(model, MODEL, data).model_id)
+        baseline_id = _log_model(baseline, BASELINE_MODEL, data).model_id
+        model_id = _log_model(model, MODEL, data).model_id
+        # After the models, and as the run's alone: MLflow repeats a metric for each model, which its database refuses.
+        log_metrics(client, run_id, metrics | _sizes(data))
+        client.set_tag(run_id, BASELINE_ID_TAG, baseline_id)
+        client.set_tag(run_id, MODEL_ID_TAG, model_id)
     return run_id
 
 

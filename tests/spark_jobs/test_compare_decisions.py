@@ -147,9 +147,8 @@ def test_nothing_on_either_side_is_nothing(live_settings: Settings, decisions: p
 
 def test_no_decision_log_says_where_it_was_looked_for(live_settings: Settings) -> None:
     nowhere = live_settings.model_copy(update={"decisions_url": "postgresql://127.0.0.1:1/decisions"})
-    with pytest.raises(
-        JobError, match=r"cannot connect to postgresql://127.0.0.1:1/decisions as decisions_reader: .*check DECISIONS_URL"
-    ):
+    said = r"cannot connect to postgresql://127.0.0.1:1/decisions as decisions_reader: .*check DECISIONS_URL"
+    with pytest.raises(JobError, match=said):
         compare_decisions(nowhere, TODAY)
 
 

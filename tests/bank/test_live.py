@@ -1,0 +1,228 @@
+"""Live payments as a service: day after day from where the records end, whatever stops it or is away meanwhile."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import psycopg
+import pytest
+from tenacity import stop_after_attempt
+
+from bank.errors import BankError
+from bank.feed import SimulatedFeed
+from bank.live import Live, Pace, next_day, unrecorded
+from bank.load import load
+from bank.published import PublishedFeed
+from bank.replay import Played
+from bank.scorer import Scorer
+from bank.settings import Settings
+from bank.world import WorldSize
+from tests.bank.conftest import TinyScorer
+from tests.bank.frames import count, frame
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+FIRST, SECOND = date(2018, 4, 3), date(2018, 4, 4)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Four days of four payments; the last two are live. Payment 1 is a fraud of the first day."""
+    frame(4, 4).to_parquet(tmp_path / "a.parquet")
+    return tmp_path
+
+
+@pytest.fixture
+def feed(folder: Path) -> PublishedFeed:
+    return PublishedFeed(folder, NOW)
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def live(settings: Settings, tiny: TinyScorer, said: list[str]) -> Iterator[Live]:
+    with Scorer(tiny.url, tiny.key, stop_after_attempt(3)) as scorer:
+        yield Live(settings, scorer, Pace(1e6), said.append, lambda: None, Event())
+
+
+def play_all(live: Live, bank: psycopg.Connection, feed: PublishedFeed) -> list[tuple[date, Played]]:
+    days = []
+    while found := live.at_the_bank(lambda bank: next_day(bank, feed, [FIRST, SECOND], NOW)):
+        days.append((found[0], live.play_day(*found)))
+    return days
+
+
+def test_the_held_out_days_are_played_in_order_and_recorded(
+    bank: psycopg.Connection, live: Live, tiny: TinyScorer, feed: PublishedFeed
+) -> None:
+    load(bank, feed, 2)
+    played = play_all(live, bank, feed)
+    assert [(day, one.scored) for day, one in played] == [(FIRST, 4), (SECOND, 4)]
+    assert tiny.scored == list(range(8, 16))
+    assert count(bank) == 16
+
+
+def test_it_goes_on_where_the_records_end(
+    bank: psycopg.Connection, live: Live, tiny: TinyScorer, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It breaks when five of a day's eight payments were answered and three recorded: two are sent once more."""
+    frame(4, 8).to_parquet(folder / "a.parquet")
+    feed = PublishedFeed(folder, NOW)
+    load(bank, feed, 2)
+    with monkeypatch.context() as killed:
+        killed.setattr("bank.live.RECORD_EVERY", 3)
+        killed.setattr(Live, "_record", _only_when_full(Live._record))
+        tiny.answer = lambda number: 500 if number == 21 else 200
+        with pytest.raises(BankError, match="500"):
+            play_all(live, bank, feed)
+    assert (tiny.scored, count(bank)) == ([16, 17, 18, 19, 20], 19)
+    tiny.answer = lambda _: 200
+    play_all(live, bank, feed)
+    assert tiny.scored == [16, 17, 18, 19, 20, *range(19, 32)]
+    assert count(bank) == 32
+    assert play_all(live, bank, feed) == []
+
+
+def _only_when_full(record: Any) -> Any:
+    """As if it was killed: what waits for the next three is lost from memory."""
+    return lambda live, waiting: record(live, waiting) if len(waiting) == 3 else None
+
+
+def test_rows_of_other_sources_do_not_hide_a_day(
+    bank: psycopg.Connection, live: Live, tiny: TinyScorer, feed: PublishedFeed
+) -> None:
+    load(bank, feed, 2)
+    bank.execute("insert into bank.transactions (source, source_row, arrived_at) values ('by hand', 15, '2018-04-04')")
+    bank.commit()
+    play_all(live, bank, feed)
+    assert tiny.scored == list(range(8, 16))
+
+
+def test_reports_that_fall_due_are_played_too(bank: psycopg.Connection, live: Live, tiny: TinyScorer) -> None:
+    feed = SimulatedFeed(WorldSize(customers=60, terminals=120, days=20, seed=1))
+    days = feed.days()
+    load(bank, feed, 2)
+    before = count(bank, table="fraud_reports")
+    found = live.at_the_bank(lambda bank: next_day(bank, feed, days[-2:], NOW))
+    assert found is not None
+    assert found[0] == days[-2]
+    played = live.play_day(*found)
+    assert played.reports == len(tiny.reported) > 0
+    assert count(bank, table="fraud_reports") == before + played.reports
+    assert unrecorded(bank, found[1]) == []
+
+
+def test_a_bank_that_is_away_is_waited_for(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts = []
+
+    def away_twice(bank: psycopg.Connection) -> str:
+        attempts.append(1)
+        if len(attempts) < 3:
+            raise psycopg.OperationalError("the connection is lost")
+        return "done"
+
+    assert live.at_the_bank(away_twice) == "done"
+    assert len(attempts) == 3
+
+
+def test_a_day_that_is_not_over_is_not_played(bank: psycopg.Connection, feed: PublishedFeed) -> None:
+    with pytest.raises(BankError, match="2018-04-04 is not over"):
+        next_day(bank, feed, [SECOND], datetime(2018, 4, 4, 1, tzinfo=UTC))
+
+
+def test_what_was_not_approved_is_told_with_its_reason(
+    bank: psycopg.Connection, live: Live, said: list[str], folder: Path
+) -> None:
+    frame(4, 4).assign(TX_AMOUNT=250.0).to_parquet(folder / "a.parquet")
+    play_all(live, bank, PublishedFeed(folder, NOW))
+    assert said[0].startswith("2018-04-03 00:00:00  payment 8  250.00  decline")
+    assert len(said) == 8
+
+
+def test_the_pace_is_kept_and_a_pause_is_not_made_up_for() -> None:
+    now, slept = 0.0, []
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        slept.append(round(seconds, 3))
+        now += seconds
+
+    pace = Pace(10, lambda: now, sleep)
+    for _ in range(3):
+        pace.wait()
+    assert slept == [0.1, 0.1]
+    now += 60
+    pace.wait()
+    pace.wait()
+    assert slept == [0.1, 0.1, 0.1]
+
+
+def test_it_is_stopped_in_order_and_idles_when_all_is_played(
+    bank: psycopg.Connection, settings: Settings, secrets_dir: Path, tiny: TinyScorer, folder: Path, tmp_path: Path
+) -> None:
+    load(bank, PublishedFeed(folder, NOW), 2)
+    beat = tmp_path / "answered"
+    addresses = {"BANK_URL": settings.bank_url, "SCORER_URL": tiny.url, "SECRETS_DIR": str(secrets_dir)}
+    options = ["--data", str(folder), "--hold-out-days", "2", "--rate", "1000", "--heartbeat", str(beat)]
+    service = subprocess.Popen(
+        [sys.executable, "-m", "bank.live", *options], env=os.environ | addresses, stdout=subprocess.PIPE, text=True
+    )
+    end = time.monotonic() + 60
+    while count(bank) < 16 and time.monotonic() < end:
+        bank.rollback()
+        time.sleep(0.1)
+    beat.unlink(missing_ok=True)
+    while not beat.exists() and time.monotonic() < end:
+        time.sleep(0.1)
+    assert beat.exists(), "it idles, and is alive"
+    service.send_signal(signal.SIGTERM)
+    out, _ = service.communicate(timeout=30)
+    assert service.returncode == 0
+    assert "every day of the feed is played" in out
+    assert out.splitlines()[-1] == "live: stopped; what was answered is recorded"
+
+
+def test_it_stops_between_two_payments(
+    bank: psycopg.Connection, live: Live, tiny: TinyScorer, feed: PublishedFeed
+) -> None:
+    """So that what the scorer decided is what the bank records."""
+    load(bank, feed, 2)
+    live.beat = lambda: live.stopping.set() if len(tiny.scored) == 2 else None
+    found = next_day(bank, feed, [FIRST, SECOND], NOW)
+    bank.rollback()
+    assert found is not None
+    assert live.play_day(*found).scored == 2
+    assert (tiny.scored, count(bank)) == ([8, 9], 10)
+
+
+def test_it_stops_though_the_scorer_is_away(
+    bank: psycopg.Connection, settings: Settings, secrets_dir: Path, folder: Path, tmp_path: Path
+) -> None:
+    load(bank, PublishedFeed(folder, NOW), 2)
+    addresses = {"BANK_URL": settings.bank_url, "SCORER_URL": "http://127.0.0.1:1", "SECRETS_DIR": str(secrets_dir)}
+    command = [sys.executable, "-m", "bank.live", "--data", str(folder), "--hold-out-days", "2"]
+    service = subprocess.Popen(command, env=os.environ | addresses, stdout=subprocess.PIPE, text=True)
+    assert service.stdout is not None
+    assert service.stdout.readline().startswith("live: 2018-04-03")
+    time.sleep(1)
+    service.send_signal(signal.SIGTERM)
+    out, _ = service.communicate(timeout=8)
+    assert (service.returncode, out.splitlines()[-1]) == (0, "live: stopped; what was answered is recorded")
+
+
+@pytest.mark.parametrize("option", [["--hold-out-days", "0"], ["--hold-out-days", "2", "--rate", "0"], []])
+def test_options_that_cannot_be_are_refused(option: list[str]) -> None:
+    done = subprocess.run([sys.executable, "-m", "bank.live", *option], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "hold-out-days" in done.stderr or "rate" in done.stderr

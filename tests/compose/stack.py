@@ -1,0 +1,208 @@
+"""The containers as an outsider sees them: the command `docker compose`, published ports, and what Docker tells."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = "fraud-relay-test"
+JOBS = {"credentials", "migrate", "airflow-migrate", "mlflow-migrate", "bootstrap"}
+STARTING = {"created", "starting", "restarting"}
+LABEL = f"label=com.docker.compose.project={PROJECT}"
+
+
+def run(*command: str, environment: dict[str, str] | None = None, check: bool = True) -> str:
+    """The standard output of a command; one that fails says so with all that it said."""
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    if check and done.returncode != 0:
+        raise AssertionError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+    return done.stdout
+
+
+def wait_until(what: str, holds: Callable[[], Any], seconds: float = 120) -> Any:
+    """What `holds` gives, as soon as it is true."""
+    end = time.monotonic() + seconds
+    while not (found := holds()):
+        assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.5)
+    return found
+
+
+@dataclass
+class Stack:
+    """One project of containers, on ports of its own."""
+
+    ports: dict[str, int]
+    rate: int = 40
+    scored_after: float = 0.0
+    """Seconds from `up` to the first live payment scored."""
+    disturbed: list[tuple[datetime, datetime]] = field(default_factory=list)
+    """When a test itself broke something."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """As a person would set it, in the shell or in .env."""
+        ports = {f"{name}_PORT": str(port) for name, port in self.ports.items()}
+        return os.environ | ports | {"COMPOSE_PROJECT_NAME": PROJECT, "REPLAY_RATE": str(self.rate)}
+
+    def compose(self, *arguments: str, check: bool = True) -> str:
+        return run("docker", "compose", *arguments, environment=self.environment, check=check)
+
+    def make(self, target: str) -> str:
+        return run("make", "--no-print-directory", target, environment=self.environment)
+
+    def sh(self, service: str, script: str, check: bool = True) -> str:
+        """Run a script in a running container."""
+        return self.compose("exec", "--no-TTY", service, "sh", "-c", script, check=check)
+
+    def sql(self, database: str, query: str) -> str:
+        """One value, asked inside PostgreSQL's container."""
+        password = "PGPASSWORD=$(cat /run/credentials/postgres/bank_admin_password)"
+        return self.sh("postgres", f'{password} psql -h 127.0.0.1 -U postgres -d {database} -qAtc "{query}"').strip()
+
+    def valkey(self, *command: str) -> str:
+        password = "REDISCLI_AUTH=$(cat /run/credentials/valkey/valkey_password)"
+        return self.sh("valkey", f"{password} valkey-cli {' '.join(command)}").strip()
+
+    def spark_line(self, module: str, *arguments: str) -> dict[str, Any]:
+        """Run one of the data engineer's commands where Airflow's tasks run; its last line is JSON."""
+        out = self.sh("airflow-scheduler", f"/opt/pipeline/bin/python -m {module} {' '.join(arguments)}")
+        found: dict[str, Any] = json.loads(out.splitlines()[-1])
+        return found
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The compose file, as Compose reads it."""
+        found: dict[str, Any] = json.loads(self.compose("config", "--format", "json"))
+        return found
+
+    def containers(self) -> dict[str, list[dict[str, Any]]]:
+        """What Docker tells of each service's containers."""
+        ids = run("docker", "ps", "--all", "--quiet", "--filter", LABEL).split()
+        found: dict[str, list[dict[str, Any]]] = {}
+        for container in json.loads(run("docker", "inspect", *ids)) if ids else []:
+            found.setdefault(container["Config"]["Labels"]["com.docker.compose.service"], []).append(container)
+        return found
+
+    def states(self) -> dict[str, str]:
+        """Of each container its health or, where it has no check, its state with its exit code."""
+        return {
+            container["Name"]: _state(container["State"]) for some in self.containers().values() for container in some
+        }
+
+    def unwell(self) -> dict[str, str]:
+        """Containers that are neither healthy nor a job that ended well."""
+        return {name: state for name, state in self.states().items() if state not in ("healthy", "exited 0")}
+
+    @cached_property
+    def credentials(self) -> dict[str, str]:
+        """What `make credentials` prints."""
+        return dict(line.split("=", 1) for line in self.make("credentials").splitlines())
+
+    def scorer(self, method: str, path: str, key: str | None = None, **options: Any) -> httpx.Response:
+        """Ask the scorer, with the key that `make credentials` shows unless another is given."""
+        headers = {"X-API-Key": self.credentials["SCORER_API_KEY"] if key is None else key}
+        return httpx.request(method, self.credentials["SCORER_URL"] + path, headers=headers, timeout=30, **options)
+
+    def champion(self) -> dict[str, Any]:
+        """The champion, as MLflow's registry has it."""
+        query = {"name": "fraud", "alias": "champion"}
+        address = self.credentials["MLFLOW_URL"] + "/api/2.0/mlflow/registered-models/alias"
+        found: dict[str, Any] = httpx.get(address, params=query, timeout=30).raise_for_status().json()["model_version"]
+        return found
+
+    def live_days(self) -> list[date]:
+        """The days of which live payments were decided, those of the tests (ids from 10^15) aside."""
+        days = "select distinct (occurred_at at time zone 'UTC')::date from serving.decisions"
+        query = f"{days} where transaction_id < 1e15"
+        return sorted(date.fromisoformat(line) for line in self.sql("decisions", query).split())
+
+    @contextmanager
+    def disturbance(self) -> Iterator[None]:
+        """Something that a test breaks, and the time until everything is well again; errors in the logs are its own."""
+        began = datetime.now(UTC)
+        yield
+        wait_until("every service is healthy again", self.is_settled, 240)
+        self.disturbed.append((began, datetime.now(UTC)))
+
+    def is_settled(self, seconds: int = 20) -> bool:
+        """Whether all is well and stays so: some notice only after a while that what they rely on was away."""
+        for _ in range(seconds // 2):
+            if self.unwell():
+                return False
+            time.sleep(2)
+        return True
+
+    def logs(self) -> list[tuple[str, datetime, str]]:
+        """Every line of every container's log: whose, when, what."""
+        lines = []
+        for service, some in self.containers().items():
+            for container in some:
+                done = subprocess.run(
+                    ["docker", "logs", "--timestamps", container["Id"]], capture_output=True, text=True, check=True
+                )
+                for line in (done.stdout + done.stderr).splitlines():
+                    at, _, text = line.partition(" ")
+                    lines.append((service, datetime.fromisoformat(at[:26] + "+00:00"), text))
+        return lines
+
+    def leftovers(self) -> list[str]:
+        """Everything of this project that Docker still has."""
+        kinds = {"container": ["ps", "--all"], "volume": ["volume", "ls"], "network": ["network", "ls"]}
+        return [
+            f"{kind} {name}"
+            for kind, command in kinds.items()
+            for name in run("docker", *command, "--quiet", "--filter", LABEL).split()
+        ]
+
+
+def _state(state: dict[str, Any]) -> str:
+    if state["Status"] == "exited":
+        return f"exited {state['ExitCode']}"
+    health: str = state.get("Health", {}).get("Status", state["Status"])
+    return health
+
+
+class MemoryWatch:
+    """Samples the memory of the project's containers together until it is left; `peak_mb` is the most, in MiB."""
+
+    def __init__(self) -> None:
+        self.peak_mb = 0.0
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> MemoryWatch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._done.wait(1.0):
+            ids = run("docker", "ps", "--quiet", "--filter", LABEL).split()
+            if not ids:
+                continue
+            shown = run("docker", "stats", "--no-stream", "--format", "{{.MemUsage}}", *ids, check=False)
+            used = [line.split(" / ")[0] for line in shown.splitlines()]
+            self.peak_mb = max(self.peak_mb, sum(map(_mebibytes, used)))
+
+
+def _mebibytes(text: str) -> float:
+    units = {"GiB": 1024.0, "MiB": 1.0, "KiB": 1 / 1024, "kB": 1 / 1049, "MB": 1 / 1.049, "GB": 954.0, "B": 2.0**-20}
+    unit = next(unit for unit in units if text.endswith(unit))
+    return float(text.removesuffix(unit)) * units[unit]

@@ -1,0 +1,95 @@
+"""The compose file and the images, as they are before anything runs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from demo.credentials import HOLDERS
+from tests.compose.stack import JOBS, Stack, run
+
+IMAGES = ("fraud-relay-scorer", "fraud-relay-pipeline", "fraud-relay-spark", "fraud-relay-airflow")
+BASE = "python:3.11-slim-bookworm"
+SCORER_ADDS_MB = 280
+
+
+def inspect(image: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(run("docker", "image", "inspect", image))[0]
+    return found
+
+
+def in_image(image: str, script: str) -> str:
+    return run("docker", "run", "--rm", "--network=none", image, "sh", "-c", script).strip()
+
+
+def test_every_job_is_waited_for_and_every_other_service_says_how_it_is(stack: Stack) -> None:
+    services = stack.config["services"]
+    waited_for = {
+        name
+        for service in services.values()
+        for name, how in service.get("depends_on", {}).items()
+        if how["condition"] == "service_completed_successfully"
+    }
+    assert waited_for == JOBS
+    assert {name for name, service in services.items() if "healthcheck" not in service} == JOBS
+
+
+def test_nobody_waits_for_less_than_health(stack: Stack) -> None:
+    for name, service in stack.config["services"].items():
+        for other, how in service.get("depends_on", {}).items():
+            expected = "service_completed_successfully" if other in JOBS else "service_healthy"
+            assert how["condition"] == expected, (name, other)
+
+
+def test_no_setting_holds_a_secret(stack: Stack) -> None:
+    for name, service in stack.config["services"].items():
+        for variable, value in (service.get("environment") or {}).items():
+            if {"PASSWORD", "PASSWORDS", "SECRET", "SECRETS", "KEY"} & set(variable.split("_")):
+                assert "/run/credentials/" in value, (name, variable)
+
+
+def test_each_holder_s_volume_is_mounted_by_whom_it_is_meant_for_alone(stack: Stack) -> None:
+    holders: dict[str, set[str]] = {}
+    for name, service in stack.config["services"].items():
+        for volume in service.get("volumes", []):
+            if volume["source"].startswith("credentials-"):
+                holders.setdefault(volume["source"].removeprefix("credentials-"), set()).add(name)
+    airflow = {f"airflow-{name}" for name in ("migrate", "api-server", "scheduler", "dag-processor", "triggerer")}
+    expected = {
+        "postgres": {"postgres"},
+        "valkey": {"valkey"},
+        "migrate": {"migrate"},
+        "mlflow": {"mlflow-migrate", "mlflow"},
+        "airflow": airflow,
+        "pipeline": {"spark-worker", "airflow-scheduler"},
+        "bootstrap": {"bootstrap"},
+        "bank": {"replay"},
+        "scorer": {"scorer"},
+    }
+    assert set(expected) == set(HOLDERS)
+    assert {holder: users - {"credentials"} for holder, users in holders.items()} == expected
+
+
+@pytest.mark.parametrize("image", IMAGES)
+@pytest.mark.usefixtures("stack")
+def test_an_image_has_a_user_of_its_own_and_nothing_that_builds(image: str) -> None:
+    assert inspect(image)["Config"]["User"] == "10001:10001"
+    assert in_image(image, "id -u") == "10001"
+    builders = "for tool in uv gcc cc make; do command -v $tool || true; done; ls -d /uv 2>/dev/null || true"
+    assert in_image(image, builders) == ""
+    assert in_image(image, "find /opt/fraud-relay -name '*.pyc' | wc -l") != "0"
+    assert in_image(image, "find /opt/*/lib/python3.11/site-packages/pydantic -name '*.pyc' | wc -l") != "0"
+
+
+@pytest.mark.usefixtures("stack")
+def test_the_scorer_s_image_is_small_and_has_nothing_of_the_others() -> None:
+    added = (inspect("fraud-relay-scorer")["Size"] - inspect(BASE)["Size"]) / 1e6
+    assert added <= SCORER_ADDS_MB
+    script = (
+        'python -c "from importlib.util import find_spec; '
+        "print([name for name in ('airflow', 'pyspark', 'sklearn', 'mlflow', 'pandas') if find_spec(name)])\"; "
+        "command -v java || true; ls /opt/fraud-relay"
+    )
+    assert in_image("fraud-relay-scorer", script).splitlines() == ["[]", "contracts", "serving"]

@@ -1,0 +1,150 @@
+"""After `up --wait`: everything is well, nothing is open that need not be, and the line has run."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from demo.credentials import HOLDERS, USER
+from tests.compose.stack import JOBS, Stack, run
+
+OWN = 10**15
+"""Ids from here on are the tests' own."""
+
+
+def payment(number: int, **changes: Any) -> dict[str, Any]:
+    """A payment of a customer and a terminal that nobody else uses."""
+    at = {"customer_id": OWN, "terminal_id": OWN, "amount": 731.2, "occurred_at": "2025-12-31T10:15:00Z"}
+    return {"transaction_id": OWN + number, **at, **changes}
+
+
+def test_every_service_is_healthy_and_every_job_ended_well(stack: Stack) -> None:
+    assert stack.unwell() == {}
+    states = stack.states()
+    assert len(states) == len(stack.config["services"])
+    assert list(states.values()).count("exited 0") == len(JOBS)
+
+
+def test_ports_are_open_on_the_loopback_interface_alone(stack: Stack) -> None:
+    published = {
+        (name, bound["HostIp"], int(bound["HostPort"]))
+        for name, some in stack.containers().items()
+        for container in some
+        for where in container["NetworkSettings"]["Ports"].values()
+        for bound in where or []
+    }
+    expected = {"scorer": "SCORER", "airflow-api-server": "AIRFLOW", "mlflow": "MLFLOW", "spark-master": "SPARK"}
+    assert published == {(name, "127.0.0.1", stack.ports[port]) for name, port in expected.items()}
+
+
+def test_no_process_is_root(stack: Stack) -> None:
+    for name, some in stack.containers().items():
+        for container in some:
+            if container["State"]["Running"]:
+                uids = run("docker", "top", container["Id"], "-eo", "uid,pid,comm").splitlines()[1:]
+                assert uids
+                assert [line for line in uids if line.split()[0] == "0"] == [], name
+
+
+def test_every_container_is_confined(stack: Stack) -> None:
+    for name, some in stack.containers().items():
+        for container in some:
+            host = container["HostConfig"]
+            assert host["CapDrop"] == ["ALL"], name
+            assert not host["CapAdd"], name
+            assert "no-new-privileges:true" in host["SecurityOpt"], name
+            assert host["ReadonlyRootfs"], name
+            assert not host["Privileged"], name
+            assert 0 < host["Memory"] <= 2560 * 2**20, name
+            assert 0 < host["PidsLimit"] <= 512, name
+            assert host["NetworkMode"] != "host", name
+            assert not [mount for mount in container["Mounts"] if mount["Type"] == "bind"], name
+
+
+def test_from_the_scorer_airflow_and_spark_are_out_of_reach(stack: Stack) -> None:
+    """Neither by name nor by address; the stores are within reach, or this would say nothing."""
+    addresses = {
+        name: network["IPAddress"]
+        for name, some in stack.containers().items()
+        for network in some[0]["NetworkSettings"]["Networks"].values()
+    }
+
+    def reaches(host: str, port: int) -> bool:
+        code = f"import socket; socket.create_connection(('{host}', {port}), 2)"
+        done = stack.sh("scorer", f'python -c "{code}" 2>/dev/null && echo yes || echo no')
+        return done.strip() == "yes"
+
+    assert reaches("valkey", 6379)
+    assert reaches("mlflow", 5000)
+    for name, port in (("airflow-api-server", 8080), ("spark-master", 7077)):
+        assert not reaches(name, port)
+        assert not reaches(addresses[name], port)
+
+
+def test_a_service_holds_its_own_secrets_and_no_others(stack: Stack) -> None:
+    held = {
+        name: set(stack.sh(name, "find /run/credentials -type f").split())
+        for name in ("scorer", "replay", "mlflow", "spark-worker", "postgres", "valkey")
+    }
+    holders = {"replay": "bank", "spark-worker": "pipeline"}
+    for name, files in held.items():
+        holder = holders.get(name, name)
+        assert files == {f"/run/credentials/{holder}/{file}" for file in HOLDERS[holder]}, name
+
+
+def test_no_secret_is_told(stack: Stack) -> None:
+    """Neither in what Docker shows of a container, nor in a process's arguments, nor in a log."""
+    all_of_them = "cat /run/credentials/all/*password /run/credentials/all/*key /run/credentials/all/*secret"
+    secrets = stack.compose("run", "--rm", "--no-deps", "--no-TTY", "credentials", "sh", "-c", all_of_them).split()
+    assert len(secrets) >= len(HOLDERS)
+    assert stack.credentials["SCORER_API_KEY"] in secrets
+    told = [json.dumps(stack.containers()), *(text for _, _, text in stack.logs())]
+    for some in stack.containers().values():
+        if some[0]["State"]["Running"]:
+            told.append(run("docker", "top", some[0]["Id"], "-eo", "pid,args"))
+    for secret in secrets:
+        assert not [text[:80] for text in told if secret in text]
+
+
+def test_credentials_are_those_of_the_running_line(stack: Stack) -> None:
+    found = stack.credentials
+    assert set(found) == {
+        "SCORER_URL", "SCORER_API_KEY", "MLFLOW_URL", "AIRFLOW_URL", "AIRFLOW_USER", "AIRFLOW_PASSWORD",
+    }  # fmt: skip
+    assert found["SCORER_URL"] == f"http://127.0.0.1:{stack.ports['SCORER']}"
+    assert found["AIRFLOW_USER"] == USER
+    assert dict(line.split("=", 1) for line in stack.make("credentials").splitlines()) == found
+
+
+@pytest.mark.parametrize("key", ["", "wrong"])
+def test_without_a_key_nothing_is_scored(stack: Stack, key: str) -> None:
+    answer = stack.scorer("POST", "/v1/score", key=key, json=payment(1))
+    assert answer.status_code == 401
+    assert "X-API-Key" in answer.json()["detail"]
+
+
+def test_with_the_key_a_payment_is_scored_by_the_registry_s_champion(stack: Stack) -> None:
+    answer = stack.scorer("POST", "/v1/score", json=payment(2)).raise_for_status().json()
+    assert answer["transaction_id"] == OWN + 2
+    assert 0 <= answer["score"] <= 1
+    assert answer["model_version"] == stack.champion()["version"]
+    assert stack.scorer("GET", "/v1/model").json()["version"] == stack.champion()["version"]
+    assert stack.scorer("GET", f"/v1/decisions/{OWN + 2}").json()["score"] == answer["score"]
+
+
+def test_airflow_asks_who_is_there(stack: Stack) -> None:
+    url = stack.credentials["AIRFLOW_URL"]
+    assert httpx.get(f"{url}/api/v2/dags", timeout=30).status_code == 401
+    wrong = {"username": USER, "password": "wrong"}
+    assert httpx.post(f"{url}/auth/token", json=wrong, timeout=30).status_code == 401
+
+
+def test_the_jobs_ran_on_the_cluster(stack: Stack) -> None:
+    cluster = httpx.get(f"http://127.0.0.1:{stack.ports['SPARK']}/json/", timeout=30).json()
+    assert {worker["state"] for worker in cluster["workers"]} == {"ALIVE"}
+    ran = {app["name"]: app["state"] for app in cluster["completedapps"]}
+    jobs = ("ingest", "validate", "build_features", "write_online_state")
+    assert ran == {f"fraud-relay {job}": "FINISHED" for job in jobs}

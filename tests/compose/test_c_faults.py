@@ -1,0 +1,128 @@
+"""Under live payments: stores and scorer restarted, a day through Airflow, the containers taken down and up again."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from demo.airflow_api import Airflow
+from tests.compose.stack import Stack, wait_until
+from tests.compose.test_b_start import OWN, payment
+
+BROKEN = re.compile(
+    r"\b(ERROR|CRITICAL|FATAL|PANIC)\b|Traceback \(most recent|\[(error|critical) *\]|\"level\": \"(error|critical)\""
+)
+KNOWN = (
+    # Airflow notes each of its commands in a table that its first migration is about to make.
+    ("postgres", 'relation "log" does not exist'),
+)
+
+
+def decided(stack: Stack) -> int:
+    return int(stack.sql("decisions", "select count(*) from serving.decisions"))
+
+
+def unexpected(stack: Stack) -> list[str]:
+    """Lines of the logs that tell of an error, but for the times when a test broke something."""
+    return [
+        f"{service} {at:%H:%M:%S} {text[:300]}"
+        for service, at, text in stack.logs()
+        if BROKEN.search(text)
+        and not any(service == known and words in text for known, words in KNOWN)
+        and not any(began <= at <= ended + timedelta(seconds=5) for began, ended in stack.disturbed)
+    ]
+
+
+def test_nothing_went_wrong_at_the_start(stack: Stack) -> None:
+    assert unexpected(stack) == []
+
+
+@pytest.mark.parametrize("service", ["scorer", "valkey", "postgres"])
+def test_a_restart_is_survived(stack: Stack, service: str) -> None:
+    before = decided(stack)
+    with stack.disturbance():
+        stack.compose("restart", service)
+    wait_until("payments are decided again", lambda: decided(stack) > before + stack.rate)
+    assert stack.unwell() == {}
+
+
+def test_every_payment_was_decided_once(stack: Stack) -> None:
+    """By the bank's own records of what it sent, by the log, and by the scorer's count of what it applied."""
+    stack.compose("stop", "replay")
+    wait_until("every decision is in the log", lambda: stack.valkey("XLEN", "decisions") == "0")
+    days = stack.live_days()
+    counts = "select count(*), count(distinct transaction_id) from"
+    sent = stack.sql("bank", f"{counts} bank.transactions where day >= '{days[0]}'")
+    query = f"{counts} serving.decisions where transaction_id < 1e15"
+    assert stack.sql("decisions", query) == sent
+    assert int(sent.split("|")[0]) > 100
+    applied = stack.sql("decisions", "select count(*), count(distinct applied), max(applied) from serving.decisions")
+    count = str(decided(stack))
+    assert applied.split("|") == [count, count, stack.valkey("GET", "state:applied")]
+    (replay,) = stack.containers()["replay"]
+    assert (replay["RestartCount"], replay["State"]["ExitCode"]) == (0, 0)
+
+
+@pytest.fixture(scope="module")
+def live_run(stack: Stack) -> dict[str, Any]:
+    """The live days through the data engineer's DAG, driven as anybody may; no payment comes meanwhile."""
+    days = stack.live_days()
+    conf = {"from": str(days[0]), "to": str(days[-1]), "train": False}
+    found = stack.credentials
+    airflow = Airflow(found["AIRFLOW_URL"], found["AIRFLOW_USER"], found["AIRFLOW_PASSWORD"])
+    run = airflow.start("fraud_daily", conf)
+    done = {task.task: task.state for task in airflow.follow("fraud_daily", run, lambda _: None)}
+    state = airflow.runs("fraud_daily")[run]
+    airflow.close()
+    return {"conf": conf, "tasks": done, "state": state}
+
+
+def test_a_day_is_driven_through_airflow_s_api(live_run: dict[str, Any]) -> None:
+    assert live_run["state"] == "success"
+    jobs = ("ingest", "validate", "build_features", "write_online_state")
+    assert live_run["tasks"] == dict.fromkeys(jobs, "success") | {"hand_over": "skipped"}
+
+
+def test_the_live_features_are_those_of_the_lake(stack: Stack, live_run: dict[str, Any]) -> None:
+    days = ["--from", live_run["conf"]["from"], "--to", live_run["conf"]["to"]]
+    compared = stack.spark_line("spark_jobs.compare_decisions", *days)
+    sent = int(stack.sql("bank", f"select count(*) from bank.transactions where day >= '{days[1]}'"))
+    assert compared == {"compared": sent, "mismatches": 0, "missing": 0, "touched_by_late": 0, "degraded": 0}
+
+
+def test_down_and_up_again_everything_is_there(stack: Stack) -> None:
+    """Bank, models, lake and online state; nothing is trained anew, and the live payments go on. With two workers."""
+    first = stack.scorer("POST", "/v1/score", json=payment(3)).raise_for_status().json()
+    rows, version, log = stack.sql("bank", "select count(*) from bank.transactions"), stack.champion(), decided(stack)
+    lake = stack.sh("airflow-scheduler", "find $LAKE_URI -name part.parquet | sort | xargs cksum")
+    with stack.disturbance():
+        stack.compose("down")
+        stack.compose("up", "--detach", "--wait", "--scale", "spark-worker=2")
+    assert int(stack.sql("bank", "select count(*) from bank.transactions")) >= int(rows)
+    assert stack.champion() == version
+    assert stack.sh("airflow-scheduler", "find $LAKE_URI -name part.parquet | sort | xargs cksum") == lake
+    assert stack.scorer("POST", "/v1/score", json=payment(3)).raise_for_status().json() == first
+    assert stack.scorer("POST", "/v1/score", json=payment(3, amount=1)).status_code == 409
+    wait_until("live payments go on", lambda: decided(stack) > log + stack.rate)
+    assert stack.sql("decisions", f"select count(*) from serving.decisions where transaction_id = {OWN + 3}") == "1"
+    cluster = httpx.get(f"http://127.0.0.1:{stack.ports['SPARK']}/json/", timeout=30).json()
+    assert [worker["state"] for worker in cluster["workers"]] == ["ALIVE", "ALIVE"]
+
+
+def test_two_workers_share_a_day_s_work(stack: Stack) -> None:
+    job = "spark-submit --master spark://spark-master:7077 spark_jobs/validate.py --from 2025-01-01 --to 2025-04-30"
+    stack.sh("airflow-scheduler", job)
+    cluster = httpx.get(f"http://127.0.0.1:{stack.ports['SPARK']}/json/", timeout=30).json()
+    (app,) = cluster["completedapps"]
+    assert app["state"] == "FINISHED"
+    # A folder for each executor; both workers keep them in one volume.
+    assert stack.sh("spark-worker", f"ls $SPARK_WORKER_DIR/{app['id']}").split() == ["0", "1"]
+
+
+def test_nothing_went_wrong_but_what_was_broken(stack: Stack) -> None:
+    assert stack.unwell() == {}
+    assert unexpected(stack) == []

@@ -1,0 +1,146 @@
+"""The containers' bootstrap where something fails; where all goes well it is tested in tests/compose."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo import bootstrap
+from demo.airflow_api import DagFailed, TaskDone
+from demo.bootstrap import BootstrapError, Settings, champion, open_airflow, run_until_success, seed
+from demo.servers import ROOT, free_port
+
+CONF = {"from": "2025-01-01", "to": "2025-04-30"}
+
+
+class RehearsedAirflow:
+    """Runs that end as a test wants it: a real Airflow does not fail on request."""
+
+    def __init__(self, states: dict[str, str], ends: list[str]) -> None:
+        self.states = states
+        self.ends = ends
+        self.started: list[str] = []
+        self.followed: list[str] = []
+
+    def runs(self, _: str) -> dict[str, str]:
+        return dict(reversed(self.states.items()))
+
+    def start(self, _: str, conf: dict[str, Any], run: str) -> str:
+        assert run not in self.states
+        assert conf == CONF
+        self.started.append(run)
+        self.states[run] = "running"
+        return run
+
+    def follow(self, dag: str, run: str, _: Any) -> Iterator[TaskDone]:
+        self.followed.append(run)
+        self.states[run] = self.ends.pop(0)
+        if self.states[run] == "failed":
+            raise DagFailed(dag, run, "validate")
+        yield TaskDone("validate", "success", 1.0)
+
+    def said_in_task(self, _: str, run: str, task: str) -> list[str]:
+        return [f"{task} of {run} found no lake"]
+
+
+@pytest.mark.parametrize(
+    ("states", "ends", "started", "followed"),
+    [
+        ({}, ["success"], ["bootstrap-1"], ["bootstrap-1"]),
+        ({"by-asset": "running"}, ["success"], [], ["by-asset"]),
+        ({"by-asset": "success"}, ["success"], [], ["by-asset"]),
+        ({"bootstrap-1": "failed"}, ["success"], ["bootstrap-2"], ["bootstrap-2"]),
+        ({"by-asset": "running"}, ["failed", "success"], ["bootstrap-2"], ["by-asset", "bootstrap-2"]),
+    ],
+)
+def test_it_goes_on_where_an_earlier_start_broke_off(
+    states: dict[str, str], ends: list[str], started: list[str], followed: list[str]
+) -> None:
+    airflow = RehearsedAirflow(states, ends)
+    run_until_success(airflow, "fraud_daily", CONF, lambda _: None)  # type: ignore[arg-type]
+    assert (airflow.started, airflow.followed) == (started, followed)
+
+
+def test_a_dag_that_keeps_failing_is_told_with_what_its_task_said() -> None:
+    airflow, said = RehearsedAirflow({}, ["failed"] * 3), list[str]()
+    with pytest.raises(BootstrapError, match="fraud_daily failed 3 times"):
+        run_until_success(airflow, "fraud_daily", CONF, said.append)  # type: ignore[arg-type]
+    assert "validate of bootstrap-3 found no lake" in said[-1]
+
+
+@pytest.fixture
+def answers() -> dict[str, Any]:
+    """What the server answers to anything."""
+    return {"status": 200, "body": {}}
+
+
+@pytest.fixture
+def server(answers: dict[str, Any]) -> Iterator[str]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(answers["status"])
+            self.end_headers()
+            self.wfile.write(json.dumps(answers["body"]).encode())
+
+        do_POST = do_GET
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    listening = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=listening.serve_forever, args=(0.01,), daemon=True).start()
+    yield f"http://127.0.0.1:{listening.server_address[1]}"
+    listening.shutdown()
+    listening.server_close()
+
+
+def test_a_champion_a_registry_without_one_and_a_broken_registry(server: str, answers: dict[str, Any]) -> None:
+    settings = Settings(mlflow_tracking_uri=server)
+    answers["body"] = {"model_version": {"version": "7"}}
+    assert champion(settings) == "7"
+    for status in (400, 404):
+        answers |= {"status": status, "body": {"message": "Registered model alias champion not found."}}
+        assert champion(settings) is None
+    answers |= {"status": 500, "body": {"message": "out of order"}}
+    with pytest.raises(BootstrapError, match=r"MLflow answers 500: .*out of order"):
+        champion(settings)
+
+
+def test_what_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch, server: str, tmp_path: Path) -> None:
+    monkeypatch.setattr(bootstrap, "PATIENCE_SECONDS", 0)
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(BootstrapError, match=f"MLflow at {nowhere} does not answer"):
+        champion(Settings(mlflow_tracking_uri=nowhere))
+    (tmp_path / "airflow_password").write_text("x")
+    with pytest.raises(BootstrapError, match=f"Airflow at {nowhere} cannot be used"):
+        open_airflow(Settings(airflow_url=nowhere, secrets_dir=tmp_path))
+
+
+def test_a_wrong_password_is_said_at_once(server: str, answers: dict[str, Any], tmp_path: Path) -> None:
+    answers["status"] = 401
+    (tmp_path / "airflow_password").write_text("wrong")
+    with pytest.raises(BootstrapError, match=r"cannot be used: .*401"):
+        open_airflow(Settings(airflow_url=server, secrets_dir=tmp_path))
+
+
+def test_a_bank_that_cannot_be_seeded_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(BootstrapError, match="the bank was not seeded"):
+        seed(Settings())
+
+
+def test_options_that_cannot_be_are_named() -> None:
+    environment = os.environ | {"DAYS": "10", "SEED": "many", "LIVE_DAYS": ""}
+    command = [sys.executable, "-m", "demo.bootstrap"]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "DAYS=10: Input should be greater than or equal to 40; SEED=many" in done.stderr

@@ -1,0 +1,115 @@
+"""The containers' credentials: made once, handed to whom they are for, shown on request."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from demo.credentials import FOREIGN, HOLDERS, MADE, make, show
+from demo.secret_files import read_secret
+from demo.servers import ROOT
+
+
+def everything(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def run(folder: Path, verb: str, **addresses: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"CREDENTIALS_DIR": str(folder)} | addresses
+    command = [sys.executable, "-m", "demo.credentials", verb]
+    return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_they_are_made_once_and_never_again(tmp_path: Path) -> None:
+    make(tmp_path)
+    first = everything(tmp_path)
+    make(tmp_path)
+    assert everything(tmp_path) == first
+    make(tmp_path / "other")
+    assert not {first[f"all/{name}"] for name in MADE} & set(everything(tmp_path / "other").values())
+
+
+def test_each_holder_has_its_files_and_no_others(tmp_path: Path) -> None:
+    make(tmp_path)
+    (tmp_path / "scorer/bank_admin_password").write_text("from a version that handed out more")
+    (tmp_path / "scorer/api_keys").unlink()
+    make(tmp_path)
+    for holder, names in HOLDERS.items():
+        assert {path.name for path in (tmp_path / holder).iterdir()} == set(names), holder
+
+
+def test_who_may_read_them(tmp_path: Path) -> None:
+    """Their owner; where an image has a user of its own, whoever is in its container."""
+    make(tmp_path)
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            foreign = path.parent.name in FOREIGN
+            assert stat.S_IMODE(path.stat().st_mode) == (0o444 if foreign else 0o600), path
+
+
+def test_what_is_derived_fits_what_it_is_derived_from(tmp_path: Path) -> None:
+    make(tmp_path)
+
+    def secret(name: str) -> str:
+        return read_secret(tmp_path / "all", name)
+
+    digest = hashlib.sha256(secret("valkey_password").encode()).hexdigest()
+    assert f"#{digest} " in read_secret(tmp_path / "valkey", "valkey.acl")
+    assert secret("valkey_password") not in read_secret(tmp_path / "valkey", "valkey.acl")
+    assert read_secret(tmp_path / "mlflow", "mlflow.pgpass") == f"*:*:mlflow:mlflow:{secret('mlflow_db_password')}"
+    assert read_secret(tmp_path / "migrate", "mlflow_db_password") == secret("mlflow_db_password")
+    assert json.loads(read_secret(tmp_path / "airflow", "airflow_users.json")) == {"admin": secret("airflow_password")}
+    assert len(base64.urlsafe_b64decode(read_secret(tmp_path / "airflow", "airflow_fernet_key"))) == 32
+    (key,) = json.loads(read_secret(tmp_path / "scorer", "api_keys"))
+    assert key["sha256"] == hashlib.sha256(secret("scorer_api_key").encode()).hexdigest()
+
+
+def test_a_start_that_was_killed_is_made_good(tmp_path: Path) -> None:
+    make(tmp_path)
+    kept = read_secret(tmp_path / "all", "valkey_password")
+    (tmp_path / "all/airflow_password").unlink()
+    (tmp_path / "pipeline/.valkey_password").write_text("half")
+    make(tmp_path)
+    assert read_secret(tmp_path / "all", "valkey_password") == kept
+    assert len(read_secret(tmp_path / "bootstrap", "airflow_password")) == 64
+    assert not list(tmp_path.glob("*/.*"))
+
+
+def test_they_are_shown_as_lines_of_name_and_value(tmp_path: Path) -> None:
+    make(tmp_path)
+    addresses = {
+        "SCORER_URL": "http://127.0.0.1:8000",
+        "AIRFLOW_URL": "http://127.0.0.1:8080",
+        "MLFLOW_URL": "http://m",
+    }
+    lines = dict(line.split("=", 1) for line in show(tmp_path, addresses | {"HOME": "/"}).splitlines())
+    assert lines == addresses | {
+        "SCORER_API_KEY": read_secret(tmp_path / "all", "scorer_api_key"),
+        "AIRFLOW_USER": "admin",
+        "AIRFLOW_PASSWORD": read_secret(tmp_path / "all", "airflow_password"),
+    }
+
+
+def test_the_command_makes_and_shows(tmp_path: Path) -> None:
+    before = run(tmp_path, "show")
+    assert (before.returncode, before.stdout) == (1, "")
+    assert "run `make up` first" in before.stderr
+    made = run(tmp_path, "make")
+    assert json.loads(made.stdout)["credentials"]["scorer"] == 3
+    shown = run(tmp_path, "show", SCORER_URL="http://here")
+    assert "SCORER_URL=http://here\n" in shown.stdout
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+def test_nobody_but_the_migration_has_another_s_database(holder: str) -> None:
+    owners = {"airflow.pgpass": "airflow", "mlflow.pgpass": "mlflow", "bank_admin_password": "postgres"}
+    for name in HOLDERS[holder]:
+        assert holder in ("migrate", owners.get(name, holder)), name
