@@ -7,6 +7,7 @@ import ctypes
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final
 
@@ -71,11 +72,19 @@ def _memory(process: psutil.Process) -> int:
         return 0
 
 
-class MemoryWatch:
-    """Samples the memory of all descendants until it is left; `peak_mb` is the most it saw, in MiB."""
+def descendants_mb() -> float:
+    """The memory of all that we started, in MiB."""
+    with contextlib.suppress(psutil.Error):
+        return proportional_memory(descendants()) / 2**20
+    return 0.0
 
-    def __init__(self) -> None:
+
+class MemoryWatch:
+    """Samples memory, in MiB, until it is left; `peak_mb` is the most it saw."""
+
+    def __init__(self, sample: Callable[[], float] = descendants_mb) -> None:
         self.peak_mb = 0.0
+        self._sample = sample
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -91,7 +100,6 @@ class MemoryWatch:
 
     def _watch(self) -> None:
         while True:
-            with contextlib.suppress(psutil.Error):
-                self.peak_mb = max(self.peak_mb, proportional_memory(descendants()) / 2**20)
+            self.peak_mb = max(self.peak_mb, self._sample())
             if self._done.wait(SAMPLE_SECONDS):
                 return

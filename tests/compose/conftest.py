@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from demo.processes import MemoryWatch
 from demo.servers import free_port
-from tests.compose.stack import PROJECT, ROOT, MemoryWatch, Stack, run
+from tests.compose.stack import PROJECT, ROOT, Stack, run
 
 KEPT = ROOT / "var/compose"
 """The containers' logs, and what was measured: results.json."""
@@ -29,7 +30,7 @@ def stack() -> Iterator[Stack]:
     stack.compose("build")
     try:
         began, start = datetime.now(UTC), time.monotonic()
-        with MemoryWatch() as watch:
+        with MemoryWatch(stack.memory_mb) as watch:
             stack.compose("up", "--detach", "--wait")
         waited = time.monotonic() - start
         first = stack.sql("decisions", "select extract(epoch from min(decided_at)) from serving.decisions")

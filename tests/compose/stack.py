@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +19,6 @@ import httpx
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = "fraud-relay-test"
 JOBS = {"credentials", "migrate", "airflow-migrate", "mlflow-migrate", "bootstrap"}
-STARTING = {"created", "starting", "restarting"}
 LABEL = f"label=com.docker.compose.project={PROJECT}"
 
 
@@ -107,6 +105,14 @@ class Stack:
         """Containers that are neither healthy nor a job that ended well."""
         return {name: state for name, state in self.states().items() if state not in ("healthy", "exited 0")}
 
+    def sick(self) -> set[str]:
+        """The services that say themselves that they cannot do their work."""
+        return {
+            name
+            for name, some in self.containers().items()
+            if any(_state(container["State"]) == "unhealthy" for container in some)
+        }
+
     @cached_property
     def credentials(self) -> dict[str, str]:
         """What `make credentials` prints."""
@@ -159,6 +165,13 @@ class Stack:
                     lines.append((service, datetime.fromisoformat(at[:26] + "+00:00"), text))
         return lines
 
+    def memory_mb(self) -> float:
+        """The memory of all its containers together, in MiB, as Docker counts it."""
+        ids = run("docker", "ps", "--quiet", "--filter", LABEL).split()
+        # One that ends meanwhile is no error.
+        shown = run("docker", "stats", "--no-stream", "--format", "{{.MemUsage}}", *ids, check=False) if ids else ""
+        return sum(_mebibytes(line.split(" / ")[0]) for line in shown.splitlines())
+
     def leftovers(self) -> list[str]:
         """Everything of this project that Docker still has."""
         kinds = {"container": ["ps", "--all"], "volume": ["volume", "ls"], "network": ["network", "ls"]}
@@ -174,32 +187,6 @@ def _state(state: dict[str, Any]) -> str:
         return f"exited {state['ExitCode']}"
     health: str = state.get("Health", {}).get("Status", state["Status"])
     return health
-
-
-class MemoryWatch:
-    """Samples the memory of the project's containers together until it is left; `peak_mb` is the most, in MiB."""
-
-    def __init__(self) -> None:
-        self.peak_mb = 0.0
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> MemoryWatch:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._done.wait(1.0):
-            ids = run("docker", "ps", "--quiet", "--filter", LABEL).split()
-            if not ids:
-                continue
-            shown = run("docker", "stats", "--no-stream", "--format", "{{.MemUsage}}", *ids, check=False)
-            used = [line.split(" / ")[0] for line in shown.splitlines()]
-            self.peak_mb = max(self.peak_mb, sum(map(_mebibytes, used)))
 
 
 def _mebibytes(text: str) -> float:

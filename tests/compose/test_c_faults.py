@@ -50,6 +50,19 @@ def test_a_restart_is_survived(stack: Stack, service: str) -> None:
     assert stack.unwell() == {}
 
 
+@pytest.mark.parametrize(
+    ("stopped", "sick"), [("valkey", {"scorer", "replay"}), ("postgres", {"mlflow", "airflow-api-server"})]
+)
+def test_who_cannot_work_says_so(stack: Stack, stopped: str, sick: set[str]) -> None:
+    """And works again by itself. Without PostgreSQL payments are scored, and their decisions wait."""
+    with stack.disturbance():
+        stack.compose("stop", stopped)
+        wait_until(f"{sick} are unhealthy", lambda: sick <= stack.sick())
+        answer = stack.scorer("POST", "/v1/score", json=payment(10 + len(stopped)))
+        assert answer.status_code == (503 if stopped == "valkey" else 200)
+        stack.compose("start", stopped)
+
+
 def test_every_payment_was_decided_once(stack: Stack) -> None:
     """By the bank's own records of what it sent, by the log, and by the scorer's count of what it applied."""
     stack.compose("stop", "replay")

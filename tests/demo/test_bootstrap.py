@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import http.server
-import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ from demo import bootstrap
 from demo.airflow_api import DagFailed, TaskDone
 from demo.bootstrap import BootstrapError, Settings, champion, open_airflow, run_until_success, seed
 from demo.servers import ROOT, free_port
+from tests.demo.conftest import Rehearsed
 
 CONF = {"from": "2025-01-01", "to": "2025-04-30"}
 
@@ -77,45 +75,19 @@ def test_a_dag_that_keeps_failing_is_told_with_what_its_task_said() -> None:
     assert "validate of bootstrap-3 found no lake" in said[-1]
 
 
-@pytest.fixture
-def answers() -> dict[str, Any]:
-    """What the server answers to anything."""
-    return {"status": 200, "body": {}}
-
-
-@pytest.fixture
-def server(answers: dict[str, Any]) -> Iterator[str]:
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(answers["status"])
-            self.end_headers()
-            self.wfile.write(json.dumps(answers["body"]).encode())
-
-        do_POST = do_GET
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    listening = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=listening.serve_forever, args=(0.01,), daemon=True).start()
-    yield f"http://127.0.0.1:{listening.server_address[1]}"
-    listening.shutdown()
-    listening.server_close()
-
-
-def test_a_champion_a_registry_without_one_and_a_broken_registry(server: str, answers: dict[str, Any]) -> None:
-    settings = Settings(mlflow_tracking_uri=server)
-    answers["body"] = {"model_version": {"version": "7"}}
+def test_a_champion_a_registry_without_one_and_a_broken_registry(server: Rehearsed) -> None:
+    settings = Settings(mlflow_tracking_uri=server.url)
+    server.answers["*"] = (200, b'{"model_version": {"version": "7"}}')
     assert champion(settings) == "7"
     for status in (400, 404):
-        answers |= {"status": status, "body": {"message": "Registered model alias champion not found."}}
+        server.answers["*"] = (status, b'{"message": "Registered model alias champion not found."}')
         assert champion(settings) is None
-    answers |= {"status": 500, "body": {"message": "out of order"}}
+    server.answers["*"] = (500, b'{"message": "out of order"}')
     with pytest.raises(BootstrapError, match=r"MLflow answers 500: .*out of order"):
         champion(settings)
 
 
-def test_what_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch, server: str, tmp_path: Path) -> None:
+def test_what_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(bootstrap, "PATIENCE_SECONDS", 0)
     nowhere = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(BootstrapError, match=f"MLflow at {nowhere} does not answer"):
@@ -125,11 +97,11 @@ def test_what_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch, server: 
         open_airflow(Settings(airflow_url=nowhere, secrets_dir=tmp_path))
 
 
-def test_a_wrong_password_is_said_at_once(server: str, answers: dict[str, Any], tmp_path: Path) -> None:
-    answers["status"] = 401
+def test_a_wrong_password_is_said_at_once(server: Rehearsed, tmp_path: Path) -> None:
+    server.answers["*"] = (401, b"{}")
     (tmp_path / "airflow_password").write_text("wrong")
     with pytest.raises(BootstrapError, match=r"cannot be used: .*401"):
-        open_airflow(Settings(airflow_url=server, secrets_dir=tmp_path))
+        open_airflow(Settings(airflow_url=server.url, secrets_dir=tmp_path))
 
 
 def test_a_bank_that_cannot_be_seeded_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import http.server
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 
 import pytest
 
 from demo.healthy import why_not
 from demo.servers import ROOT, free_port
+from tests.demo.conftest import Rehearsed
 
 ANSWERS = {
     "/well": (200, b'{"scheduler": {"status": "healthy"}, "late": null}'),
@@ -19,25 +17,6 @@ ANSWERS = {
     "/text": (200, b"OK"),
     "/down": (500, b'{"scheduler": {"status": "healthy"}}'),
 }
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, body = ANSWERS[self.path]
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    listening = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=listening.serve_forever, args=(0.01,), daemon=True).start()
-    yield f"http://127.0.0.1:{listening.server_address[1]}"
-    listening.shutdown()
-    listening.server_close()
 
 
 @pytest.mark.parametrize(
@@ -53,13 +32,15 @@ def server() -> Iterator[str]:
         ("/down", ["scheduler.status=healthy"], "500"),
     ],
 )
-def test_what_is_wrong_is_said(server: str, path: str, wanted: list[str], problem: str) -> None:
-    found = why_not(server + path, wanted)
+def test_what_is_wrong_is_said(server: Rehearsed, path: str, wanted: list[str], problem: str) -> None:
+    server.answers = ANSWERS
+    found = why_not(server.url + path, wanted)
     assert problem in found if problem else found == ""
 
 
-def test_the_exit_code_says_it(server: str) -> None:
-    for url, code in ((f"{server}/text", 0), (f"{server}/down", 1), (f"http://127.0.0.1:{free_port()}/", 1)):
+def test_the_exit_code_says_it(server: Rehearsed) -> None:
+    server.answers = ANSWERS
+    for url, code in ((f"{server.url}/text", 0), (f"{server.url}/down", 1), (f"http://127.0.0.1:{free_port()}/", 1)):
         command = [sys.executable, "-m", "demo.healthy", url]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == code
