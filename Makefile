@@ -14,9 +14,6 @@ export HYPOTHESIS_STORAGE_DIRECTORY ?= $(CURDIR)/var/cache/hypothesis
 export MPLCONFIGDIR ?= $(CURDIR)/var/cache/matplotlib
 export PYTHONPATH := $(CURDIR)
 
-# What the demo takes from the command line: make demo DATA=... DAYS=... CUSTOMERS=... SEED=...
-export DATA DAYS CUSTOMERS SEED
-
 GROUPS := airflow pipeline serving embedded
 RUNTIME := $(GROUPS:%=$(ENV)/%/.installed)
 TESTABLE := $(GROUPS:%=$(ENV)/%/.testable)
@@ -35,7 +32,7 @@ serve: $(RUNTIME) ## the scorer on what the demo left: SCORER_PORT=8000
 
 # Each environment's tests run in it. All run, whatever fails; TESTS=<paths> picks some.
 TESTS ?= tests
-TESTS_embedded := tests/demo tests/test_imports.py tests/test_docs.py
+TESTS_embedded := tests/demo tests/test_imports.py tests/test_images.py tests/test_docs.py
 TESTS_airflow := tests/dags
 TESTS_serving := tests/serving
 TESTS_pipeline := tests/contracts tests/bank tests/spark_jobs tests/modeling tests/whole
@@ -63,7 +60,7 @@ test: $(TESTABLE) $(ARCHIVE) ## every test that needs no Docker: TESTS=tests/ban
 # Docker is needed from here on, and nothing else, but for test-compose, which needs Python 3.11 too.
 COMPOSE := docker compose
 
-up: ## the whole line in containers: SCORER_PORT=8000 AIRFLOW_PORT=8080 MLFLOW_PORT=5000 SPARK_PORT=8081
+up: ## the whole line in containers: SCORER_PORT=8000 AIRFLOW_PORT=8080 MLFLOW_PORT=5050 SPARK_PORT=8081
 	@$(COMPOSE) up --detach --build --wait
 	@echo 'payments are being scored; to watch them: docker compose logs --follow replay; addresses and logins: make credentials'
 

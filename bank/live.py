@@ -17,8 +17,10 @@ from pathlib import Path
 from threading import Event
 from typing import Final, TypeVar
 
+import httpx
 import psycopg
 from tenacity import (
+    RetryCallState,
     Retrying,
     retry_if_exception_type,
     sleep_using_event,
@@ -28,6 +30,7 @@ from tenacity import (
 )
 from tenacity.stop import stop_base
 
+from bank.errors import BankError, one_line
 from bank.events import Event as BankEvent
 from bank.events import events_of
 from bank.feed import Feed, require_days
@@ -42,7 +45,7 @@ from bank.settings import Settings, read_settings
 RECORD_EVERY: Final = 100
 PATIENCE_SECONDS: Final = 600
 SECONDS_BETWEEN_LINES: Final = 10.0
-IDLE_SECONDS: Final = 1.0
+IDLE_SECONDS: Final = 60.0
 T = TypeVar("T")
 
 
@@ -101,6 +104,13 @@ class Live:
             self._record(waiting)
         return played
 
+    def idle(self, seconds: float) -> None:
+        """Let time pass; alive is who could be answered."""
+        until = self.clock() + seconds
+        while self.clock() < until and not self.stopping.wait(1):
+            if self.scorer.is_ready():
+                self.beat()
+
     def _record(self, waiting: list[BankEvent]) -> None:
         self.at_the_bank(lambda bank: record(bank, waiting))
         waiting.clear()
@@ -117,6 +127,7 @@ class Live:
             stop=patience_until(self.stopping),
             wait=wait_exponential_jitter(multiplier=0.1, max=5, jitter=0.1),
             sleep=sleep_using_event(self.stopping),
+            before_sleep=_waits("bank"),
             reraise=True,
         )
         return patience(once)
@@ -130,13 +141,13 @@ def patience_until(stopping: Event) -> stop_base:
 def next_day(
     bank: psycopg.Connection, feed: Feed, held_out: Sequence[date], now: datetime
 ) -> tuple[date, list[BankEvent]] | None:
-    """The first held-out day that the bank does not have whole, with the events it lacks; None where all is played.
+    """The first held-out day that the bank does not have whole, with the events it lacks.
 
-    Raises `BankError` for a day that is not over by the clock `now`.
+    None where every day that is over by the clock `now` is played.
     """
     first = _last_begun(bank, feed, held_out)
     for day in held_out:
-        if day >= first and (events := unrecorded(bank, day_to_play(feed, day, now))):
+        if first <= day < now.date() and (events := unrecorded(bank, day_to_play(feed, day, now))):
             return day, events
     return None
 
@@ -183,6 +194,17 @@ def _so_far(day: date, done: int, total: int, played: Played) -> str:
     )
 
 
+def _waits(what: str) -> Callable[[RetryCallState], None]:
+    """Says once of each wait what is waited for."""
+
+    def say(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if state.attempt_number == 1 and isinstance(error, Exception):
+            _say(f"live: the {what} is waited for: {one_line(error)}")
+
+    return say
+
+
 def _say(text: str) -> None:
     print(text, flush=True)
 
@@ -200,32 +222,34 @@ def main() -> None:
         signal.signal(number, lambda *_: stopping.set())
     try:
         _serve(options, stopping)
-    except Exception:
-        # What was being waited for is waited for no more, and is sent again at the next start.
+    except (BankError, psycopg.OperationalError, httpx.TransportError) as error:
         if not stopping.is_set():
             raise
-    _say("live: stopped; what was answered is recorded")
+        # What was being waited for is waited for no more, and is sent again at the next start.
+        _say(f"live: stopped while it waited ({one_line(error)}); it goes on from the bank's records")
+    else:
+        _say("live: stopped; what was answered is recorded")
 
 
 def _serve(options: argparse.Namespace, stopping: Event) -> None:
     feed = feed_of(options, datetime.now(UTC))
     held_out = hold_out(require_days(feed), options.hold_out_days)[1]
     settings = read_settings()
+    patience, sleep = patience_until(stopping), sleep_using_event(stopping)
     beat = options.heartbeat.touch if options.heartbeat else lambda: None
-    with Scorer(settings.scorer_url, settings.secret("scorer_api_key"), patience_until(stopping)) as scorer:
+    with Scorer(settings.scorer_url, settings.secret("scorer_api_key"), patience, sleep, _waits("scorer")) as scorer:
         live = Live(settings, scorer, Pace(options.rate, sleep=stopping.wait), _say, beat, stopping)
         span = f"{held_out[0]} to {held_out[-1]}"
         _say(f"live: {span}, {options.rate} events a second, from where the bank's records end")
         while not stopping.is_set():
             found = live.at_the_bank(lambda bank: next_day(bank, feed, held_out, datetime.now(UTC)))
             if found is None:
-                _say("live: every day of the feed is played; idle until stopped")
-                break
+                _say("live: every day of the feed that is over is played; idle")
+                live.idle(IDLE_SECONDS)
+                continue
             start = time.monotonic()
             played = live.play_day(*found)
             _say(json.dumps({"day": str(found[0]), **played.summary(time.monotonic() - start)}))
-        while not stopping.wait(IDLE_SECONDS):
-            beat()
 
 
 if __name__ == "__main__":

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final
 
 import httpx
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 from tenacity.stop import stop_base
 
 from bank.errors import BankError, KnownIdError
@@ -35,13 +37,23 @@ class Answer:
 class Scorer:
     """A connection to the scorer, kept open. Raises `BankError` where it refuses, saying why."""
 
-    def __init__(self, url: str, api_key: str, patience: stop_base | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        api_key: str,
+        patience: stop_base | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        waiting: Callable[[RetryCallState], None] | None = None,
+    ) -> None:
+        """`patience` says how long to try again; `sleep` waits between two tries, and `waiting` hears of each."""
         self._url = url
         self._client = httpx.Client(base_url=url, headers={"X-API-Key": api_key}, timeout=10)
         self._retrying = Retrying(
             retry=retry_if_exception_type((_Busy, *AWAY)),
             stop=patience or stop_after_delay(PATIENCE_SECONDS),
             wait=wait_exponential_jitter(multiplier=0.1, max=5, jitter=0.1),
+            sleep=sleep,
+            before_sleep=waiting,
             reraise=True,
         )
 
@@ -52,6 +64,13 @@ class Scorer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._client.close()
+
+    def is_ready(self) -> bool:
+        """Whether it says that it can score a payment."""
+        try:
+            return self._client.get("/readyz").status_code == httpx.codes.OK
+        except httpx.TransportError:
+            return False
 
     def score(self, payment: Transaction) -> Answer:
         """The scorer's word on a payment. Raises `KnownIdError` where its id is that of another."""

@@ -34,6 +34,15 @@ class TaskDone:
     seconds: float
 
 
+patiently: Final = retry(
+    retry=retry_if_exception_type(httpx.TransportError),
+    wait=wait_fixed(POLL_SECONDS),
+    stop=stop_after_delay(PATIENCE_SECONDS),
+    reraise=True,
+)
+"""Asks again while the api-server does not answer."""
+
+
 class Airflow:
     """A client with a token of its own."""
 
@@ -49,16 +58,18 @@ class Airflow:
     def wait_for_dag(self, dag: str, seconds: float = 90) -> None:
         """Wait until a DAG is known. Raises TimeoutError where it is not, with the import errors."""
         end = time.monotonic() + seconds
-        while self._client.get(f"/api/v2/dags/{dag}").status_code != httpx.codes.OK:
+        while self._ask("GET", f"/api/v2/dags/{dag}").status_code != httpx.codes.OK:
             if time.monotonic() > end:
-                errors = self._client.get("/api/v2/importErrors").json().get("import_errors", [])
+                errors = self._get("/api/v2/importErrors").get("import_errors", [])
                 raise TimeoutError(f"Airflow does not know the DAG {dag}: {[e['stack_trace'][-500:] for e in errors]}")
             time.sleep(POLL_SECONDS)
 
     def start(self, dag: str, conf: dict[str, Any], run: str | None = None) -> str:
         """Start a run, under the id `run` where one is given; returns its id. A run that is there stays as it is."""
         body = {"logical_date": None, "conf": conf} | ({"dag_run_id": run} if run else {})
-        answer = self._client.post(f"/api/v2/dags/{dag}/dagRuns", json=body)
+        # Asked again it starts a second run, unless the first one's id is known to be taken.
+        ask = self._ask if run else self._client.request
+        answer = ask("POST", f"/api/v2/dags/{dag}/dagRuns", json=body)
         if run and answer.status_code == httpx.codes.CONFLICT:
             return run
         if answer.is_error:
@@ -105,15 +116,12 @@ class Airflow:
         content = self._get(f"{place}/logs/{self._get(place)['try_number']}", full_content=True)["content"]
         return [str(line.get("event", line)) if isinstance(line, dict) else str(line) for line in content][-lines:]
 
-    @retry(
-        retry=retry_if_exception_type(httpx.TransportError),
-        wait=wait_fixed(POLL_SECONDS),
-        stop=stop_after_delay(PATIENCE_SECONDS),
-        reraise=True,
-    )
+    @patiently
+    def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return self._client.request(method, path, **options)
+
     def _get(self, path: str, **query: Any) -> Any:
-        answer = self._client.get(path, params=query)
-        return answer.raise_for_status().json()
+        return self._ask("GET", path, params=query).raise_for_status().json()
 
 
 def _seconds(task: dict[str, Any]) -> float:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,10 +21,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from tenacity import RetryError, Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
 from demo.airflow_api import Airflow, DagFailed
+from demo.credentials import USER
 from demo.secret_files import read_secret
 
 PATIENCE_SECONDS: Final = 120
-USER: Final = "admin"
 TRIES: Final = 3
 
 
@@ -76,6 +77,8 @@ def seed(settings: Settings) -> dict[str, Any]:
     world = ["--customers", str(settings.customers), "--days", days, "--seed", str(settings.seed)]
     command = [sys.executable, "-m", "bank.load", *world, "--hold-out-days", str(settings.live_days)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode < 0:
+        raise BootstrapError(f"seeding the bank was ended by signal {-done.returncode}: for lack of memory?")
     if done.returncode != 0:
         raise BootstrapError("the bank was not seeded: what went wrong stands above")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -85,12 +88,15 @@ def seed(settings: Settings) -> dict[str, Any]:
 def open_airflow(settings: Settings) -> Airflow:
     """Log in, and wait until both DAGs are known. Raises `BootstrapError`."""
     password = read_secret(settings.secrets_dir, "airflow_password")
-    try:
-        airflow: Airflow = _patient(lambda: Airflow(settings.airflow_url, USER, password))
-        for dag in ("fraud_daily", "fraud_training"):
-            airflow.wait_for_dag(dag)
-    except (httpx.HTTPError, TimeoutError) as error:
-        raise BootstrapError(f"Airflow at {settings.airflow_url} cannot be used: {error!r}") from error
+    with ExitStack() as stack:
+        try:
+            airflow: Airflow = _patient(lambda: Airflow(settings.airflow_url, USER, password))
+            stack.callback(airflow.close)
+            for dag in ("fraud_daily", "fraud_training"):
+                airflow.wait_for_dag(dag)
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise BootstrapError(f"Airflow at {settings.airflow_url} cannot be used: {error!r}") from error
+        stack.pop_all()
     return airflow
 
 
@@ -106,9 +112,16 @@ def run_until_success(airflow: Airflow, dag: str, conf: dict[str, Any], say: Cal
                 say(f"{dag}: {task.task} {task.state} in {task.seconds:.1f} s")
             return
         except DagFailed as failed:
-            said = "\n".join(airflow.said_in_task(dag, run, failed.task))
-            say(f"{failed}, run {run}, attempt {number + 1} of {TRIES}; it said last:\n{said}")
+            say(f"{failed}, run {run}, attempt {number + 1} of {TRIES}; it said last:\n{_last_words(airflow, failed)}")
     raise BootstrapError(f"{dag} failed {TRIES} times: mend what it says above, then start again")
+
+
+def _last_words(airflow: Airflow, failed: DagFailed) -> str:
+    try:
+        return "\n".join(airflow.said_in_task(failed.dag, failed.run, failed.task))
+    except httpx.HTTPError as error:
+        # Of a task that never ran, or whose scheduler was killed, there is no log; that is no reason to give up.
+        return f"nothing that is to be had ({error})"
 
 
 def champion(settings: Settings) -> str | None:

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from demo.secret_files import PASSWORDS, read_secret, write_secrets
+from demo.secret_files import PASSWORDS, read_secret, write_secrets, write_whole
 
 MADE: Final = (
     *PASSWORDS,
@@ -99,18 +99,12 @@ def _content(kept: Path, name: str) -> str:
 def _mirror(folder: Path, files: Mapping[str, str], mode: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.iterdir():
-        if path.name not in files:
+        if path.name not in files and path.is_file():
             path.unlink()
     for name, content in files.items():
         path = folder / name
-        if path.exists() and path.read_text() == f"{content}\n":
-            continue
-        fresh = folder / f".{name}"
-        fresh.unlink(missing_ok=True)
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(f"{content}\n")
-        fresh.chmod(mode)
-        fresh.replace(path)
+        if not path.exists() or path.read_text() != f"{content}\n":
+            write_whole(path, content, mode)
 
 
 def main() -> int:

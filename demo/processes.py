@@ -85,6 +85,7 @@ class MemoryWatch:
     def __init__(self, sample: Callable[[], float] = descendants_mb) -> None:
         self.peak_mb = 0.0
         self._sample = sample
+        self._error: Exception | None = None
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -97,9 +98,15 @@ class MemoryWatch:
     ) -> None:
         self._done.set()
         self._thread.join()
+        if self._error and error is None:
+            raise self._error
 
     def _watch(self) -> None:
-        while True:
-            self.peak_mb = max(self.peak_mb, self._sample())
-            if self._done.wait(SAMPLE_SECONDS):
-                return
+        try:
+            while True:
+                self.peak_mb = max(self.peak_mb, self._sample())
+                if self._done.wait(SAMPLE_SECONDS):
+                    return
+        except Exception as error:
+            # A peak of which part was not seen is none.
+            self._error = error

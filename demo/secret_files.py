@@ -40,15 +40,18 @@ def read_secret(folder: Path, name: str) -> str:
 
 
 def _write_once(path: Path, text: str) -> None:
-    """Write a file, whole, unless it is there: of two that write at once, the first one's stays."""
-    if path.exists():
-        return
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    """Write a file unless it is there, and has something in it."""
+    if not path.exists() or path.stat().st_size == 0:
+        write_whole(path, text)
+
+
+def write_whole(path: Path, text: str, mode: int = 0o600) -> None:
+    """Write a line to a file in one step: whatever happens meanwhile, it is there whole, or as it was."""
+    fresh = path.with_name(f".{path.name}")
+    fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text + "\n")
-    try:
-        os.link(fresh, path)
-    except FileExistsError:
-        pass
-    finally:
-        fresh.unlink()
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.chmod(mode)
+    fresh.replace(path)

@@ -44,6 +44,15 @@ def test_links_and_make_targets_exist(page: Path) -> None:
     assert {a or b for a, b in named} <= targets
 
 
+def test_make_test_runs_every_test_that_needs_no_docker() -> None:
+    lists = re.findall(r"^TESTS_\w+ := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    run = [ROOT / path for line in lists for path in line.split()]
+    assert all(path.exists() for path in run)
+    for file in sorted((ROOT / "tests").rglob("test_*.py")):
+        in_containers = file.is_relative_to(ROOT / "tests/compose")
+        assert in_containers != any(file.is_relative_to(path) for path in run), file.relative_to(ROOT)
+
+
 def test_the_architecture_page_names_every_feature_table_and_secret() -> None:
     page = (ROOT / "docs/architecture.md").read_text()
     secrets = ast.parse((ROOT / "demo/secret_files.py").read_text())

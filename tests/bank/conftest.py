@@ -54,6 +54,7 @@ class TinyScorer:
     posted: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     connections: set[Any] = field(default_factory=set)
     answer: Callable[[int], int] = lambda _: 200
+    ready: bool = True
 
     def take(self, path: str, key: str | None, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """The answer to one request, kept in `posted` where it is 200."""
@@ -86,6 +87,11 @@ def tiny(settings: Settings) -> Iterator[TinyScorer]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         wbufsize = -1  # an answer in one piece: in two it waits for the client's acknowledgement
+
+        def do_GET(self) -> None:
+            self.send_response(200 if tiny.ready else 503)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
 
         def do_POST(self) -> None:
             tiny.connections.add(self.client_address)

@@ -136,9 +136,20 @@ def test_a_bank_that_is_away_is_waited_for(live: Live, monkeypatch: pytest.Monke
     assert len(attempts) == 3
 
 
-def test_a_day_that_is_not_over_is_not_played(bank: psycopg.Connection, feed: PublishedFeed) -> None:
-    with pytest.raises(BankError, match="2018-04-04 is not over"):
-        next_day(bank, feed, [SECOND], datetime(2018, 4, 4, 1, tzinfo=UTC))
+def test_a_day_is_played_when_it_is_over(bank: psycopg.Connection, feed: PublishedFeed) -> None:
+    assert next_day(bank, feed, [SECOND], datetime(2018, 4, 4, 23, tzinfo=UTC)) is None
+    assert next_day(bank, feed, [SECOND], datetime(2018, 4, 5, 0, tzinfo=UTC)) is not None
+
+
+def test_while_it_idles_alive_is_who_could_be_answered(live: Live, tiny: TinyScorer) -> None:
+    beats = []
+    live.beat = lambda: beats.append(1)
+    live.idle(1.5)
+    assert beats
+    beats.clear()
+    tiny.ready = False
+    live.idle(1.5)
+    assert not beats
 
 
 def test_what_was_not_approved_is_told_with_its_reason(
@@ -189,7 +200,7 @@ def test_it_is_stopped_in_order_and_idles_when_all_is_played(
     service.send_signal(signal.SIGTERM)
     out, _ = service.communicate(timeout=30)
     assert service.returncode == 0
-    assert "every day of the feed is played" in out
+    assert "every day of the feed that is over is played" in out
     assert out.splitlines()[-1] == "live: stopped; what was answered is recorded"
 
 
@@ -218,7 +229,9 @@ def test_it_stops_though_the_scorer_is_away(
     time.sleep(1)
     service.send_signal(signal.SIGTERM)
     out, _ = service.communicate(timeout=8)
-    assert (service.returncode, out.splitlines()[-1]) == (0, "live: stopped; what was answered is recorded")
+    assert service.returncode == 0
+    assert "live: the scorer is waited for" in out
+    assert out.splitlines()[-1].startswith("live: stopped while it waited")
 
 
 @pytest.mark.parametrize("option", [["--hold-out-days", "0"], ["--hold-out-days", "2", "--rate", "0"], []])

@@ -45,8 +45,9 @@ class Stack:
 
     ports: dict[str, int]
     rate: int = 40
-    scored_after: float = 0.0
-    """Seconds from `up` to the first live payment scored."""
+    kept: Path = ROOT / "var/compose"
+    """For the containers' logs, and what was measured: results.json."""
+    measured: dict[str, float] = field(default_factory=dict)
     disturbed: list[tuple[datetime, datetime]] = field(default_factory=list)
     """When a test itself broke something."""
 
@@ -140,9 +141,11 @@ class Stack:
     def disturbance(self) -> Iterator[None]:
         """Something that a test breaks, and the time until everything is well again; errors in the logs are its own."""
         began = datetime.now(UTC)
-        yield
-        wait_until("every service is healthy again", self.is_settled, 240)
-        self.disturbed.append((began, datetime.now(UTC)))
+        try:
+            yield
+            wait_until("every service is healthy again", self.is_settled, 240)
+        finally:
+            self.disturbed.append((began, datetime.now(UTC)))
 
     def is_settled(self, seconds: int = 20) -> bool:
         """Whether all is well and stays so: some notice only after a while that what they rely on was away."""
@@ -160,7 +163,7 @@ class Stack:
                 done = subprocess.run(
                     ["docker", "logs", "--timestamps", container["Id"]], capture_output=True, text=True, check=True
                 )
-                for line in (done.stdout + done.stderr).splitlines():
+                for line in filter(None, (done.stdout + done.stderr).split("\n")):
                     at, _, text = line.partition(" ")
                     lines.append((service, datetime.fromisoformat(at[:26] + "+00:00"), text))
         return lines
@@ -170,7 +173,22 @@ class Stack:
         ids = run("docker", "ps", "--quiet", "--filter", LABEL).split()
         # One that ends meanwhile is no error.
         shown = run("docker", "stats", "--no-stream", "--format", "{{.MemUsage}}", *ids, check=False) if ids else ""
-        return sum(_mebibytes(line.split(" / ")[0]) for line in shown.splitlines())
+        used = [line.split(" / ")[0] for line in shown.splitlines()]
+        return sum(_mebibytes(text) for text in used if not text.startswith("--"))
+
+    def keep_logs(self, folder: Path) -> None:
+        """Write every container's log below `folder`, after what was written there before."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for service, some in self.containers().items():
+            for number, container in enumerate(some, 1):
+                said = run("sh", "-c", f"docker logs --timestamps {container['Id']} 2>&1", check=False)
+                with (folder / f"{service}-{number}.log").open("a") as log:
+                    log.write(said)
+
+    def unnamed_volumes(self) -> set[str]:
+        """Volumes of its containers that the compose file does not name."""
+        mounts = [mount for some in self.containers().values() for one in some for mount in one["Mounts"]]
+        return {mount["Name"] for mount in mounts if not mount.get("Name", PROJECT).startswith(PROJECT)}
 
     def leftovers(self) -> list[str]:
         """Everything of this project that Docker still has."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +16,15 @@ from tests.compose.stack import Stack, wait_until
 from tests.compose.test_b_start import OWN, payment
 
 BROKEN = re.compile(
-    r"\b(ERROR|CRITICAL|FATAL|PANIC)\b|Traceback \(most recent|\[(error|critical) *\]|\"level\": \"(error|critical)\""
+    "|".join(
+        (
+            r"^(error|serving): ",
+            r"\b(ERROR|CRITICAL|FATAL|PANIC)\b",
+            r"\[(error|critical) *\]",
+            r'"level": "(error|critical)"',
+            r"Traceback \(most recent|Exception in thread",
+        )
+    )
 )
 KNOWN = (
     # Airflow notes each of its commands in a table that its first migration is about to make.
@@ -57,10 +67,12 @@ def test_who_cannot_work_says_so(stack: Stack, stopped: str, sick: set[str]) -> 
     """And works again by itself. Without PostgreSQL payments are scored, and their decisions wait."""
     with stack.disturbance():
         stack.compose("stop", stopped)
-        wait_until(f"{sick} are unhealthy", lambda: sick <= stack.sick())
-        answer = stack.scorer("POST", "/v1/score", json=payment(10 + len(stopped)))
+        try:
+            wait_until(f"{sick} are unhealthy", lambda: sick <= stack.sick())
+            answer = stack.scorer("POST", "/v1/score", json=payment(10 + len(stopped)))
+        finally:
+            stack.compose("start", stopped)
         assert answer.status_code == (503 if stopped == "valkey" else 200)
-        stack.compose("start", stopped)
 
 
 def test_every_payment_was_decided_once(stack: Stack) -> None:
@@ -111,10 +123,16 @@ def test_down_and_up_again_everything_is_there(stack: Stack) -> None:
     """Bank, models, lake and online state; nothing is trained anew, and the live payments go on. With two workers."""
     first = stack.scorer("POST", "/v1/score", json=payment(3)).raise_for_status().json()
     rows, version, log = stack.sql("bank", "select count(*) from bank.transactions"), stack.champion(), decided(stack)
+    # With the containers go their logs.
+    assert unexpected(stack) == []
+    stack.keep_logs(stack.kept / "logs")
     lake = stack.sh("airflow-scheduler", "find $LAKE_URI -name part.parquet | sort | xargs cksum")
     with stack.disturbance():
         stack.compose("down")
+        start = time.monotonic()
         stack.compose("up", "--detach", "--wait", "--scale", "spark-worker=2")
+        stack.measured["second_up_wait_seconds"] = round(time.monotonic() - start, 1)
+        (stack.kept / "results.json").write_text(json.dumps(stack.measured, indent=2) + "\n")
     assert int(stack.sql("bank", "select count(*) from bank.transactions")) >= int(rows)
     assert stack.champion() == version
     assert stack.sh("airflow-scheduler", "find $LAKE_URI -name part.parquet | sort | xargs cksum") == lake
