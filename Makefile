@@ -61,13 +61,14 @@ test: $(TESTABLE) $(ARCHIVE) ## every test that needs no Docker: TESTS=tests/ban
 COMPOSE := docker compose
 
 up: ## the whole line in containers: SCORER_PORT=8000 AIRFLOW_PORT=8080 MLFLOW_PORT=5050 SPARK_PORT=8081
-	@$(COMPOSE) up --detach --build --wait
+	@$(COMPOSE) up --detach --build --wait || { $(COMPOSE) logs --tail 20 bootstrap scorer replay; exit 1; }
 	@echo 'payments are being scored; to watch them: docker compose logs --follow replay; addresses and logins: make credentials'
 
 down: ## stop the containers; what they hold stays (docker compose down --volumes removes it too)
 	@$(COMPOSE) down
 
 credentials: ## the containers' addresses and logins, as NAME=value
+	@[ -n "$$($(COMPOSE) ps --all --quiet credentials)" ] || { echo 'error: nothing was started: make up' >&2; exit 1; }
 	@$(COMPOSE) --progress quiet run --rm --no-deps --no-TTY credentials python -m demo.credentials show
 
 test-compose: $(ENV)/embedded/.testable ## builds the containers, drives them from outside, takes them down

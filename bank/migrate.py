@@ -42,6 +42,8 @@ def migrate(settings: Settings, tenants: Sequence[str] = ()) -> list[str]:
             _make_role(admin, tenant, settings.secret(TENANTS[tenant]))
             _make_database(admin, tenant, tenant)
             _admit_only(admin, tenant, [tenant])
+        for everybody_s in ("postgres", "template1"):
+            _admit_only(admin, everybody_s, [])
         # A load that meets rows it knows goes by way of a temporary table.
         admin.execute(sql.SQL("grant temporary on database {} to bank_feed").format(sql.Identifier(bank)))
     for url, statements in ((settings.bank_url, bank_ddl() + grants_ddl()), (settings.decisions_url, decisions_ddl())):

@@ -42,6 +42,8 @@ class Settings(BaseSettings):
     live_days: int = Field(default=245, ge=1, le=3_650)
     customers: int = Field(default=1_000, ge=50, le=1_000_000)
     seed: int = Field(default=0, ge=0, lt=2**63)
+    replay_rate: int = Field(default=10, ge=1)
+    """Of the live payments, which come later; what is wrong with it is said now."""
 
 
 class BootstrapError(Exception):
@@ -55,7 +57,8 @@ def bootstrap(settings: Settings, say: Callable[[str], None]) -> str:
         return version
     loaded = seed(settings)
     days = {"from": loaded["first_day"], "to": loaded["last_day"]}
-    say(f"the bank has {loaded['rows']:,} payments, {days['from']} to {days['to']}")
+    held_back = f"{len(loaded['held_out'])} more days are held back, to be played live"
+    say(f"the bank has {loaded['rows']:,} payments, {days['from']} to {days['to']}; {held_back}")
     airflow = open_airflow(settings)
     try:
         run_until_success(airflow, "fraud_daily", days | {"train": True}, say)

@@ -56,21 +56,24 @@ ADDRESSES: Final = ("SCORER_URL", "AIRFLOW_URL", "MLFLOW_URL")
 USER: Final = "admin"
 
 
-def make(folder: Path) -> dict[str, int]:
-    """Make what is missing, and give each holder its files and no others; returns how many each has."""
+def make(folder: Path, environment: Mapping[str, str]) -> dict[str, int]:
+    """Make what is missing, and give each holder its files and no others; returns how many each has.
+
+    `environment` has the addresses at which this start publishes what people look at; they are kept to be shown.
+    """
     kept = folder / "all"
     write_secrets(kept, MADE)
+    write_whole(kept / "addresses", json.dumps({name: environment[name] for name in ADDRESSES if name in environment}))
     for holder, names in HOLDERS.items():
         mode = 0o444 if holder in FOREIGN else 0o600
         _mirror(folder / holder, {name: _content(kept, name) for name in names}, mode)
     return {holder: len(names) for holder, names in HOLDERS.items()}
 
 
-def show(folder: Path, environment: Mapping[str, str]) -> str:
+def show(folder: Path) -> str:
     """Addresses and logins as lines of NAME=value. Raises FileNotFoundError where nothing was made yet."""
     kept = folder / "all"
-    lines = {name: environment[name] for name in ADDRESSES if name in environment}
-    lines |= {
+    lines = json.loads(read_secret(kept, "addresses")) | {
         "SCORER_API_KEY": read_secret(kept, "scorer_api_key"),
         "AIRFLOW_USER": USER,
         "AIRFLOW_PASSWORD": read_secret(kept, "airflow_password"),
@@ -114,10 +117,10 @@ def main() -> int:
     verb = parser.parse_args().verb
     folder = Path(os.environ.get("CREDENTIALS_DIR", "/run/credentials"))
     if verb == "make":
-        print(json.dumps({"credentials": make(folder)}))
+        print(json.dumps({"credentials": make(folder, os.environ)}))
         return 0
     try:
-        sys.stdout.write(show(folder, os.environ))
+        sys.stdout.write(show(folder))
     except FileNotFoundError as error:
         print(f"error: there are no credentials yet ({error.filename}): run `make up` first", file=sys.stderr)
         return 1

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from bank.errors import BankError
-from bank.migrate import migrate
+from bank.migrate import in_database, migrate
 from bank.settings import Settings
 from contracts.transaction import REPORT_FIELDS, TRANSACTION_FIELDS
 
@@ -115,6 +115,8 @@ def test_a_role_reaches_only_its_own_database(settings: Settings) -> None:
     for url, role, secret in (
         (settings.bank_url, "scorer", "decisions_password"),
         (settings.decisions_url, "bank_feed", "bank_feed_password"),
+        (in_database(settings.bank_url, "postgres"), "scorer", "decisions_password"),
+        (in_database(settings.bank_url, "template1"), "bank_reader", "bank_reader_password"),
     ):
         with pytest.raises(psycopg.OperationalError, match="permission denied"):
             psycopg.connect(url, user=role, password=settings.secret(secret))

@@ -94,19 +94,31 @@ def test_every_payment_was_decided_once(stack: Stack) -> None:
 
 @pytest.fixture(scope="module")
 def live_run(stack: Stack) -> dict[str, Any]:
-    """The live days through the data engineer's DAG, driven as anybody may; no payment comes meanwhile."""
+    """The live days through the data engineer's DAG, driven as anybody may; no payment comes meanwhile.
+
+    In the middle of its first task everything in the scheduler's container is killed, the task with it.
+    """
     days = stack.live_days()
     conf = {"from": str(days[0]), "to": str(days[-1]), "train": False}
     found = stack.credentials
     airflow = Airflow(found["AIRFLOW_URL"], found["AIRFLOW_USER"], found["AIRFLOW_PASSWORD"])
-    run = airflow.start("fraud_daily", conf)
-    done = {task.task: task.state for task in airflow.follow("fraud_daily", run, lambda _: None)}
+    began: list[str] = []
+
+    def kill(task: str) -> None:
+        if not began:
+            stack.sh("airflow-scheduler", "kill -9 -1", check=False)
+        began.append(task)
+
+    with stack.disturbance():
+        run = airflow.start("fraud_daily", conf)
+        done = {task.task: task.state for task in airflow.follow("fraud_daily", run, kill)}
     state = airflow.runs("fraud_daily")[run]
     airflow.close()
-    return {"conf": conf, "tasks": done, "state": state}
+    return {"conf": conf, "tasks": done, "state": state, "began": began}
 
 
-def test_a_day_is_driven_through_airflow_s_api(live_run: dict[str, Any]) -> None:
+def test_a_day_is_driven_through_airflow_s_api_though_it_is_killed(live_run: dict[str, Any]) -> None:
+    assert live_run["began"][0] == "ingest"
     assert live_run["state"] == "success"
     jobs = ("ingest", "validate", "build_features", "write_online_state")
     assert live_run["tasks"] == dict.fromkeys(jobs, "success") | {"hand_over": "skipped"}

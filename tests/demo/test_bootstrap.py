@@ -111,8 +111,9 @@ def test_a_bank_that_cannot_be_seeded_ends_it(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_options_that_cannot_be_are_named() -> None:
-    environment = os.environ | {"DAYS": "10", "SEED": "many", "LIVE_DAYS": ""}
+    environment = os.environ | {"DAYS": "10", "SEED": "many", "REPLAY_RATE": "0", "LIVE_DAYS": ""}
     command = [sys.executable, "-m", "demo.bootstrap"]
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "DAYS=10: Input should be greater than or equal to 40; SEED=many" in done.stderr
+    assert "REPLAY_RATE=0" in done.stderr

@@ -17,6 +17,8 @@ from demo.credentials import FOREIGN, HOLDERS, MADE, make, show
 from demo.secret_files import read_secret
 from demo.servers import ROOT
 
+ADDRESSES = {"SCORER_URL": "http://127.0.0.1:8000", "AIRFLOW_URL": "http://127.0.0.1:8080", "MLFLOW_URL": "http://m"}
+
 
 def everything(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): path.read_text() for path in sorted(folder.rglob("*")) if path.is_file()}
@@ -29,26 +31,26 @@ def run(folder: Path, verb: str, **addresses: str) -> subprocess.CompletedProces
 
 
 def test_they_are_made_once_and_never_again(tmp_path: Path) -> None:
-    make(tmp_path)
+    make(tmp_path, ADDRESSES)
     first = everything(tmp_path)
-    make(tmp_path)
+    make(tmp_path, ADDRESSES)
     assert everything(tmp_path) == first
-    make(tmp_path / "other")
+    make(tmp_path / "other", ADDRESSES)
     assert not {first[f"all/{name}"] for name in MADE} & set(everything(tmp_path / "other").values())
 
 
 def test_each_holder_has_its_files_and_no_others(tmp_path: Path) -> None:
-    make(tmp_path)
+    make(tmp_path, ADDRESSES)
     (tmp_path / "scorer/bank_admin_password").write_text("from a version that handed out more")
     (tmp_path / "scorer/api_keys").unlink()
-    make(tmp_path)
+    make(tmp_path, ADDRESSES)
     for holder, names in HOLDERS.items():
         assert {path.name for path in (tmp_path / holder).iterdir()} == set(names), holder
 
 
 def test_who_may_read_them(tmp_path: Path) -> None:
     """Their owner; where an image has a user of its own, whoever is in its container."""
-    make(tmp_path)
+    make(tmp_path, ADDRESSES)
     for path in tmp_path.rglob("*"):
         if path.is_file():
             foreign = path.parent.name in FOREIGN
@@ -56,7 +58,7 @@ def test_who_may_read_them(tmp_path: Path) -> None:
 
 
 def test_what_is_derived_fits_what_it_is_derived_from(tmp_path: Path) -> None:
-    make(tmp_path)
+    make(tmp_path, ADDRESSES)
 
     def secret(name: str) -> str:
         return read_secret(tmp_path / "all", name)
@@ -73,25 +75,20 @@ def test_what_is_derived_fits_what_it_is_derived_from(tmp_path: Path) -> None:
 
 
 def test_a_start_that_was_killed_is_made_good(tmp_path: Path) -> None:
-    make(tmp_path)
+    make(tmp_path, ADDRESSES)
     kept = read_secret(tmp_path / "all", "valkey_password")
     (tmp_path / "all/airflow_password").unlink()
     (tmp_path / "pipeline/.valkey_password").write_text("half")
-    make(tmp_path)
+    make(tmp_path, ADDRESSES)
     assert read_secret(tmp_path / "all", "valkey_password") == kept
     assert len(read_secret(tmp_path / "bootstrap", "airflow_password")) == 64
     assert not list(tmp_path.glob("*/.*"))
 
 
 def test_they_are_shown_as_lines_of_name_and_value(tmp_path: Path) -> None:
-    make(tmp_path)
-    addresses = {
-        "SCORER_URL": "http://127.0.0.1:8000",
-        "AIRFLOW_URL": "http://127.0.0.1:8080",
-        "MLFLOW_URL": "http://m",
-    }
-    lines = dict(line.split("=", 1) for line in show(tmp_path, addresses | {"HOME": "/"}).splitlines())
-    assert lines == addresses | {
+    make(tmp_path, ADDRESSES | {"HOME": "/"})
+    lines = dict(line.split("=", 1) for line in show(tmp_path).splitlines())
+    assert lines == ADDRESSES | {
         "SCORER_API_KEY": read_secret(tmp_path / "all", "scorer_api_key"),
         "AIRFLOW_USER": "admin",
         "AIRFLOW_PASSWORD": read_secret(tmp_path / "all", "airflow_password"),
@@ -99,12 +96,13 @@ def test_they_are_shown_as_lines_of_name_and_value(tmp_path: Path) -> None:
 
 
 def test_the_command_makes_and_shows(tmp_path: Path) -> None:
+    """The addresses are those of the last start, whatever the shell that asks has set."""
     before = run(tmp_path, "show")
     assert (before.returncode, before.stdout) == (1, "")
     assert "run `make up` first" in before.stderr
-    made = run(tmp_path, "make")
+    made = run(tmp_path, "make", SCORER_URL="http://here")
     assert json.loads(made.stdout)["credentials"]["scorer"] == 3
-    shown = run(tmp_path, "show", SCORER_URL="http://here")
+    shown = run(tmp_path, "show", SCORER_URL="http://elsewhere")
     assert "SCORER_URL=http://here\n" in shown.stdout
 
 
