@@ -1,0 +1,49 @@
+"""What of the held-out days is still to be played: the events that the bank has no record of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+
+import psycopg
+
+from bank.events import Event, events_of
+from bank.feed import Feed
+from bank.replay import day_to_play
+
+
+def next_day(
+    bank: psycopg.Connection, feed: Feed, held_out: Sequence[date], now: datetime
+) -> tuple[date, list[Event]] | None:
+    """The first held-out day that the bank does not have whole, with the events it lacks.
+
+    None where every day that is over by the clock `now` is played.
+    """
+    first = _last_begun(bank, feed, held_out)
+    for day in held_out:
+        if first <= day < now.date() and (events := unrecorded(bank, day_to_play(feed, day, now))):
+            return day, events
+    return None
+
+
+def unrecorded(bank: psycopg.Connection, events: Sequence[Event]) -> list[Event]:
+    """The events, of one day, that the bank has no record of; in the same order."""
+    known: dict[bool, set[tuple[str, int]]] = {}
+    for is_payment, table in ((True, "transactions"), (False, "fraud_reports")):
+        some = [event for event in events if event.is_payment == is_payment]
+        keys = [list({event.source for event in some}), [event.row["source_row"] for event in some]]
+        query = f"select source, source_row from bank.{table} where source = any(%s) and source_row = any(%s)"
+        known[is_payment] = set(bank.execute(query, keys).fetchall())
+    return [event for event in events if (event.source, event.row["source_row"]) not in known[event.is_payment]]
+
+
+def _last_begun(bank: psycopg.Connection, feed: Feed, held_out: Sequence[date]) -> date:
+    """The last held-out day of which something is recorded: days are played in order, so those before it are whole."""
+    query = "select distinct day from bank.transactions where day = any(%s) order by day desc"
+    days: list[date] = [row[0] for row in bank.execute(query, [list(held_out)]).fetchall()]
+    for day in days:
+        events = events_of(feed, day)
+        # Rows of other sources may lie on any day.
+        if len(unrecorded(bank, events)) < len(events):
+            return day
+    return held_out[0]
