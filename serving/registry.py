@@ -69,7 +69,8 @@ class Registry:
     async def _get(self, path: str, query: dict[str, str] | None = None) -> httpx.Response:
         try:
             return await self._client.get(path, params=query)
-        except httpx.HTTPError as error:
+        # Of a connection that breaks in its first instant the client's library says AttributeError.
+        except (httpx.HTTPError, AttributeError) as error:
             raise RegistryError(f"MLflow at {self._client.base_url} does not answer: {error!r}") from error
 
 

@@ -16,6 +16,7 @@ import pytest
 from contracts.bundle import MANIFEST, METADATA, TREES, write_manifest
 from contracts.features import FEATURES
 from serving.champions import POLLS_BEFORE_RETRY, Champions
+from serving.errors import RegistryError
 from serving.metrics import Metrics
 from serving.registry import Registry
 from tests.serving.bundles import write_bundle
@@ -178,12 +179,26 @@ def test_a_refused_version_is_not_tried_at_every_poll(tmp_path: Path) -> None:
     stub.stop()
 
 
+def test_whatever_breaks_a_connection_the_registry_does_not_answer() -> None:
+    """A connection reset at its very start: httpx passes on what asyncio's transport then lacks."""
+
+    def broken(_: httpx.Request) -> httpx.Response:
+        raise AttributeError("'NoneType' object has no attribute 'getpeername'")
+
+    async def ask() -> None:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(broken), base_url="http://registry") as client:
+            await Registry(client, "fraud").champion()
+
+    with pytest.raises(RegistryError, match="does not answer"):
+        asyncio.run(ask())
+
+
 def test_a_registry_that_is_away_matters_to_nobody(start: Start, state: Any, fresh: Fresh, tmp_path: Path) -> None:
     stub = RegistryStub()
     stub.promote(write_bundle(tmp_path / "one"))
     scorer = start(MLFLOW_TRACKING_URI=stub.url)
     stub.stop()
-    wait_for(lambda: "does not answer" in scorer.log.read_text())
+    wait_for(lambda: "does not answer" in scorer.log.read_text(), scorer.log.read_text)
     assert scorer.client.get("/readyz").status_code == 200
     assert scorer.score(fresh(), fresh(), fresh(), 100, T)["model_version"] == "1"
     assert state.ping()
