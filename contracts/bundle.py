@@ -6,6 +6,7 @@ Below the root of the version's artifacts: the scikit-learn model as MLflow wrot
 |---|---|
 | `trees.treelite` | the same trees as a treelite checkpoint, which answers in microseconds |
 | `bundle.json` | `Bundle`: how to make a score, a decision and reasons of them, and where they came from |
+| `card.md`, `card.html` | the model card: what the model is good for, for people; the page holds its own pictures |
 | `manifest.json` | `{"files": {path below the root: SHA-256}}` of every file the bundle needs |
 """
 
@@ -27,6 +28,8 @@ from contracts.labels import LABEL_DELAY_DAYS
 BUNDLE_DIR: Final = "bundle"
 TREES: Final = f"{BUNDLE_DIR}/trees.treelite"
 METADATA: Final = f"{BUNDLE_DIR}/bundle.json"
+CARD_MARKDOWN: Final = f"{BUNDLE_DIR}/card.md"
+CARD_HTML: Final = f"{BUNDLE_DIR}/card.html"
 MANIFEST: Final = f"{BUNDLE_DIR}/manifest.json"
 
 MODEL_NAME: Final = "fraud"

@@ -1,0 +1,43 @@
+"""95 % bootstrap intervals: whole cards are drawn, for the payments of one card are not independent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Interval = tuple[float, float]
+Measures = Callable[[Ints, Ints], Mapping[str, float]]
+"""From positions, shape (m,), and the card of each, shape (m,), to figures; a card drawn twice is two cards."""
+
+RESAMPLES: Final = 200
+PERCENTILES: Final = (2.5, 97.5)
+
+
+def bootstrap(measures: Measures, cards: Ints, resamples: int = RESAMPLES, seed: int = 0) -> list[Mapping[str, float]]:
+    """The figures of each resample of the payments whose cards are `cards`, shape (n,)."""
+    rng = np.random.default_rng(seed)
+    order = np.argsort(cards, kind="stable")
+    _, start, count = np.unique(cards[order], return_index=True, return_counts=True)
+    return [measures(*_draw(order, start, count, rng)) for _ in range(resamples)]
+
+
+def intervals(resampled: list[Mapping[str, float]]) -> dict[str, Interval]:
+    """The percentile interval of each figure over the resamples."""
+    found: dict[str, Interval] = {}
+    for name in resampled[0]:
+        low, high = np.percentile([figures[name] for figures in resampled], PERCENTILES)
+        found[name] = (float(low), float(high))
+    return found
+
+
+def _draw(order: Ints, start: Ints, count: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    drawn = rng.integers(0, len(start), len(start))
+    length = count[drawn]
+    # Positions of each drawn card's payments, one card's after another's.
+    within = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
+    rows = order[np.repeat(start[drawn], length) + within]
+    return rows, np.repeat(np.arange(len(drawn)), length)
