@@ -11,7 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts import features
-from contracts.features import CUSTOMER_FEATURES, FEATURES, PAYMENT_FEATURES, TERMINAL_FEATURES, WINDOW_DAYS
+from contracts.features import (
+    BASE_FEATURES,
+    CUSTOMER_FEATURES,
+    FEATURES,
+    PAYMENT_FEATURES,
+    TERMINAL_FEATURES,
+    WINDOW_DAYS,
+)
+from contracts.habit import HABIT_PAYMENTS
 from contracts.labels import DAY, LABEL_DELAY, NEVER
 
 START = 1_522_540_800  # a Sunday, 2018-04-01
@@ -50,7 +58,66 @@ def literal_features(world: list[Payment], payment: Payment) -> dict[str, Fracti
         frauds = [p for p in here if max(p.occurred + LABEL_DELAY, p.reported) <= t]
         found[f"terminal_tx_count_{days}d"] = Fraction(len(here))
         found[f"terminal_fraud_rate_{days}d"] = Fraction(len(frauds), max(len(here), 1))
+    return found | literal_habit(seen, payment) | literal_fraud_run(seen, payment)
+
+
+def literal_habit(seen: list[Payment], payment: Payment) -> dict[str, Fraction]:
+    """What contracts/habit.py says."""
+    own = [p for p in seen if p.customer_id == payment.customer_id and p.place < payment.place]
+    own = [p for p in own if p.occurred > payment.occurred - 30 * DAY]
+    habit = sorted(own, key=lambda p: p.place)[-HABIT_PAYMENTS:]
+    cent, amount = Fraction(1, 100), Fraction(payment.cents, 100)
+    amounts = sorted(Fraction(p.cents, 100) for p in habit)
+    median = median_of(amounts)
+    deviation = median_of(sorted(abs(a - median) for a in amounts))
+    quartile = amounts[3 * len(amounts) // 4] if amounts else Fraction(0)
+    # The least that is divided by: a cent, or half a cent where the median may be one.
+    found = {
+        "customer_amount_median": median,
+        "customer_amount_deviation": deviation,
+        "amount_to_median": amount / max(median, cent / 2) if habit else Fraction(1),
+        "amount_to_upper_quartile": amount / max(quartile, cent) if habit else Fraction(1),
+        "amount_deviations": (amount - median) / max(deviation, median / 20, cent / 4) if habit else Fraction(0),
+    }
+    extreme = [p for p in habit if Fraction(p.cents, 100) > Fraction(5, 2) * median]
+    for days in (7, 14):
+        recent = [p for p in habit if p.occurred > payment.occurred - days * DAY]
+        most = max((Fraction(p.cents, 100) for p in recent), default=Fraction(0))
+        found[f"customer_max_to_median_{days}d"] = most / max(median, cent / 2)
+        found[f"customer_extreme_count_{days}d"] = Fraction(len([p for p in recent if p in extreme]))
+    ages = [Fraction(payment.occurred - p.occurred, DAY) for p in extreme]
+    found["customer_days_since_extreme"] = min(ages, default=Fraction(30))
     return found
+
+
+def median_of(ranked: list[Fraction]) -> Fraction:
+    n = len(ranked)
+    return (ranked[(n - 1) // 2] + ranked[n // 2]) / 2 if ranked else Fraction(0)
+
+
+def literal_fraud_run(seen: list[Payment], payment: Payment) -> dict[str, Fraction]:
+    """What contracts/fraud_runs.py says."""
+    t = payment.occurred
+    here = [p for p in seen if p.terminal_id == payment.terminal_id]
+    here = [p for p in here if t - LABEL_DELAY - 30 * DAY < p.occurred <= t - LABEL_DELAY]
+    here.sort(key=lambda p: p.place)
+    fraud = [p.reported <= t for p in here]
+    last = max((n for n, bad in enumerate(fraud) if bad), default=None)
+    before = max((n for n, bad in enumerate(fraud[:last]) if not bad), default=None) if last is not None else None
+    first = None if last is None else 0 if before is None else before + 1
+    genuine = max((n for n, bad in enumerate(fraud) if not bad), default=None)
+
+    def age(n: int | None) -> Fraction:
+        return Fraction(37) if n is None else Fraction(t - here[n].occurred, DAY)
+
+    return {
+        "terminal_fraud_run_length": Fraction(0 if last is None or first is None else last - first + 1),
+        "terminal_days_since_run_start": age(first),
+        "terminal_days_since_fraud": age(last),
+        "terminal_days_since_genuine": age(genuine),
+        "terminal_days_since_genuine_before_run": age(before),
+        "terminal_genuine_since_fraud": Fraction(len(here) if last is None else len(here) - 1 - last),
+    }
 
 
 def kernel_features(world: list[Payment]) -> dict[int, dict[str, float]]:
@@ -186,8 +253,45 @@ def test_no_rows_give_no_features() -> None:
         assert all(column.shape == (0,) for column in found.values())
 
 
-def test_the_base_set_is_complete_and_in_order() -> None:
-    assert len(FEATURES) == len(set(FEATURES)) == 15
+def test_the_base_set_comes_first_and_the_whole_is_in_order() -> None:
+    assert len(BASE_FEATURES) == 15
+    assert FEATURES[:15] == BASE_FEATURES
+    assert len(set(FEATURES)) == len(FEATURES) == len(PAYMENT_FEATURES + CUSTOMER_FEATURES + TERMINAL_FEATURES)
     parts = {name: np.array([float(i)]) for i, name in enumerate(FEATURES)}
     shuffled = dict(sorted(parts.items()))
-    assert features.feature_matrix(shuffled).tolist() == [[float(i) for i in range(15)]]
+    assert features.feature_matrix(shuffled).tolist() == [[float(i) for i in range(len(FEATURES))]]
+
+
+def test_the_literal_definitions_are_of_all_features() -> None:
+    payment = Payment(1, 1, 1, 100, START)
+    assert set(literal_features([payment], payment)) == set(CUSTOMER_FEATURES + TERMINAL_FEATURES)
+
+
+def test_a_habit_is_of_the_latest_payments_alone() -> None:
+    old = [Payment(n, 1, 1, 10_000, START + n) for n in range(50)]
+    new = [Payment(50 + n, 1, 1, 100, START + 1_000 + n) for n in range(HABIT_PAYMENTS + 1)]
+    found = kernel_features(old + new)[new[-1].transaction_id]
+    assert (found["customer_amount_median"], found["customer_max_to_median_7d"]) == (1, 1)
+
+
+def test_more_rows_than_are_computed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    world = [
+        Payment(n, int(rng.integers(3)), 1, int(rng.integers(1, 9_999)), START + int(rng.integers(20 * DAY)))
+        for n in range(200)
+    ]
+    whole = kernel_features(world)
+    monkeypatch.setattr("contracts.habit._ROWS_AT_ONCE", 7)
+    assert kernel_features(world) == whole
+
+
+def test_a_run_of_frauds_grows_when_a_late_report_closes_its_gap() -> None:
+    """Three payments; the one in the middle is reported late, and splits the run until then."""
+    reports = [START + LABEL_DELAY, START + 20 * DAY, START + LABEL_DELAY]
+    past = [Payment(n, 1, 1, 100, START + n * 3600, reported) for n, reported in enumerate(reports)]
+    before = Payment(8, 2, 1, 100, START + 20 * DAY - 1)
+    after = Payment(9, 2, 1, 100, START + 20 * DAY)
+    found = kernel_features([*past, before, after])
+    assert [found[n]["terminal_fraud_run_length"] for n in (8, 9)] == [1, 3]
+    assert found[8]["terminal_days_since_genuine"] == pytest.approx((20 * DAY - 1 - 3600) / DAY)
+    assert found[9]["terminal_days_since_genuine"] == 37

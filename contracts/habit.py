@@ -1,0 +1,93 @@
+"""A payment against its customer's own habit: order statistics of the payments before it, in whole cents.
+
+The habit is made of the customer's latest payments before this one, `HABIT_PAYMENTS` at most, within (t - 30 d, t]. It
+is robust on purpose: a stolen card's own large payments are among them, and a mean would learn them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from contracts.histories import Floats, History, Ints
+from contracts.labels import DAY
+
+HABIT_DAYS: Final = 30
+HABIT_PAYMENTS: Final = 64
+EXTREME: Final = (5, 2)
+"""A payment is extreme when it is more than 5/2 of the habit's median: more than most customers' amounts vary."""
+RECENT_DAYS: Final = (7, 14)
+HABIT_FEATURES: Final = (
+    "customer_amount_median",
+    "customer_amount_deviation",
+    "amount_to_median",
+    "amount_to_upper_quartile",
+    "amount_deviations",
+    *(f"customer_{what}_{w}d" for w in RECENT_DAYS for what in ("max_to_median", "extreme_count")),
+    "customer_days_since_extreme",
+)
+
+_ROWS_AT_ONCE: Final = 16_384
+_ABSENT: Final = np.int64(2**60)
+
+
+def habit_features(history: History, cents: Ints, rows: Ints) -> dict[str, Floats]:
+    """`HABIT_FEATURES` of the payments at `rows`, each of shape (len(rows),); `cents` has the history's length.
+
+    Without a habit the amount is as usual (ratios 1, deviations 0), and there was nothing extreme.
+    """
+    start = np.maximum(history.first_after(rows, HABIT_DAYS * DAY), rows - HABIT_PAYMENTS)
+    parts = [
+        _few(history.occurred, cents, rows[at : at + _ROWS_AT_ONCE], start[at : at + _ROWS_AT_ONCE])
+        for at in range(0, max(len(rows), 1), _ROWS_AT_ONCE)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in HABIT_FEATURES}
+
+
+def _few(occurred: Ints, cents: Ints, rows: Ints, start: Ints) -> dict[str, Floats]:
+    """The same for so few rows that each has its habit side by side: arrays of shape (rows, longest habit)."""
+    count, own = rows - start, cents[rows]
+    at = rows[:, np.newaxis] - np.arange(count.max(initial=0), 0, -1)
+    there = at >= start[:, np.newaxis]
+    at = np.maximum(at, 0)
+    amounts, ages = cents[at] * there, occurred[rows][:, np.newaxis] - occurred[at]
+    ranked = np.sort(np.where(there, amounts, _ABSENT), axis=1)
+    # Twice the median, and twice the twice of the deviations' median: halves would not be whole.
+    median2 = _twice_median(ranked, count)
+    away = np.where(there, np.abs(2 * amounts - median2[:, np.newaxis]), _ABSENT)
+    deviation4 = _twice_median(np.sort(away, axis=1), count)
+    quartile = _ranked(ranked, count, (3 * count) // 4)
+    known = count > 0
+    features = {
+        "customer_amount_median": median2 / 200,
+        "customer_amount_deviation": deviation4 / 400,
+        "amount_to_median": np.where(known, 2 * own / np.maximum(median2, 1), 1.0),
+        "amount_to_upper_quartile": np.where(known, own / np.maximum(quartile, 1), 1.0),
+        # Of a few equal amounts the deviation is 0: at least a twentieth of the median.
+        "amount_deviations": np.where(
+            known, (40 * own - 20 * median2) / np.maximum(np.maximum(10 * deviation4, median2), 10), 0.0
+        ),
+    }
+    extreme = 2 * EXTREME[1] * amounts > EXTREME[0] * median2[:, np.newaxis]
+    for days in RECENT_DAYS:
+        recent = ages < days * DAY
+        most = (amounts * recent).max(axis=1, initial=0)
+        features[f"customer_max_to_median_{days}d"] = 2 * most / np.maximum(median2, 1)
+        features[f"customer_extreme_count_{days}d"] = (extreme & recent).sum(axis=1).astype(np.float64)
+    since = np.where(extreme, ages, HABIT_DAYS * DAY).min(axis=1, initial=HABIT_DAYS * DAY)
+    features["customer_days_since_extreme"] = since / DAY
+    return features
+
+
+def _twice_median(ranked: Ints, count: Ints) -> Ints:
+    """Twice the median of the first `count` of each row's ranked values, 0 where there is none."""
+    return _ranked(ranked, count, (count - 1) // 2) + _ranked(ranked, count, count // 2)
+
+
+def _ranked(ranked: Ints, count: Ints, place: Ints) -> Ints:
+    """The value at each row's place, 0 where it has none."""
+    if ranked.shape[1] == 0:
+        return np.zeros(len(ranked), dtype=np.int64)
+    found = np.take_along_axis(ranked, np.maximum(place, 0)[:, np.newaxis], axis=1)[:, 0]
+    return np.where(count > 0, found, 0)
