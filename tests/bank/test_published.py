@@ -128,6 +128,9 @@ def changed(**columns: Any) -> pd.DataFrame:
         (changed(TX_DATETIME=np.datetime64("NaT", "us")), "column TX_DATETIME holds no usable time"),
         (changed(TX_DATETIME=np.datetime64("2030-01-01", "us")), "column TX_DATETIME holds no usable time"),
         (changed(TX_FRAUD="yes"), "column TX_FRAUD cannot be read as int64"),
+        (changed(TX_FRAUD_SCENARIO="terminal"), "column TX_FRAUD_SCENARIO cannot be read as int64"),
+        (changed(TX_FRAUD_SCENARIO=1.5), "column TX_FRAUD_SCENARIO cannot be read as int64"),
+        (changed(TX_FRAUD_SCENARIO=pd.Timestamp("2018-05-01")), "column TX_FRAUD_SCENARIO holds timestamp"),
     ],
 )
 def test_a_column_that_is_not_what_it_should_be_is_named(tmp_path: Path, table: pd.DataFrame, words: str) -> None:
@@ -137,10 +140,11 @@ def test_a_column_that_is_not_what_it_should_be_is_named(tmp_path: Path, table: 
         PublishedFeed(tmp_path, NOW).days()
 
 
-def test_a_column_that_is_there_twice_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["TX_AMOUNT", "TX_FRAUD_SCENARIO"])
+def test_a_column_that_is_there_twice_is_named(tmp_path: Path, name: str) -> None:
     table = pa.Table.from_pandas(frame())
-    pq.write_table(table.append_column("TX_AMOUNT", table["TX_AMOUNT"]), tmp_path / "payments.parquet")
-    with pytest.raises(DataError, match="column TX_AMOUNT more than once"):
+    pq.write_table(table.append_column(name, table[name]), tmp_path / "payments.parquet")
+    with pytest.raises(DataError, match=f"column {name} more than once"):
         PublishedFeed(tmp_path, NOW).days()
 
 
@@ -232,6 +236,29 @@ def test_frauds_are_reported_after_seven_days(tmp_path: Path) -> None:
     due = datetime(2018, 4, 8, 6, tzinfo=UTC)
     assert reports["transaction_id"].to_pylist() == [1, 2]
     assert reports["reported_at"].to_pylist() == reports["arrived_at"].to_pylist() == [due, due]
+
+
+@pytest.mark.parametrize("name", ["payments.parquet", "2018-04-01.pkl"])
+@pytest.mark.parametrize(
+    ("scenarios", "patterns"),
+    [
+        ([1, 2, 3, 0, 4, -1], [1, 2, 3, None, None, None]),
+        ([1.0, np.nan, 2.0, 3.0, 0.0, 9.0], [1, None, 2, 3, None, None]),
+        (["1", "2", "3", "0", "4", None], [1, 2, 3, None, None, None]),
+        (None, [None] * 6),
+    ],
+)
+def test_a_report_says_the_pattern_where_the_file_knows_it(
+    tmp_path: Path, name: str, scenarios: list[Any] | None, patterns: list[int | None]
+) -> None:
+    payments = frame(1, 6).assign(TX_FRAUD=1).drop(columns="TX_FRAUD_SCENARIO")
+    if scenarios is not None:
+        payments["TX_FRAUD_SCENARIO"] = scenarios
+    path = tmp_path / name
+    payments.to_pickle(path) if name.endswith(".pkl") else payments.to_parquet(path)
+    rows = rows_of(tmp_path)
+    assert rows.schema == BATCH_SCHEMA
+    assert reports_of(rows)["pattern"].to_pylist() == patterns
 
 
 @pytest.mark.parametrize(

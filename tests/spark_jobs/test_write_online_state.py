@@ -17,7 +17,7 @@ from spark_jobs.errors import JobError
 from spark_jobs.settings import Settings
 from spark_jobs.valkey_state import open_state
 from spark_jobs.write_online_state import Target, write_online_state, write_terminals
-from tests.spark_jobs.worlds import FIRST_DAY, FIRST_SECOND, Payment, write_clean
+from tests.spark_jobs.worlds import FIRST_DAY, FIRST_SECOND, Payment, forget_patterns, write_clean
 
 DAYS = [FIRST_DAY + timedelta(days=n) for n in range(60)]
 LAST = 50
@@ -71,6 +71,8 @@ def test_every_history_index_and_stamp_is_as_the_contract_says(
 ) -> None:
     world = a_world()
     write_clean(live_settings.lake_root, world)
+    # Of days before there were patterns and after.
+    forget_patterns(live_settings.lake_root)
     result = write_online_state(spark, live_settings, UP_TO_LAST)
     kept = [p for p in world if p.occurred >= KEPT_FROM]
     assert result == {"rows_in": len(kept), "customers": 3, "terminals": 2}
