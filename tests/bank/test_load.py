@@ -23,11 +23,9 @@ from bank.errors import BankError, DataError
 from bank.feed import Batch, Feed, SimulatedFeed
 from bank.landing import open_bank
 from bank.load import Loaded, load
-from bank.migrate import migrate
 from bank.published import PublishedFeed
 from bank.settings import Settings
-from bank.world import WorldSize, simulate
-from contracts.transaction import FRAUD_PATTERNS
+from bank.world import WorldSize
 from tests.bank.frames import count, frame
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -59,20 +57,6 @@ def test_a_world_lands_whole_and_only_once(bank: psycopg.Connection) -> None:
         " where r.reported_at = t.occurred_at + interval '7 days'"
     )
     assert bank.execute(frauds).fetchone() == (first.reports_new,)
-
-
-def test_reports_land_with_their_pattern_and_payments_without(bank: psycopg.Connection) -> None:
-    load(bank, SimulatedFeed(WORLD), 0)
-    pattern = np.concatenate([some.pattern for some in simulate(WORLD)])
-    expected = {int(n): int(pattern[n]) for n in np.flatnonzero(pattern)}
-    assert set(expected.values()) == set(FRAUD_PATTERNS)
-    assert dict(bank.execute("select transaction_id, pattern from bank.fraud_reports").fetchall()) == expected
-
-
-def test_data_without_patterns_lands_as_before(bank: psycopg.Connection, folder: Path) -> None:
-    frame().drop(columns="TX_FRAUD_SCENARIO").to_parquet(folder / "payments.parquet")
-    assert load(bank, PublishedFeed(folder, NOW), 0).reports_new == 1
-    assert bank.execute("select transaction_id, pattern from bank.fraud_reports").fetchall() == [(1, None)]
 
 
 def test_two_worlds_lie_beside_one_another(bank: psycopg.Connection) -> None:
@@ -229,20 +213,6 @@ def test_a_bank_that_is_not_migrated_is_said(environment: dict[str, str], settin
     assert done.returncode == 1
     assert "nowhere" in done.stderr
     assert "has `python -m bank.migrate` been run?" in done.stderr
-
-
-def test_a_bank_older_than_the_code_is_said(
-    bank: psycopg.Connection, admin: psycopg.Connection, settings: Settings, environment: dict[str, str]
-) -> None:
-    admin.execute("alter table bank.fraud_reports drop column pattern")
-    try:
-        options = command("--customers", "5", "--days", "3")
-        done = subprocess.run(options, env=environment, capture_output=True, text=True, check=False)
-    finally:
-        migrate(settings)
-    assert done.returncode == 1
-    assert 'older than this code (column "pattern"' in done.stderr
-    assert done.stderr.endswith("run `python -m bank.migrate`\n")
 
 
 def test_the_command_ends_with_one_line_of_json(

@@ -238,29 +238,6 @@ def test_frauds_are_reported_after_seven_days(tmp_path: Path) -> None:
     assert reports["reported_at"].to_pylist() == reports["arrived_at"].to_pylist() == [due, due]
 
 
-@pytest.mark.parametrize("name", ["payments.parquet", "2018-04-01.pkl"])
-@pytest.mark.parametrize(
-    ("scenarios", "patterns"),
-    [
-        ([1, 2, 3, 0, 4, -1], [1, 2, 3, None, None, None]),
-        ([1.0, np.nan, 2.0, 3.0, 0.0, 9.0], [1, None, 2, 3, None, None]),
-        (["1", "2", "3", "0", "4", None], [1, 2, 3, None, None, None]),
-        (None, [None] * 6),
-    ],
-)
-def test_a_report_says_the_pattern_where_the_file_knows_it(
-    tmp_path: Path, name: str, scenarios: list[Any] | None, patterns: list[int | None]
-) -> None:
-    payments = frame(1, 6).assign(TX_FRAUD=1).drop(columns="TX_FRAUD_SCENARIO")
-    if scenarios is not None:
-        payments["TX_FRAUD_SCENARIO"] = scenarios
-    path = tmp_path / name
-    payments.to_pickle(path) if name.endswith(".pkl") else payments.to_parquet(path)
-    rows = rows_of(tmp_path)
-    assert rows.schema == BATCH_SCHEMA
-    assert reports_of(rows)["pattern"].to_pylist() == patterns
-
-
 @pytest.mark.parametrize(
     ("written", "kind", "read"),
     [

@@ -105,16 +105,6 @@ def test_a_fraud_is_reported_when_its_delay_has_passed(
     assert found == [(1, due, due, DAY)]
 
 
-def test_the_pattern_is_recorded_and_not_sent(bank: psycopg.Connection, tiny: TinyScorer, folder: Path) -> None:
-    history = frame(1, 4, start="2018-04-02")
-    history.assign(TX_FRAUD=1, TX_FRAUD_SCENARIO=[3, 0, 1, 2]).to_parquet(folder / "a.parquet")
-    assert play(bank, tiny, folder).reports == 4
-    sent = [report for _, body in tiny.posted for report in body.get("reports", [])]
-    assert [set(report) for report in sent] == [{"transaction_id", "reported_at"}] * 4
-    recorded = bank.execute("select pattern from bank.fraud_reports order by transaction_id").fetchall()
-    assert recorded == [(3,), (None,), (1,), (2,)]
-
-
 def test_a_day_begins_and_ends_at_midnight(bank: psycopg.Connection, tiny: TinyScorer, folder: Path) -> None:
     midnight = pd.Timestamp("2018-04-09")
     seconds = pd.to_timedelta([-1, 0, 3, 5, 60, 100, 1000, 80_000, 86_399, 86_400], unit="s")

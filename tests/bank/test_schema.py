@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -11,13 +10,9 @@ import pytest
 from pydantic import SecretStr
 
 from bank.errors import BankError
-from bank.landing import open_bank
-from bank.load import load
 from bank.migrate import in_database, migrate
-from bank.published import PublishedFeed
 from bank.settings import Settings
 from contracts.transaction import ANALYSIS_FIELDS, REPORT_FIELDS, TRANSACTION_FIELDS
-from tests.bank.frames import frame
 
 DATA_TYPES = {"id": "bigint", "amount": "numeric", "instant": "timestamp with time zone", "code": "bigint"}
 NOON = datetime(2025, 3, 5, 12, tzinfo=UTC)
@@ -72,43 +67,6 @@ def test_migrating_again_changes_nothing(settings: Settings, bank: psycopg.Conne
     bank.commit()
     assert migrate(settings) == migrate(settings)
     assert bank.execute("select count(*) from bank.transactions").fetchone() == (1,)
-
-
-FORMER_REPORTS = """
-drop table bank.fraud_reports;
-create table bank.fraud_reports (
-    source text not null,
-    source_row bigint not null,
-    transaction_id bigint,
-    reported_at timestamptz,
-    arrived_at timestamptz not null,
-    day date not null generated always as ((reported_at at time zone 'UTC')::date) stored,
-    primary key (source, source_row)
-);
-insert into bank.fraud_reports values ('t', 1, 7, now(), now())
-"""
-
-
-def columns_of(connection: psycopg.Connection) -> list[tuple[object, ...]]:
-    query = "select column_name, data_type from information_schema.columns where table_name = 'fraud_reports'"
-    return connection.execute(f"{query} order by ordinal_position").fetchall()
-
-
-def test_reports_of_before_there_were_patterns_are_kept_and_new_ones_may_say_theirs(
-    settings: Settings, admin: psycopg.Connection, tmp_path: Path
-) -> None:
-    former = settings.model_copy(update={"bank_url": in_database(settings.bank_url, "bank_former")})
-    migrate(former)
-    password = settings.secret("bank_admin_password")
-    with psycopg.connect(former.bank_url, user="postgres", password=password) as connection:
-        connection.execute(FORMER_REPORTS)
-    migrate(former)
-    frame().assign(TX_FRAUD_SCENARIO=2).to_parquet(tmp_path / "payments.parquet")
-    with open_bank(former) as connection:
-        assert columns_of(connection) == columns_of(admin), "as in a new bank"
-        loaded = [load(connection, PublishedFeed(tmp_path, NOON), 0).reports_new for _ in range(2)]
-        found = connection.execute("select transaction_id, pattern from bank.fraud_reports order by 1").fetchall()
-    assert (loaded, found) == ([1, 0], [(1, 2), (7, None)])
 
 
 def test_migrating_again_waits_for_no_reader(

@@ -71,8 +71,6 @@ def test_every_history_index_and_stamp_is_as_the_contract_says(
 ) -> None:
     world = a_world()
     write_clean(live_settings.lake_root, world)
-    # Of days before there were patterns and after.
-    forget_patterns(live_settings.lake_root)
     result = write_online_state(spark, live_settings, UP_TO_LAST)
     kept = [p for p in world if p.occurred >= KEPT_FROM]
     assert result == {"rows_in": len(kept), "customers": 3, "terminals": 2}
@@ -92,6 +90,18 @@ def test_every_history_index_and_stamp_is_as_the_contract_says(
     assert {name.decode(): value.decode() for name, value in state.hgetall("state:meta").items()} == Stamp(
         written_to=str(DAYS[LAST])
     ).fields()
+
+
+def test_reports_of_before_there_were_patterns_count_as_well(
+    spark: SparkSession, live_settings: Settings, state: Any
+) -> None:
+    write_clean(live_settings.lake_root, a_world())
+    write_online_state(spark, live_settings, UP_TO_LAST)
+    expected = dump(state)
+    state.flushdb()
+    forget_patterns(live_settings.lake_root)
+    write_online_state(spark, live_settings, UP_TO_LAST)
+    assert dump(state) == expected
 
 
 def test_a_young_lake_is_known_from_its_beginning(spark: SparkSession, live_settings: Settings, state: Any) -> None:
