@@ -17,8 +17,11 @@ import pyarrow.compute as pc
 
 from bank.errors import DataError, one_line
 from bank.feed import BATCH_SCHEMA, INSTANT
+from contracts.transaction import FRAUD_PATTERNS
 
 COLUMNS: Final = ("TRANSACTION_ID", "TX_DATETIME", "CUSTOMER_ID", "TERMINAL_ID", "TX_AMOUNT", "TX_FRAUD")
+SCENARIO: Final = "TX_FRAUD_SCENARIO"
+"""The pattern of a fraud, which a file need not have."""
 IDS: Final = {"TRANSACTION_ID": "transaction_id", "CUSTOMER_ID": "customer_id", "TERMINAL_ID": "terminal_id"}
 NOISE: Final = 1e-9
 YEARS: Final = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
@@ -53,7 +56,17 @@ def _payments(table: pa.Table, first_row: int, path: Path) -> pa.Table:
     columns["occurred_at"] = _instants(table["TX_DATETIME"], path)
     columns["arrived_at"] = columns["occurred_at"]
     columns["fraud"] = pc.not_equal(_whole_numbers(table["TX_FRAUD"], "TX_FRAUD", path), 0)
+    columns["pattern"] = _patterns(table, path)
     return pa.table({field.name: columns[field.name] for field in BATCH_SCHEMA}, schema=BATCH_SCHEMA)
+
+
+def _patterns(table: pa.Table, path: Path) -> pa.Array | pa.ChunkedArray:
+    """The code of each row, null where it is none of `FRAUD_PATTERNS` or the file does not say."""
+    if SCENARIO not in table.column_names:
+        return pa.nulls(len(table), pa.int64())
+    codes = _whole_numbers(table[SCENARIO], SCENARIO, path)
+    known = pc.is_in(codes, value_set=pa.array(list(FRAUD_PATTERNS), pa.int64()))
+    return pc.if_else(known, codes, pa.scalar(None, pa.int64()))
 
 
 def _whole_numbers(column: pa.ChunkedArray, name: str, path: Path) -> pa.ChunkedArray:

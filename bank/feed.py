@@ -28,13 +28,17 @@ BATCH_SCHEMA: Final = pa.schema(
         ("occurred_at", INSTANT),
         ("arrived_at", INSTANT),
         ("fraud", pa.bool_()),
+        ("pattern", pa.int64()),
     ]
 )
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Some payments of one source; `rows` has `BATCH_SCHEMA`, of which `fraud` never lands with the payment."""
+    """Some payments of one source.
+
+    `rows` has `BATCH_SCHEMA`; of it `fraud` and `pattern` never land with the payment.
+    """
 
     source: str
     rows: pa.Table
@@ -86,9 +90,9 @@ class SimulatedFeed:
 def _rows(payments: Payments) -> pa.Table:
     instants = pa.array(payments.occurred * 1_000_000).cast(INSTANT)
     columns = [payments.transaction_id, payments.transaction_id, payments.customer_id, payments.terminal_id]
+    labels = [pa.array(payments.fraud), pa.array(payments.pattern, mask=~payments.fraud)]
     return pa.table(
-        [*map(pa.array, columns), pa.array(payments.cents / 100), instants, instants, pa.array(payments.fraud)],
-        schema=BATCH_SCHEMA,
+        [*map(pa.array, columns), pa.array(payments.cents / 100), instants, instants, *labels], schema=BATCH_SCHEMA
     )
 
 
@@ -104,7 +108,7 @@ def on_day(rows: pa.Table, day: date) -> pa.Table:
 
 
 def reports_of(rows: pa.Table) -> pa.Table:
-    """The fraud reports of some payments: `source_row, transaction_id, reported_at, arrived_at`.
+    """The fraud reports of some payments: `source_row, transaction_id, reported_at, arrived_at, pattern`.
 
     The source knows its frauds from the start; the bank hears of each when the label delay has passed since it came.
     """
@@ -118,6 +122,7 @@ def reports_of(rows: pa.Table) -> pa.Table:
             "transaction_id": frauds["transaction_id"],
             "reported_at": reported,
             "arrived_at": reported,
+            "pattern": frauds["pattern"],
         }
     )
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bank.arrivals import with_arrivals
-from bank.columns import COLUMNS, from_pandas, payments_of
+from bank.columns import COLUMNS, SCENARIO, from_pandas, payments_of
 from bank.errors import DataError, one_line
 from bank.feed import Batch, days_of
 
@@ -106,25 +106,27 @@ def _tables(path: Path) -> Iterator[pa.Table]:
         from bank.pickles import read_frame
 
         frame = read_frame(path)
-        _require_columns([str(name) for name in frame.columns], path)
-        yield pa.table({name: from_pandas(frame[name], name, path) for name in COLUMNS})
+        wanted = _columns_to_read([str(name) for name in frame.columns], path)
+        yield pa.table({name: from_pandas(frame[name], name, path) for name in wanted})
         return
     file = _open_parquet(path)
-    _require_columns(file.schema_arrow.names, path)
+    wanted = _columns_to_read(file.schema_arrow.names, path)
     try:
-        for batch in file.iter_batches(BATCH_ROWS, columns=list(COLUMNS)):
+        for batch in file.iter_batches(BATCH_ROWS, columns=wanted):
             yield pa.Table.from_batches([batch])
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path} is damaged; fetch it again: {one_line(error)}") from error
 
 
-def _require_columns(names: list[str], path: Path) -> None:
+def _columns_to_read(names: list[str], path: Path) -> list[str]:
     missing = [name for name in COLUMNS if name not in names]
     if missing:
         raise DataError(f"{path} lacks the column {', '.join(missing)}; it has {', '.join(names)}")
-    twice = [name for name in COLUMNS if names.count(name) > 1]
+    wanted: list[str] = [name for name in (*COLUMNS, SCENARIO) if name in names]
+    twice = [name for name in wanted if names.count(name) > 1]
     if twice:
         raise DataError(f"{path} has the column {', '.join(twice)} more than once: leave one of them")
+    return wanted
 
 
 def _digest(path: Path) -> str:

@@ -19,6 +19,8 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(f"error: {error}")
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         sys.exit("error: the bank's database has no tables yet: run `python -m bank.migrate` first")
+    except psycopg.errors.UndefinedColumn as error:
+        sys.exit(f"error: the bank's tables are older than this code ({one_line(error)}): run `python -m bank.migrate`")
     except psycopg.OperationalError as error:
         hint = "is BANK_URL right, and has `python -m bank.migrate` been run?"
         sys.exit(f"error: the bank's database does not answer: {one_line(error)}; {hint}")

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from contracts.transaction import MAX_CLOCK_SKEW, REPORT_FIELDS, TRANSACTION_FIELDS, FieldSpec, Kind
+from contracts.transaction import ANALYSIS_FIELDS, MAX_CLOCK_SKEW, REPORT_FIELDS, TRANSACTION_FIELDS, FieldSpec, Kind
 
-SQL_TYPES: Final[dict[Kind, str]] = {"id": "bigint", "amount": "numeric", "instant": "timestamptz"}
-TABLES: Final = {"transactions": TRANSACTION_FIELDS, "fraud_reports": REPORT_FIELDS}
+SQL_TYPES: Final[dict[Kind, str]] = {"id": "bigint", "amount": "numeric", "instant": "timestamptz", "code": "bigint"}
+FIRST_FIELDS: Final = {"transactions": TRANSACTION_FIELDS, "fraud_reports": REPORT_FIELDS}
+LATER_FIELDS: Final[dict[str, tuple[FieldSpec, ...]]] = {"transactions": (), "fraud_reports": ANALYSIS_FIELDS}
+"""Fields that the tables got after they were first made: added to new tables too, so that old and new are the same."""
+TABLES: Final = {name: (*first, *LATER_FIELDS[name]) for name, first in FIRST_FIELDS.items()}
 TIME_OF: Final = {"transactions": "occurred_at", "fraud_reports": "reported_at"}
 
 
@@ -27,7 +30,7 @@ def bank_ddl() -> list[str]:
 
 
 def _table_ddl(name: str) -> list[str]:
-    columns = ",\n    ".join(f"{field.name} {SQL_TYPES[field.kind]}" for field in TABLES[name])
+    columns = ",\n    ".join(f"{field.name} {SQL_TYPES[field.kind]}" for field in FIRST_FIELDS[name])
     time = TIME_OF[name]
     skew = int(MAX_CLOCK_SKEW.total_seconds())
     # The day under which the lake keeps the row. A time that is missing, before 1970 or ahead of its own arrival says
@@ -43,7 +46,19 @@ def _table_ddl(name: str) -> list[str]:
         ((case when {usable} then {utc} else {arrived} end)::date) stored,
     primary key (source, source_row)
 )"""
-    return [table, f"create index if not exists {name}_day on bank.{name} (day)"]
+    index = f"create index if not exists {name}_day on bank.{name} (day)"
+    return [table, index, *(_column_ddl(name, field) for field in LATER_FIELDS[name])]
+
+
+def _column_ddl(table: str, field: FieldSpec) -> str:
+    # Asked first: `alter table` locks out every reader, even where there is nothing to add, and an ingest whose tasks
+    # wait behind it would never end.
+    return f"""do $$ begin
+    if not exists (select from information_schema.columns
+        where table_schema = 'bank' and table_name = '{table}' and column_name = '{field.name}')
+    then alter table bank.{table} add column if not exists {field.name} {SQL_TYPES[field.kind]};
+    end if;
+end $$"""
 
 
 def grants_ddl() -> list[str]:

@@ -19,6 +19,7 @@ from scipy.spatial import cKDTree
 
 from contracts.days import first_second
 from contracts.labels import DAY
+from contracts.transaction import FRAUD_PATTERNS
 
 SIDE: Final = 100.0
 LARGE_CENTS: Final = 22_000
@@ -64,7 +65,13 @@ class Payments:
     terminal_id: Ints
     cents: Ints
     occurred: Ints
-    fraud: NDArray[np.bool_]
+    pattern: Ints
+    """The code of each fraud, of `FRAUD_PATTERNS`; 0 for a genuine payment."""
+
+    @property
+    def fraud(self) -> NDArray[np.bool_]:
+        """Which payments are frauds, shape (n,)."""
+        return np.not_equal(self.pattern, 0)
 
 
 @dataclass(frozen=True)
@@ -139,24 +146,27 @@ def _pay(size: WorldSize, bank: _Bank, days: Ints, first_number: int, rng: np.ra
     customer, day, whole_second = customer[order], day[order], whole_second[order]
     choice = (rng.random(len(day)) * bank.near_count[customer]).astype(np.int64)
     terminal = bank.near[bank.near_start[customer] + choice]
-    cents, fraud = _amounts_and_frauds(bank, customer, terminal, day, rng)
+    cents, pattern = _amounts_and_patterns(bank, customer, terminal, day, rng)
     return Payments(
         transaction_id=first_number + np.arange(len(day)),
         customer_id=customer,
         terminal_id=terminal,
         cents=cents,
         occurred=first_second(size.start) + day * DAY + whole_second,
-        fraud=fraud,
+        pattern=pattern,
     )
 
 
-def _amounts_and_frauds(
+def _amounts_and_patterns(
     bank: _Bank, customer: Ints, terminal: Ints, day: Ints, rng: np.random.Generator
-) -> tuple[Ints, NDArray[np.bool_]]:
+) -> tuple[Ints, Ints]:
     mean = bank.mean_amount[customer]
     amount = rng.normal(mean, mean / 2)
     amount = np.where(amount < 0, rng.uniform(0, 2 * mean), amount)
     cents = np.round(amount * 100).astype(np.int64)
-    fraud = (cents > LARGE_CENTS) | bank.bad_terminal[day, terminal]
     stolen = bank.bad_customer[day, customer] & (rng.random(len(day)) < CUSTOMER_FRAUD_SHARE)
-    return np.minimum(np.where(stolen, cents * CUSTOMER_AMOUNT_FACTOR, cents), MAX_CENTS), fraud | stolen
+    pattern = np.zeros(len(day), dtype=np.int64)
+    # In the order of the codes: as published, a later pattern overwrites an earlier one.
+    for code, hit in zip(FRAUD_PATTERNS, (cents > LARGE_CENTS, bank.bad_terminal[day, terminal], stolen), strict=True):
+        pattern[hit] = code
+    return np.minimum(np.where(stolen, cents * CUSTOMER_AMOUNT_FACTOR, cents), MAX_CENTS), pattern

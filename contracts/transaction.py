@@ -6,6 +6,7 @@ Spark schema and the bank's table map `TRANSACTION_FIELDS` to their own types.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -20,7 +21,7 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_CLOCK_SKEW: Final = timedelta(minutes=5)
 """How far ahead of the clock that receives it a payment may be dated."""
 
-Kind = Literal["id", "amount", "instant"]
+Kind = Literal["id", "amount", "instant", "code"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,10 @@ REPORT_FIELDS: Final = (
     FieldSpec("transaction_id", "id", "the payment reported as fraud"),
     FieldSpec("reported_at", "instant", "when the report came; of several, the earliest counts"),
 )
+FRAUD_PATTERNS: Final[Mapping[int, str]] = {1: "large amount", 2: "compromised terminal", 3: "compromised card"}
+"""How a fraud came about, by its code in published data: for analysis, never a feature. Of several, the last counts."""
+ANALYSIS_FIELDS: Final = (FieldSpec("pattern", "code", "of `FRAUD_PATTERNS`; null where unknown"),)
+"""What a report may say besides, from the bank to the lake: for analysis, never a feature, never sent to the scorer."""
 
 
 def epoch_seconds(instant: datetime) -> int:

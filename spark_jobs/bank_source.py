@@ -12,9 +12,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
 from pyspark.sql.types import StructType
 
-from contracts.transaction import REPORT_FIELDS, TRANSACTION_FIELDS, FieldSpec
+from contracts.transaction import TRANSACTION_FIELDS, FieldSpec
 from spark_jobs.postgres import connect
-from spark_jobs.schemas import RAW, REPORTS_LANDED, arrow_schema, with_day
+from spark_jobs.schemas import RAW, REPORTED, REPORTS_LANDED, arrow_schema, with_day
 from spark_jobs.settings import BANK_READER, BANK_SECRET, Settings, read_secret
 
 FOREVER = 2**53
@@ -108,4 +108,4 @@ _PAYMENT_COLUMNS = (
     "coalesce(occurred_at <> date_trunc('second', occurred_at), false)",
     _seconds("arrived_at"),
 )
-_REPORT_COLUMNS = tuple(map(_landed, REPORT_FIELDS))
+_REPORT_COLUMNS = tuple(map(_landed, REPORTED))

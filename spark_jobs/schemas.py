@@ -21,10 +21,21 @@ from pyspark.sql.types import (
 )
 
 from contracts.features import FEATURES
-from contracts.transaction import REPORT_FIELDS, TRANSACTION_FIELDS, FieldSpec, Kind
+from contracts.transaction import ANALYSIS_FIELDS, REPORT_FIELDS, TRANSACTION_FIELDS, FieldSpec, Kind
 
-AS_LANDED: Final[Mapping[Kind, DataType]] = {"id": LongType(), "amount": StringType(), "instant": LongType()}
-AS_TYPED: Final[Mapping[Kind, DataType]] = {"id": LongType(), "amount": LongType(), "instant": TimestampType()}
+AS_LANDED: Final[Mapping[Kind, DataType]] = {
+    "id": LongType(),
+    "amount": StringType(),
+    "instant": LongType(),
+    "code": LongType(),
+}
+AS_TYPED: Final[Mapping[Kind, DataType]] = {
+    "id": LongType(),
+    "amount": LongType(),
+    "instant": TimestampType(),
+    "code": LongType(),
+}
+REPORTED: Final = (*REPORT_FIELDS, *ANALYSIS_FIELDS)
 _CLEAN_NAMES: Final = {"amount": "amount_cents"}
 
 
@@ -43,8 +54,8 @@ RAW: Final = StructType(
 )
 CLEAN: Final = StructType([*map(_typed, TRANSACTION_FIELDS), StructField("arrived_at", TimestampType())])
 QUARANTINE: Final = StructType([*RAW.fields, StructField("reason", StringType())])
-REPORTS_LANDED: Final = StructType([StructField(spec.name, AS_LANDED[spec.kind]) for spec in REPORT_FIELDS])
-REPORTS: Final = StructType([*map(_typed, REPORT_FIELDS)])
+REPORTS_LANDED: Final = StructType([StructField(spec.name, AS_LANDED[spec.kind]) for spec in REPORTED])
+REPORTS: Final = StructType([*map(_typed, REPORTED)])
 FEATURE_ROWS: Final = StructType(
     [
         *(_typed(spec) for spec in TRANSACTION_FIELDS if spec.kind != "amount"),
@@ -62,7 +73,7 @@ SORTED_BY: Final = {
     "raw": ("source", "source_row"),
     "clean": ("occurred_at", "transaction_id"),
     "quarantine": ("source", "source_row"),
-    "reports": ("transaction_id", "reported_at"),
+    "reports": ("transaction_id", "reported_at", "pattern"),
     "features": ("occurred_at", "transaction_id"),
 }
 """The order of each table's rows within a day: with it, the same rows make the same file."""

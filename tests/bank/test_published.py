@@ -128,6 +128,9 @@ def changed(**columns: Any) -> pd.DataFrame:
         (changed(TX_DATETIME=np.datetime64("NaT", "us")), "column TX_DATETIME holds no usable time"),
         (changed(TX_DATETIME=np.datetime64("2030-01-01", "us")), "column TX_DATETIME holds no usable time"),
         (changed(TX_FRAUD="yes"), "column TX_FRAUD cannot be read as int64"),
+        (changed(TX_FRAUD_SCENARIO="terminal"), "column TX_FRAUD_SCENARIO cannot be read as int64"),
+        (changed(TX_FRAUD_SCENARIO=1.5), "column TX_FRAUD_SCENARIO cannot be read as int64"),
+        (changed(TX_FRAUD_SCENARIO=pd.Timestamp("2018-05-01")), "column TX_FRAUD_SCENARIO holds timestamp"),
     ],
 )
 def test_a_column_that_is_not_what_it_should_be_is_named(tmp_path: Path, table: pd.DataFrame, words: str) -> None:
@@ -137,10 +140,11 @@ def test_a_column_that_is_not_what_it_should_be_is_named(tmp_path: Path, table: 
         PublishedFeed(tmp_path, NOW).days()
 
 
-def test_a_column_that_is_there_twice_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["TX_AMOUNT", "TX_FRAUD_SCENARIO"])
+def test_a_column_that_is_there_twice_is_named(tmp_path: Path, name: str) -> None:
     table = pa.Table.from_pandas(frame())
-    pq.write_table(table.append_column("TX_AMOUNT", table["TX_AMOUNT"]), tmp_path / "payments.parquet")
-    with pytest.raises(DataError, match="column TX_AMOUNT more than once"):
+    pq.write_table(table.append_column(name, table[name]), tmp_path / "payments.parquet")
+    with pytest.raises(DataError, match=f"column {name} more than once"):
         PublishedFeed(tmp_path, NOW).days()
 
 

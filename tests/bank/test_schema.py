@@ -12,13 +12,16 @@ from pydantic import SecretStr
 from bank.errors import BankError
 from bank.migrate import in_database, migrate
 from bank.settings import Settings
-from contracts.transaction import REPORT_FIELDS, TRANSACTION_FIELDS
+from contracts.transaction import ANALYSIS_FIELDS, REPORT_FIELDS, TRANSACTION_FIELDS
 
-DATA_TYPES = {"id": "bigint", "amount": "numeric", "instant": "timestamp with time zone"}
+DATA_TYPES = {"id": "bigint", "amount": "numeric", "instant": "timestamp with time zone", "code": "bigint"}
 NOON = datetime(2025, 3, 5, 12, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(("table", "fields"), [("transactions", TRANSACTION_FIELDS), ("fraud_reports", REPORT_FIELDS)])
+@pytest.mark.parametrize(
+    ("table", "fields"),
+    [("transactions", TRANSACTION_FIELDS), ("fraud_reports", (*REPORT_FIELDS, *ANALYSIS_FIELDS))],
+)
 def test_the_table_has_the_contract_s_fields_and_demands_none(
     admin: psycopg.Connection, table: str, fields: tuple[object, ...]
 ) -> None:
@@ -64,6 +67,15 @@ def test_migrating_again_changes_nothing(settings: Settings, bank: psycopg.Conne
     bank.commit()
     assert migrate(settings) == migrate(settings)
     assert bank.execute("select count(*) from bank.transactions").fetchone() == (1,)
+
+
+def test_migrating_again_waits_for_no_reader(
+    settings: Settings, bank: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An ingest reads in one long transaction."""
+    monkeypatch.setenv("PGOPTIONS", "-c lock_timeout=1s")
+    bank.execute("select count(*) from bank.transactions, bank.fraud_reports")
+    assert migrate(settings)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from bank.world import LARGE_CENTS, Payments, WorldSize, simulate
 from contracts.days import first_second
 from contracts.labels import DAY
-from contracts.transaction import MAX_AMOUNT_CENTS
+from contracts.transaction import FRAUD_PATTERNS, MAX_AMOUNT_CENTS
 
 SMALL = WorldSize(customers=200, terminals=400, days=40, seed=7)
 
@@ -30,6 +32,32 @@ def test_the_same_seed_makes_the_same_world_and_another_another() -> None:
     one, same, other = whole(SMALL), whole(SMALL), whole(WorldSize(200, 400, 40, seed=8))
     assert all(np.array_equal(getattr(one, name), getattr(same, name)) for name in Payments.__dataclass_fields__)
     assert not np.array_equal(one.cents[:100], other.cents[:100])
+
+
+COLUMNS = {
+    "transaction_id": "<i8",
+    "customer_id": "<i8",
+    "terminal_id": "<i8",
+    "cents": "<i8",
+    "occurred": "<i8",
+    "fraud": "?",
+}
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        (SMALL, "28fe793697936e8b6a5c60f482b8828b7f59c5b545a41128a5b699a02fb4e3e7"),
+        (WorldSize(), "caa499c60adb1fe4a702e1fe2bccd41be75778afda06a054536a231f81bc1c2c"),
+    ],
+)
+def test_a_seed_makes_the_world_that_it_always_made(size: WorldSize, expected: str) -> None:
+    """Bit for bit: a bank that holds a part of a world must not get another world's rest."""
+    digest = hashlib.sha256()
+    for block in simulate(size):
+        for name, kind in COLUMNS.items():
+            digest.update(getattr(block, name).astype(kind).tobytes())
+    assert digest.hexdigest() == expected
 
 
 def test_the_default_world_has_the_published_proportions(default_world: Payments) -> None:
@@ -75,6 +103,14 @@ def test_a_small_world_has_each_kind_of_fraud_in_most_weeks(
 def test_the_kinds_make_up_all_frauds(monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = [only(kind, SMALL, monkeypatch).fraud for kind in KINDS]
     assert np.array_equal(np.any(kinds, axis=0), whole(SMALL).fraud)
+
+
+def test_each_fraud_tells_its_pattern_the_last_that_applies(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = [only(kind, SMALL, monkeypatch).fraud for kind in KINDS]
+    code = np.arange(1, 4)[:, None] * alone
+    assert np.array_equal(whole(SMALL).pattern, code.max(axis=0))
+    assert [FRAUD_PATTERNS[n] for n in (1, 2, 3)] == ["large amount", "compromised terminal", "compromised card"]
+    assert (np.count_nonzero(code, axis=0) > 1).any(), "some are of two patterns"
 
 
 def test_a_third_of_a_compromised_customer_s_payments_are_five_times_as_high(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from contracts.features import FEATURES
 from contracts.transaction import (
+    ANALYSIS_FIELDS,
     MAX_AMOUNT,
     MAX_AMOUNT_CENTS,
     REPORT_FIELDS,
@@ -34,6 +36,14 @@ def test_the_models_have_the_fields_of_the_contract() -> None:
     assert list(Transaction.model_fields) == [field.name for field in TRANSACTION_FIELDS]
     assert list(FraudReport.model_fields) == [field.name for field in REPORT_FIELDS]
     assert int(MAX_AMOUNT * 100) == MAX_AMOUNT_CENTS
+
+
+def test_what_is_for_analysis_is_no_feature_and_never_reaches_the_scorer() -> None:
+    names = {field.name for field in ANALYSIS_FIELDS}
+    assert names == {"pattern"}
+    assert names.isdisjoint({*FEATURES, *Transaction.model_fields, *FraudReport.model_fields})
+    with pytest.raises(ValidationError, match="pattern"):
+        FraudReport.model_validate({"transaction_id": 1, "reported_at": "2018-09-04T10:15:00Z", "pattern": 1})
 
 
 def test_instants_are_utc_and_cut_to_seconds() -> None:

@@ -16,7 +16,16 @@ from contracts.labels import DAY, LABEL_DELAY, NEVER
 from spark_jobs.build_features import build_features, customer_pass, terminal_pass
 from spark_jobs.errors import JobError
 from spark_jobs.settings import Settings
-from tests.spark_jobs.worlds import FIRST_DAY, FIRST_SECOND, Payment, by_definition, digests, read_rows, write_clean
+from tests.spark_jobs.worlds import (
+    FIRST_DAY,
+    FIRST_SECOND,
+    Payment,
+    by_definition,
+    digests,
+    forget_patterns,
+    read_rows,
+    write_clean,
+)
 
 DAYS = [FIRST_DAY + timedelta(days=n) for n in range(50)]
 ALL = DayRange(DAYS[0], DAYS[-1])
@@ -130,6 +139,17 @@ def test_of_several_reports_the_earliest_counts_and_one_to_come_does_not(
     build_features(spark, settings, DayRange(DAYS[8], DAYS[9]))
     (row,) = read_rows(settings.lake_root, "features")
     assert (row["terminal_tx_count_7d"], row["terminal_fraud_rate_7d"]) == (2.0, 0.5)
+
+
+def test_reports_of_before_there_were_patterns_count_as_well(spark: SparkSession, settings: Settings) -> None:
+    world = a_world(300, seed=3)
+    write_clean(settings.lake_root, world)
+    forget_patterns(settings.lake_root)
+    build_features(spark, settings, ALL)
+    rows = read_rows(settings.lake_root, "features")
+    found = {row["transaction_id"]: {name: row[name] for name in FEATURES} for row in rows}
+    assert found == {p.transaction_id: by_definition(p, world) for p in world}
+    assert any(row["terminal_fraud_rate_30d"] for row in found.values())
 
 
 def test_a_day_without_payments_any_more_loses_its_features(spark: SparkSession, settings: Settings) -> None:

@@ -125,6 +125,21 @@ def test_reports_that_say_nothing_come_through_too(
     assert found[4] is not None
 
 
+def test_reports_carry_their_pattern_where_one_is_known(
+    spark: SparkSession, live_settings: Settings, bank: psycopg.Connection
+) -> None:
+    insert = (
+        "insert into bank.fraud_reports (source, source_row, transaction_id, reported_at, arrived_at, pattern)"
+        " values (%s, 1, 1, %s, %s, %s)"
+    )
+    at = f"{DAYS[1]} 09:00+00"
+    # Of one payment and second, so that their order within the file hangs on the pattern.
+    for source, pattern in (("b", 3), ("c", None), ("a", 1), ("d", 2)):
+        bank.execute(insert, (source, at, at, pattern))
+    assert ingest(spark, live_settings, MIDDLE)["reports"] == 4
+    assert [row["pattern"] for row in read_rows(live_settings.lake_root, "reports")] == [1, 2, 3, None]
+
+
 def test_a_refused_password_names_the_server_and_the_secret(
     spark: SparkSession, live_settings: Settings, tmp_path: Path
 ) -> None:

@@ -17,7 +17,7 @@ from spark_jobs.errors import JobError
 from spark_jobs.settings import Settings
 from spark_jobs.valkey_state import open_state
 from spark_jobs.write_online_state import Target, write_online_state, write_terminals
-from tests.spark_jobs.worlds import FIRST_DAY, FIRST_SECOND, Payment, write_clean
+from tests.spark_jobs.worlds import FIRST_DAY, FIRST_SECOND, Payment, forget_patterns, write_clean
 
 DAYS = [FIRST_DAY + timedelta(days=n) for n in range(60)]
 LAST = 50
@@ -90,6 +90,18 @@ def test_every_history_index_and_stamp_is_as_the_contract_says(
     assert {name.decode(): value.decode() for name, value in state.hgetall("state:meta").items()} == Stamp(
         written_to=str(DAYS[LAST])
     ).fields()
+
+
+def test_reports_of_before_there_were_patterns_count_as_well(
+    spark: SparkSession, live_settings: Settings, state: Any
+) -> None:
+    write_clean(live_settings.lake_root, a_world())
+    write_online_state(spark, live_settings, UP_TO_LAST)
+    expected = dump(state)
+    state.flushdb()
+    forget_patterns(live_settings.lake_root)
+    write_online_state(spark, live_settings, UP_TO_LAST)
+    assert dump(state) == expected
 
 
 def test_a_young_lake_is_known_from_its_beginning(spark: SparkSession, live_settings: Settings, state: Any) -> None:
