@@ -69,6 +69,7 @@ def test_without_it_the_five_strongest_stay_what_raises_the_score_first(
     assert {answer["decision"] for answer in plain} == {"review"}
     for short, long in zip(plain, told, strict=True):
         assert short == long | {"reasons": long["reasons"][:MOST]}
+        assert len(long["reasons"]) == len(FEATURES)
         parts = [reason["contribution"] for reason in long["reasons"]]
         assert parts == sorted(parts, key=lambda part: (part == 0, part < 0, -abs(part)))
         kept = flagging.client.get(f"/v1/decisions/{short['transaction_id']}").json()
