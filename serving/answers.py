@@ -70,14 +70,14 @@ def _reasons_of_flagged(champion: Champion, computed: Computed, decisions: list[
 
 
 def explained(champion: Champion, record: Record) -> Record:
-    """The record with its reasons, whatever was decided.
+    """The record with a reason for every feature, whatever was decided.
 
     Only the model that decided can say why: where another has taken its place, what was kept stands as it is.
     """
-    if record["reasons"] or record["model_version"] != champion.version:
+    if record["model_version"] != champion.version:
         return record
     matrix = np.array([[record["features"][name] for name in FEATURES]])
-    (why,) = reasons(champion, matrix, [record["decision"]])
+    (why,) = reasons(champion, matrix, [record["decision"]], most=None)
     return record | {"reasons": [reason.as_dict() for reason in why]}
 
 

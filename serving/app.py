@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from serving.api import batch, decisions, health, model, page, reports, score
+from serving.api import batch, card, decisions, health, model, page, reports, score
 from serving.api.failures import add_failures
 from serving.body_size import BodySize
 from serving.clock import Clock, machine_clock
@@ -43,7 +43,7 @@ def create_app(settings: Settings, clock: Clock = machine_clock) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
     )
-    for part in (score, batch, reports, decisions, model, health, page):
+    for part in (score, batch, reports, decisions, model, card, health, page):
         app.include_router(part.router)
     add_failures(app)
     app.add_middleware(BodySize, most=settings.scorer_max_body_bytes)

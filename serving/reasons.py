@@ -1,12 +1,10 @@
-"""Why a score is what it is: how far each feature moves it away from that of a typical genuine payment."""
+"""Why a score is what it is: what each feature adds to its log-odds, from a typical genuine payment's on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Final
-
-import numpy as np
 
 from contracts.bundle import Decision
 from contracts.features import FEATURES, LAST_NIGHT_HOUR, WINDOW_DAYS, Floats
@@ -31,34 +29,28 @@ class Reason:
         return asdict(self)
 
 
-def contributions(champion: Champion, matrix: Floats) -> Floats:
-    """What each feature adds to each payment's margin: margin - margin with that feature at the bundle's reference.
+def reasons(
+    champion: Champion, matrix: Floats, decisions: list[Decision], most: int | None = MOST
+) -> list[list[Reason]]:
+    """The reasons for each payment, the strongest first; what speaks for the decision before what does not.
 
-    `matrix` and the result have shape (n, features).
+    At most `most`, and only features that did something; all features where it is None, so that they add up.
     """
-    n, width = matrix.shape
-    changed = np.repeat(matrix[:, np.newaxis], width + 1, axis=1)
-    each = np.arange(width)
-    changed[:, each, each] = champion.reference
-    margins = champion.margins(changed.reshape(-1, width)).reshape(n, width + 1)
-    return margins[:, -1:] - margins[:, :-1]
-
-
-def reasons(champion: Champion, matrix: Floats, decisions: list[Decision]) -> list[list[Reason]]:
-    """At most five reasons for each payment, the strongest first; what speaks for the decision before what does not."""
     return [
-        _strongest(dict(zip(FEATURES, values, strict=True)), parts, champion.bundle.reference, decision)
+        _strongest(dict(zip(FEATURES, values, strict=True)), parts, champion.bundle.reference, decision, most)
         for values, parts, decision in zip(
-            matrix.tolist(), contributions(champion, matrix).tolist(), decisions, strict=True
+            matrix.tolist(), champion.contributions(matrix).tolist(), decisions, strict=True
         )
     ]
 
 
-def _strongest(values: Values, parts: list[float], reference: Values, decision: Decision) -> list[Reason]:
+def _strongest(
+    values: Values, parts: list[float], reference: Values, decision: Decision, most: int | None
+) -> list[Reason]:
     sign = -1 if decision == "approve" else 1
-    named = [(name, part) for name, part in zip(FEATURES, parts, strict=True) if part != 0]
-    named.sort(key=lambda one: (one[1] * sign < 0, -abs(one[1])))
-    return [Reason(name, values[name], part, TEXTS[name](values, reference)) for name, part in named[:MOST]]
+    named = [(name, part) for name, part in zip(FEATURES, parts, strict=True) if part != 0 or most is None]
+    named.sort(key=lambda one: (one[1] == 0, one[1] * sign < 0, -abs(one[1])))
+    return [Reason(name, values[name], part, TEXTS[name](values, reference)) for name, part in named[:most]]
 
 
 def _money(name: str, what: str) -> Callable[[Values, Values], str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Final, cast
 
 import orjson
 from fastapi import Depends, Query, Request, Response, Security
@@ -26,7 +26,11 @@ def _services(request: Request) -> Services:
 
 
 ServicesDep = Annotated[Services, Depends(_services)]
-Explain = Annotated[bool, Query(description="Give reasons for an approval as well")]
+EXPLAIN: Final = (
+    "Give every feature's contribution, whatever the decision, if the model that decided is still in use: with its "
+    "reference_log_odds they add up to the log-odds of the score"
+)
+Explain = Annotated[bool, Query(description=EXPLAIN)]
 
 
 def as_json(content: Any) -> Response:

@@ -13,7 +13,7 @@ router = APIRouter(tags=["model"], dependencies=[documented_key])
 
 @router.get("/v1/model", responses=COMMON)
 async def model(services: ServicesDep) -> ModelOut:
-    """The version that scores now, with its thresholds, training window and metrics."""
+    """The version that scores now, with its thresholds, training window and metrics, and where contributions begin."""
     champion = services.champions.current
     bundle = champion.bundle
     return ModelOut(
@@ -23,4 +23,5 @@ async def model(services: ServicesDep) -> ModelOut:
         metrics=bundle.metrics,
         features=list(bundle.features),
         features_version=bundle.features_version,
+        reference_log_odds=champion.reference_log_odds,
     )

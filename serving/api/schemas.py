@@ -28,7 +28,10 @@ class ReportBatch(BaseModel):
 
 
 class ReasonOut(BaseModel):
-    """One feature's part in a score; `contribution` in log-odds, more than 0 where it raises the score."""
+    """One feature's part in a score; `contribution` in log-odds, more than 0 where it raises the score.
+
+    A contribution is the feature's exact Shapley value against a typical genuine payment.
+    """
 
     feature: str
     value: float
@@ -37,7 +40,10 @@ class ReasonOut(BaseModel):
 
 
 class Answer(BaseModel):
-    """A payment's score, a probability; the decision; and why, the strongest reason first."""
+    """A payment's score, a probability; the decision; and why, the strongest reason first.
+
+    At most five reasons for a review or a decline, none for an approval; every feature where `explain` asks for it.
+    """
 
     model_config = ConfigDict(protected_namespaces=())
     transaction_id: Id
@@ -77,6 +83,9 @@ class ModelOut(BaseModel):
     metrics: dict[str, float]
     features: list[str]
     features_version: str
+    reference_log_odds: float = Field(
+        description="The log-odds of a typical genuine payment's score, from which contributions are measured"
+    )
 
 
 class Problem(BaseModel):

@@ -1,15 +1,25 @@
-"""Model bundles without scikit-learn: three small trees by treelite's own builder."""
+"""Model bundles without scikit-learn: three small trees, or others."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from treelite import Model
-from treelite.model_builder import Metadata, ModelBuilder, PostProcessorFunc, TreeAnnotation
 
-from contracts.bundle import METADATA, TREES, Bundle, Calibration, Thresholds, TrainingWindow, write_manifest
+from contracts.bundle import (
+    CARD_HTML,
+    CARD_MARKDOWN,
+    METADATA,
+    TREES,
+    Bundle,
+    Calibration,
+    Thresholds,
+    TrainingWindow,
+    write_manifest,
+)
 from contracts.features import FEATURES
+from serving.model import FILES
+from tests.serving.forests import forest
 
 REFERENCE = dict.fromkeys(FEATURES, 0.0) | {
     "amount": 61.0,
@@ -25,12 +35,22 @@ STEPS = (
 """Each tree: a feature, where it splits, and what it adds at or below and above."""
 
 
-def write_bundle(root: Path, shift: float = 0.0, thresholds: tuple[float, float] = (0.5, 0.9)) -> Path:
+HTML = '<!doctype html><title>Card</title><p>Précis: <img alt="" src="data:image/gif;base64,R0lGODlhAQABAAAAACw=">'
+MARKDOWN = "# Card\n\nPrécis.\n"
+
+
+def write_bundle(
+    root: Path,
+    shift: float = 0.0,
+    thresholds: tuple[float, float] = (0.5, 0.9),
+    trees: Model | None = None,
+    calibration: tuple[float, float] = (1.0, 0.0),
+) -> Path:
     """A whole bundle below `root`; `shift` is added to every margin, so that versions can be told apart."""
     (root / TREES).parent.mkdir(parents=True)
-    _trees(shift).serialize(str(root / TREES))
+    (trees or step_trees(shift)).serialize(str(root / TREES))
     bundle = Bundle(
-        calibration=Calibration(slope=1.0, intercept=0.0),
+        calibration=Calibration(slope=calibration[0], intercept=calibration[1]),
         thresholds=Thresholds(review=thresholds[0], decline=thresholds[1]),
         reference=REFERENCE,
         training_window=TrainingWindow.model_validate({"from": "2018-04-01", "to": "2018-04-30"}),
@@ -38,7 +58,9 @@ def write_bundle(root: Path, shift: float = 0.0, thresholds: tuple[float, float]
         metrics={"average_precision": 0.5},
     )
     (root / METADATA).write_text(bundle.model_dump_json(by_alias=True))
-    write_manifest(root, [TREES, METADATA])
+    (root / CARD_HTML).write_text(HTML)
+    (root / CARD_MARKDOWN).write_text(MARKDOWN)
+    write_manifest(root, FILES)
     return root
 
 
@@ -47,33 +69,6 @@ def margin(features: dict[str, float], shift: float = 0.0) -> float:
     return shift + sum(high if features[name] > at else low for name, at, low, high in STEPS)
 
 
-def _trees(shift: float) -> Model:
-    builder: Any = ModelBuilder(
-        threshold_type="float64",
-        leaf_output_type="float64",
-        metadata=Metadata(
-            num_feature=len(FEATURES),
-            task_type="kBinaryClf",
-            average_tree_output=False,
-            num_target=1,
-            num_class=[1],
-            leaf_vector_shape=(1, 1),
-        ),
-        tree_annotation=TreeAnnotation(num_tree=len(STEPS), target_id=[0] * len(STEPS), class_id=[0] * len(STEPS)),
-        postprocessor=PostProcessorFunc(name="sigmoid"),
-        base_scores=[shift],
-    )
-    for name, at, low, high in STEPS:
-        builder.start_tree()
-        builder.start_node(0)
-        builder.numerical_test(
-            FEATURES.index(name), at, default_left=True, opname="<=", left_child_key=1, right_child_key=2
-        )
-        builder.end_node()
-        for key, value in ((1, low), (2, high)):
-            builder.start_node(key)
-            builder.leaf(value)
-            builder.end_node()
-        builder.end_tree()
-    model: Model = builder.commit()
-    return model
+def step_trees(shift: float) -> Model:
+    """The trees of `STEPS`."""
+    return forest([(FEATURES.index(name), at, low, high) for name, at, low, high in STEPS], len(FEATURES), shift)

@@ -13,13 +13,14 @@ from typing import Any
 import httpx
 import pytest
 
-from contracts.bundle import MANIFEST, METADATA, TREES, write_manifest
+from contracts.bundle import CARD_HTML, CARD_MARKDOWN, MANIFEST, METADATA, TREES, write_manifest
 from contracts.features import FEATURES
 from serving.champions import POLLS_BEFORE_RETRY, Champions
 from serving.errors import RegistryError
 from serving.metrics import Metrics
+from serving.model import FILES
 from serving.registry import Registry
-from tests.serving.bundles import write_bundle
+from tests.serving.bundles import REFERENCE, margin, write_bundle
 from tests.serving.conftest import Start
 from tests.serving.registry_stub import RegistryStub
 from tests.serving.running import ScorerProcess, wait_for
@@ -67,13 +68,14 @@ def test_the_model_in_use_is_told(own: ScorerProcess, own_registry: RegistryStub
         "metrics": {"average_precision": 0.5},
         "features": list(FEATURES),
         "features_version": "1",
+        "reference_log_odds": margin(REFERENCE),
     }
 
 
 def test_only_the_bundle_is_downloaded(own: ScorerProcess, own_registry: RegistryStub) -> None:
     assert version(own)
     assert {path.partition("/artifacts/0/")[2].partition("/artifacts/")[2] for path in own_registry.downloads} == {
-        MANIFEST, METADATA, TREES,
+        MANIFEST, METADATA, TREES, CARD_HTML, CARD_MARKDOWN,
     }  # fmt: skip
 
 
@@ -113,10 +115,10 @@ def cut_trees(root: Path) -> None:
     (root / TREES).write_bytes((root / TREES).read_bytes()[:-20])
 
 
-def turn_a_bit(root: Path) -> None:
-    trees = bytearray((root / TREES).read_bytes())
-    trees[len(trees) // 2] ^= 1
-    (root / TREES).write_bytes(trees)
+def turn_a_bit(root: Path, name: str = TREES) -> None:
+    content = bytearray((root / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (root / name).write_bytes(content)
 
 
 def lose_metadata(root: Path) -> None:
@@ -125,13 +127,18 @@ def lose_metadata(root: Path) -> None:
 
 def write_no_trees(root: Path) -> None:
     (root / TREES).write_bytes(b"no trees at all " * 20)
-    write_manifest(root, [TREES, METADATA])
+    write_manifest(root, FILES)
 
 
 def change(root: Path, **fields: Any) -> None:
     metadata = json.loads((root / METADATA).read_text()) | fields
     (root / METADATA).write_text(json.dumps(metadata))
-    write_manifest(root, [TREES, METADATA])
+    write_manifest(root, FILES)
+
+
+def write_card(root: Path, name: str, content: bytes) -> None:
+    (root / name).write_bytes(content)
+    write_manifest(root, FILES)
 
 
 DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
@@ -139,6 +146,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "a bit of the trees": (turn_a_bit, "trees.treelite is damaged"),
     "no metadata": (lose_metadata, "bundle.json is missing"),
     "what no library reads": (write_no_trees, ""),
+    "a bit of the card": (lambda root: turn_a_bit(root, CARD_HTML), "card.html is damaged"),
+    "no card": (lambda root: (root / CARD_MARKDOWN).unlink(), "card.md is missing"),
+    "a huge card": (lambda root: write_card(root, CARD_HTML, b"x" * 5_000_001), "card.html has 5000001 bytes"),
+    "a card that is no text": (lambda root: write_card(root, CARD_MARKDOWN, b"# Card \xff"), "card.md is not UTF-8"),
     "other features": (lambda root: change(root, features_version="0"), "train again"),
     "a longer memory": (lambda root: change(root, terminal_horizon_days=99), "only 37 days are kept"),
 }

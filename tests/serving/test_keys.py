@@ -18,6 +18,7 @@ GUARDED = {
     "/v1/fraud-reports": ("POST", "report"),
     "/v1/decisions/1": ("GET", "read"),
     "/v1/model": ("GET", "read"),
+    "/v1/model/card": ("GET", "read"),
 }
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from contracts.features import FEATURES, WINDOW_DAYS
 from serving.model import Champion, load_champion
-from serving.reasons import TEXTS, contributions, reasons
+from serving.reasons import TEXTS, reasons
 from tests.serving.bundles import REFERENCE, margin, write_bundle
 
 
@@ -28,9 +28,11 @@ def test_margins_are_the_trees_sums(champion: Champion) -> None:
     assert champion.margins(matrix({})[:0]).shape == (0,)
 
 
-def test_a_contribution_is_what_the_margin_loses_without_the_feature(champion: Champion) -> None:
+def test_where_each_tree_asks_one_feature_a_contribution_is_what_the_margin_loses_without_it(
+    champion: Champion,
+) -> None:
     change = {"amount": 900.0, "terminal_fraud_rate_30d": 0.5, "customer_amount_mean_1d": 900.0}
-    (found,) = contributions(champion, matrix(change)).tolist()
+    (found,) = champion.contributions(matrix(change)).tolist()
     for name, part in zip(FEATURES, found, strict=True):
         values = REFERENCE | change
         assert part == pytest.approx(margin(values) - margin(values | {name: REFERENCE[name]}))
@@ -44,6 +46,13 @@ def test_what_speaks_for_the_decision_comes_first(champion: Champion) -> None:
     (against,) = reasons(champion, rows, ["approve"])
     assert [reason.feature for reason in against] == [reason.feature for reason in found]
     assert reasons(champion, matrix({}), ["approve"]) == [[]]
+    assert reasons(champion, rows, ["decline"], most=2) == [found[:2]]
+    (every,) = reasons(champion, rows, ["decline"], most=None)
+    assert every[:3] == found
+    assert {reason.feature: reason.contribution for reason in every[3:]} == dict.fromkeys(
+        set(FEATURES) - {reason.feature for reason in found}, 0.0
+    )
+    assert champion.contributions(rows[:0]).shape == (0, len(FEATURES))
 
 
 def test_every_feature_has_words(champion: Champion) -> None:

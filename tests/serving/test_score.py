@@ -53,9 +53,12 @@ def test_an_approval_is_explained_on_request_and_stays_the_same_answer(scorer: S
     payment = (fresh(), customer, fresh(), 100, T)
     plain = scorer.score(*payment)
     told = scorer.score(*payment, explain=True)
-    assert [reason["feature"] for reason in told["reasons"]] == ["customer_tx_count_1d"]
+    assert told["reasons"][0]["feature"] == "customer_tx_count_1d"
+    assert told["reasons"][0]["contribution"] == pytest.approx(1.5)
+    assert {reason["feature"] for reason in told["reasons"]} == set(FEATURES)
+    assert {reason["contribution"] for reason in told["reasons"][1:]} == {0.0}
     assert told | {"reasons": []} == plain == scorer.score(*payment)
-    assert scorer.score(*payments[0], explain=True)["reasons"] == []
+    assert {reason["contribution"] for reason in scorer.score(*payments[0], explain=True)["reasons"]} == {0.0}
 
 
 def test_a_known_id_gets_its_first_answer_and_counts_once(scorer: ScorerProcess, fresh: Fresh) -> None:

@@ -1,0 +1,34 @@
+"""The model card: what the model is good for, for people, as the data scientist wrote it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from contracts.bundle import CARD_HTML, CARD_MARKDOWN, BundleError
+
+MOST_BYTES: Final = 5_000_000
+
+
+@dataclass(frozen=True)
+class Card:
+    """A model card in both its forms."""
+
+    markdown: str
+    html: str
+
+
+def read_card(root: Path) -> Card:
+    """The card below `root`, whose files are there. Raises `BundleError` where it is too large or not UTF-8."""
+    return Card(_read(root, CARD_MARKDOWN), _read(root, CARD_HTML))
+
+
+def _read(root: Path, name: str) -> str:
+    content = (root / name).read_bytes()
+    if len(content) > MOST_BYTES:
+        raise BundleError(f"{name} has {len(content)} bytes, and at most {MOST_BYTES} are shown: make it shorter")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise BundleError(f"{name} is not UTF-8: {error}") from error

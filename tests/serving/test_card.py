@@ -1,0 +1,49 @@
+"""GET /v1/model/card: as a page, as Markdown, harmless, for whoever may read."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.serving.bundles import HTML, MARKDOWN
+from tests.serving.running import ScorerProcess
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+
+@pytest.mark.parametrize(
+    "accept", [None, "*/*", BROWSER, "text/markdown;q=0.5, text/html", "text/markdown;q=x", "\u00e9"]
+)
+def test_it_is_a_page_that_can_do_nothing(scorer: ScorerProcess, accept: str | None) -> None:
+    headers = {} if accept is None else {"Accept": accept.encode("latin-1")}
+    answer = scorer.client.get("/v1/model/card", headers=headers)  # type: ignore[arg-type]
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert answer.content.decode() == HTML
+    assert answer.headers["X-Model-Version"] == scorer.client.get("/v1/model").json()["version"]
+    policy = [rule.split() for rule in answer.headers["Content-Security-Policy"].split(";")]
+    assert {name: values for name, *values in policy if name.endswith("-src")} == {
+        "default-src": ["'none'"],
+        "style-src": ["'unsafe-inline'"],
+        "img-src": ["data:"],
+    }
+    assert ["sandbox"] in policy
+
+
+@pytest.mark.parametrize(
+    "accept", ["text/markdown", "Text/Markdown; charset=utf-8, */*", "text/html;q=0.5, text/markdown"]
+)
+def test_who_asks_for_markdown_gets_it(scorer: ScorerProcess, accept: str) -> None:
+    answer = scorer.client.get("/v1/model/card", headers={"Accept": accept})
+    assert answer.headers["Content-Type"] == "text/markdown; charset=utf-8"
+    assert answer.headers["Vary"] == "Accept"
+    assert answer.headers["X-Model-Version"] == "1"
+    assert answer.content.decode() == MARKDOWN
+
+
+def test_it_asks_for_a_key_and_is_documented_and_named_on_the_page(scorer: ScorerProcess) -> None:
+    assert scorer.client.get("/v1/model/card", headers={"X-API-Key": ""}).status_code == 401
+    described = scorer.client.get("/openapi.json").json()["paths"]["/v1/model/card"]["get"]
+    assert set(described["responses"]) >= {"200", "401", "403", "429", "503"}
+    assert set(described["responses"]["200"]["content"]) == {"text/html", "text/markdown"}
+    assert "X-Model-Version" in described["responses"]["200"]["headers"]
+    assert "/v1/model/card" in scorer.client.get("/").text
