@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from contracts.bundle import CARD_HTML, CARD_MARKDOWN, MANIFEST, METADATA, TREES, write_manifest
-from contracts.features import FEATURES
+from contracts.features import FEATURES, FEATURES_VERSION
 from serving.champions import POLLS_BEFORE_RETRY, Champions
 from serving.errors import RegistryError
 from serving.metrics import Metrics
@@ -67,7 +67,7 @@ def test_the_model_in_use_is_told(own: ScorerProcess, own_registry: RegistryStub
         "training_window": {"from": "2018-04-01", "to": "2018-04-30"},
         "metrics": {"average_precision": 0.5},
         "features": list(FEATURES),
-        "features_version": "1",
+        "features_version": FEATURES_VERSION,
         "reference_log_odds": margin(REFERENCE),
     }
 

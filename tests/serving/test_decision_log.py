@@ -12,6 +12,7 @@ import psycopg
 import pytest
 import valkey
 
+from contracts.features import FEATURES_VERSION
 from contracts.online_state import DECISIONS_KEY, META_KEY, Stamp
 from demo.servers import Server, start_postgres
 from serving.drain import GROUP
@@ -40,7 +41,7 @@ def test_a_row_has_everything_the_decision_was_made_of(
     assert row["features"] == told["features"]
     assert (row["customer_id"], row["terminal_id"], row["amount"]) == (customer, terminal, 853.2)
     assert row["occurred_at"] == "2018-09-01T11:06:40+00:00"
-    assert row["features_version"] == "1"
+    assert row["features_version"] == FEATURES_VERSION
     assert row["applied"] > 0
 
 

@@ -48,7 +48,7 @@ def test_what_is_counted(scorer: ScorerProcess, fresh: Fresh) -> None:
     scorer.client.get("/wp-login.php")
     after = [value(scorer, name) for name in names]
     assert [b - a for a, b in zip(before, after, strict=True)] == [3, 3, 1, 1, 1, 1, 0, 1, 1]
-    assert value(scorer, 'scorer_model_info{features_version="1",version="1"}') == 1
+    assert value(scorer, 'scorer_model_info{features_version="2",version="1"}') == 1
 
 
 def test_the_page_needs_nothing_from_elsewhere(scorer: ScorerProcess) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from contracts.features import FEATURES, WINDOW_DAYS
 from serving.model import Champion, load_champion
-from serving.reasons import TEXTS, reasons
+from serving.reasons import reasons
+from serving.texts import TEXTS
 from tests.serving.bundles import REFERENCE, margin, write_bundle
 
 

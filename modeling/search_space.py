@@ -1,0 +1,80 @@
+"""What the search may choose: the family of the model, its parameters, the length of the history, the class weight."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from modeling.dataset import Dataset
+from modeling.estimators import BASELINE, CANDIDATE
+from modeling.split import HISTORY_DAYS
+
+if TYPE_CHECKING:
+    from optuna import Trial
+
+FAMILIES: Final = ("gradient_boosting", "random_forest", "logistic_regression")
+HISTORIES: Final = (30, 60, 90)
+HEAVIEST_FRAUD: Final = 20.0
+PRESENT: Final[dict[str, Any]] = {
+    "family": "gradient_boosting",
+    "history_days": HISTORY_DAYS,
+    "fraud_weight": 1.0,
+    **{name: CANDIDATE[name] for name in ("learning_rate", "max_iter", "max_leaf_nodes", "min_samples_leaf")},
+    **{name: CANDIDATE[name] for name in ("l2_regularization", "max_features")},
+}
+"""The recipe in use: the first thing that a search tries."""
+
+
+def suggest(trial: Trial) -> dict[str, Any]:
+    """One set of choices."""
+    family = trial.suggest_categorical("family", FAMILIES)
+    shared = {
+        "family": family,
+        "history_days": trial.suggest_categorical("history_days", HISTORIES),
+        "fraud_weight": trial.suggest_float("fraud_weight", 1.0, HEAVIEST_FRAUD, log=True),
+    }
+    if family == "gradient_boosting":
+        return shared | {
+            "learning_rate": trial.suggest_float("learning_rate", 0.02, 0.2, log=True),
+            "max_iter": trial.suggest_int("max_iter", 50, 400, log=True),
+            "max_leaf_nodes": trial.suggest_int("max_leaf_nodes", 4, 31, log=True),
+            "min_samples_leaf": trial.suggest_int("min_samples_leaf", 10, 500, log=True),
+            "l2_regularization": trial.suggest_float("l2_regularization", 0.1, 100.0, log=True),
+            "max_features": trial.suggest_float("max_features", 0.2, 1.0),
+        }
+    if family == "random_forest":
+        return shared | {
+            "n_estimators": trial.suggest_int("n_estimators", 50, 150),
+            "max_depth": trial.suggest_int("max_depth", 6, 16),
+            "leaf": trial.suggest_int("leaf", 1, 100, log=True),
+        }
+    return shared | {"C": trial.suggest_float("C", 0.01, 100.0, log=True)}
+
+
+def fit(chosen: dict[str, Any], data: Dataset) -> Any:
+    """A model of these choices, fitted; it has `predict_proba`."""
+    weights = {False: 1.0, True: chosen["fraud_weight"]}
+    return _estimator(chosen, weights).fit(data.features, data.frauds)
+
+
+def _estimator(chosen: dict[str, Any], weights: dict[bool, float]) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    if chosen["family"] == "gradient_boosting":
+        own = {name: chosen[name] for name in CANDIDATE if name in chosen}
+        return HistGradientBoostingClassifier(**CANDIDATE | own, class_weight=weights)
+    if chosen["family"] == "random_forest":
+        return RandomForestClassifier(
+            n_estimators=chosen["n_estimators"],
+            max_depth=chosen["max_depth"],
+            min_samples_leaf=chosen["leaf"],
+            # A tree sees a fifth of the payments: a forest of whole ones would take minutes a fold.
+            max_samples=0.2,
+            class_weight=weights,
+            random_state=0,
+            n_jobs=-1,
+        )
+    logistic = LogisticRegression(**BASELINE | {"C": chosen["C"]}, class_weight=weights)
+    return make_pipeline(StandardScaler(), logistic)

@@ -1,0 +1,116 @@
+"""Search the recipe on the folds: `python -m modeling.tune --from --to --trials`. The test weeks are never looked at.
+
+Optuna proposes, the mean average precision over the prequential folds judges; each trial is a run of its own in MLflow,
+nested in the search's. A search of the same days goes on where it was interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from contracts.days import DayRange, add_day_range, day_range
+from contracts.features import FEATURES_VERSION
+from modeling.folds import Folds, read_folds
+from modeling.runner import run
+from modeling.search_space import PRESENT, fit, suggest
+from modeling.settings import Settings
+
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+
+EXPERIMENT: Final = "fraud-search"
+STUDIES: Final = Path("var/tune/studies.db")
+PARENT: Final = "mlflow_run_id"
+TRIALS: Final = 40
+SEED: Final = 0
+
+
+def tune(days: DayRange, trials: int, settings: Settings, studies: Path = STUDIES) -> dict[str, Any]:
+    """Search until the study has so many finished trials; returns the best choices and their score."""
+    import mlflow
+
+    mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
+    mlflow.set_experiment(EXPERIMENT)
+    folds = read_folds(settings, days)
+    study = open_study(days, studies)
+    left = trials - _finished(study)
+    with mlflow.start_run(run_id=study.user_attrs.get(PARENT), run_name=study.study_name) as parent:
+        study.set_user_attr(PARENT, parent.info.run_id)
+        if left > 0:
+            study.optimize(lambda trial: _try(trial, folds), n_trials=left, show_progress_bar=True)
+        mlflow.log_metric("best_average_precision", study.best_value)
+        mlflow.log_dict(study.best_params, "best.json")
+    return {"average_precision": study.best_value, "trials": _finished(study), "choices": study.best_params}
+
+
+def open_study(days: DayRange, studies: Path) -> Study:
+    """The search of these days and these features, new or as it was left."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    studies.parent.mkdir(parents=True, exist_ok=True)
+    name = f"features-{FEATURES_VERSION}-{days.first}-{days.last}"
+    study = optuna.create_study(
+        storage=f"sqlite:///{studies}",
+        study_name=name,
+        load_if_exists=True,
+        direction="maximize",
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=5),
+    )
+    # Another seed for what is left: the same would propose again what was tried.
+    study.sampler = optuna.samplers.TPESampler(seed=SEED + len(study.trials), multivariate=True, group=True)
+    if not study.trials:
+        study.enqueue_trial(PRESENT)
+    return study
+
+
+def _try(trial: Trial, folds: Folds) -> float:
+    """The mean average precision of one set of choices; given up early where its first folds are poor."""
+    import mlflow
+    import optuna
+
+    chosen = suggest(trial)
+    with mlflow.start_run(nested=True, run_name=f"trial {trial.number}"):
+        mlflow.log_params(chosen)
+        found: list[float] = []
+        for start in folds.starts:
+            found.append(average_precision(chosen, folds, start))
+            mlflow.log_metric("fold_average_precision", found[-1], step=len(found))
+            trial.report(float(np.mean(found)), len(found))
+            if trial.should_prune():
+                mlflow.set_tag("pruned", "true")
+                raise optuna.TrialPruned
+        mlflow.log_metric("average_precision", math.fsum(found) / len(found))
+    return math.fsum(found) / len(found)
+
+
+def average_precision(chosen: dict[str, Any], folds: Folds, start: int) -> float:
+    """Of these choices on one fold."""
+    from sklearn.metrics import average_precision_score
+
+    test = folds.test(start)
+    model = fit(chosen, folds.training(start, chosen["history_days"]))
+    return float(average_precision_score(test.frauds, model.predict_proba(test.features)[:, 1]))
+
+
+def _finished(study: Study) -> int:
+    return sum(trial.state.is_finished() for trial in study.trials)
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m modeling.tune", description=__doc__)
+    add_day_range(parser)
+    parser.add_argument("--trials", type=int, default=TRIALS, help="finished trials that the search shall have")
+    given = parser.parse_args()
+    print(json.dumps(tune(day_range(parser, given), given.trials, Settings())))
+
+
+if __name__ == "__main__":
+    run(main)

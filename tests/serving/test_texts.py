@@ -1,0 +1,42 @@
+"""The words for habits and runs of frauds."""
+
+from __future__ import annotations
+
+import pytest
+
+from serving.texts import TEXTS
+from tests.serving.bundles import REFERENCE
+
+
+@pytest.mark.parametrize(
+    ("feature", "value", "words"),
+    [
+        ("amount_to_median", 6.25, "The amount is 6.2 times this customer's median, typically 1.0 times"),
+        ("amount_deviations", 7.0, "The amount lies 7.0 of this customer's usual deviations above its median"),
+        ("amount_deviations", -1.5, "The amount lies 1.5 of this customer's usual deviations below its median"),
+        (
+            "customer_max_to_median_7d",
+            5.0,
+            "This customer's largest earlier payment within 7 days was 5.0 times its median amount, typically 1.0 times",
+        ),
+        (
+            "customer_extreme_count_14d",
+            1.0,
+            "1 payment by this customer within 14 days of more than 2.5 times its median amount",
+        ),
+        ("customer_days_since_extreme", 30.0, "No payment of this customer within 30 days was far above its median"),
+        ("customer_days_since_extreme", 2.0, "This customer's latest payment far above its median was 2.0 days ago"),
+        ("terminal_fraud_run_length", 0.0, "No known fraud at this terminal"),
+        ("terminal_fraud_run_length", 1.0, "The latest known fraud at this terminal stands alone"),
+        ("terminal_fraud_run_length", 9.0, "The latest known frauds at this terminal came 9 in a row"),
+        ("terminal_days_since_fraud", 37.0, "No known fraud at this terminal"),
+        ("terminal_days_since_fraud", 7.5, "The latest known fraud at this terminal was 7.5 days ago"),
+        (
+            "terminal_genuine_since_fraud",
+            3.0,
+            "3 payments at this terminal since its latest known fraud (or in all) passed for genuine",
+        ),
+    ],
+)
+def test_words(feature: str, value: float, words: str) -> None:
+    assert TEXTS[feature]({feature: value}, REFERENCE | {feature: 1.0}) == words
