@@ -72,10 +72,10 @@ def weeks_of(payments: Payments, starts: Iterable[date]) -> tuple[list[Week], li
             rows_to_train_on(days, first, HISTORY_DAYS),
             rows_to_test_on(days, payments.customer_id, payments.fraud, first),
         )
-        lacking = [name for name in ("training", "test") if _of_one_kind(payments.fraud[getattr(week, name)])]
+        lacking = [f"{name} week" for name in ("training", "test") if _of_one_kind(payments.fraud[getattr(week, name)])]
         if lacking:
             notes.append(
-                f"the week of {start} is left out: its {' and '.join(lacking)} lack frauds or genuine payments"
+                f"the week of {start} is left out: no frauds, or nothing else, in its {' and its '.join(lacking)}"
             )
         else:
             weeks.append(week)

@@ -68,7 +68,8 @@ def published(make: Callable[..., Any], **parameters: Any) -> Model:
 
 def base_features(data: Prepared, rows: Ints) -> Floats:
     """The published features of some payments, shape (len(rows), 15)."""
-    return data.features[np.ix_(rows, BASE_COLUMNS)]
+    found: Floats = data.features[np.ix_(rows, BASE_COLUMNS)]
+    return found
 
 
 BASE_WEEK: Final[dict[str, Model]] = {
