@@ -20,7 +20,6 @@ TITLES: Final = {"auc": "AUC ROC", "ap": "AP", "cp100": "CP@100"}
 EXPLAINED: Final[dict[tuple[str, str], str]] = {}
 """Why a reproduced figure is further off than the tolerance."""
 NOT_EXPLAINED: Final = f"off by more than {TOLERANCE}"
-NONE: Final = ""
 
 
 def write_results(results: Results, folder: Path) -> None:
@@ -100,8 +99,9 @@ def _figures_table(name: str, section: Section, published: dict[str, Three]) -> 
     for model, found in section.figures.items():
         row = [_shown(model), *(_with_spread(found, measure) for measure in MEASURES)]
         rows.append(row + (_compared(name, model, found, published) if published else []))
-    for model in published.keys() - section.figures.keys():
-        rows.append([_shown(model), "", "", "", _three(published[model]), "", "quoted, not run again"])
+    for model, three in published.items():
+        if model not in section.figures:
+            rows.append([_shown(model), "", "", "", _three(three), "", "quoted, not run again"])
     return _table([rows[0], *sorted(rows[1:], key=lambda row: row[0] == CHAMPION)])
 
 

@@ -67,7 +67,9 @@ def benchmark(payments: Payments, schedule: Schedule) -> Results:
             f"no week can be measured: {'; '.join(notes)}. Choose another START, or give more payments"
         )
     validation, more = weeks_of(payments, schedule.validation)
-    data = Prepared(payments, features_of(payments))
+    with progress_of("computing features", len(payments)) as done:
+        data = Prepared(payments, features_of(payments))
+        done(len(payments))
     total = searched(len(validation)) + len(BASE_WEEK)
     total += len(test) * (len(ESTIMATORS) + len(OURS)) + len(validation) * (len(ESTIMATORS) + 1)
     with progress_of("training", total, "models") as done:
