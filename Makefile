@@ -19,7 +19,7 @@ RUNTIME := $(GROUPS:%=$(ENV)/%/.installed)
 TESTABLE := $(GROUPS:%=$(ENV)/%/.testable)
 ARCHIVE := var/cache/spark/.made
 
-.PHONY: help demo serve test up down credentials test-compose lint format lock clean install
+.PHONY: help demo serve test handbook up down credentials test-compose lint format lock clean install
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,7 +35,7 @@ TESTS ?= tests
 TESTS_embedded := tests/demo tests/test_imports.py tests/test_images.py tests/test_docs.py
 TESTS_airflow := tests/dags
 TESTS_serving := tests/serving
-TESTS_pipeline := tests/contracts tests/bank tests/spark_jobs tests/modeling tests/whole
+TESTS_pipeline := tests/contracts tests/bank tests/spark_jobs tests/modeling tests/benchmarks tests/whole
 
 test: $(TESTABLE) $(ARCHIVE) ## every test that needs no Docker: TESTS=tests/bank for some
 	@status=0; \
@@ -57,6 +57,9 @@ test: $(TESTABLE) $(ARCHIVE) ## every test that needs no Docker: TESTS=tests/ban
 	run pipeline $(TESTS_pipeline); \
 	exit $$status
 
+handbook: $(ENV)/pipeline/.installed ## the published benchmark, side by side: DATA=<folder> START=<day> WEEKS=4
+	@$(ENV)/pipeline/bin/python -m benchmarks.handbook
+
 # Docker is needed from here on, and nothing else, but for test-compose, which needs Python 3.11 too.
 COMPOSE := docker compose
 
@@ -77,7 +80,7 @@ test-compose: $(ENV)/embedded/.testable ## builds the containers, drives them fr
 lint: $(ENV)/lint/.installed $(RUNTIME) ## ruff, mypy --strict, the import rule
 	$(ENV)/lint/bin/ruff check .
 	$(ENV)/lint/bin/ruff format --check .
-	$(ENV)/lint/bin/mypy --python-executable $(ENV)/pipeline/bin/python contracts bank spark_jobs modeling
+	$(ENV)/lint/bin/mypy --python-executable $(ENV)/pipeline/bin/python contracts bank spark_jobs modeling benchmarks
 	$(ENV)/lint/bin/mypy --python-executable $(ENV)/serving/bin/python serving
 	$(ENV)/lint/bin/mypy --python-executable $(ENV)/embedded/bin/python demo
 	MYPYPATH=dags $(ENV)/lint/bin/mypy --python-executable $(ENV)/airflow/bin/python dags/fraud_daily.py dags/fraud_training.py

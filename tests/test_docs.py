@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-SETTINGS = [*sorted(ROOT.glob("*/settings.py")), ROOT / "demo/options.py"]
+SETTINGS = [*sorted(ROOT.glob("*/settings.py")), ROOT / "demo/options.py", ROOT / "benchmarks/handbook/options.py"]
 
 
 def fields_of(file: Path) -> set[str]:

@@ -18,9 +18,10 @@ MAY_IMPORT = {
     "serving": {"serving", "contracts"},
     "demo": {"demo"},
     "dags": {"shared"},
+    "benchmarks": {"benchmarks", "bank", "contracts", "modeling"},
 }
 CONTRACTS_LIBRARIES = {"numpy", "pydantic"}
-OURS = ROLES | {"contracts", "tests"}
+OURS = ROLES | {"contracts", "benchmarks", "tests"}
 
 
 def imported(source: str) -> set[str]:
@@ -61,6 +62,8 @@ def test_each_folder_imports_only_what_it_may(folder: str) -> None:
         ("modeling", "import spark_jobs.lake"),
         ("dags", "from contracts.days import DayRange"),
         ("demo", "import contracts.features as f"),
+        ("benchmarks", "from serving.scoring import score"),
+        ("modeling", "from benchmarks.handbook.run import benchmark"),
     ],
 )
 def test_the_rule_can_fail(folder: str, source: str) -> None:

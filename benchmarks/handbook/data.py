@@ -1,0 +1,80 @@
+"""Payments of a feed as arrays: what the contract admits, in order of time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from bank.feed import Feed
+from bank.progress import progress_of
+from benchmarks.handbook.errors import BenchmarkError
+from contracts.labels import DAY
+from contracts.transaction import MAX_AMOUNT
+
+Ints = NDArray[np.int64]
+IDS: Final = ("transaction_id", "customer_id", "terminal_id")
+
+
+@dataclass(frozen=True)
+class Payments:
+    """Payments in order of (occurred, transaction_id), each array of shape (n,); seconds since 1970, cents."""
+
+    transaction_id: Ints
+    customer_id: Ints
+    terminal_id: Ints
+    cents: Ints
+    occurred: Ints
+    fraud: NDArray[np.bool_]
+
+    @property
+    def days(self) -> Ints:
+        """Each payment's day, counted from 1970-01-01; shape (n,)."""
+        return self.occurred // DAY
+
+    def __len__(self) -> int:
+        return len(self.occurred)
+
+
+def read_payments(feed: Feed) -> tuple[Payments, int]:
+    """All usable payments of a feed, and how many rows were left aside: broken ones, and ids that came before.
+
+    Raises `DataError` for data that cannot be read, `BenchmarkError` where no payment is usable.
+    """
+    total, parts = feed.total(), []
+    with progress_of("reading", total) as progress:
+        for batch in feed.batches():
+            parts.append(_columns(batch.rows.filter(_usable(batch.rows))))
+            progress(len(batch.rows))
+    if not sum(len(part["occurred"]) for part in parts):
+        raise BenchmarkError(f"none of the data's {total:,} payments is usable: check its ids, amounts and times")
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    order = np.lexsort((columns["transaction_id"], columns["occurred"]))
+    # As in the lake, the first of a repeated id stays.
+    _, first = np.unique(columns["transaction_id"][order], return_index=True)
+    order = order[np.sort(first)]
+    return Payments(**{name: values[order] for name, values in columns.items()}), total - len(order)
+
+
+def _usable(rows: pa.Table) -> pa.ChunkedArray:
+    """Which rows keep the contract, but for amounts finer than a cent: those are rounded."""
+    # A time that is missing or yet to come is not the one at which its payment arrived.
+    usable = pc.equal(rows["occurred_at"], rows["arrived_at"])
+    for name in IDS:
+        usable = pc.and_(usable, pc.greater_equal(rows[name], 0))
+    amount = rows["amount"]
+    in_range = pc.and_(pc.greater_equal(amount, 0.0), pc.less_equal(amount, float(MAX_AMOUNT)))
+    return pc.fill_null(pc.and_(usable, in_range), False)
+
+
+def _columns(rows: pa.Table) -> dict[str, NDArray[np.generic]]:
+    return {
+        **{name: rows[name].to_numpy() for name in IDS},
+        "cents": np.rint(rows["amount"].to_numpy() * 100).astype(np.int64),
+        "occurred": rows["occurred_at"].cast(pa.int64()).to_numpy() // 1_000_000,
+        "fraud": pc.fill_null(rows["fraud"], False).to_numpy(),
+    }

@@ -1,0 +1,54 @@
+"""The contract's kernel over all payments at once."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.handbook.data import Payments
+from contracts.features import FEATURES, customer_features, feature_matrix, payment_features, terminal_features
+from contracts.labels import LABEL_DELAY, NEVER
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+_IN_WINDOWS: Final = ("customer_tx_count", "customer_amount_mean", "terminal_tx_count", "terminal_fraud_rate")
+BASE_FEATURES: Final = (
+    "amount",
+    "is_weekend",
+    "is_night",
+    *(f"{name}_{days}d" for days in (1, 7, 30) for name in _IN_WINDOWS),
+)
+"""The 15 that the Handbook publishes, a subset of `FEATURES`."""
+BASE_COLUMNS: Final = np.array([FEATURES.index(name) for name in BASE_FEATURES])
+"""Their places in `FEATURES`."""
+
+
+def features_of(payments: Payments) -> Floats:
+    """`FEATURES` of each payment, shape (n, len(FEATURES)). A fraud's report comes when the label delay has passed."""
+    reported = np.where(payments.fraud, payments.occurred + LABEL_DELAY, NEVER)
+    by_customer, by_terminal = _order(payments, payments.customer_id), _order(payments, payments.terminal_id)
+    rows = np.arange(len(payments))
+    of_customers = customer_features(
+        payments.customer_id[by_customer], payments.occurred[by_customer], payments.cents[by_customer], rows
+    )
+    of_terminals = terminal_features(
+        payments.terminal_id[by_terminal], payments.occurred[by_terminal], reported[by_terminal], rows
+    )
+    return feature_matrix(
+        payment_features(payments.occurred, payments.cents)
+        | _put_back(of_customers, by_customer)
+        | _put_back(of_terminals, by_terminal)
+    )
+
+
+def _order(payments: Payments, entity: Ints) -> Ints:
+    return np.lexsort((payments.transaction_id, payments.occurred, entity))
+
+
+def _put_back(found: dict[str, Floats], order: Ints) -> dict[str, Floats]:
+    back = np.empty_like(order)
+    back[order] = np.arange(len(order))
+    return {name: values[back] for name, values in found.items()}

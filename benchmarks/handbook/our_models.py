@@ -1,0 +1,53 @@
+"""The champion's recipe, and two that show what its gain is made of: the history, the features, the trees."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from benchmarks.handbook.features import BASE_COLUMNS
+from benchmarks.handbook.protocol import Prepared, Week
+from benchmarks.handbook.published_models import Floats, Ints, Model, Scorer
+from contracts.features import FEATURES
+from modeling.estimators import fit_candidate
+
+XGBOOST: Final[dict[str, Any]] = {
+    "n_estimators": 300,
+    "learning_rate": 0.05,
+    "max_depth": 5,
+    "min_child_weight": 10,
+    "subsample": 0.8,
+    "colsample_bytree": 0.5,
+    "tree_method": "hist",
+    "random_state": 0,
+}
+
+
+def champion(data: Prepared, week: Week) -> Scorer:
+    """What `modeling.train` fits, on the history that ends with the training week."""
+    model = fit_candidate(data.dataset(week.history))
+    return lambda rows: np.asarray(model.decision_function(data.features[rows]), dtype=np.float64)
+
+
+def xgboost_on(columns: Ints) -> Model:
+    """XGBoost on the champion's history and some of the features, given by their positions in `FEATURES`."""
+
+    def train(data: Prepared, week: Week) -> Scorer:
+        from xgboost import XGBClassifier
+
+        def inputs(rows: Ints) -> Floats:
+            return data.features[np.ix_(rows, columns)]
+
+        model = XGBClassifier(**XGBOOST).fit(inputs(week.history), data.frauds[week.history])
+        return lambda rows: model.predict_proba(inputs(rows))[:, 1].astype(np.float64)
+
+    return train
+
+
+CHAMPION: Final = "champion"
+OURS: Final[dict[str, Model]] = {
+    CHAMPION: champion,
+    "xgboost_all_features": xgboost_on(np.arange(len(FEATURES))),
+    "xgboost_base_features_90_days": xgboost_on(BASE_COLUMNS),
+}

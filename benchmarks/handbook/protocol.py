@@ -1,0 +1,93 @@
+"""The published protocol on arrays: each week's payments to train on and to be tested on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.handbook.data import Payments
+from benchmarks.handbook.schedule import PUBLISHED_START
+from contracts.days import first_second
+from contracts.labels import DAY
+from modeling.dataset import Dataset
+from modeling.prequential import rows_to_test_on, rows_to_train_on
+from modeling.split import HISTORY_DAYS
+
+Ints = NDArray[np.int64]
+
+PUBLISHED_COUNTS: Final = (67_240, 598, 58_264, 385)
+"""Payments and frauds to train on and to be tested on in the published base week."""
+
+
+@dataclass(frozen=True)
+class Week:
+    """Positions of the payments: of the training week, of the champion's longer history up to its end, of the test."""
+
+    start: date
+    training: Ints
+    history: Ints
+    test: Ints
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All payments with their features, shape (n, len(FEATURES))."""
+
+    payments: Payments
+    features: NDArray[np.float64]
+
+    @cached_property
+    def frauds(self) -> NDArray[np.bool_]:
+        """Each payment's label; shape (n,)."""
+        return self.payments.fraud
+
+    def dataset(self, rows: Ints) -> Dataset:
+        """Some payments as modelling takes them."""
+        payments = self.payments
+        return Dataset(
+            features=self.features[rows],
+            frauds=payments.fraud[rows],
+            amounts=payments.cents[rows] / 100,
+            transaction_id=payments.transaction_id[rows],
+            customer_id=payments.customer_id[rows],
+            occurred=payments.occurred[rows],
+        )
+
+
+def weeks_of(payments: Payments, starts: Iterable[date]) -> tuple[list[Week], list[str]]:
+    """The weeks that can be measured, and a note for each that cannot: both kinds of payment are needed."""
+    weeks, notes = [], []
+    days = payments.days
+    for start in starts:
+        first = first_second(start) // DAY
+        week = Week(
+            start,
+            rows_to_train_on(days, first),
+            rows_to_train_on(days, first, HISTORY_DAYS),
+            rows_to_test_on(days, payments.customer_id, payments.fraud, first),
+        )
+        lacking = [f"{name} week" for name in ("training", "test") if _of_one_kind(payments.fraud[getattr(week, name)])]
+        if lacking:
+            notes.append(
+                f"the week of {start} is left out: no frauds, or nothing else, in its {' and its '.join(lacking)}"
+            )
+        else:
+            weeks.append(week)
+    return weeks, notes
+
+
+def is_published(payments: Payments, week: Week) -> bool:
+    """Whether this is the published base week, to the payment."""
+    train, test = payments.fraud[week.training], payments.fraud[week.test]
+    counts = (len(train), int(train.sum()), len(test), int(test.sum()))
+    return week.start == PUBLISHED_START and counts == PUBLISHED_COUNTS
+
+
+def _of_one_kind(frauds: NDArray[np.bool_]) -> bool:
+    return int(frauds.sum()) in (0, len(frauds))

@@ -1,0 +1,7 @@
+"""As `__main__` does, and before any test imports scikit-learn."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
