@@ -52,8 +52,8 @@ def execute(notebook: NotebookNode, folder: str) -> NotebookNode:
 
     Raises `ModelingError` naming the cell that fails.
     """
-    from jupyter_client import AsyncKernelManager
     from jupyter_client.kernelspec import KernelSpecManager
+    from jupyter_client.manager import AsyncKernelManager
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
@@ -86,9 +86,8 @@ def to_page(notebook: NotebookNode) -> str:
     from nbconvert import HTMLExporter
 
     notebook.metadata["title"] = _heading(notebook, 0)
-    exporter = HTMLExporter(
-        template_name=TEMPLATE, extra_template_basedirs=[str(NOTEBOOKS)], exclude_anchor_links=True
-    )
+    options = {"extra_template_basedirs": [str(NOTEBOOKS)], "exclude_anchor_links": True}
+    exporter = HTMLExporter(template_name=TEMPLATE, **options)  # type: ignore[no-untyped-call]
     page: str = exporter.from_notebook_node(notebook)[0]
     return page
 
@@ -117,7 +116,12 @@ def _name(notebook: NotebookNode, index: int) -> str:
 
 def _heading(notebook: NotebookNode, index: int) -> str:
     """The heading under which a cell stands."""
-    lines = [line for cell in notebook.cells[: index + 1] if cell.cell_type == "markdown" for line in cell.source.splitlines()]
+    lines = [
+        line
+        for cell in notebook.cells[: index + 1]
+        if cell.cell_type == "markdown"
+        for line in cell.source.splitlines()
+    ]
     return next((line.lstrip("# ") for line in reversed(lines) if line.startswith("#")), "without a heading")
 
 

@@ -45,7 +45,9 @@ def whole_history(lake: Path) -> DayRange:
     """All days of the lake's features. Raises `ModelingError` where there are none, or one among them was not built."""
     days = _days(lake, "features")
     if not days:
-        raise ModelingError(f"no features in {lake / 'features'} (LAKE_URI): run `make demo` first, or name another lake")
+        raise ModelingError(
+            f"no features in {lake / 'features'} (LAKE_URI): run `make demo` first, or name another lake"
+        )
     return history_of(lake, DayRange(days[0], days[-1]))
 
 

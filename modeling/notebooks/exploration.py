@@ -11,10 +11,12 @@ every share of frauds leaves them out.
 """
 
 # %%
-import numpy as np
+from calendar import day_name
+
 import pandas as pd
 
 from contracts.days import first_second
+from contracts.features import FEATURES
 from contracts.labels import DAY, LABEL_DELAY, LABEL_DELAY_DAYS
 from contracts.transaction import FRAUD_PATTERNS, from_epoch_seconds
 from modeling.notebooks import looks, pictures
@@ -38,8 +40,9 @@ world = read_lake(Settings().lake)
 payments, settled, frauds = world.payments, world.settled, world.frauds
 now = from_epoch_seconds(world.now)
 overall = len(frauds) / max(len(settled), 1)
-enough = len(frauds) >= looks.LEAST_FRAUDS
-too_few = f"With {number(len(frauds), 'known fraud')} there is nothing to say here."
+genuine, young = settled[~settled["fraud"]], payments[~payments["settled"]]
+enough = min(len(frauds), len(genuine)) >= looks.LEAST_FRAUDS
+too_few = f"Of {number(len(settled), 'labelled payment')} {len(frauds):,} are known frauds: nothing can be said here."
 
 say(
     f"{number(len(payments), 'payment')} of {number(payments['customer_id'].nunique(), 'customer')} at "
@@ -55,8 +58,6 @@ How rare are frauds, and do they weigh more in money than in number?
 """
 
 # %%
-genuine = settled[~settled["fraud"]]
-young = payments[~payments["settled"]]
 classes = {"genuine": genuine, "fraud": frauds, "not yet labelled": young}
 show(
     pictures.imbalance(
@@ -66,9 +67,9 @@ show(
     "Payments and their sums by class",
 )
 say(
-    f"{number(len(frauds), 'payment')} of {len(settled):,} labelled ones "
-    f"{'is a known fraud' if len(frauds) == 1 else 'are known frauds'}, {percent(overall)}; "
-    f"{number(len(young), 'payment')} of the last {LABEL_DELAY_DAYS} days cannot be labelled yet.",
+    f"{number(len(frauds), 'payment is a known fraud', 'payments are known frauds')}, {percent(overall)} of the "
+    f"{len(settled):,} labelled ones; {number(len(young), 'payment')} of the last {LABEL_DELAY_DAYS} days cannot be "
+    "labelled yet."
 )
 if len(frauds):
     weight = frauds["amount"].sum() / max(settled["amount"].sum(), 0.01)
@@ -92,7 +93,7 @@ if enough:
     by_amount = looks.fraud_shares(settled, looks.bands(settled["amount"]))
     say(
         two_medians("amount", settled["amount"], settled["fraud"]),
-        f"The {len(by_amount)}th part of the payments with the largest amounts holds "
+        f"The {percent(by_amount['payments'].iloc[-1] / len(settled))} of payments with the largest amounts hold "
         f"{percent(by_amount['frauds'].iloc[-1] / len(frauds))} of the frauds.",
         f"The largest genuine payment is {genuine['amount'].max():,.2f}, the largest fraud "
         f"{frauds['amount'].max():,.2f}; {percent((frauds['amount'] > genuine['amount'].max()).mean())} of the frauds "
@@ -105,13 +106,13 @@ else:
 """
 ## Amounts against the customer's habit
 
-An amount may be usual for one customer and strange for another: each payment as a multiple of its customer's own median.
-The median is that of the whole period, so this is a look in hindsight and no feature.
+An amount may be usual for one customer and strange for another: each payment as a multiple of its customer's own
+median. The median is that of the whole period, so this is a look in hindsight and no feature.
 """
 
 # %%
-if enough:
-    habit = looks.against_habit(payments)[payments["settled"]]
+habit = looks.against_habit(payments)[payments["settled"]]
+if enough and habit.notna().any():
     show(pictures.two_classes(habit, settled, "multiple of the customer's median"), "Amounts against habit by class")
     above = habit > 3
     caught = settled["fraud"] & above
@@ -134,16 +135,16 @@ When do customers pay, and do frauds keep other hours? All times are UTC.
 # %%
 by_hour = looks.fraud_shares(settled, looks.hours(settled))
 by_weekday = looks.fraud_shares(settled, looks.dates(settled).dt.dayofweek)
+labelled = looks.dates(settled).drop_duplicates()
+by_hour["a_day"] = by_hour["payments"] / len(labelled)
+by_weekday["a_day"] = by_weekday["payments"] / labelled.dt.dayofweek.value_counts()
 if len(settled):
     show(pictures.hours_and_weekdays(by_hour, by_weekday), "Payments and fraud share by hour and weekday")
     say(f"The busiest hour is {by_hour['payments'].idxmax()}:00, the quietest {by_hour['payments'].idxmin()}:00.")
-    names = pd.Series(["Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays"])
     if enough:
+        # An hour with hardly a payment has no share worth naming.
         hours = by_hour[by_hour["payments"] >= by_hour["payments"].max() / 20]
-        say(
-            extremes(hours, "from {}:00 on") + f" ({number(24 - len(hours), 'hour')} with few payments left out.)",
-            extremes(by_weekday.rename(index=names), "on {}"),
-        )
+        say(extremes(hours, "from {}:00 on"), extremes(by_weekday.rename(index=dict(enumerate(day_name))), "on {}s"))
 else:
     say("No payment is old enough to be labelled.")
 
@@ -159,16 +160,16 @@ by_day = looks.fraud_shares(settled, looks.dates(settled))
 a_day = looks.dates(payments).value_counts().sort_index()
 show(pictures.days(a_day, by_day, pd.Timestamp(world.now - LABEL_DELAY, unit="s")), "Payments and fraud share by day")
 say(
-    f"A day has {a_day.min():,} to {a_day.max():,} payments, {a_day.median():,.0f} in the middle; "
-    f"{number(len(world.days.days()) - len(a_day), 'day')} had none."
+    f"{len(a_day):,} of {number(len(world.days.days()), 'day')} have payments: {a_day.min():,} to {a_day.max():,}, "
+    f"{a_day.median():,.0f} in the middle."
 )
 if enough:
-    early, late = np.array_split(by_day, 2)
-    shares = [part["frauds"].sum() / part["payments"].sum() for part in (early, late)]
+    half = (len(by_day) + 1) // 2
+    shares = [part["frauds"].sum() / max(part["payments"].sum(), 1) for part in (by_day[:half], by_day[half:])]
     say(
         f"In the first half of the labelled days {percent(shares[0])} of the payments were frauds, in the second half "
         f"{percent(shares[1])}: {compare(shares[1], shares[0], ('a rise', 'a fall', 'no change'))}.",
-        f"{number(int((by_day['frauds'] == 0).sum()), 'labelled day')} had no known fraud at all.",
+        f"{int((by_day['frauds'] > 0).sum())} of {number(len(by_day), 'labelled day')} had a known fraud.",
     )
 
 # %% [markdown]
@@ -205,8 +206,8 @@ The same questions of customers: does a stolen card show several frauds in a sho
 if enough:
     cards = looks.clusters(payments, "customer_id")
     show(pictures.places(payments, "customer_id", "customer", cards), "Frauds of customers over time")
-    tighter = compare(cards.near, terminals.near, ("more than at", "less than at", "as much as at"))
-    say(*clusters_in_words(cards, "customer"), f"Frauds cluster by customer {tighter} terminals.")
+    tighter = compare(cards.excess, terminals.excess, ("more than", "less than", "as much as"))
+    say(*clusters_in_words(cards, "customer"), f"Beyond chance, frauds cluster by customer {tighter} by terminal.")
 else:
     say(too_few)
 
@@ -214,9 +215,9 @@ else:
 """
 ## When labels arrive
 
-A fraud is not known when it happens. Left: the days from payment to report. Middle: the share of frauds that are known n
-days after they happened, by the label-delay clock. Right: the frauds of the three weeks before a moment, split into those
-known at that moment and those known only since. The moment is one delay before the end, so that hindsight is complete.
+A fraud is not known when it happens. Left: the days from payment to report. Middle: the share of frauds that are known
+n days after they happened, by the label-delay clock. Right: the frauds of the three weeks before a moment, split into
+those known at that moment and those known only since. The moment is one delay before the end, for hindsight's sake.
 """
 
 # %%
@@ -229,10 +230,10 @@ if enough:
     hidden, recent = int(on["unknown"].sum()), int(on.to_numpy().sum())
     seen = max(int(payments["occurred"].between(then - looks.LOOK_BACK_DAYS * DAY, then - 1).sum()), 1)
     say(
-        f"A report comes {delays.min():.1f} to {delays.max():.1f} days after the payment, {delays.median():.1f} in the "
-        f"middle; {percent((delays > LABEL_DELAY_DAYS).mean())} come later than the label delay of "
-        f"{LABEL_DELAY_DAYS} days.",
-        f"At {day(from_epoch_seconds(then))}, 00:00 UTC, {hidden:,} of the {number(recent, 'fraud')} of the three weeks "
+        f"Reports come {delays.median():.1f} days after the payment (median), {delays.min():.1f} at the soonest and "
+        f"{delays.max():.1f} at the latest; {percent((delays > LABEL_DELAY_DAYS).mean())} of them later than the label "
+        f"delay of {LABEL_DELAY_DAYS} days.",
+        f"At {day(from_epoch_seconds(then))}, 00:00 UTC, {hidden:,} of {number(recent, 'fraud')} of the three weeks "
         "before were not yet known.",
         f"Its labels taken at their word, the fraud share of these weeks was {percent(on['known'].sum() / seen)}; by "
         f"today's it was {percent(recent / seen)}, {times(recent, on['known'].sum())} as high.",
@@ -244,8 +245,8 @@ else:
 """
 ## Fraud share by week
 
-The same payments by week from the first day on, with 95 % intervals (Wilson). Frauds come in clusters, so the intervals
-are narrower than the truth.
+The same payments by week from the first day on, with 95 % intervals (Wilson). These take payments for independent of
+one another: where frauds come in clusters, they are too narrow.
 """
 
 # %%
@@ -256,7 +257,7 @@ if enough and len(weekly) > 1:
     outside = int(((weekly["low"] > overall) | (weekly["high"] < overall)).sum())
     say(
         extremes(weekly, "in the week of {:%Y-%m-%d}"),
-        f"The intervals of {outside} of {number(len(weekly), 'week')} leave out the overall share of {percent(overall)}.",
+        f"The intervals of {outside} of {number(len(weekly), 'week')} leave out the overall share, {percent(overall)}.",
     )
 else:
     say("There are too few labelled weeks or known frauds to compare.")
@@ -266,9 +267,9 @@ else:
 ## Drift of the features
 
 How far does a week's distribution of a feature lie from that of a reference week? The two-sample Kolmogorov-Smirnov
-statistic says it: 0 for equal, 1 for disjoint. Windows look back weeks, so the first weeks of a lake know less than later
-ones; the reference is the first week whose windows are full, if another follows it. The distance between two random
-halves of the reference week shows what chance alone makes.
+statistic says it: 0 for equal, 1 for disjoint. Windows look back weeks, so the first weeks of a lake know less than
+later ones; the reference is the first week whose windows are full, if another follows it. The distance between two
+random halves of the reference week shows what chance alone makes.
 """
 
 # %%
@@ -298,7 +299,7 @@ a larger value than a random genuine payment: a half is a coin.
 
 # %%
 sample = world.sample
-if enough and len(genuine):
+if enough:
     auc = looks.single_auc(sample, sample["fraud"])
     show(pictures.separation(auc), "AUC of each single feature")
     best, weakest = auc.index[-1], auc.index[0]
@@ -328,21 +329,22 @@ elif not known:
     say("No pattern has enough known frauds to be looked at.")
 if known:
     by_pattern = pd.DataFrame(
-        {FRAUD_PATTERNS[pattern]: looks.single_auc(sample, sample["pattern"] == pattern) for pattern in known}
+        {FRAUD_PATTERNS[pattern]: looks.single_auc(sample, sample["pattern"] == pattern) for pattern in known},
+        index=list(FEATURES),
     )
     show(pictures.by_pattern(frauds, by_pattern), "Amounts and AUC by pattern")
 for pattern in known:
-    some, of_each = frauds[frauds["pattern"] == pattern], by_pattern[FRAUD_PATTERNS[pattern]]
-    best = (of_each - 0.5).abs().idxmax()
+    name, some = FRAUD_PATTERNS[pattern], frauds[frauds["pattern"] == pattern]
+    best = (by_pattern[name] - 0.5).abs().idxmax()
     say(
-        f"**{FRAUD_PATTERNS[pattern].capitalize()}**: {number(len(some), 'fraud')}, {percent(len(some) / len(frauds))} of "
-        f"all, at {number(some['terminal_id'].nunique(), 'terminal')} by "
-        f"{number(some['customer_id'].nunique(), 'customer')}, median amount {some['amount'].median():,.2f}; "
-        f"`{best}` separates it best (AUC {of_each[best]:.3f})."
+        f"**{name.capitalize()}**: {number(len(some), 'fraud')}, {percent(len(some) / len(frauds))} of all, at "
+        f"{number(some['terminal_id'].nunique(), 'terminal')} by {number(some['customer_id'].nunique(), 'customer')}, "
+        f"median amount {some['amount'].median():,.2f}; `{best}` separates it best, "
+        f"AUC {by_pattern.loc[best, name]:.3f}."
     )
 missing = [name for pattern, name in FRAUD_PATTERNS.items() if world.patterns and pattern not in world.patterns]
 if missing:
-    say(f"There is no known fraud of the pattern {listed(missing)}.")
+    say(f"No report known by now names these patterns: {', '.join(missing)}.")
 
 # %% [markdown]
 """
@@ -353,15 +355,14 @@ What of this a model has to reckon with.
 
 # %%
 points = [
-    f"Of 1,000 labelled payments {1000 * overall:.1f} are frauds: measures that count genuine payments say little here.",
+    f"Of 1,000 labelled payments {1000 * overall:.1f} are known frauds.",
     f"The last {LABEL_DELAY_DAYS} days, {number(len(young), 'payment')}, can be used neither to train nor to test.",
 ]
 if enough:
     points += [
-        f"Within {looks.NEAR_DAYS} days a fraud has another at its terminal in {percent(terminals.near)} of cases (by chance "
-        f"{percent(terminals.near_by_chance)}), of its customer in {percent(cards.near)} (by chance "
-        f"{percent(cards.near_by_chance)}): what was known of "
-        f"{compare(terminals.near, cards.near, ('terminals', 'customers', 'either'))} says more of the next payment.",
+        f"Within {looks.NEAR_DAYS} days a fraud has another at its terminal in {percent(terminals.near)} of cases (by "
+        f"chance {percent(terminals.near_by_chance)}), of its customer in {percent(cards.near)} (by chance "
+        f"{percent(cards.near_by_chance)}).",
         f"`{auc.index[-1]}` alone reaches an AUC of {auc.iloc[-1]:.3f}; a model must do better than that.",
     ]
 if len(known) > 1:

@@ -21,14 +21,12 @@ BANDS: Final = 10
 NEAR_DAYS: Final = 7
 LOOK_BACK_DAYS: Final = 21
 LEAST_FRAUDS: Final = 5
-"""Of fewer frauds a median or an AUC says nothing."""
+"""Of fewer frauds, or fewer genuine payments, a median or an AUC says nothing."""
 
 
-def fraud_shares(payments: Frame, key: object) -> Frame:
-    """By `key`: payments, frauds, share, and the 95 % Wilson interval low..high of the share, of settled payments."""
-    settled = payments[payments["settled"]]
-    keys = key[payments["settled"]] if hasattr(key, "loc") else key
-    table = settled.groupby(keys, observed=True)["fraud"].agg(payments="size", frauds="sum")
+def fraud_shares(settled: Frame, key: Frame) -> Frame:
+    """By `key`, a value for each settled payment: payments, frauds, share, and low..high, its 95 % Wilson interval."""
+    table = settled.groupby(key, observed=True)["fraud"].agg(payments="size", frauds="sum")
     table["share"] = table["frauds"] / table["payments"]
     bounds = [wilson(int(row.frauds), int(row.payments)) for row in table.itertuples()]
     table["low"], table["high"] = zip(*bounds, strict=True) if bounds else ([], [])
@@ -47,7 +45,9 @@ def bands(values: Frame) -> Frame:
     """Values cut into at most `BANDS` bands that hold about as many each."""
     import pandas as pd
 
-    return pd.qcut(values, BANDS, duplicates="drop", precision=2)
+    cut = pd.qcut(values, BANDS, duplicates="drop", precision=2)
+    # Values that are all the same make no quantiles.
+    return pd.cut(values, 1) if cut.isna().all() else cut
 
 
 def against_habit(payments: Frame) -> Frame:
@@ -95,6 +95,11 @@ class Clusters:
     """How long these lasted, in days."""
     longest_of: int
     """The entity that had them."""
+
+    @property
+    def excess(self) -> float:
+        """How much larger `near` is than chance makes it."""
+        return self.near - self.near_by_chance
 
 
 def clusters(payments: Frame, entity: str) -> Clusters:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from contracts.labels import DAY, LABEL_DELAY_DAYS
+from contracts.labels import LABEL_DELAY_DAYS
 from contracts.transaction import FRAUD_PATTERNS
 from modeling.notebooks.looks import Clusters, Drift, bands, fraud_shares
 from modeling.notebooks.payments import Frame
@@ -29,7 +29,8 @@ def imbalance(counts: dict[str, int], amounts: dict[str, float]) -> Figure:
     for axes, values, title in ((left, counts, "Payments"), (right, amounts, "Amount, sum")):
         bars = axes.barh(list(values), list(values.values()), color=[GENUINE, FRAUD, UNSETTLED])
         axes.bar_label(bars, labels=[f" {value:,.0f}" for value in values.values()])
-        axes.set(title=title, xscale="log", xlim=(1, 50 * max(max(values.values()), 1)), xlabel="logarithmic axis")
+        most = max(1, *values.values())
+        axes.set(title=title, xlim=(1, 50 * most), xscale="log" if most > 1 else "linear", xlabel="logarithmic axis")
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
     return figure
@@ -44,23 +45,26 @@ def two_classes(values: Frame, payments: Frame, name: str) -> Figure:
         some = values[positive & mask]
         if len(some):
             left.hist(some, edges, weights=np.full(len(some), 1 / len(some)), color=colour, alpha=0.6, label=label)
-    left.set(title=f"{name}, each class on its own", xscale="log", xlabel=f"{name} (log)", ylabel="share of the class")
-    left.legend()
+    left.set(title=f"{name.capitalize()}, each class on its own", xlabel=f"{name} (log)", ylabel="share of the class")
+    # The smallest thousandth would take half of the axis.
+    if positive.any():
+        left.set(xscale="log", xlim=(values[positive].quantile(0.001), None))
+        left.legend(loc="upper left")
     table = fraud_shares(payments[values.notna()], bands(values[values.notna()]))
     _share_points(right, np.arange(len(table)), table)
-    right.set_xticks(np.arange(len(table)), [f"{band.right:,.3g}" for band in table.index], rotation=45)
+    right.set_xticks(np.arange(len(table)), [_short(band.right) for band in table.index], rotation=45)
     right.set(title="Fraud share by tenth of the payments", xlabel=f"{name}, upper end of the tenth")
     return figure
 
 
 def hours_and_weekdays(hours: Frame, weekdays: Frame) -> Figure:
-    """Payments and fraud share by hour and by weekday."""
+    """Payments (`a_day`) and fraud share by hour and by weekday."""
     figure, axes = _figure(4, rows=2, height=6.0)
     names = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
     for column, (table, label) in enumerate(((hours, "hour of the day, UTC"), (weekdays, "weekday"))):
         above, below = axes[column], axes[column + 2]
-        above.bar(table.index, table["payments"], color=GENUINE)
-        above.set(title=f"Payments by {label}", ylabel="payments")
+        above.bar(table.index, table["a_day"], color=GENUINE)
+        above.set(title=f"Payments by {label}", ylabel="payments, mean of the days")
         _share_points(below, table.index, table)
         below.set(title=f"Fraud share by {label}", xlabel=label)
         for one in (above, below) if table is weekdays else ():
@@ -72,13 +76,14 @@ def days(counts: Frame, shares: Frame, settled_until: Any) -> Figure:
     """Payments of each day and the fraud share of the settled ones; the others' days are grey."""
     figure, (above, below) = _figure(2, rows=2, height=5.2, sharex=True)
     above.plot(counts.index, counts, color=GENUINE)
-    above.set(title="Payments of each day", ylabel="payments", ylim=(0, None))
+    above.set(title="Payments of each day", ylabel="payments", ylim=(0, 1.1 * counts.max()))
     below.plot(shares.index, 100 * shares["share"], color=FRAUD)
     below.fill_between(shares.index, 100 * shares["low"], 100 * shares["high"], color=FRAUD, alpha=0.2)
     below.set(title="Fraud share of each day, 95 % interval", ylabel="% of payments", ylim=(0, None))
     for axes in (above, below):
         axes.axvspan(settled_until, counts.index.max(), color=UNSETTLED, alpha=0.4, label="not yet labelled")
     below.legend(loc="upper left")
+    _concise(below)
     return figure
 
 
@@ -93,13 +98,15 @@ def places(payments: Frame, entity: str, one: str, found: Clusters) -> Figure:
     for mask, label, colour, size in ((~shown["fraud"], "genuine", UNSETTLED, 3), (shown["fraud"], "fraud", FRAUD, 9)):
         left.scatter(when[mask], shown.loc[mask, entity].map(rows), s=size, color=colour, label=label, linewidths=0)
     left.set(title=f"The {one}s with most frauds", ylabel=f"{one}, worst below", yticks=[])
-    left.tick_params(axis="x", rotation=30)
-    left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
+    _concise(left)
+    left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=2)
     reach = max([1.0, *found.gaps, *found.gaps_by_chance])
     edges = np.linspace(0, reach, 40)
     right.hist(found.gaps, edges, color=FRAUD, alpha=0.7, label="as it is")
     right.hist(found.gaps_by_chance, edges, color="0.3", histtype="step", label="frauds at random")
-    right.set(title=f"To the next fraud at the same {one}", xlabel="days", ylabel="pairs of frauds (log)", yscale="log")
+    right.set(title=f"To the next fraud at the same {one}", xlabel="days", ylabel="pairs of frauds (log)")
+    if len(found.gaps):
+        right.set_yscale("log")
     right.legend()
     return figure
 
@@ -116,7 +123,8 @@ def clock(delays: Frame, known_after: Frame, known_on: Frame, moment: Any) -> Fi
     right.bar(known_on.index, known_on["known"], color=FRAUD, label="known then")
     right.bar(known_on.index, known_on["unknown"], bottom=known_on["known"], color=UNSETTLED, label="known only since")
     right.set(title=f"Frauds as seen on {moment:%Y-%m-%d}, 00:00", ylabel="frauds of the day")
-    right.tick_params(axis="x", rotation=45)
+    right.set_ylim(0, 1.4 * max(1, known_on.sum(axis=1).max()))
+    _concise(right)
     right.legend(loc="upper left")
     return figure
 
@@ -128,6 +136,7 @@ def by_week(table: Frame, overall: float) -> Figure:
     axes.axhline(100 * overall, color="0.5", linestyle=":", label="all weeks")
     axes.set(title="Fraud share by week, 95 % interval", xlabel="first day of the week")
     axes.legend()
+    _concise(axes)
     return figure
 
 
@@ -136,11 +145,19 @@ def moved(found: Drift) -> Figure:
     import seaborn as sns  # type: ignore[import-untyped]
 
     figure, (axes,) = _figure(1, height=1.6 + 0.27 * len(found.distance))
-    labels = [f"{week:%m-%d}" for week in found.distance.columns]
+    weeks = found.distance.assign(**{str(found.reference): 0.0}).rename(columns={str(found.reference): found.reference})
+    weeks = weeks[sorted(weeks)]
     sns.heatmap(
-        found.distance, ax=axes, cmap="Blues", vmin=0, vmax=max(0.2, found.distance.max().max()),
-        xticklabels=labels, yticklabels=True, cbar_kws={"label": "Kolmogorov-Smirnov statistic"},
-    )  # fmt: skip
+        weeks,
+        ax=axes,
+        cmap="Blues",
+        vmin=0,
+        vmax=max(0.2, weeks.max().max()),
+        xticklabels=[f"{week:%m-%d}" for week in weeks],
+        yticklabels=True,
+        cbar_kws={"label": "Kolmogorov-Smirnov statistic"},
+    )
+    axes.grid(visible=False)
     axes.set(title=f"Distance from the week of {found.reference:%Y-%m-%d}", xlabel="first day of the week")
     return figure
 
@@ -152,7 +169,9 @@ def separation(auc: Frame) -> Figure:
     bars = axes.barh(auc.index, auc - 0.5, left=0.5, color=colours)
     axes.bar_label(bars, labels=[f"{value:.3f}" for value in auc], padding=3)
     axes.axvline(0.5, color="0.3")
-    axes.set(title="One feature alone: frauds have larger values (red) or smaller (blue)", xlabel="AUC ROC", xlim=(0, 1.05))
+    axes.set(
+        title="One feature alone: frauds have larger values (red) or smaller (blue)", xlabel="AUC ROC", xlim=(0, 1.05)
+    )
     axes.grid(axis="y", visible=False)
     return figure
 
@@ -167,17 +186,34 @@ def by_pattern(frauds: Frame, auc: Frame) -> Figure:
         left.hist(some["amount"], edges, alpha=0.6, label=FRAUD_PATTERNS.get(pattern, "no pattern named"))
     left.set(title="Amounts of frauds by pattern", xscale="log", xlabel="amount (log)", ylabel="frauds")
     left.legend()
-    sns.heatmap(auc, ax=right, cmap="vlag", vmin=0, vmax=1, annot=True, fmt=".2f", yticklabels=True, annot_kws={"size": 8})
+    named = auc.rename(columns=lambda name: name.replace(" ", "\n"))
+    sns.heatmap(
+        named, ax=right, cmap="vlag", vmin=0, vmax=1, annot=True, fmt=".2f", yticklabels=True, annot_kws={"size": 8}
+    )
+    right.grid(visible=False)
     right.set_title("AUC ROC of one feature alone")
     right.tick_params(axis="x", rotation=0)
     return figure
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _concise(axes: Any) -> None:
+    """Dates on the horizontal axis that say the year and the month once."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(maxticks=8)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
 
 
 def _share_points(axes: Any, x: Any, table: Frame) -> None:
     share = 100 * table["share"]
     spread = np.array([share - 100 * table["low"], 100 * table["high"] - share]).clip(min=0)
     axes.errorbar(x, share, yerr=spread, fmt="o", color=FRAUD, ecolor=FRAUD, elinewidth=1, capsize=2, markersize=4)
-    axes.set(ylabel="% of payments", ylim=(0, None))
+    axes.set(ylabel="% of payments", ylim=(0, 110 * table["high"].max()))
 
 
 def _log_edges(values: Frame) -> Any:

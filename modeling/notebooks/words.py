@@ -34,8 +34,10 @@ def show(figure: Figure, alt: str) -> None:
 
 
 def percent(share: float) -> str:
-    """A share as per cent, with three digits that count: 0.00828 is 0.828 %."""
-    return "0 %" if share == 0 else f"{100 * share:.3g} %"
+    """A share as per cent, with three digits that count: 0.00828 is 0.828 %, and 0.99967 is not 100 %."""
+    if 0.99 < share < 1:
+        return f"{100 - float(f'{100 * (1 - share):.2g}'):.6g} %"
+    return f"{100 * share:.3g} %"
 
 
 def number(count: int, one: str, many: str = "") -> str:
@@ -92,7 +94,8 @@ def clusters_in_words(found: Clusters, one: str) -> list[str]:
     """How frauds cluster at `one`, such as a terminal."""
     closer = compare(found.near, found.near_by_chance, ("more than", "less than", "just as"))
     said = [
-        f"{found.hit:,} of {found.entities:,} {one}s ({percent(found.hit / found.entities)}) ever had a known fraud.",
+        f"{found.hit:,} of {number(found.entities, one)} with labelled payments had a known fraud, "
+        f"{percent(found.hit / found.entities)}.",
         f"{percent(found.near)} of the {number(found.frauds, 'fraud')} have another at the same {one} within "
         f"{NEAR_DAYS} days, {closer} the {percent(found.near_by_chance)} of as many frauds scattered at random among "
         "the payments.",
@@ -100,5 +103,7 @@ def clusters_in_words(found: Clusters, one: str) -> list[str]:
         f"{found.longest_days:.1f} days.",
     ]
     if len(found.gaps):
-        said.insert(2, f"From one fraud to the next at the same {one} it takes {np.median(found.gaps):.1f} days (median).")
+        said.insert(
+            2, f"From one fraud to the next at the same {one} it takes {np.median(found.gaps):.1f} days (median)."
+        )
     return said
