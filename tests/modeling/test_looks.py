@@ -142,8 +142,9 @@ def test_labels_are_those_known_at_the_end_and_patterns_those_of_the_earliest_re
     now = start + 12 * DAY
     fraud = np.arange(len(world.fraud)) < 4
     write_world(tmp_path, replace(world, fraud=fraud), patterns=np.array([1, 2, 3, 9] + [0] * (len(fraud) - 4)))
-    known, late, earlier = (int(world.transaction_id[row]) for row in (0, 5, 1))
-    rows = [(known, start + 11 * DAY, 2), (late, now + 1, 1), (earlier, start + DAY, 3)]
+    known, late, earlier, young = (int(world.transaction_id[row]) for row in (0, 5, 1, -1))
+    # The young one was reported at once, and still the delay has to pass.
+    rows = [(known, start + 11 * DAY, 2), (late, now + 1, 1), (earlier, start + DAY, 3), (young, now - 1, 1)]
     more = tmp_path / "reports/day=2030-01-01/part.parquet"
     more.parent.mkdir()
     ids, reported, patterns = (np.array(column) for column in zip(*rows, strict=True))
@@ -155,6 +156,7 @@ def test_labels_are_those_known_at_the_end_and_patterns_those_of_the_earliest_re
     assert found.index[found["fraud"]].tolist() == world.transaction_id[:4].tolist()
     assert found["pattern"][found["fraud"]].tolist() == [1, 3, 3, UNKNOWN]
     assert found["reported"][late] == NEVER
+    assert found["known"][young] == found["occurred"][young] + LABEL_DELAY > now
     assert explored.patterns == [1, 3]
     assert (found["settled"] == (found["occurred"] <= now - LABEL_DELAY)).all()
 
