@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bank.world import Payments, WorldSize, simulate
+from bank.world import WorldSize, simulate
 from contracts.features import FEATURES, customer_features, payment_features, terminal_features
 from contracts.labels import DAY, LABEL_DELAY, NEVER
 from contracts.transaction import EPOCH
@@ -17,13 +18,25 @@ from contracts.transaction import EPOCH
 INSTANT = pa.timestamp("us", tz="UTC")
 
 
-def simulated(size: WorldSize) -> Payments:
-    """The whole world at once."""
+@dataclass(frozen=True)
+class World:
+    """Payments in order of time, each array of shape (n,); seconds since 1970, cents."""
+
+    transaction_id: np.ndarray
+    customer_id: np.ndarray
+    terminal_id: np.ndarray
+    cents: np.ndarray
+    occurred: np.ndarray
+    fraud: np.ndarray
+
+
+def simulated(size: WorldSize) -> World:
+    """A whole simulated world at once."""
     blocks = list(simulate(size))
-    return Payments(*(np.concatenate([getattr(one, name) for one in blocks]) for name in Payments.__annotations__))
+    return World(*(np.concatenate([getattr(one, field.name) for one in blocks]) for field in fields(World)))
 
 
-def write_world(lake: Path, world: Payments, patterns: np.ndarray | None = None) -> None:
+def write_world(lake: Path, world: World, patterns: np.ndarray | None = None) -> None:
     """Write a world's lake; `patterns`, shape (n,), are named by the reports, if they are given."""
     instants = _instants(world.occurred)
     ids = {name: getattr(world, name) for name in ("transaction_id", "customer_id", "terminal_id")}
@@ -38,7 +51,7 @@ def write_world(lake: Path, world: Payments, patterns: np.ndarray | None = None)
     _write(lake / "reports", reported, reports, before=int(world.occurred.max()) // DAY * DAY + DAY)
 
 
-def features_of(world: Payments) -> dict[str, np.ndarray]:
+def features_of(world: World) -> dict[str, np.ndarray]:
     """The contract's features, by its kernel."""
     reported = np.where(world.fraud, world.occurred + LABEL_DELAY, NEVER)
     found = payment_features(world.occurred, world.cents)

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from bank.world import LARGE_CENTS, Payments, WorldSize
+from bank.world import LARGE_CENTS, WorldSize
 from contracts.features import FEATURES
 from contracts.labels import DAY, LABEL_DELAY
 from contracts.transaction import FRAUD_PATTERNS
@@ -26,19 +26,19 @@ from modeling.errors import ModelingError
 from modeling.explore import NOTEBOOK, ROOT, explore
 from modeling.runner import run
 from modeling.settings import Settings
-from tests.modeling.explored import features_of, simulated, write_world
+from tests.modeling.explored import World, features_of, simulated, write_world
 
 SIZE = WorldSize(customers=60, terminals=120, days=50, seed=2)
 LARGE, TERMINAL = 1, 2
 
 
 @pytest.fixture(scope="module")
-def world() -> Payments:
+def world() -> World:
     return simulated(SIZE)
 
 
 @pytest.fixture(scope="module")
-def page(world: Payments, tmp_path_factory: pytest.TempPathFactory) -> str:
+def page(world: World, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The page as the command makes it, by somebody without a home."""
     folder = tmp_path_factory.mktemp("exploration")
     write_world(folder / "lake", world, patterns=np.where(world.cents > LARGE_CENTS, LARGE, TERMINAL))
@@ -82,7 +82,7 @@ def test_the_page_holds_its_pictures_and_names_no_host(page: str) -> None:
     assert page.count("<details>") == len(re.findall(r"^# %%$", NOTEBOOK.read_text(), re.MULTILINE))
 
 
-def test_what_it_counts_is_what_is_there(page: str, world: Payments) -> None:
+def test_what_it_counts_is_what_is_there(page: str, world: World) -> None:
     now = (world.occurred.max() // DAY + 1) * DAY
     settled = world.occurred + LABEL_DELAY <= now
     frauds = world.fraud & settled
@@ -100,7 +100,7 @@ def test_what_it_counts_is_what_is_there(page: str, world: Payments) -> None:
     assert "Labels are read at 2025-02-20 00:00 UTC" in text
 
 
-def test_the_best_single_feature_is_the_best_by_one_s_own_count(page: str, world: Payments) -> None:
+def test_the_best_single_feature_is_the_best_by_one_s_own_count(page: str, world: World) -> None:
     """So few payments a day that all are in the sample."""
     settled = world.occurred + LABEL_DELAY <= (world.occurred.max() // DAY + 1) * DAY
     features = features_of(world)
@@ -109,7 +109,7 @@ def test_the_best_single_feature_is_the_best_by_one_s_own_count(page: str, world
     assert f"{best} separates best, AUC {auc[best]:.3f}" in text_of(page)
 
 
-def test_the_clock_of_the_page_is_the_contract_s(page: str, world: Payments) -> None:
+def test_the_clock_of_the_page_is_the_contract_s(page: str, world: World) -> None:
     now = (world.occurred.max() // DAY + 1) * DAY
     then = now - LABEL_DELAY
     recent = world.fraud & (world.occurred < then) & (world.occurred >= then - 21 * DAY)
@@ -118,7 +118,7 @@ def test_the_clock_of_the_page_is_the_contract_s(page: str, world: Payments) -> 
     assert f"{hidden.sum()} of {recent.sum()} frauds of the three weeks before were not yet known" in text_of(page)
 
 
-def test_each_pattern_is_counted_and_a_missing_one_named(page: str, world: Payments) -> None:
+def test_each_pattern_is_counted_and_a_missing_one_named(page: str, world: World) -> None:
     settled = world.occurred + LABEL_DELAY <= (world.occurred.max() // DAY + 1) * DAY
     frauds = world.fraud & settled
     large = frauds & (world.cents > LARGE_CENTS)
@@ -138,7 +138,7 @@ def test_reports_without_patterns_and_few_days(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize("frauds", [0, 4])
 def test_with_hardly_a_fraud_it_says_that_there_is_nothing_to_say(
-    frauds: int, world: Payments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    frauds: int, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_world(tmp_path, replace(world, fraud=np.arange(len(world.fraud)) < frauds))
     text = said_of(tmp_path, monkeypatch)
@@ -147,7 +147,7 @@ def test_with_hardly_a_fraud_it_says_that_there_is_nothing_to_say(
 
 
 def test_all_payments_too_young_for_a_label_and_all_amounts_alike(
-    world: Payments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = simulated(replace(SIZE, days=6))
     write_world(tmp_path / "young", few)
@@ -162,7 +162,7 @@ def test_all_payments_too_young_for_a_label_and_all_amounts_alike(
     ("code", "said"), [("1 / 0", "ZeroDivisionError: division by zero"), ("import os; os._exit(3)", "Kernel died")]
 )
 def test_a_broken_cell_ends_it_with_one_line_that_names_the_cell(
-    code: str, said: str, world: Payments, tmp_path: Path
+    code: str, said: str, world: World, tmp_path: Path
 ) -> None:
     write_world(tmp_path / "lake", world)
     notebook = tmp_path / "broken.py"
@@ -183,7 +183,7 @@ def test_without_a_lake_it_says_what_to_do(tmp_path: Path) -> None:
         explore(settings, tmp_path)
 
 
-def test_a_lake_without_clean_payments(world: Payments, tmp_path: Path) -> None:
+def test_a_lake_without_clean_payments(world: World, tmp_path: Path) -> None:
     from modeling.notebooks.payments import read_lake
 
     write_world(tmp_path, simulated(replace(SIZE, days=3)))

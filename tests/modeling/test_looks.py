@@ -12,14 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bank.world import Payments, WorldSize
+from bank.world import WorldSize
 from contracts.days import first_second
 from contracts.features import FEATURES
 from contracts.labels import DAY, LABEL_DELAY, NEVER
 from modeling.notebooks import looks
 from modeling.notebooks.payments import SAMPLE_A_DAY, UNKNOWN, read_lake
 from modeling.notebooks.words import clusters_in_words, extremes, number, percent
-from tests.modeling.explored import simulated, write_world
+from tests.modeling.explored import World, simulated, write_world
 
 START = first_second(date(2025, 1, 1))
 
@@ -131,12 +131,12 @@ def test_one_feature_alone_orders_frauds_or_does_not() -> None:
 
 
 @pytest.fixture(scope="module")
-def world() -> Payments:
+def world() -> World:
     return simulated(WorldSize(customers=700, terminals=300, days=12, seed=1))
 
 
 def test_labels_are_those_known_at_the_end_and_patterns_those_of_the_earliest_report(
-    world: Payments, tmp_path: Path
+    world: World, tmp_path: Path
 ) -> None:
     start = int(world.occurred.min()) // DAY * DAY
     now = start + 12 * DAY
@@ -161,7 +161,7 @@ def test_labels_are_those_known_at_the_end_and_patterns_those_of_the_earliest_re
     assert (found["settled"] == (found["occurred"] <= now - LABEL_DELAY)).all()
 
 
-def test_the_sample_has_all_frauds_and_as_many_payments_of_each_day(world: Payments, tmp_path: Path) -> None:
+def test_the_sample_has_all_frauds_and_as_many_payments_of_each_day(world: World, tmp_path: Path) -> None:
     write_world(tmp_path, world)
     one, again = (read_lake(tmp_path) for _ in range(2))
     assert one.sample.equals(again.sample)
