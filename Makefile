@@ -19,7 +19,7 @@ RUNTIME := $(GROUPS:%=$(ENV)/%/.installed)
 TESTABLE := $(GROUPS:%=$(ENV)/%/.testable)
 ARCHIVE := var/cache/spark/.made
 
-.PHONY: help demo serve test handbook up down credentials test-compose lint format lock clean install
+.PHONY: help demo serve explore tune handbook test up down credentials test-compose lint format lock clean install
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ demo: $(RUNTIME) $(ARCHIVE) ## the whole line, embedded: DATA=<folder> DAYS=120 
 
 serve: $(RUNTIME) ## the scorer on what the demo left: SCORER_PORT=8000
 	@$(ENV)/embedded/bin/python -m demo.serve
+
+explore: $(ENV)/pipeline/.installed ## what the demo's payments say, as a page of pictures: LAKE_URI=var/demo/lake
+	@LAKE_URI="$${LAKE_URI:-var/demo/lake}" $(ENV)/pipeline/bin/python -m modeling.explore
 
 # Each environment's tests run in it. All run, whatever fails; TESTS=<paths> picks some.
 TESTS ?= tests

@@ -16,6 +16,7 @@ from modeling.errors import ModelingError
 
 FILE: Final = "part.parquet"
 COLUMNS: Final = ["transaction_id", "customer_id", "occurred_at", *FEATURES]
+CLEAN_COLUMNS: Final = ["transaction_id", "customer_id", "terminal_id", "amount_cents", "occurred_at"]
 
 
 def history_of(lake: Path, wanted: DayRange) -> DayRange:
@@ -40,12 +41,24 @@ def history_of(lake: Path, wanted: DayRange) -> DayRange:
     return history
 
 
+def whole_history(lake: Path) -> DayRange:
+    """All days of the lake's features. Raises `ModelingError` where there are none, or one among them was not built."""
+    days = _days(lake, "features")
+    if not days:
+        raise ModelingError(
+            f"no features in {lake / 'features'} (LAKE_URI): run `make demo` first, or name another lake"
+        )
+    return history_of(lake, DayRange(days[0], days[-1]))
+
+
 def read_features(lake: Path, days: DayRange) -> pa.Table:
     """`COLUMNS` of these days in order. Raises `ModelingError` where there is no day, or one cannot be read."""
-    files = [file for day in days.days() if (file := lake / "features" / f"day={day}" / FILE).exists()]
-    if not files:
-        raise ModelingError(f"no features of {days} in {lake / 'features'}: run build_features over these days first")
-    return pa.concat_tables([_read(file, COLUMNS, "build_features") for file in files])
+    return _read_days(lake, "features", days, COLUMNS, "build_features")
+
+
+def read_clean(lake: Path, days: DayRange) -> pa.Table:
+    """`CLEAN_COLUMNS` of these days in order. Raises `ModelingError` where there is no day, or one cannot be read."""
+    return _read_days(lake, "clean", days, CLEAN_COLUMNS, "validate")
 
 
 def read_reports(lake: Path, until: int) -> pa.Table:
@@ -68,6 +81,13 @@ def seconds(instants: pa.ChunkedArray) -> pa.ChunkedArray:
 def _days(lake: Path, table: str) -> list[date]:
     found = (lake / table).glob(f"day=????-??-??/{FILE}")
     return sorted(date.fromisoformat(file.parent.name.removeprefix("day=")) for file in found)
+
+
+def _read_days(lake: Path, table: str, days: DayRange, columns: list[str], job: str) -> pa.Table:
+    files = [file for day in days.days() if (file := lake / table / f"day={day}" / FILE).exists()]
+    if not files:
+        raise ModelingError(f"no {table} of {days} in {lake / table}: run {job} over these days first")
+    return pa.concat_tables([_read(file, columns, job) for file in files])
 
 
 def _read(file: Path, columns: list[str], job: str) -> pa.Table:

@@ -1,0 +1,247 @@
+"""What the exploration counts and compares: plain numbers out of payments, no pictures and no words.
+
+Payments are frames as `modeling.notebooks.payments.Explored` describes them. All shares are between 0 and 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contracts.features import FEATURES, TERMINAL_HORIZON_DAYS
+from contracts.labels import DAY
+from modeling.notebooks.payments import SEED, WEEK, Frame
+
+Floats = NDArray[np.float64]
+
+BANDS: Final = 10
+NEAR_DAYS: Final = 7
+LOOK_BACK_DAYS: Final = 21
+LEAST_FRAUDS: Final = 5
+"""Of fewer frauds, or fewer genuine payments, a median or an AUC says nothing."""
+
+
+def fraud_shares(settled: Frame, key: Frame) -> Frame:
+    """By `key`, a value for each settled payment: payments, frauds, share, and low..high, its 95 % Wilson interval."""
+    table = settled.groupby(key, observed=True)["fraud"].agg(payments="size", frauds="sum")
+    table["share"] = table["frauds"] / table["payments"]
+    bounds = [wilson(int(row.frauds), int(row.payments)) for row in table.itertuples()]
+    table["low"], table["high"] = zip(*bounds, strict=True) if bounds else ([], [])
+    return table
+
+
+def wilson(frauds: int, payments: int) -> tuple[float, float]:
+    """The 95 % interval of a share, after Wilson."""
+    from scipy.stats import binomtest
+
+    interval = binomtest(frauds, payments).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def bands(values: Frame) -> Frame:
+    """Values cut into at most `BANDS` bands that hold about as many each."""
+    import pandas as pd
+
+    cut = pd.qcut(values, BANDS, duplicates="drop", precision=2)
+    # Values that are all the same make no quantiles.
+    return pd.cut(values, 1) if cut.isna().all() else cut
+
+
+def against_habit(payments: Frame) -> Frame:
+    """Each amount as a multiple of its customer's median over the whole period; missing where that is 0."""
+    median = payments.groupby("customer_id")["amount"].transform("median")
+    return (payments["amount"] / median).where(median > 0)
+
+
+def hours(payments: Frame) -> Frame:
+    """The hour of each payment, UTC."""
+    return (payments["occurred"] % DAY // 3600).rename("hour")
+
+
+def dates(payments: Frame) -> Frame:
+    """The day of each payment, UTC."""
+    import pandas as pd
+
+    return pd.to_datetime(payments["occurred"] // DAY * DAY, unit="s").rename("day")
+
+
+def weeks(payments: Frame, first_second: int) -> Frame:
+    """The first day of the week of each payment; weeks are counted from `first_second`."""
+    import pandas as pd
+
+    number = (payments["occurred"] - first_second) // WEEK
+    return pd.to_datetime(first_second + number * WEEK, unit="s").rename("week")
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """How frauds lie together at one kind of entity; `by_chance`: as many frauds at random among the payments."""
+
+    entities: int
+    hit: int
+    frauds: int
+    near: float
+    """The share of frauds with another one of their entity within `NEAR_DAYS` days."""
+    near_by_chance: float
+    gaps: Floats
+    """Days from each fraud to the next of its entity."""
+    gaps_by_chance: Floats
+    longest: int
+    """The most frauds in a row, no genuine payment of the entity between them."""
+    longest_days: float
+    """How long these lasted, in days."""
+    longest_of: int
+    """The entity that had them."""
+
+    @property
+    def excess(self) -> float:
+        """How much larger `near` is than chance makes it."""
+        return self.near - self.near_by_chance
+
+
+def clusters(payments: Frame, entity: str) -> Clusters:
+    """How the frauds among the settled payments cluster by `entity`, a column. At least one fraud is needed."""
+    settled = payments[payments["settled"]]
+    at, when, fraud = (settled[name].to_numpy() for name in (entity, "occurred", "fraud"))
+    shuffled = np.random.default_rng(SEED).permutation(fraud)
+    gaps, near = _gaps(at[fraud], when[fraud])
+    chance_gaps, chance_near = _gaps(at[shuffled], when[shuffled])
+    rows = streaks(settled, entity)
+    longest = rows.loc[rows["length"].idxmax()]
+    return Clusters(
+        entities=len(np.unique(at)),
+        hit=len(np.unique(at[fraud])),
+        frauds=int(fraud.sum()),
+        near=near,
+        near_by_chance=chance_near,
+        gaps=gaps,
+        gaps_by_chance=chance_gaps,
+        longest=int(longest["length"]),
+        longest_days=float(longest["last"] - longest["first"]) / DAY,
+        longest_of=int(longest["entity"]),
+    )
+
+
+def streaks(payments: Frame, entity: str) -> Frame:
+    """Each run of frauds at an entity without a genuine payment between: entity, length, first, last (seconds)."""
+    ordered = payments.sort_values([entity, "occurred", "transaction_id"])
+    # Frauds of one entity with as many genuine payments before them are one run.
+    genuine_before = (~ordered["fraud"]).cumsum()
+    frauds = ordered.assign(run=genuine_before)[ordered["fraud"]]
+    runs = frauds.groupby([entity, "run"])["occurred"].agg(length="size", first="min", last="max").reset_index()
+    return runs.rename(columns={entity: "entity"}).drop(columns="run")
+
+
+def _gaps(at: NDArray[np.int64], when: NDArray[np.int64]) -> tuple[Floats, float]:
+    """Days from each event to the next at its place, and the share of events with another within `NEAR_DAYS`."""
+    order = np.lexsort((when, at))
+    at, when = at[order], when[order]
+    same = at[1:] == at[:-1]
+    days = np.diff(when) / DAY
+    close = same & (days <= NEAR_DAYS)
+    near = np.zeros(len(at), dtype=bool)
+    near[1:] |= close
+    near[:-1] |= close
+    return days[same], float(near.mean())
+
+
+def top_share(payments: Frame, entity: str, share: float = 0.01) -> tuple[int, float]:
+    """How many entities are that `share` of all, one at least, and what share of frauds the worst so many hold."""
+    frauds = payments.groupby(entity)["fraud"].sum().sort_values(ascending=False)
+    count = max(1, round(share * len(frauds)))
+    return count, float(frauds.head(count).sum() / frauds.sum())
+
+
+def known_after(payments: Frame, days: int = 14) -> Frame:
+    """The share of frauds known n days after they occurred, for n from 0 to `days`; index `days`."""
+    import pandas as pd
+
+    delay = (payments["known"] - payments["occurred"])[payments["fraud"]].to_numpy() / DAY
+    lags = np.arange(days + 1)
+    return pd.DataFrame({"share": [(delay <= lag).mean() for lag in lags]}, index=pd.Index(lags, name="days"))
+
+
+def known_on(payments: Frame, moment: int, days: int = LOOK_BACK_DAYS) -> Frame:
+    """By day, for the `days` before second `moment`: frauds known at it, and those known only since; hindsight."""
+    frauds = payments[payments["fraud"] & (payments["occurred"] < moment)]
+    frauds = frauds[frauds["occurred"] >= moment - days * DAY]
+    table = frauds.assign(then=frauds["known"] <= moment).groupby(dates(frauds))["then"].agg(["sum", "size"])
+    return table.assign(known=table["sum"], unknown=table["size"] - table["sum"])[["known", "unknown"]]
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How the features move: `distance`, features by weeks, the Kolmogorov-Smirnov statistic against one week."""
+
+    distance: Frame
+    reference: Any
+    """The first day of the week that the others are held against."""
+    noise: float
+    """The largest statistic between two random halves of the reference week: below it, chance explains a distance."""
+
+    @property
+    def before(self) -> Frame:
+        """The weeks before the reference."""
+        return self.distance[[week for week in self.distance if week < self.reference]]
+
+    @property
+    def after(self) -> Frame:
+        """The weeks after the reference."""
+        return self.distance[[week for week in self.distance if week > self.reference]]
+
+
+def drift(sample: Frame, first_second: int) -> Drift | None:
+    """How features move by whole weeks; none where there are no two weeks to compare.
+
+    The reference is the first week whose windows reach back no further than the data do, where another follows it;
+    otherwise the first week.
+    """
+    drawn = sample[sample["drawn"]]
+    starts = weeks(drawn, first_second)
+    end = (drawn["occurred"].max() // DAY + 1) * DAY
+    whole = [week for week in sorted(starts.unique()) if week.timestamp() + WEEK <= end]
+    if len(whole) < 2:
+        return None
+    warm = [week for week in whole if week.timestamp() >= first_second + TERMINAL_HORIZON_DAYS * DAY]
+    reference = warm[0] if len(warm) > 1 else whole[0]
+    by_week = {week: drawn.loc[starts == week, list(FEATURES)] for week in whole}
+    others = [week for week in whole if week != reference]
+    return Drift(
+        distance=_distances(by_week[reference], {week: by_week[week] for week in others}),
+        reference=reference,
+        noise=_noise(by_week[reference]),
+    )
+
+
+def _distances(reference: Frame, others: dict[object, Frame]) -> Frame:
+    import pandas as pd
+    from scipy.stats import ks_2samp
+
+    found = {
+        week: [ks_2samp(reference[name], rows[name], method="asymp").statistic for name in FEATURES]
+        for week, rows in others.items()
+    }
+    return pd.DataFrame(found, index=list(FEATURES))
+
+
+def _noise(week: Frame) -> float:
+    shuffled = week.sample(frac=1, random_state=SEED)
+    half = len(week) // 2
+    return float(_distances(shuffled[:half], {"other": shuffled[half:]}).max().max())
+
+
+def single_auc(sample: Frame, frauds: Frame) -> Frame:
+    """The AUC ROC of each feature alone for `frauds` (a mask) against drawn genuine payments, the weakest first.
+
+    Above a half, frauds have the larger values; below it, the smaller ones.
+    """
+    import pandas as pd
+    from sklearn.metrics import roc_auc_score
+
+    rows = sample[frauds | (sample["drawn"] & sample["settled"] & ~sample["fraud"])]
+    labels = frauds[rows.index]
+    found = {name: roc_auc_score(labels, rows[name]) for name in FEATURES}
+    return pd.Series(found).sort_values(key=lambda auc: (auc - 0.5).abs())

@@ -1,0 +1,137 @@
+"""What the exploration looks at: every clean payment with what is known of it, and a sample with its features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from contracts.days import DayRange
+from contracts.features import FEATURES
+from contracts.labels import DAY, LABEL_DELAY, NEVER, known_from
+from contracts.transaction import FRAUD_PATTERNS, from_epoch_seconds
+from modeling.lake import FILE, read_clean, read_features, read_reports, seconds, whole_history
+
+Frame = Any
+"""A pandas DataFrame; pandas publishes no types."""
+
+SAMPLE_A_DAY: Final = 1_000
+SEED: Final = 0
+WEEK: Final = 7 * DAY
+UNKNOWN: Final = 0
+"""The pattern of a payment that no report names a pattern of."""
+
+
+@dataclass(frozen=True)
+class Explored:
+    """The lake as of the second `now`, the first after its last day: that is when labels are read.
+
+    `payments`, a row each in order of time: transaction_id, customer_id, terminal_id, amount, occurred (seconds since
+    1970), reported (seconds, `NEVER` without a report), known (the second from which it is known to be a fraud), fraud
+    (known by now), settled (old enough for a fraud to be known by now), pattern (`UNKNOWN`, or one of FRAUD_PATTERNS).
+
+    `sample`, with the same columns and `FEATURES`: payments drawn at random, as many of each day (`drawn`), and besides
+    them all frauds.
+    """
+
+    days: DayRange
+    now: int
+    payments: Frame
+    sample: Frame
+
+    @property
+    def settled(self) -> Frame:
+        """The payments whose label the delay no longer hides."""
+        return self.payments[self.payments["settled"]]
+
+    @property
+    def frauds(self) -> Frame:
+        """The payments known to be frauds."""
+        return self.payments[self.payments["fraud"]]
+
+    @property
+    def patterns(self) -> list[int]:
+        """The patterns that the reports name, in order."""
+        return sorted(set(self.frauds["pattern"]) - {UNKNOWN})
+
+
+def read_lake(lake: Path) -> Explored:
+    """Everything that the lake holds of the days with features. Raises `ModelingError` for what is missing."""
+    days = whole_history(lake)
+    now = days.end_second
+    payments = _with_labels(_payments(lake, days), lake, now)
+    return Explored(days, now, payments, _sample(lake, payments))
+
+
+def _payments(lake: Path, days: DayRange) -> Frame:
+    table = read_clean(lake, days)
+    table = table.append_column("occurred", seconds(table["occurred_at"])).drop_columns(["occurred_at"])
+    payments = table.to_pandas().sort_values(["occurred", "transaction_id"], ignore_index=True)
+    payments["amount"] = payments.pop("amount_cents") / 100
+    return payments
+
+
+def _with_labels(payments: Frame, lake: Path, now: int) -> Frame:
+    numbers, occurred = payments["transaction_id"], payments["occurred"].to_numpy()
+    reports = _reports(lake, now)
+    reported = numbers.map(reports["reported"]).fillna(-1).astype("int64").to_numpy()
+    known = known_from(occurred, np.where(reported < 0, NEVER, reported))
+    return payments.assign(
+        reported=np.where(reported < 0, NEVER, reported),
+        known=known,
+        fraud=known <= now,
+        settled=occurred + LABEL_DELAY <= now,
+        pattern=numbers.map(reports["pattern"]).fillna(UNKNOWN).astype("int64"),
+    )
+
+
+def _reports(lake: Path, now: int) -> Frame:
+    """The earliest report of each payment that had come by now, by transaction_id: reported, pattern."""
+    import pandas as pd
+
+    files = sorted((lake / "reports").glob(f"day=*/{FILE}"))
+    if not files:
+        return pd.DataFrame({"reported": [], "pattern": []}, dtype="int64")
+    reports = read_reports(lake, now).to_pandas().set_index("transaction_id")
+    named = pd.concat([_patterns(file) for file in files])
+    named = named[named["pattern"].isin(list(FRAUD_PATTERNS))].sort_values("reported").drop_duplicates("transaction_id")
+    return reports.assign(pattern=named.set_index("transaction_id")["pattern"])
+
+
+def _patterns(file: Path) -> Frame:
+    """`transaction_id, reported, pattern` of the reports that name a pattern: not every lake's reports do."""
+    with pq.ParquetFile(file) as parquet:
+        named = "pattern" in parquet.schema_arrow.names
+        table = parquet.read(["transaction_id", "reported_at", *(["pattern"] if named else [])])
+    if not named:
+        table = table.append_column("pattern", pa.nulls(len(table), pa.int64()))
+    table = table.drop_null()
+    columns = [table["transaction_id"], seconds(table["reported_at"]), table["pattern"].cast(pa.int64())]
+    return pa.table(columns, ["transaction_id", "reported", "pattern"]).to_pandas()
+
+
+def _sample(lake: Path, payments: Frame) -> Frame:
+    import pandas as pd
+
+    rng = np.random.default_rng(SEED)
+    parts = []
+    for day, of_day in payments.groupby(payments["occurred"] // DAY):
+        date = from_epoch_seconds(int(day) * DAY).date()
+        drawn = _draw(len(of_day), rng)
+        kept = of_day.assign(drawn=drawn)[drawn | of_day["fraud"].to_numpy()]
+        features = read_features(lake, DayRange(date, date)).select(["transaction_id", *FEATURES])
+        features = features.filter(np.isin(features["transaction_id"].to_numpy(), kept["transaction_id"].to_numpy()))
+        # The feature `amount` is the payment's own.
+        parts.append(kept.drop(columns="amount").merge(features.to_pandas(), on="transaction_id"))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _draw(count: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    drawn = np.zeros(count, dtype=bool)
+    drawn[rng.permutation(count)[:SAMPLE_A_DAY]] = True
+    return drawn
