@@ -6,6 +6,7 @@ Spark schema and the bank's table map `TRANSACTION_FIELDS` to their own types.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -43,6 +44,7 @@ REPORT_FIELDS: Final = (
     FieldSpec("transaction_id", "id", "the payment reported as fraud"),
     FieldSpec("reported_at", "instant", "when the report came; of several, the earliest counts"),
 )
+FRAUD_PATTERNS: Final[Mapping[int, str]] = {1: "large amount", 2: "compromised terminal", 3: "compromised card"}
 
 
 def epoch_seconds(instant: datetime) -> int:
