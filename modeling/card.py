@@ -58,7 +58,7 @@ def write_card(root: Path, facts: Facts, pictures: Mapping[str, bytes]) -> None:
 def card(facts: Facts) -> str:
     """The card's Markdown."""
     sections = {
-        f"# Model card: {escape(facts.model_name)}": _about(facts),
+        f"# Model card: {escape(facts.model_name)}": _about(),
         "## Data": _data(facts),
         "## How good it is": _figures(facts.judgement),
         "## For whom": _groups(facts),
@@ -71,7 +71,7 @@ def card(facts: Facts) -> str:
     return "\n\n".join(part for title, text in sections.items() for part in (title, text)) + "\n"
 
 
-def _about(facts: Facts) -> str:
+def _about() -> str:
     return (
         f"It gives each card payment the probability that it is a fraud ({CANDIDATE}, calibrated), and two thresholds "
         "make of it a decision: approve, review or decline. It is for the bank's own card payments, scored as they "
@@ -161,7 +161,15 @@ def _group_row(group: Group) -> list[str]:
     precision = none if group.average_precision is None else f"{group.average_precision:.3f}"
     caught = _share(group.caught, group.frauds, ",.0f")
     amount = _share(group.caught_amount, group.fraud_amount, ",.2f")
-    return [group.name, f"{group.payments:,}", f"{group.frauds:,}", precision, caught, f"{group.fraud_amount:,.2f}", amount]
+    return [
+        group.name,
+        f"{group.payments:,}",
+        f"{group.frauds:,}",
+        precision,
+        caught,
+        f"{group.fraud_amount:,.2f}",
+        amount,
+    ]
 
 
 def _share(part: float, whole: float, style: str) -> str:

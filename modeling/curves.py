@@ -72,9 +72,7 @@ def calibration_figure(bins: Reliability) -> Figure:
     return figure
 
 
-def cost_figure(
-    data: Dataset, scores: Floats, thresholds: Thresholds, costs: Costs, reviews_per_1000: float
-) -> Figure:
+def cost_figure(data: Dataset, scores: Floats, thresholds: Thresholds, costs: Costs, reviews_per_1000: float) -> Figure:
     """The cost of 1,000 payments over the threshold to review, the one to decline held where it is.
 
     Shaded is what would be more reviews than the budget of `reviews_per_1000` on these payments.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,7 +51,7 @@ def by_amount(data: Dataset, one: Scored) -> list[Group]:
     edges = np.unique(np.round(np.quantile(data.amounts, AMOUNT_QUANTILES)))
     band = np.searchsorted(edges, data.amounts, side="right")
     names = [f"below {edges[0]:,.0f}"]
-    names += [f"{low:,.0f} to below {high:,.0f}" for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    names += [f"{low:,.0f} to below {high:,.0f}" for low, high in itertools.pairwise(edges)]
     names += [f"{edges[-1]:,.0f} and more"]
     return [group(name, band == number, data, one) for number, name in enumerate(names)]
 

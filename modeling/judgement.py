@@ -54,7 +54,9 @@ def judge_models(candidate: Candidate, model: Any, baseline: Any, data: SplitDat
 
 def bounds(found: dict[str, Interval]) -> dict[str, float]:
     """The intervals as metrics of their own: `<name>_low` and `<name>_high`."""
-    ends = [(name, end, value) for name, pair in found.items() for end, value in zip(("low", "high"), pair, strict=True)]
+    ends = [
+        (name, end, value) for name, pair in found.items() for end, value in zip(("low", "high"), pair, strict=True)
+    ]
     return {f"{name}_{end}": value for name, end, value in ends}
 
 

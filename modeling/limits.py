@@ -55,10 +55,10 @@ def _history(candidate: Candidate, data: SplitData) -> str:
 
 
 def _window(candidate: Candidate, test: Dataset) -> str:
-    days = len(candidate.split.test.days())
+    days, cards = len(candidate.split.test.days()), np.unique(test.customer_id[test.frauds])
     return (
-        f"It was judged on {days} days, {test.frauds.sum():,} frauds on {len(np.unique(test.customer_id[test.frauds])):,} "
-        "cards: other days differ by more than the intervals say."
+        f"It was judged on {days} days, {test.frauds.sum():,} frauds on {len(cards):,} cards: "
+        "other days differ by more than the intervals say."
     )
 
 
@@ -78,7 +78,7 @@ def _labels(candidate: Candidate) -> str:
     trained, judged = (from_epoch_seconds(at).date() for at in (candidate.split.trained_at, candidate.split.judged_at))
     return (
         f"A fraud that nobody had reported by the start of {judged} counts as genuine here, and in training by the "
-        f"start of {trained}. On the {LABEL_DELAY_DAYS} days before a payment the model knows of no fraud."
+        f"start of {trained}. Of frauds of the {LABEL_DELAY_DAYS} days before a payment the model knows nothing."
     )
 
 
@@ -106,4 +106,7 @@ def _baseline(judgement: Judgement) -> list[str]:
 def _amounts(data: SplitData) -> str:
     largest = data.training.amounts.max()
     above = int((data.test.amounts > largest).sum())
-    return f"The largest amount it learnt from is {largest:,.2f}; {above:,} payments of the test window are above it."
+    return (
+        f"The largest amount it learnt from is {largest:,.2f}; of {len(data.test.amounts):,} payments of the test "
+        f"window {above:,} are above it."
+    )

@@ -18,11 +18,11 @@ PAGE: Final = Template(
 <title>$title</title>
 <style>
 :root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 58rem; margin: 2rem auto; padding: 0 1rem; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 h1, h2, h3 { line-height: 1.2; margin: 2rem 0 .6rem; }
 table { border-collapse: collapse; display: block; overflow-x: auto; margin: 1rem 0; font-size: .9rem; }
-th, td { padding: .3rem .8rem; text-align: left; border-bottom: 1px solid #8886; vertical-align: top; }
-td { font-variant-numeric: tabular-nums; }
+th, td { padding: .3rem .6rem; text-align: left; border-bottom: 1px solid #8886; vertical-align: top; }
+td { font-variant-numeric: tabular-nums; white-space: nowrap; }
 img { max-width: 100%; background: #fff; border-radius: .4rem; }
 code { font-size: .9em; overflow-wrap: anywhere; }
 </style>

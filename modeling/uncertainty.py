@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from contracts.bundle import Thresholds
 from modeling.costs import Costs, Floats, each_cost
 from modeling.dataset import Dataset
-from modeling.intervals import RESAMPLES, Ints, Interval, bootstrap, intervals
+from modeling.intervals import RESAMPLES, Interval, Ints, bootstrap, intervals
 from modeling.metrics import TOP_CARDS, CardDays
 
 GAIN: Final = "gain_average_precision"
