@@ -230,7 +230,7 @@ def _scaled(value: float | None, factor: float, decimals: int) -> str:
 def _importances(judgement: Judgement) -> str:
     if not judgement.importances:
         return "Not defined: no fraud among the payments drawn to measure it."
-    rows = [[f"`{one.feature}`", f"{one.mean:.4f}", f"{one.deviation:.4f}"] for one in judgement.importances]
+    rows = [[f"`{one.feature}`", f"{one.mean:z.4f}", f"{one.deviation:.4f}"] for one in judgement.importances]
     return "\n\n".join(
         (
             "How much average precision is lost when one feature's values are shuffled among the payments "

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from modeling.costs import Bools, Floats
 
 # Frauds are rare: of bins with equal numbers of payments, the last would hold every score that decides anything.
-QUANTILES: Final = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.975, 0.985, 0.99, 0.9925, 0.995, 0.9975, 1.0)
+QUANTILES: Final = (0.0, 0.5, 0.8, 0.9, 0.95, 0.975, 0.985, 0.99, 0.9925, 0.995, 1.0)
 
 
 @dataclass(frozen=True)

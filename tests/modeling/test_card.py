@@ -35,7 +35,7 @@ class Amounts(ClassifierMixin, BaseEstimator):
     def __init__(self, steepness: float) -> None:
         self.steepness = steepness
 
-    def fit(self, features: np.ndarray, frauds: np.ndarray) -> Amounts:
+    def fit(self, _features: np.ndarray, frauds: np.ndarray) -> Amounts:
         self.classes_ = np.unique(frauds)
         return self
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from datetime import date, timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from contracts.days import DayRange
+from contracts.labels import DAY
 from modeling.errors import ModelingError
 from modeling.lake import history_of, read_features, read_reports
 from modeling.settings import Settings
@@ -81,6 +83,13 @@ def test_the_earliest_report_names_the_pattern_and_days_without_the_column_name_
         903: 2,
     }
     assert len(read_reports(few, 10**10)) == len(plain) + 4
+
+
+def test_reports_come_in_the_order_of_their_payments_once_each(tmp_path: Path) -> None:
+    write_lake(tmp_path)
+    numbers = read_reports(tmp_path, DAYS.end_second + 30 * DAY)["transaction_id"].to_pylist()
+    assert len(numbers) > 1_000
+    assert all(one < other for one, other in itertools.pairwise(numbers))
 
 
 def test_days_come_in_order(few: Path) -> None:
