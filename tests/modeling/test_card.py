@@ -20,7 +20,7 @@ from modeling.groups import by_amount, by_customer, by_pattern
 from modeling.judgement import judge_models
 from modeling.markdown import escape, page, table
 from modeling.split import split_days
-from modeling.uncertainty import Scored
+from modeling.uncertainty import GAIN, Scored
 from tests.modeling.lakes import DAYS
 from tests.modeling.windows import scores_of, window
 
@@ -127,6 +127,15 @@ def test_the_limits_say_whether_the_budget_was_kept(facts: Facts) -> None:
     assert f"it was kept with {asked:.2f}" in card(lavish)
 
 
+def test_the_limits_say_where_the_baseline_may_be_as_good(facts: Facts) -> None:
+    doubt = "not certain that it tells frauds apart better"
+    # Both models of these facts rank alike.
+    assert facts.judgement.intervals[GAIN] == (0.0, 0.0)
+    assert doubt in card(facts)
+    better = replace(facts.judgement, intervals=facts.judgement.intervals | {GAIN: (0.01, 0.02)})
+    assert doubt not in card(replace(facts, judgement=better))
+
+
 def test_each_group_is_told_apart_from_what_it_should_be() -> None:
     data = window(SPLIT.test)
     one = Scored(scores_of(data), THRESHOLDS)
@@ -146,7 +155,7 @@ def test_each_group_is_told_apart_from_what_it_should_be() -> None:
     assert first.payments == (data.amounts < float(first.name.removeprefix("below "))).sum()
 
 
-def test_amounts_that_are_all_alike_make_no_empty_band() -> None:
+def test_amounts_that_are_all_alike_make_two_bands() -> None:
     data = replace(window(SPLIT.test), amounts=np.full(2_000, 30.0))
     groups = by_amount(data, Scored(scores_of(data), THRESHOLDS))
     assert [(group.name, group.payments) for group in groups] == [("below 30", 0), ("30 and more", 2_000)]
@@ -167,6 +176,7 @@ def test_the_page_is_one_file_with_its_pictures_and_no_script(facts: Facts) -> N
 
 def test_text_is_what_it_was_whatever_signs_are_in_it() -> None:
     nasty = "a|b <i>*c*</i> [d](e) `f` _g_ &amp; ~~h~~ #1 ![i](j)\n- k"
+    assert "<b>" not in page("t", "a <b>bold</b> word\n\n<b>\n", {})
     html = page("t", table(["x", "y"], [[escape(nasty), "1"]]), {})
     assert (
         '<td style="text-align:left">a|b &lt;i&gt;*c*&lt;/i&gt; [d](e) `f` _g_ &amp;amp; ~~h~~ #1 ![i](j) - k</td>'
