@@ -34,6 +34,7 @@ class Candidate(BaseModel):
     first: date
     last: date
     history_from: date
+    reviews_per_1000: float
     decider: Decider
     baseline: Decider
     reference: dict[str, float]

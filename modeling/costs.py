@@ -21,13 +21,17 @@ class Costs:
     wrong_decline: float
 
 
-def total_cost(scores: Floats, frauds: Bools, amounts: Floats, thresholds: Thresholds, costs: Costs) -> float:
-    """What the decisions by these thresholds cost; a reviewed fraud is caught. All arrays of shape (n,)."""
+def each_cost(scores: Floats, frauds: Bools, amounts: Floats, thresholds: Thresholds, costs: Costs) -> Floats:
+    """What each decision by these thresholds costs; a reviewed fraud is caught. All arrays of shape (n,)."""
     declined = scores >= thresholds.decline
     reviewed = ~declined & (scores >= thresholds.review)
-    approved = ~declined & ~reviewed
-    missed = float(amounts[approved & frauds].sum())
-    return missed + costs.review * int(reviewed.sum()) + costs.wrong_decline * int((declined & ~frauds).sum())
+    refused = np.where(frauds, 0.0, costs.wrong_decline)
+    return np.where(declined, refused, np.where(reviewed, costs.review, np.where(frauds, amounts, 0.0)))
+
+
+def total_cost(scores: Floats, frauds: Bools, amounts: Floats, thresholds: Thresholds, costs: Costs) -> float:
+    """What the decisions by these thresholds cost together."""
+    return float(each_cost(scores, frauds, amounts, thresholds, costs).sum())
 
 
 def cost_of_approving_all(frauds: Bools, amounts: Floats) -> float:

@@ -1,8 +1,9 @@
-"""Two pictures: what the scores can tell apart, and what thresholds cost."""
+"""Three pictures: what the scores can tell apart, whether they are probabilities, and what thresholds cost."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,13 +11,33 @@ from numpy.typing import NDArray
 from contracts.bundle import Thresholds
 from modeling.costs import Costs, cost_of_approving_all, total_cost
 from modeling.dataset import Dataset
+from modeling.judgement import BASELINE, CANDIDATE, Judgement
+from modeling.reliability import Reliability
+from modeling.thresholds import allowed_reviews
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Floats = NDArray[np.float64]
+PRECISION_RECALL: Final = "precision_recall.png"
+CALIBRATION: Final = "calibration.png"
+COST: Final = "cost.png"
 SIZE = (7.0, 4.6)
 CURVE_POINTS = 120
+LEAST_SHARE = 1e-5
+"""Where the axes of the calibration begin: on a logarithm there is no place for 0."""
+
+
+def draw(judgement: Judgement, test: Dataset, costs: Costs, reviews_per_1000: float) -> dict[str, bytes]:
+    """All pictures of a judgement, PNG by file name."""
+    mine = judgement.model
+    scores = {CANDIDATE: mine.scores, BASELINE: judgement.baseline.scores}
+    figures = {
+        PRECISION_RECALL: precision_recall_figure(test, scores),
+        CALIBRATION: calibration_figure(judgement.calibration),
+        COST: cost_figure(test, mine.scores, mine.thresholds, costs, reviews_per_1000),
+    }
+    return {name: _png(figure) for name, figure in figures.items()}
 
 
 def precision_recall_figure(data: Dataset, named_scores: dict[str, Floats]) -> Figure:
@@ -34,8 +55,28 @@ def precision_recall_figure(data: Dataset, named_scores: dict[str, Floats]) -> F
     return figure
 
 
-def cost_figure(data: Dataset, scores: Floats, thresholds: Thresholds, costs: Costs) -> Figure:
-    """The cost of 1,000 payments over the threshold to review, the one to decline held where it is."""
+def calibration_figure(bins: Reliability) -> Figure:
+    """The share of frauds over the mean score of each bin, with intervals; how many payments and frauds are in each."""
+    figure, axes = _figure("Calibration on the test window", "mean score", "share of frauds")
+    axes.plot([LEAST_SHARE, 1], [LEAST_SHARE, 1], color="0.6", linestyle=":", label="as it should be")
+    lows, highs = bins.sure_within()
+    axes.vlines(bins.predicted, np.maximum(lows, LEAST_SHARE), highs, color="tab:blue", label="95 % interval")
+    some = bins.frauds > 0
+    axes.plot(bins.predicted[some], bins.found[some], "o", color="tab:blue", label="payments of like score")
+    for x, y, frauds, payments in zip(bins.predicted, highs, bins.frauds, bins.payments, strict=True):
+        said = f"{frauds:,} of {payments:,} "
+        axes.annotate(said, (x, y), (0, 4), textcoords="offset points", rotation=90, ha="center", fontsize=7)
+    lowest = 0.5 * max(LEAST_SHARE, min(bins.predicted.min(), bins.found[some].min(initial=1.0)))
+    axes.set(xscale="log", yscale="log", xlim=(lowest, 1.5), ylim=(lowest, 8))
+    axes.legend(loc="lower right")
+    return figure
+
+
+def cost_figure(data: Dataset, scores: Floats, thresholds: Thresholds, costs: Costs, reviews_per_1000: float) -> Figure:
+    """The cost of 1,000 payments over the threshold to review, the one to decline held where it is.
+
+    Shaded is what would be more reviews than the budget of `reviews_per_1000` on these payments.
+    """
     figure, axes = _figure(
         "What the threshold to review costs", "threshold to review (score)", "cost of 1,000 payments"
     )
@@ -48,10 +89,25 @@ def cost_figure(data: Dataset, scores: Floats, thresholds: Thresholds, costs: Co
     axes.axvline(thresholds.review, color="tab:orange", linestyle="--", label=f"review from {thresholds.review:.3f}")
     axes.axvline(thresholds.decline, color="tab:red", linestyle="--", label=f"decline from {thresholds.decline:.3f}")
     axes.axhline(approving_all, color="0.6", linestyle=":", label="approving all")
-    axes.set_xscale("log")
-    axes.set_ylim(0, 1.6 * approving_all)
+    beyond = _beyond_budget(scores, thresholds, reviews_per_1000)
+    if beyond > tried[0]:
+        axes.axvspan(tried[0], beyond, color="0.85", label=f"more than {reviews_per_1000:g} reviews of 1,000")
+    axes.set(xscale="log", xlim=(tried[0], 1.0), ylim=(0, 1.6 * approving_all))
     axes.legend(loc="upper center")
     return figure
+
+
+def _beyond_budget(scores: Floats, thresholds: Thresholds, reviews_per_1000: float) -> float:
+    """The highest threshold to review that would ask for more reviews than the budget; 0 where none would."""
+    undeclined = np.sort(scores[scores < thresholds.decline])[::-1]
+    allowed = allowed_reviews(len(scores), reviews_per_1000)
+    return float(undeclined[allowed]) if allowed < len(undeclined) else 0.0
+
+
+def _png(figure: Figure) -> bytes:
+    content = BytesIO()
+    figure.savefig(content, format="png")
+    return content.getvalue()
 
 
 def _figure(title: str, x: str, y: str) -> tuple[Figure, Any]:

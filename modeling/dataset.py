@@ -15,13 +15,16 @@ from contracts.days import DayRange
 from contracts.features import FEATURES
 from contracts.labels import NEVER, known_at
 from modeling.errors import ModelingError
-from modeling.lake import read_features, read_reports, seconds
+from modeling.lake import PATTERN, UNKNOWN_PATTERN, read_features, read_reports, seconds
 from modeling.split import Split
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Payments of one window: `features` of shape (n, len(FEATURES)), the others (n,); `occurred` in seconds."""
+    """Payments of one window: `features` of shape (n, len(FEATURES)), the others (n,); `occurred` in seconds.
+
+    `patterns`, as `FRAUD_PATTERNS` numbers them and 0 where unknown or genuine, are for analysis: no model sees them.
+    """
 
     features: NDArray[np.float64]
     frauds: NDArray[np.bool_]
@@ -29,6 +32,7 @@ class Dataset:
     transaction_id: NDArray[np.int64]
     customer_id: NDArray[np.int64]
     occurred: NDArray[np.int64]
+    patterns: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -69,18 +73,20 @@ def read_window(lake: Path, days: DayRange, reports: pa.Table, labels_at: int) -
     numbers = table["transaction_id"].to_numpy()
     occurred = seconds(table["occurred_at"]).to_numpy()
     features = np.column_stack([table[name].to_numpy() for name in FEATURES])
+    frauds = known_at(occurred, _of_reports(numbers, reports, "reported", NEVER), labels_at)
     return Dataset(
         features=features,
-        frauds=known_at(occurred, _reported(numbers, reports), labels_at),
+        frauds=frauds,
         amounts=features[:, FEATURES.index("amount")],
         transaction_id=numbers,
         customer_id=table["customer_id"].to_numpy(),
         occurred=occurred,
+        patterns=np.where(frauds, _of_reports(numbers, reports, PATTERN, UNKNOWN_PATTERN), UNKNOWN_PATTERN),
     )
 
 
 def fingerprint(windows: Mapping[str, Dataset]) -> str:
-    """The SHA-256 of the windows' names and content, in order."""
+    """The SHA-256 of the windows' names and of all in them that shapes a model, in order."""
     digest = hashlib.sha256()
     for name, data in windows.items():
         digest.update(f"{name} {data.features.shape}".encode())
@@ -89,13 +95,13 @@ def fingerprint(windows: Mapping[str, Dataset]) -> str:
     return digest.hexdigest()
 
 
-def _reported(numbers: NDArray[np.int64], reports: pa.Table) -> NDArray[np.int64]:
-    """The second of each payment's earliest report, `NEVER` without one; shape (n,)."""
-    known, reported = reports["transaction_id"].to_numpy(), reports["reported"].to_numpy()
+def _of_reports(numbers: NDArray[np.int64], reports: pa.Table, column: str, without: int) -> NDArray[np.int64]:
+    """A column of each payment's earliest report, `without` where there is none; shape (n,)."""
+    known, values = reports["transaction_id"].to_numpy(), reports[column].to_numpy()
     if len(known) == 0:
-        return np.full(len(numbers), NEVER, dtype=np.int64)
+        return np.full(len(numbers), without, dtype=np.int64)
     at = np.minimum(known.searchsorted(numbers), len(known) - 1)
-    return np.where(known[at] == numbers, reported[at], NEVER)
+    return np.where(known[at] == numbers, values[at], without)
 
 
 def _require_both_kinds(name: str, days: DayRange, data: Dataset) -> None:

@@ -6,18 +6,15 @@ import argparse
 import json
 import tempfile
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from contracts.bundle import METADATA, TREES, Bundle, TrainingWindow, write_manifest
+from contracts.bundle import CARD_HTML, CARD_MARKDOWN, METADATA, TREES, Bundle, TrainingWindow, write_manifest
 from modeling.candidate import Candidate
-from modeling.costs import Costs
-from modeling.curves import cost_figure, precision_recall_figure
-from modeling.dataset import Dataset, read_split
+from modeling.card import Facts, write_card
+from modeling.curves import draw
+from modeling.dataset import SplitData, read_split
 from modeling.errors import ModelingError
-from modeling.metrics import measure
+from modeling.judgement import bounds, judge_models
 from modeling.registry import (
     MODEL_FILE,
     TrainedRun,
@@ -33,9 +30,6 @@ from modeling.settings import Settings
 from modeling.tracking import TRUSTED_TYPES, tags_of
 from modeling.trees import write_trees
 
-CANDIDATE: Final = "gradient boosting"
-BASELINE: Final = "logistic regression"
-
 
 def evaluate(run_id: str, settings: Settings) -> dict[str, Any]:
     """Judge a run's model on its test window and register it as a new version; returns what there is to say of it.
@@ -45,29 +39,23 @@ def evaluate(run_id: str, settings: Settings) -> dict[str, Any]:
     with registry(settings) as client, tempfile.TemporaryDirectory() as folder:
         trained = read_run(client, run_id)
         candidate = trained.candidate
-        test = _test_window(trained, settings)
+        data = _windows(trained, settings)
         root = download_model(trained.model_id, Path(folder, "model"))
         model, baseline = load_skops(root), load_skops(download_model(trained.baseline_id, Path(folder, "baseline")))
-        scores = {
-            CANDIDATE: candidate.decider.scores(model.decision_function(test.features)),
-            BASELINE: candidate.baseline.scores(baseline.decision_function(test.features)),
-        }
-        metrics = _metrics(scores, test, candidate, settings.costs)
-        write_bundle(root, candidate, metrics, model, test.features)
-        log_metrics(client, run_id, metrics)
-        client.log_figure(run_id, precision_recall_figure(test, scores), "precision_recall.png")
-        cost = cost_figure(test, scores[CANDIDATE], candidate.decider.thresholds, settings.costs)
-        client.log_figure(run_id, cost, "cost.png")
+        judgement = judge_models(candidate, model, baseline, data, settings.costs)
+        pictures = draw(judgement, data.test, settings.costs, candidate.reviews_per_1000)
+        write_trees(model, root, data.test.features)
+        write_card(root, Facts(settings.model_name, candidate, data, settings.costs, judgement), pictures)
+        write_bundle(root, candidate, judgement.metrics)
+        log_metrics(client, run_id, judgement.metrics | bounds(judgement.intervals))
+        _log_files(client, run_id, root, pictures, Path(folder, "files"))
         upload_bundle(client, trained.model_id, root)
         version = register(client, trained, tags_of(candidate), settings)
-    return {"run_id": run_id, "model_version": str(version.version)} | metrics
+    return {"run_id": run_id, "model_version": str(version.version)} | judgement.metrics
 
 
-def write_bundle(
-    root: Path, candidate: Candidate, metrics: dict[str, float], model: Any, rows: NDArray[np.float64]
-) -> None:
-    """Write `bundle/` beside the model file below `root`; `rows`, shape (n, features), prove the trees."""
-    write_trees(model, root, rows)
+def write_bundle(root: Path, candidate: Candidate, metrics: dict[str, float]) -> None:
+    """Write what the scorer needs beside the trees, and the manifest of all that is below `root`."""
     window = candidate.split.training
     bundle = Bundle(
         calibration=candidate.decider.calibration,
@@ -78,7 +66,7 @@ def write_bundle(
         metrics=metrics,
     )
     (root / METADATA).write_text(bundle.model_dump_json(by_alias=True, indent=2) + "\n")
-    write_manifest(root, [TREES, METADATA, MODEL_FILE])
+    write_manifest(root, [TREES, METADATA, CARD_MARKDOWN, CARD_HTML, MODEL_FILE])
 
 
 def load_skops(root: Path) -> Any:
@@ -88,7 +76,7 @@ def load_skops(root: Path) -> Any:
     return skops.io.load(root / MODEL_FILE, trusted=TRUSTED_TYPES)
 
 
-def _test_window(trained: TrainedRun, settings: Settings) -> Dataset:
+def _windows(trained: TrainedRun, settings: Settings) -> SplitData:
     split = trained.candidate.split
     data = read_split(settings.lake, split)
     if data.fingerprint != trained.candidate.data_fingerprint:
@@ -96,18 +84,17 @@ def _test_window(trained: TrainedRun, settings: Settings) -> Dataset:
             f"the lake's data of {split.training.first}..{split.test.last} changed since run {trained.run_id} was "
             "trained on them: train again"
         )
-    return data.test
+    return data
 
 
-def _metrics(
-    scores: dict[str, NDArray[np.float64]], test: Dataset, candidate: Candidate, costs: Costs
-) -> dict[str, float]:
-    found = measure(scores[CANDIDATE], test, candidate.decider.thresholds, costs)
-    baseline = measure(scores[BASELINE], test, candidate.baseline.thresholds, costs)
-    del baseline["cost_per_1000_approving_all"]
-    return {f"test_{name}": value for name, value in found.items()} | {
-        f"baseline_{name}": value for name, value in baseline.items()
-    }
+def _log_files(client: Any, run_id: str, root: Path, pictures: dict[str, bytes], folder: Path) -> None:
+    """The card and its pictures beside one another, as the card's text names them."""
+    folder.mkdir()
+    for name in (CARD_MARKDOWN, CARD_HTML):
+        (folder / Path(name).name).write_bytes((root / name).read_bytes())
+    for name, content in pictures.items():
+        (folder / name).write_bytes(content)
+    client.log_artifacts(run_id, str(folder))
 
 
 def main() -> None:

@@ -1,4 +1,7 @@
-"""95 % bootstrap intervals: whole cards are drawn, for the payments of one card are not independent."""
+"""95 % bootstrap intervals: whole cards are drawn, for the payments of one card are not independent.
+
+A draw may hold no fraud at all, and a figure that is not defined there is NaN: it says nothing of that figure.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ Measures = Callable[[Ints, Ints], Mapping[str, float]]
 
 RESAMPLES: Final = 200
 PERCENTILES: Final = (2.5, 97.5)
+LEAST_DEFINED: Final = 0.9
+"""The share of resamples that must define a figure: an interval over a chosen few of them would be too narrow."""
 
 
 def bootstrap(measures: Measures, cards: Ints, resamples: int = RESAMPLES, seed: int = 0) -> list[Mapping[str, float]]:
@@ -26,11 +31,17 @@ def bootstrap(measures: Measures, cards: Ints, resamples: int = RESAMPLES, seed:
 
 
 def intervals(resampled: list[Mapping[str, float]]) -> dict[str, Interval]:
-    """The percentile interval of each figure over the resamples."""
+    """The percentile interval of each figure over the resamples that define it.
+
+    A figure that fewer than `LEAST_DEFINED` of them define has no interval.
+    """
     found: dict[str, Interval] = {}
-    for name in resampled[0]:
-        low, high = np.percentile([figures[name] for figures in resampled], PERCENTILES)
-        found[name] = (float(low), float(high))
+    for name in resampled[0] if resampled else ():
+        values = np.array([figures[name] for figures in resampled])
+        defined = values[~np.isnan(values)]
+        if len(defined) >= LEAST_DEFINED * len(values):
+            low, high = np.percentile(defined, PERCENTILES)
+            found[name] = (float(low), float(high))
     return found
 
 

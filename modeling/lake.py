@@ -6,6 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -17,6 +18,10 @@ from modeling.errors import ModelingError
 FILE: Final = "part.parquet"
 COLUMNS: Final = ["transaction_id", "customer_id", "occurred_at", *FEATURES]
 CLEAN_COLUMNS: Final = ["transaction_id", "customer_id", "terminal_id", "amount_cents", "occurred_at"]
+REPORT_COLUMNS: Final = ["transaction_id", "reported_at"]
+PATTERN: Final = "pattern"
+"""An optional column of the reports, for analysis: never among `COLUMNS`."""
+UNKNOWN_PATTERN: Final = 0
 
 
 def history_of(lake: Path, wanted: DayRange) -> DayRange:
@@ -62,15 +67,18 @@ def read_clean(lake: Path, days: DayRange) -> pa.Table:
 
 
 def read_reports(lake: Path, until: int) -> pa.Table:
-    """`transaction_id, reported`: the earliest report of each payment, of those that had come by second `until`."""
+    """`transaction_id, reported, pattern`: each payment's earliest report, of those that had come by second `until`.
+
+    The pattern is `UNKNOWN_PATTERN` where that report names none; of two in the same second, one that names one counts.
+    """
     files = sorted((lake / "reports").glob(f"day=*/{FILE}"))
     if not files:
         raise ModelingError(f"no fraud reports in {lake / 'reports'} (LAKE_URI): run ingest over the days first")
-    table = pa.concat_tables([_read(file, ["transaction_id", "reported_at"], "ingest") for file in files]).drop_null()
-    table = pa.table({"transaction_id": table["transaction_id"], "reported": seconds(table["reported_at"])})
+    table = pa.concat_tables([_read_reports(file) for file in files])
     table = table.filter(pc.less_equal(table["reported"], until))
-    earliest = table.group_by("transaction_id").aggregate([("reported", "min")])
-    return earliest.rename_columns(["transaction_id", "reported"]).sort_by("transaction_id")
+    table = table.sort_by([("transaction_id", "ascending"), ("reported", "ascending"), (PATTERN, "descending")])
+    # The first of each payment; group_by would give the payments back in no order.
+    return table.filter(pa.array(np.diff(table["transaction_id"].to_numpy(), prepend=-1) != 0))
 
 
 def seconds(instants: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -90,11 +98,23 @@ def _read_days(lake: Path, table: str, days: DayRange, columns: list[str], job: 
     return pa.concat_tables([_read(file, columns, job) for file in files])
 
 
-def _read(file: Path, columns: list[str], job: str) -> pa.Table:
+def _read_reports(file: Path) -> pa.Table:
+    table = _read(file, REPORT_COLUMNS, "ingest", optional=(PATTERN,))
+    if PATTERN not in table.column_names:
+        table = table.append_column(PATTERN, pa.nulls(len(table), pa.int64()))
+    table = table.filter(pc.and_(table["transaction_id"].is_valid(), table["reported_at"].is_valid()))
+    patterns = table[PATTERN].cast(pa.int64()).fill_null(UNKNOWN_PATTERN)
+    return pa.table(
+        {"transaction_id": table["transaction_id"], "reported": seconds(table["reported_at"]), PATTERN: patterns}
+    )
+
+
+def _read(file: Path, columns: list[str], job: str, optional: tuple[str, ...] = ()) -> pa.Table:
     try:
         with pq.ParquetFile(file) as parquet:
-            missing = set(columns) - set(parquet.schema_arrow.names)
-            table = None if missing else parquet.read(columns)
+            there = parquet.schema_arrow.names
+            missing = set(columns) - set(there)
+            table = None if missing else parquet.read([*columns, *(name for name in optional if name in there)])
     except (pa.ArrowException, OSError) as error:
         raise ModelingError(f"{file} cannot be read: run {job} over this day again ({error})") from error
     if table is None:

@@ -1,7 +1,8 @@
-"""How good scores are."""
+"""How good scores are, and what their decisions come to."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -16,18 +17,40 @@ TOP_CARDS: Final = 100
 
 
 def measure(scores: NDArray[np.float64], data: Dataset, thresholds: Thresholds, costs: Costs) -> dict[str, float]:
-    """Average precision, AUC ROC, card precision, Brier score, and the cost of 1,000 payments decided and approved."""
+    """Average precision, AUC ROC, card precision, Brier score, and what `weigh` finds of the decisions."""
     from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-    thousand = 1_000 / len(scores)
     return {
         "average_precision": float(average_precision_score(data.frauds, scores)),
         "roc_auc": float(roc_auc_score(data.frauds, scores)),
         f"card_precision_{TOP_CARDS}": card_precision(scores, data, TOP_CARDS),
         "brier": float(brier_score_loss(data.frauds, scores)),
-        "cost_per_1000": thousand * total_cost(scores, data.frauds, data.amounts, thresholds, costs),
-        "cost_per_1000_approving_all": thousand * cost_of_approving_all(data.frauds, data.amounts),
+    } | weigh(scores, data, thresholds, costs)
+
+
+def weigh(scores: NDArray[np.float64], data: Dataset, thresholds: Thresholds, costs: Costs) -> dict[str, float]:
+    """The decisions in money and in work: costs, savings against approving all, shares, reviews a day, amounts.
+
+    Amounts and costs are in the currency of the payments. `savings_share` is left out where there is nothing to save.
+    """
+    thousand = 1_000 / len(scores)
+    cost = thousand * total_cost(scores, data.frauds, data.amounts, thresholds, costs)
+    approving_all = thousand * cost_of_approving_all(data.frauds, data.amounts)
+    flagged, declined = scores >= thresholds.review, scores >= thresholds.decline
+    reviewed = flagged & ~declined
+    a_day = np.bincount(np.unique(data.occurred // DAY, return_inverse=True)[1], weights=reviewed)
+    found = {
+        "cost_per_1000": cost,
+        "cost_per_1000_approving_all": approving_all,
+        "savings_per_1000": approving_all - cost,
+        "share_reviewed": float(reviewed.mean()),
+        "share_declined": float(declined.mean()),
+        "reviews_per_day_mean": float(a_day.mean()),
+        "reviews_per_day_max": float(a_day.max()),
+        "fraud_amount": float(data.amounts[data.frauds].sum()),
+        "fraud_amount_caught": float(data.amounts[data.frauds & flagged].sum()),
     }
+    return found | ({"savings_share": 1 - cost / approving_all} if approving_all > 0 else {})
 
 
 def card_precision(scores: NDArray[np.float64], data: Dataset, top: int) -> float:
@@ -36,24 +59,40 @@ def card_precision(scores: NDArray[np.float64], data: Dataset, top: int) -> floa
     A card found to have had a fraud is not looked at on later days. As the Fraud Detection Handbook defines it in its
     chapter on metrics: the divisor is `top` even where fewer cards are left.
     """
-    found = np.empty(0, dtype=np.int64)
-    shares = []
-    days = data.occurred // DAY
-    for day in np.unique(days):
-        on = np.flatnonzero((days == day) & ~np.isin(data.customer_id, found))
-        hits = _cards_found(data.customer_id[on], scores[on], data.frauds[on], top)
-        found = np.concatenate((found, hits))
-        shares.append(len(hits) / top)
-    return float(np.mean(shares))
+    return CardDays.of(scores, data).precision(top)
 
 
-def _cards_found(
-    cards: NDArray[np.int64], scores: NDArray[np.float64], frauds: NDArray[np.bool_], top: int
-) -> NDArray[np.int64]:
-    """The cards with a fraud among the `top` of one day."""
-    each, card_of = np.unique(cards, return_inverse=True)
-    highest, fraud = np.full(len(each), -np.inf), np.zeros(len(each), dtype=bool)
-    np.maximum.at(highest, card_of, scores)
-    np.logical_or.at(fraud, card_of, frauds)
-    first = np.argsort(-highest, kind="stable")[:top]
-    return each[first[fraud[first]]]
+@dataclass(frozen=True)
+class CardDays:
+    """What each card showed on each day, both of shape (cards, days): its highest score, -inf without a payment, and
+    whether it had a fraud. Cards in the order of their numbers.
+    """
+
+    highest: NDArray[np.float64]
+    frauds: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, scores: NDArray[np.float64], data: Dataset) -> CardDays:
+        """The cards and the days of some payments."""
+        cards, card_of = np.unique(data.customer_id, return_inverse=True)
+        days, day_of = np.unique(data.occurred // DAY, return_inverse=True)
+        shape = (len(cards), len(days))
+        highest, frauds = np.full(shape, -np.inf), np.zeros(shape, dtype=bool)
+        np.maximum.at(highest, (card_of, day_of), scores)
+        frauds[card_of[data.frauds], day_of[data.frauds]] = True
+        return cls(highest, frauds)
+
+    def take(self, cards: NDArray[np.int64]) -> CardDays:
+        """The cards at these places, each as often as it is named."""
+        return CardDays(self.highest[cards], self.frauds[cards])
+
+    def precision(self, top: int) -> float:
+        """As `card_precision` says."""
+        found = np.zeros(len(self.highest), dtype=bool)
+        shares = []
+        for highest, frauds in zip(self.highest.T, self.frauds.T, strict=True):
+            first = np.argsort(np.where(found, np.inf, -highest), kind="stable")[:top]
+            hits = first[frauds[first] & ~found[first]]
+            found[hits] = True
+            shares.append(len(hits) / top)
+        return float(np.mean(shares))

@@ -1,4 +1,4 @@
-"""Where the lake and the registry are, and what mistakes cost."""
+"""Where the lake and the registry are, what mistakes cost, and how many reviews there are people for."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ class Settings(BaseSettings):
     """What an analyst's look at one payment costs, in the currency of the payments."""
     decline_cost: float = Field(default=25.0, ge=0)
     """What declining a genuine payment costs: a call, a lost sale, a card put away."""
+    reviews_per_1000: float = Field(default=10.0, ge=0, le=1_000)
+    """The review budget: of 1,000 payments of a day, how many analysts can look at on average."""
 
     @property
     def lake(self) -> Path:

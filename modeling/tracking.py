@@ -19,13 +19,13 @@ TRUSTED_TYPES: Final = ["sklearn.ensemble._hist_gradient_boosting.predictor.Tree
 REQUIREMENTS: Final = ["scikit-learn", "skops", "numpy"]
 
 
-def parameters(costs: Costs) -> dict[str, Any]:
+def parameters(costs: Costs, reviews_per_1000: float) -> dict[str, Any]:
     """All that shapes a model beside its data, by the names that MLflow shows."""
     return (
         {f"candidate.{name}": value for name, value in CANDIDATE.items()}
         | {f"baseline.{name}": value for name, value in BASELINE.items()}
         | {f"cost.{name}": value for name, value in asdict(costs).items()}
-        | {"features_version": FEATURES_VERSION}
+        | {"reviews_per_1000": reviews_per_1000, "features_version": FEATURES_VERSION}
     )
 
 

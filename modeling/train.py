@@ -32,27 +32,34 @@ def train(days: DayRange, settings: Settings) -> str:
     with registry(settings) as client:
         data = _read(split, settings)
         model, baseline = fit_candidate(data.training), fit_baseline(data.training)
-        decider = fit_decider(model, data.validation, settings.costs)
+        costs, budget = settings.costs, settings.reviews_per_1000
+        decider = fit_decider(model, data.validation, costs, budget)
+        found = parameters(costs, budget)
         candidate = Candidate(
             first=days.first,
             last=days.last,
             history_from=history.first,
+            reviews_per_1000=budget,
             decider=decider,
-            baseline=fit_decider(baseline, data.validation, settings.costs),
+            baseline=fit_decider(baseline, data.validation, costs, budget),
             reference=dict(zip(FEATURES, typical_genuine(data.training).tolist(), strict=True)),
             data_fingerprint=data.fingerprint,
-            parameters_fingerprint=parameters_fingerprint(parameters(settings.costs)),
+            parameters_fingerprint=parameters_fingerprint(found),
         )
-        metrics = {"validation_cost_per_1000": _cost(model, decider, data.validation, settings.costs)}
-        return track(client, candidate, data, model, baseline, metrics, parameters(settings.costs))
+        metrics = {"validation_cost_per_1000": _cost(model, decider, data.validation, costs)}
+        return track(client, candidate, data, model, baseline, metrics, found)
 
 
-def fit_decider(model: Any, validation: Dataset, costs: Costs) -> Decider:
-    """The calibration and the thresholds of a model with a `decision_function`, on the validation window."""
+def fit_decider(model: Any, validation: Dataset, costs: Costs, reviews_per_1000: float) -> Decider:
+    """The calibration and the thresholds of a model with a `decision_function`, on the validation window.
+
+    The budget is kept on that window: its days' mean of reviews is at most `reviews_per_1000` of 1,000 payments.
+    """
     margins: NDArray[np.float64] = model.decision_function(validation.features)
     calibration = fit_calibration(margins, validation.frauds)
     uncut = Decider(calibration=calibration, thresholds=Thresholds(review=1, decline=1))
-    thresholds = cheapest_thresholds(uncut.scores(margins), validation.frauds, validation.amounts, costs)
+    scores = uncut.scores(margins)
+    thresholds = cheapest_thresholds(scores, validation.frauds, validation.amounts, costs, reviews_per_1000)
     return Decider(calibration=calibration, thresholds=thresholds)
 
 

@@ -40,10 +40,16 @@ def write_lake(
         _write(lake / "reports", reported, reports)
 
 
-def add_reports(lake: Path, reported: dict[int, int]) -> None:
-    """Add reports, payment to second, under a day of their own: what day keeps a report must not matter."""
+def add_reports(
+    lake: Path, reported: dict[int, int], patterns: list[int | None] | None = None, day: date = date(2030, 1, 1)
+) -> None:
+    """Add reports, payment to second, under a day of their own: what day keeps a report must not matter.
+
+    With `patterns`, one for each report, the column is there.
+    """
     columns = {"transaction_id": np.array(list(reported)), "reported_at": _instants(np.array(list(reported.values())))}
-    _write(lake / "reports", date(2030, 1, 1), columns)
+    named = {} if patterns is None else {"pattern": pa.array(patterns, pa.int32())}
+    _write(lake / "reports", day, columns | named)
 
 
 def _instants(seconds: np.ndarray) -> pa.Array:

@@ -39,6 +39,35 @@ def test_no_other_pair_of_thresholds_costs_less(
     assert total_cost(scores, frauds, amounts, chosen, costs) <= best + 1e-9
 
 
+@given(payments, st.integers(0, 40), st.integers(0, 40), st.sampled_from([0, 50, 100, 250, 333.4, 500, 1_000]))
+@settings(max_examples=400, deadline=None)
+def test_no_other_pair_within_the_review_budget_costs_less(
+    world: list[tuple[float, bool, int]], review: int, decline: int, budget: float
+) -> None:
+    scores, frauds, amounts = (np.array(column) for column in zip(*world, strict=True))
+    costs = Costs(review=float(review), wrong_decline=float(decline))
+    chosen = cheapest_thresholds(scores, frauds, amounts.astype(float), costs, budget)
+    levels = [0.0, 0.05, 0.2, 0.4, NEXT, 0.7, 0.95, 1.0]
+    pairs = [Thresholds(review=low, decline=high) for low, high in itertools.combinations_with_replacement(levels, 2)]
+    within = [pair for pair in pairs if 1_000 * reviews(scores, pair) <= budget * len(scores)]
+    assert 1_000 * reviews(scores, chosen) <= budget * len(scores)
+    best = min(total_cost(scores, frauds, amounts, pair, costs) for pair in within)
+    assert total_cost(scores, frauds, amounts, chosen, costs) <= best + 1e-9
+
+
+def reviews(scores: np.ndarray, pair: Thresholds) -> int:
+    return int(((scores >= pair.review) & (scores < pair.decline)).sum())
+
+
+def test_a_budget_that_divides_the_payments_is_used_to_its_last_review() -> None:
+    scores = np.linspace(0.9, 0.1, 1_000)
+    frauds, amounts = np.ones(1_000, dtype=bool), np.full(1_000, 100.0)
+    costs = Costs(review=1.0, wrong_decline=10_000.0)
+    frauds[:500] = False
+    assert reviews(scores, cheapest_thresholds(scores, frauds, amounts, costs, 600.0)) == 600
+    assert reviews(scores, cheapest_thresholds(scores, frauds, amounts, costs, 0.0)) == 0
+
+
 def test_what_each_decision_costs() -> None:
     scores, frauds = np.array([0.1, 0.1, 0.5, 0.9, 0.9]), np.array([True, False, True, False, True])
     amounts = np.array([70.0, 10.0, 50.0, 20.0, 90.0])

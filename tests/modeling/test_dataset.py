@@ -13,7 +13,7 @@ from contracts.features import FEATURES
 from contracts.labels import DAY, LABEL_DELAY
 from modeling.dataset import read_split, read_test, read_window
 from modeling.errors import ModelingError
-from modeling.lake import read_reports
+from modeling.lake import COLUMNS, read_reports
 from modeling.split import split_days
 from tests.modeling.lakes import DAYS, START, add_reports, write_lake
 
@@ -62,6 +62,25 @@ def test_each_window_sees_the_reports_of_its_moment_only(tmp_path: Path) -> None
     assert after.test.transaction_id[after.test.frauds != before.test.frauds].tolist() == [tested]
     changed = after.training.transaction_id[after.training.frauds != before.training.frauds]
     assert changed.tolist() == [another]
+
+
+def test_a_pattern_is_there_to_look_at_and_no_model_sees_it(tmp_path: Path) -> None:
+    write_lake(tmp_path)
+    split = split_days(DAYS)
+    before = read_split(tmp_path, split)
+    caught = before.test.transaction_id[before.test.frauds]
+    late = int(before.test.transaction_id[~before.test.frauds][0])
+    named = {int(caught[0]): split.test.start_second, int(caught[1]): split.judged_at, late: split.judged_at + 1}
+    add_reports(tmp_path, named, [3, 2, 1])
+    after = read_split(tmp_path, split)
+    named_there = after.test.patterns > 0
+    # The second was reported before, without a pattern; of the third nobody knows yet.
+    assert after.test.transaction_id[named_there].tolist() == [caught[0]]
+    assert after.test.patterns[named_there].tolist() == [3]
+    assert not before.test.patterns.any()
+    assert after.fingerprint == before.fingerprint
+    assert np.array_equal(after.test.features, before.test.features)
+    assert not {"pattern", "reported"} & {*FEATURES, *COLUMNS}
 
 
 def test_the_arrays_are_in_the_contract_s_order(lake: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from datetime import date, timedelta
 from pathlib import Path
@@ -10,10 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from contracts.days import DayRange
+from contracts.labels import DAY
 from modeling.errors import ModelingError
 from modeling.lake import history_of, read_features, read_reports
 from modeling.settings import Settings
-from tests.modeling.lakes import DAYS, START, write_lake
+from tests.modeling.lakes import DAYS, START, add_reports, write_lake
 
 FEW = DayRange(START, START + timedelta(days=4))
 SECOND = START + timedelta(days=1)
@@ -64,6 +66,30 @@ def test_a_file_of_other_features(few: Path) -> None:
     pq.write_table(pq.read_table(part(few), partitioning=None).drop_columns(["is_night"]), part(few))
     with pytest.raises(ModelingError, match=r"part.parquet lacks is_night: .* run build_features again"):
         read_features(few, FEW)
+
+
+def test_the_earliest_report_names_the_pattern_and_days_without_the_column_name_none(few: Path) -> None:
+    plain = read_reports(few, 10**10)
+    assert plain.column_names == ["transaction_id", "reported", "pattern"]
+    assert set(plain["pattern"].to_pylist()) == {0}
+    add_reports(few, {900: 2_000, 901: 2_000, 902: 2_000, 903: 2_000}, [1, 2, None, None], date(2030, 1, 1))
+    add_reports(few, {900: 1_000, 901: 3_000, 902: 1_000, 903: 2_000}, [3, 3, None, 2], date(2030, 1, 2))
+    # The later reports of 902 are not there yet.
+    table = read_reports(few, 2_500)
+    assert dict(zip(table["transaction_id"].to_pylist(), table["pattern"].to_pylist(), strict=True)) == {
+        900: 3,
+        901: 2,
+        902: 0,
+        903: 2,
+    }
+    assert len(read_reports(few, 10**10)) == len(plain) + 4
+
+
+def test_reports_come_in_the_order_of_their_payments_once_each(tmp_path: Path) -> None:
+    write_lake(tmp_path)
+    numbers = read_reports(tmp_path, DAYS.end_second + 30 * DAY)["transaction_id"].to_pylist()
+    assert len(numbers) > 1_000
+    assert all(one < other for one, other in itertools.pairwise(numbers))
 
 
 def test_days_come_in_order(few: Path) -> None:

@@ -133,6 +133,7 @@ def test_card_precision_looks_at_each_card_once() -> None:
         transaction_id=np.arange(5),
         customer_id=np.array([1, 2, 1, 3, 2]),
         occurred=np.array([0, 1, day, day + 1, day + 2]),
+        patterns=np.zeros(5, dtype=np.int64),
     )
     scores = np.array([0.9, 0.1, 0.9, 0.2, 0.8])
     # Day one: cards 1, 2 -> 1 of 2. Day two, without card 1: cards 2, 3 -> 1 of 2.

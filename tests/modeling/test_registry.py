@@ -14,7 +14,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from contracts.bundle import MANIFEST, METADATA, TREES, BundleError, probability, read_bundle, verify, write_manifest
+from contracts.bundle import (
+    CARD_HTML,
+    CARD_MARKDOWN,
+    MANIFEST,
+    METADATA,
+    TREES,
+    BundleError,
+    probability,
+    read_bundle,
+    verify,
+    write_manifest,
+)
 from contracts.days import DayRange
 from contracts.features import FEATURES, FEATURES_VERSION
 from modeling import registry as edges
@@ -30,8 +41,8 @@ from modeling.trees import margins, read_trees
 from tests.modeling.conftest import SettingsFor
 from tests.modeling.lakes import DAYS, START, write_lake
 
-FILES = [TREES, METADATA, MODEL_FILE]
-PR = "precision_recall"
+FILES = [TREES, METADATA, CARD_MARKDOWN, CARD_HTML, MODEL_FILE]
+PICTURES = ["precision_recall", "calibration", "cost"]
 
 
 def trained(settings: Settings, days: DayRange = DAYS) -> str:
@@ -117,17 +128,24 @@ def test_the_run_says_what_was_done(settings_for: SettingsFor, tmp_path: Path) -
         artifacts = {artifact.path for artifact in client.list_artifacts(run_id)}
         model_id = edges.read_run(client, run_id).model_id
         signature = client.get_logged_model(model_id)
-        pictures = [Path(client.download_artifacts(run_id, f"{name}.png", str(tmp_path))) for name in ("cost", PR)]
+        pictures = [Path(client.download_artifacts(run_id, f"{name}.png", str(tmp_path))) for name in PICTURES]
+        cards = [Path(client.download_artifacts(run_id, name, str(tmp_path))) for name in ("card.md", "card.html")]
+        kept = [tmp_path / "model" / name for name in (CARD_MARKDOWN, CARD_HTML)]
         inputs = (download_model(model_id, tmp_path / "model") / "MLmodel").read_text()
     assert signature is not None
     assert all(name in inputs for name in FEATURES)
-    assert {"precision_recall.png", "cost.png", "candidate.json"} <= artifacts
+    assert {"precision_recall.png", "calibration.png", "cost.png", "candidate.json", "card.html"} <= artifacts
+    assert [card.read_bytes() for card in cards] == [card.read_bytes() for card in kept]
+    assert f"# Model card: {settings.model_name}" in cards[0].read_text().replace("\\", "")
     assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in pictures)
     assert run.data.params["cost.review"] == "7.0"
+    assert run.data.params["reviews_per_1000"] == "10.0"
     assert run.data.params["features_version"] == FEATURES_VERSION
     assert run.data.tags["window.test"] == str(split.test)
     assert len(run.data.tags["data_fingerprint"]) == 64
-    assert {"test_average_precision", "baseline_roc_auc", "training_frauds"} <= set(run.data.metrics)
+    assert {"test_average_precision", "baseline_roc_auc", "training_frauds", "test_roc_auc_low"} <= set(
+        run.data.metrics
+    )
     assert version_tags(settings, "1")["data_fingerprint"] == run.data.tags["data_fingerprint"]
 
 

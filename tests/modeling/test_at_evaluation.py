@@ -1,0 +1,43 @@
+"""The models at evaluation: as good as they should be, and no better where there is nothing to learn."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score
+
+from modeling.dataset import Dataset, SplitData, read_split
+from modeling.estimators import fit_baseline, fit_candidate
+from modeling.split import split_days
+from tests.modeling.lakes import DAYS
+
+
+@pytest.fixture(scope="module")
+def data(lake: Path) -> SplitData:
+    return read_split(lake, split_days(DAYS))
+
+
+def shuffled(window: Dataset, seed: int) -> Dataset:
+    return replace(window, frauds=np.random.default_rng(seed).permutation(window.frauds))
+
+
+@pytest.mark.parametrize("fit", [fit_candidate, fit_baseline])
+def test_labels_shuffled_in_training_leave_no_more_than_chance(data: SplitData, fit: type) -> None:
+    share = data.test.frauds.mean()
+    learnt = average_precision(fit(data.training), data.test)
+    chance = [average_precision(fit(shuffled(data.training, seed)), data.test) for seed in range(5)]
+    assert learnt > 3 * share
+    assert np.mean(chance) < 1.5 * share
+
+
+def test_labels_shuffled_in_the_test_leave_no_more_than_chance(data: SplitData) -> None:
+    model, share = fit_candidate(data.training), data.test.frauds.mean()
+    chance = [average_precision(model, shuffled(data.test, seed)) for seed in range(20)]
+    assert np.mean(chance) == pytest.approx(share, rel=0.35)
+
+
+def average_precision(model: object, test: Dataset) -> float:
+    return float(average_precision_score(test.frauds, model.decision_function(test.features)))  # type: ignore[attr-defined]

@@ -1,0 +1,184 @@
+"""The card tells what was computed, says what is not defined, and is one page by itself."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from contracts.bundle import Calibration, Thresholds
+from contracts.features import FEATURES
+from modeling.candidate import Candidate, Decider
+from modeling.card import Facts, card
+from modeling.costs import Costs
+from modeling.curves import draw
+from modeling.dataset import Dataset, SplitData
+from modeling.groups import by_amount, by_customer, by_pattern
+from modeling.judgement import judge_models
+from modeling.markdown import escape, page, table
+from modeling.split import split_days
+from modeling.uncertainty import GAIN, Scored
+from tests.modeling.lakes import DAYS
+from tests.modeling.windows import scores_of, window
+
+COSTS = Costs(review=5.0, wrong_decline=25.0)
+THRESHOLDS = Thresholds(review=0.3, decline=0.7)
+SPLIT = split_days(DAYS)
+
+
+class Amounts(ClassifierMixin, BaseEstimator):
+    """A model that goes by the amount alone."""
+
+    def __init__(self, steepness: float) -> None:
+        self.steepness = steepness
+
+    def fit(self, _features: np.ndarray, frauds: np.ndarray) -> Amounts:
+        self.classes_ = np.unique(frauds)
+        return self
+
+    def decision_function(self, features: np.ndarray) -> np.ndarray:
+        return np.asarray(self.steepness * (features[:, FEATURES.index("amount")] - 250))
+
+
+def facts_of(test: Dataset, name: str = "fraud") -> Facts:
+    decider = Decider(calibration=Calibration(slope=1.0, intercept=0.0), thresholds=THRESHOLDS)
+    candidate = Candidate(
+        first=DAYS.first,
+        last=DAYS.last,
+        history_from=DAYS.first,
+        reviews_per_1000=10.0,
+        decider=decider,
+        baseline=decider,
+        reference={},
+        data_fingerprint="",
+        parameters_fingerprint="",
+    )
+    data = SplitData(window(SPLIT.training, seed=1), window(SPLIT.validation, seed=2), test, "f" * 64)
+    model, baseline = (Amounts(by).fit(test.features, test.frauds) for by in (0.02, 0.01))
+    return Facts(name, candidate, data, COSTS, judge_models(candidate, model, baseline, data, COSTS))
+
+
+@pytest.fixture(scope="module")
+def facts() -> Facts:
+    return facts_of(window(SPLIT.test))
+
+
+def rows_of(text: str, section: str) -> dict[str, list[str]]:
+    """The rows of the first table after a heading, by their first cell."""
+    lines = text.split(f"# {section}\n", 1)[1].split("\n#", 1)[0].splitlines()
+    cells = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in lines if line.startswith("| ")]
+    return {first: rest for first, *rest in cells}
+
+
+def test_the_card_tells_what_was_measured(facts: Facts) -> None:
+    text = card(facts)
+    metrics, judged = facts.judgement.metrics, facts.judgement
+    low, high = judged.intervals["test_average_precision"]
+    measured = rows_of(text, "How good it is")["average precision"]
+    assert measured[:2] == [f"{metrics['test_average_precision']:.3f}", f"{low:.3f} to {high:.3f}"]
+    assert measured[2] == f"{metrics['baseline_average_precision']:.3f}"
+    windows = rows_of(text, "Data")
+    assert windows["test"][:3] == [str(SPLIT.test), "2,000", f"{facts.data.test.frauds.sum():,}"]
+    decisions = rows_of(text, "Decisions and money")
+    assert decisions["reviews of 1,000 payments"][1] == f"{1_000 * metrics['test_share_reviewed']:.2f}"
+    assert decisions["amount caught"][1] == f"{metrics['test_fraud_amount_caught']:,.2f}"
+    assert "`" + "f" * 64 + "`" in text
+    assert next(iter(rows_of(text, "What it leans on"))) == "feature"
+    assert len(rows_of(text, "What it leans on")) == len(FEATURES) + 2
+    assert judged.importances[0].feature == "amount"
+
+
+def test_no_figure_of_the_card_is_nan(facts: Facts) -> None:
+    for text in (card(facts), card(facts_of(of_one_kind()))):
+        assert not re.search(r"\b(nan|inf|None)\b", text)
+
+
+def of_one_kind() -> Dataset:
+    """One fraud, for nothing, of no known pattern, on a card that is often not drawn, and nobody is new."""
+    test = window(SPLIT.test, payments=400)
+    test.features[:, FEATURES.index("customer_tx_count_30d")] = 4
+    amounts = test.amounts.copy()
+    amounts[7] = 0.0
+    none = np.zeros(400, dtype=np.int64)
+    return replace(test, frauds=np.arange(400) == 7, amounts=amounts, patterns=none)
+
+
+def test_what_is_not_defined_says_why() -> None:
+    text = card(facts_of(of_one_kind()))
+    assert rows_of(text, "By fraud pattern")["compromised card"] == [
+        *("399", "0", "not defined: no frauds", "0", "0.00", "0.00"),
+    ]
+    assert rows_of(text, "By customers known and new")["new"][:3] == ["0", "0", "not defined: no frauds"]
+    assert "not defined: too many draws" in rows_of(text, "How good it is")["average precision"][1]
+    assert rows_of(text, "Decisions and money")["savings, % of approving all"][1] == "not defined: nothing to save"
+    assert "compromised terminal (0)" in text
+    assert "The pattern of 1 of 1 frauds is not known" in text
+    assert "not certain that it tells frauds apart better" in text
+
+
+def test_the_limits_say_whether_the_budget_was_kept(facts: Facts) -> None:
+    asked = 1_000 * facts.judgement.metrics["test_share_reviewed"]
+    assert asked > 10
+    assert f"it was exceeded with {asked:.2f}" in card(facts)
+    lavish = replace(facts, candidate=facts.candidate.model_copy(update={"reviews_per_1000": 999.0}))
+    assert f"it was kept with {asked:.2f}" in card(lavish)
+
+
+def test_the_limits_say_where_the_baseline_may_be_as_good(facts: Facts) -> None:
+    doubt = "not certain that it tells frauds apart better"
+    # Both models of these facts rank alike.
+    assert facts.judgement.intervals[GAIN] == (0.0, 0.0)
+    assert doubt in card(facts)
+    better = replace(facts.judgement, intervals=facts.judgement.intervals | {GAIN: (0.01, 0.02)})
+    assert doubt not in card(replace(facts, judgement=better))
+
+
+def test_each_group_is_told_apart_from_what_it_should_be() -> None:
+    data = window(SPLIT.test)
+    one = Scored(scores_of(data), THRESHOLDS)
+    genuine, patterns = int((~data.frauds).sum()), by_pattern(data, one)
+    assert [group.name for group in patterns] == ["large amount", "compromised terminal", "compromised card", "unknown"]
+    assert sum(group.frauds for group in patterns) == data.frauds.sum()
+    assert all(group.payments == genuine + group.frauds > genuine for group in patterns)
+    for groups in (by_amount(data, one), by_customer(data, one)):
+        assert sum(group.payments for group in groups) == len(data.frauds)
+        assert sum(group.fraud_amount for group in groups) == pytest.approx(data.amounts[data.frauds].sum())
+        caught = data.frauds & (one.scores >= THRESHOLDS.review)
+        assert sum(group.caught for group in groups) == caught.sum()
+        assert sum(group.caught_amount for group in groups) == pytest.approx(data.amounts[caught].sum())
+    new = data.features[:, FEATURES.index("customer_tx_count_30d")] == 1
+    assert by_customer(data, one)[1].payments == new.sum()
+    first = by_amount(data, one)[0]
+    assert first.payments == (data.amounts < float(first.name.removeprefix("below "))).sum()
+
+
+def test_amounts_that_are_all_alike_make_two_bands() -> None:
+    data = replace(window(SPLIT.test), amounts=np.full(2_000, 30.0))
+    groups = by_amount(data, Scored(scores_of(data), THRESHOLDS))
+    assert [(group.name, group.payments) for group in groups] == [("below 30", 0), ("30 and more", 2_000)]
+
+
+def test_the_page_is_one_file_with_its_pictures_and_no_script(facts: Facts) -> None:
+    named = replace(facts, model_name="<script>alert(1)</script> | `x`")
+    pictures = draw(facts.judgement, facts.data.test, COSTS, 10.0)
+    html = page(f"Model card: {named.model_name}", card(named), pictures)
+    assert "<script" not in html
+    assert "<h1>Model card: &lt;script&gt;alert(1)&lt;/script&gt; | `x`</h1>" in html
+    sources = re.findall(r'(?:src|href)="([^"]{20})', html)
+    assert len(sources) == len(pictures) == 3
+    assert all(source.startswith("data:image/png;") for source in sources)
+    assert "http" not in html
+    assert html.count("<table>") == 7
+
+
+def test_text_is_what_it_was_whatever_signs_are_in_it() -> None:
+    nasty = "a|b <i>*c*</i> [d](e) `f` _g_ &amp; ~~h~~ #1 ![i](j)\n- k"
+    assert "<b>" not in page("t", "a <b>bold</b> word\n\n<b>\n", {})
+    html = page("t", table(["x", "y"], [[escape(nasty), "1"]]), {})
+    assert (
+        '<td style="text-align:left">a|b &lt;i&gt;*c*&lt;/i&gt; [d](e) `f` _g_ &amp;amp; ~~h~~ #1 ![i](j) - k</td>'
+        in html
+    )
