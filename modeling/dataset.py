@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +83,11 @@ def read_window(lake: Path, days: DayRange, reports: pa.Table, labels_at: int) -
         occurred=occurred,
         patterns=np.where(frauds, _of_reports(numbers, reports, PATTERN, UNKNOWN_PATTERN), UNKNOWN_PATTERN),
     )
+
+
+def rows_of(data: Dataset, rows: NDArray[np.int64]) -> Dataset:
+    """The payments at these positions, in their order."""
+    return Dataset(**{field.name: getattr(data, field.name)[rows] for field in fields(data)})
 
 
 def fingerprint(windows: Mapping[str, Dataset]) -> str:

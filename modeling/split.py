@@ -72,7 +72,8 @@ def split_days(days: DayRange, history_from: date | None = None) -> Split:
 
 def _without_cold_days(training: DayRange, warm: date) -> DayRange:
     latest_start = training.last - timedelta(days=ENOUGH_TRAINING_DAYS - 1)
-    return DayRange(max(training.first, min(warm, latest_start)), training.last)
+    earliest_start = training.last - timedelta(days=HISTORY_DAYS - 1)
+    return DayRange(max(training.first, earliest_start, min(warm, latest_start)), training.last)
 
 
 def _ending(last: date, length: int) -> DayRange:

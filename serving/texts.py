@@ -24,9 +24,7 @@ def _count(name: str, what: str) -> Text:
 
 
 def _times(name: str, what: str, of_what: str) -> Text:
-    return lambda values, reference: (
-        f"{what} {values[name]:.1f} times {of_what}, typically {reference[name]:.1f} times"
-    )
+    return lambda values, reference: f"{what} {values[name]:.1f} times {of_what}, typically {reference[name]:.1f} times"
 
 
 def _since(name: str, what: str, never: str, none: float) -> Text:

@@ -8,22 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.handbook.data import Payments
-from contracts.features import FEATURES, customer_features, feature_matrix, payment_features, terminal_features
+from contracts.features import (
+    BASE_FEATURES,
+    FEATURES,
+    customer_features,
+    feature_matrix,
+    payment_features,
+    terminal_features,
+)
 from contracts.labels import LABEL_DELAY, NEVER
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-_IN_WINDOWS: Final = ("customer_tx_count", "customer_amount_mean", "terminal_tx_count", "terminal_fraud_rate")
-BASE_FEATURES: Final = (
-    "amount",
-    "is_weekend",
-    "is_night",
-    *(f"{name}_{days}d" for days in (1, 7, 30) for name in _IN_WINDOWS),
-)
-"""The 15 that the Handbook publishes, a subset of `FEATURES`."""
 BASE_COLUMNS: Final = np.array([FEATURES.index(name) for name in BASE_FEATURES])
-"""Their places in `FEATURES`."""
+"""The places in `FEATURES` of the 15 that the Handbook publishes."""
 
 
 def features_of(payments: Payments) -> Floats:

@@ -57,6 +57,8 @@ class Prepared:
             transaction_id=payments.transaction_id[rows],
             customer_id=payments.customer_id[rows],
             occurred=payments.occurred[rows],
+            # The published figures are of all frauds together.
+            patterns=np.zeros(len(rows), dtype=np.int64),
         )
 
 

@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from contracts.days import DayRange
 from contracts.features import FEATURES
 from contracts.labels import DAY, LABEL_DELAY, NEVER, known_from
-from contracts.transaction import FRAUD_PATTERNS, from_epoch_seconds
-from modeling.lake import FILE, read_clean, read_features, read_reports, seconds, whole_history
+from contracts.transaction import from_epoch_seconds
+from modeling.lake import read_clean, read_features, read_reports, seconds, whole_history
 
 Frame = Any
 """A pandas DataFrame; pandas publishes no types."""
@@ -78,7 +76,7 @@ def _payments(lake: Path, days: DayRange) -> Frame:
 
 def _with_labels(payments: Frame, lake: Path, now: int) -> Frame:
     numbers, occurred = payments["transaction_id"], payments["occurred"].to_numpy()
-    reports = _reports(lake, now)
+    reports = read_reports(lake, now).to_pandas().set_index("transaction_id")
     reported = numbers.map(reports["reported"]).fillna(-1).astype("int64").to_numpy()
     known = known_from(occurred, np.where(reported < 0, NEVER, reported))
     return payments.assign(
@@ -88,31 +86,6 @@ def _with_labels(payments: Frame, lake: Path, now: int) -> Frame:
         settled=occurred + LABEL_DELAY <= now,
         pattern=numbers.map(reports["pattern"]).fillna(UNKNOWN).astype("int64"),
     )
-
-
-def _reports(lake: Path, now: int) -> Frame:
-    """The earliest report of each payment that had come by now, by transaction_id: reported, pattern."""
-    import pandas as pd
-
-    files = sorted((lake / "reports").glob(f"day=*/{FILE}"))
-    if not files:
-        return pd.DataFrame({"reported": [], "pattern": []}, dtype="int64")
-    reports = read_reports(lake, now).to_pandas().set_index("transaction_id")
-    named = pd.concat([_patterns(file) for file in files])
-    named = named[named["pattern"].isin(list(FRAUD_PATTERNS))].sort_values("reported").drop_duplicates("transaction_id")
-    return reports.assign(pattern=named.set_index("transaction_id")["pattern"])
-
-
-def _patterns(file: Path) -> Frame:
-    """`transaction_id, reported, pattern` of the reports that name a pattern: not every lake's reports do."""
-    with pq.ParquetFile(file) as parquet:
-        named = "pattern" in parquet.schema_arrow.names
-        table = parquet.read(["transaction_id", "reported_at", *(["pattern"] if named else [])])
-    if not named:
-        table = table.append_column("pattern", pa.nulls(len(table), pa.int64()))
-    table = table.drop_null()
-    columns = [table["transaction_id"], seconds(table["reported_at"]), table["pattern"].cast(pa.int64())]
-    return pa.table(columns, ["transaction_id", "reported", "pattern"]).to_pandas()
 
 
 def _sample(lake: Path, payments: Frame) -> Frame:

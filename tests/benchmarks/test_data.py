@@ -13,8 +13,8 @@ from bank.published import PublishedFeed
 from bank.world import WorldSize
 from benchmarks.handbook.data import Payments, read_payments
 from benchmarks.handbook.errors import BenchmarkError
-from benchmarks.handbook.features import BASE_COLUMNS, BASE_FEATURES, features_of
-from contracts.features import FEATURES
+from benchmarks.handbook.features import BASE_COLUMNS, features_of
+from contracts.features import BASE_FEATURES, FEATURES
 from contracts.labels import DAY, LABEL_DELAY
 from tests.bank.frames import frame
 from tests.benchmarks.worlds import published_frame, write_world

@@ -22,6 +22,7 @@ def week_of(seed: int, payments: int = 600, cards: int = 50, share: float = 0.2)
         transaction_id=np.arange(payments),
         customer_id=rng.integers(0, cards, payments),
         occurred=np.sort(rng.integers(0, 7 * 86_400, payments)),
+        patterns=np.zeros(payments, dtype=np.int64),
     )
 
 

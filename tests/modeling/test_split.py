@@ -13,7 +13,7 @@ from contracts.days import DayRange
 from contracts.features import TERMINAL_HORIZON_DAYS
 from contracts.labels import DAY, LABEL_DELAY, LABEL_DELAY_DAYS, known_from
 from modeling.errors import ModelingError
-from modeling.split import ENOUGH_TRAINING_DAYS, LEAST_DAYS, LEAST_TRAINING_DAYS, split_days
+from modeling.split import ENOUGH_TRAINING_DAYS, HISTORY_DAYS, LEAST_DAYS, LEAST_TRAINING_DAYS, split_days
 
 START = date(2025, 1, 1)
 
@@ -53,7 +53,8 @@ def test_training_starts_warm_unless_too_few_days_would_be_left(days: int, lead:
     split = split_days(whole, whole.first - timedelta(days=lead))
     warm = whole.first + timedelta(days=TERMINAL_HORIZON_DAYS - lead)
     left_out = split.training.first > whole.first
-    assert split.training.first <= max(warm, whole.first)
+    assert split.training.first <= max(warm, whole.first) or len(split.training.days()) == HISTORY_DAYS
+    assert len(split.training.days()) <= HISTORY_DAYS
     assert not left_out or len(split.training.days()) >= ENOUGH_TRAINING_DAYS
     if len(split.training.days()) > ENOUGH_TRAINING_DAYS:
         assert split.training.first >= warm

@@ -17,7 +17,8 @@ from tests.serving.bundles import REFERENCE
         (
             "customer_max_to_median_7d",
             5.0,
-            "This customer's largest earlier payment within 7 days was 5.0 times its median amount, typically 1.0 times",
+            "This customer's largest earlier payment within 7 days was 5.0 times its median amount, "
+            "typically 1.0 times",
         ),
         (
             "customer_extreme_count_14d",
