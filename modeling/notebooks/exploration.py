@@ -363,7 +363,7 @@ if enough:
         f"Within {looks.NEAR_DAYS} days a fraud has another at its terminal in {percent(terminals.near)} of cases (by "
         f"chance {percent(terminals.near_by_chance)}), of its customer in {percent(cards.near)} (by chance "
         f"{percent(cards.near_by_chance)}).",
-        f"`{best}` alone, its {compare(auc[best], 0.5, ('larger', 'smaller', 'equal'))} values first, reaches an AUC of "
+        f"`{best}` alone, {compare(auc[best], 0.5, ('larger', 'smaller', 'equal'))} values first, reaches an AUC of "
         f"{max(auc[best], 1 - auc[best]):.3f}; a model must do better than that.",
     ]
 if len(known) > 1:
