@@ -335,12 +335,12 @@ if known:
     show(pictures.by_pattern(frauds, by_pattern), "Amounts and AUC by pattern")
 for pattern in known:
     name, some = FRAUD_PATTERNS[pattern], frauds[frauds["pattern"] == pattern]
-    best = (by_pattern[name] - 0.5).abs().idxmax()
+    finder = (by_pattern[name] - 0.5).abs().idxmax()
     say(
         f"**{name.capitalize()}**: {number(len(some), 'fraud')}, {percent(len(some) / len(frauds))} of all, at "
         f"{number(some['terminal_id'].nunique(), 'terminal')} by {number(some['customer_id'].nunique(), 'customer')}, "
-        f"median amount {some['amount'].median():,.2f}; `{best}` separates it best, "
-        f"AUC {by_pattern.loc[best, name]:.3f}."
+        f"median amount {some['amount'].median():,.2f}; `{finder}` separates it best, "
+        f"AUC {by_pattern.loc[finder, name]:.3f}."
     )
 missing = [name for pattern, name in FRAUD_PATTERNS.items() if world.patterns and pattern not in world.patterns]
 if missing:
@@ -363,7 +363,8 @@ if enough:
         f"Within {looks.NEAR_DAYS} days a fraud has another at its terminal in {percent(terminals.near)} of cases (by "
         f"chance {percent(terminals.near_by_chance)}), of its customer in {percent(cards.near)} (by chance "
         f"{percent(cards.near_by_chance)}).",
-        f"`{auc.index[-1]}` alone reaches an AUC of {auc.iloc[-1]:.3f}; a model must do better than that.",
+        f"`{best}` alone, {compare(auc[best], 0.5, ('larger', 'smaller', 'equal'))} values first, reaches an AUC of "
+        f"{max(auc[best], 1 - auc[best]):.3f}; a model must do better than that.",
     ]
 if len(known) > 1:
     strongest = {(by_pattern[name] - 0.5).abs().idxmax() for name in by_pattern}

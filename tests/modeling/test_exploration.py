@@ -107,6 +107,7 @@ def test_the_best_single_feature_is_the_best_by_one_s_own_count(page: str, world
     auc = {name: roc_auc_score(world.fraud[settled], features[name][settled]) for name in FEATURES}
     best = max(auc, key=lambda name: abs(auc[name] - 0.5))
     assert f"{best} separates best, AUC {auc[best]:.3f}" in text_of(page)
+    assert f"reaches an AUC of {max(auc[best], 1 - auc[best]):.3f}; a model" in text_of(page)
 
 
 def test_the_clock_of_the_page_is_the_contract_s(page: str, world: World) -> None:
