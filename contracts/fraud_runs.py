@@ -88,4 +88,5 @@ class _Seen:
     def _otherwise(self, late: Ints, frauds: bool) -> Bools:
         if len(self._known) == 0:
             return np.zeros(len(late), dtype=bool)
-        return (late >= self._start) & ((self._known[late] <= self._now) != frauds)
+        otherwise: Bools = (late >= self._start) & ((self._known[late] <= self._now) != frauds)
+        return otherwise

@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from contracts.features import (
     CUSTOMER_HORIZON_DAYS,
     TERMINAL_HORIZON_DAYS,
-    Floats,
-    Ints,
     customer_features,
     feature_matrix,
     payment_features,
     terminal_features,
 )
+from contracts.histories import Floats, Ints
 from contracts.labels import DAY
 from contracts.online_state import ENTRY, FLOOR_BYTES
 from serving.payment import PLACE_BYTES

@@ -12,7 +12,7 @@ import treelite
 from numpy.typing import NDArray
 
 from contracts.bundle import TREES, BundleError
-from contracts.features import Floats
+from contracts.histories import Floats
 
 _LEAF: Final = 0
 _BY_NUMBER: Final = 1

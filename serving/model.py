@@ -20,7 +20,7 @@ from contracts.bundle import (
     read_bundle,
     verify,
 )
-from contracts.features import Floats
+from contracts.histories import Floats
 from serving.card import Card, read_card
 from serving.leaves import Leaves, read_leaves
 from serving.shapley import Game, game_of, shapley_values

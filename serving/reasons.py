@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from contracts.bundle import Decision
-from contracts.features import FEATURES, Floats
+from contracts.features import FEATURES
+from contracts.histories import Floats
 from serving.model import Champion
 from serving.texts import TEXTS, Values
 

@@ -20,7 +20,7 @@ from math import comb
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.features import Floats
+from contracts.histories import Floats
 from serving.leaves import Leaves
 
 

@@ -12,7 +12,8 @@ import treelite
 from treelite import Model
 
 from contracts.bundle import BundleError
-from contracts.features import FEATURES, Floats
+from contracts.features import FEATURES
+from contracts.histories import Floats
 from serving.leaves import read_leaves
 from serving.model import load_champion
 from serving.shapley import game_of, shapley_values
