@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from contracts.features import FEATURES
 from modeling.dataset import Dataset
-from modeling.estimators import BASELINE, CANDIDATE
+from modeling.estimators import BASELINE, CANDIDATE, rising
 from modeling.split import HISTORY_DAYS
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def _estimator(chosen: dict[str, Any], weights: dict[bool, float]) -> Any:
 
     if chosen["family"] == "gradient_boosting":
         own = {name: chosen[name] for name in CANDIDATE if name in chosen}
-        return HistGradientBoostingClassifier(**CANDIDATE | own, class_weight=weights)
+        return HistGradientBoostingClassifier(**CANDIDATE | own, monotonic_cst=rising(FEATURES), class_weight=weights)
     if chosen["family"] == "random_forest":
         return RandomForestClassifier(
             n_estimators=chosen["n_estimators"],

@@ -11,7 +11,7 @@ from contracts.features import FEATURES, FEATURES_VERSION
 from modeling.candidate import Candidate
 from modeling.costs import Costs
 from modeling.dataset import SplitData
-from modeling.estimators import BASELINE, CANDIDATE
+from modeling.estimators import BASELINE, CANDIDATE, RISING
 from modeling.registry import BASELINE_ID_TAG, BASELINE_MODEL, CANDIDATE_FILE, MODEL, MODEL_ID_TAG, log_metrics
 
 TRUSTED_TYPES: Final = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
@@ -25,7 +25,8 @@ def parameters(costs: Costs, reviews_per_1000: float) -> dict[str, Any]:
         {f"candidate.{name}": value for name, value in CANDIDATE.items()}
         | {f"baseline.{name}": value for name, value in BASELINE.items()}
         | {f"cost.{name}": value for name, value in asdict(costs).items()}
-        | {"reviews_per_1000": reviews_per_1000, "features_version": FEATURES_VERSION}
+        | {"candidate.rising": ", ".join(RISING), "reviews_per_1000": reviews_per_1000}
+        | {"features_version": FEATURES_VERSION}
     )
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,107 +16,13 @@ from contracts.features import (
     FEATURES,
     PAYMENT_FEATURES,
     TERMINAL_FEATURES,
-    WINDOW_DAYS,
 )
 from contracts.habit import HABIT_PAYMENTS
 from contracts.labels import DAY, LABEL_DELAY, NEVER
+from tests.definitions import Payment, literal_features
 
 START = 1_522_540_800  # a Sunday, 2018-04-01
 HORIZON = features.TERMINAL_HORIZON_DAYS * DAY
-
-
-@dataclass(frozen=True)
-class Payment:
-    transaction_id: int
-    customer_id: int
-    terminal_id: int
-    cents: int
-    occurred: int
-    reported: int = NEVER
-
-    @property
-    def place(self) -> tuple[int, int]:
-        return self.occurred, self.transaction_id
-
-
-def literal_features(world: list[Payment], payment: Payment) -> dict[str, Fraction]:
-    """What contracts/features.py says, word for word, with exact fractions."""
-    t = payment.occurred
-    seen = [p for p in world if p.place <= payment.place]
-    found: dict[str, Fraction] = {}
-    for days in WINDOW_DAYS:
-        w = days * DAY
-        own = [p for p in seen if p.customer_id == payment.customer_id and t - w < p.occurred <= t]
-        found[f"customer_tx_count_{days}d"] = Fraction(len(own))
-        found[f"customer_amount_mean_{days}d"] = Fraction(sum(p.cents for p in own), 100 * len(own))
-        here = [
-            p
-            for p in seen
-            if p.terminal_id == payment.terminal_id and t - LABEL_DELAY - w < p.occurred <= t - LABEL_DELAY
-        ]
-        frauds = [p for p in here if max(p.occurred + LABEL_DELAY, p.reported) <= t]
-        found[f"terminal_tx_count_{days}d"] = Fraction(len(here))
-        found[f"terminal_fraud_rate_{days}d"] = Fraction(len(frauds), max(len(here), 1))
-    return found | literal_habit(seen, payment) | literal_fraud_run(seen, payment)
-
-
-def literal_habit(seen: list[Payment], payment: Payment) -> dict[str, Fraction]:
-    """What contracts/habit.py says."""
-    own = [p for p in seen if p.customer_id == payment.customer_id and p.place < payment.place]
-    own = [p for p in own if p.occurred > payment.occurred - 30 * DAY]
-    habit = sorted(own, key=lambda p: p.place)[-HABIT_PAYMENTS:]
-    cent, amount = Fraction(1, 100), Fraction(payment.cents, 100)
-    amounts = sorted(Fraction(p.cents, 100) for p in habit)
-    median = median_of(amounts)
-    deviation = median_of(sorted(abs(a - median) for a in amounts))
-    quartile = amounts[3 * len(amounts) // 4] if amounts else Fraction(0)
-    # The least that is divided by: a cent, or half a cent where the median may be one.
-    found = {
-        "customer_amount_median": median,
-        "customer_amount_deviation": deviation,
-        "amount_to_median": amount / max(median, cent / 2) if habit else Fraction(1),
-        "amount_to_upper_quartile": amount / max(quartile, cent) if habit else Fraction(1),
-        "amount_deviations": (amount - median) / max(deviation, median / 20, cent / 4) if habit else Fraction(0),
-    }
-    extreme = [p for p in habit if Fraction(p.cents, 100) > Fraction(5, 2) * median]
-    for days in (7, 14):
-        recent = [p for p in habit if p.occurred > payment.occurred - days * DAY]
-        most = max((Fraction(p.cents, 100) for p in recent), default=Fraction(0))
-        found[f"customer_max_to_median_{days}d"] = most / max(median, cent / 2)
-        found[f"customer_extreme_count_{days}d"] = Fraction(len([p for p in recent if p in extreme]))
-    ages = [Fraction(payment.occurred - p.occurred, DAY) for p in extreme]
-    found["customer_days_since_extreme"] = min(ages, default=Fraction(30))
-    return found
-
-
-def median_of(ranked: list[Fraction]) -> Fraction:
-    n = len(ranked)
-    return (ranked[(n - 1) // 2] + ranked[n // 2]) / 2 if ranked else Fraction(0)
-
-
-def literal_fraud_run(seen: list[Payment], payment: Payment) -> dict[str, Fraction]:
-    """What contracts/fraud_runs.py says."""
-    t = payment.occurred
-    here = [p for p in seen if p.terminal_id == payment.terminal_id]
-    here = [p for p in here if t - LABEL_DELAY - 30 * DAY < p.occurred <= t - LABEL_DELAY]
-    here.sort(key=lambda p: p.place)
-    fraud = [p.reported <= t for p in here]
-    last = max((n for n, bad in enumerate(fraud) if bad), default=None)
-    before = max((n for n, bad in enumerate(fraud[:last]) if not bad), default=None) if last is not None else None
-    first = None if last is None else 0 if before is None else before + 1
-    genuine = max((n for n, bad in enumerate(fraud) if not bad), default=None)
-
-    def age(n: int | None) -> Fraction:
-        return Fraction(37) if n is None else Fraction(t - here[n].occurred, DAY)
-
-    return {
-        "terminal_fraud_run_length": Fraction(0 if last is None or first is None else last - first + 1),
-        "terminal_days_since_run_start": age(first),
-        "terminal_days_since_fraud": age(last),
-        "terminal_days_since_genuine": age(genuine),
-        "terminal_days_since_genuine_before_run": age(before),
-        "terminal_genuine_since_fraud": Fraction(len(here) if last is None else len(here) - 1 - last),
-    }
 
 
 def kernel_features(world: list[Payment]) -> dict[int, dict[str, float]]:
@@ -176,7 +81,9 @@ def worlds(draw: st.DrawFn) -> list[Payment]:
 def test_kernel_equals_the_definitions(world: list[Payment]) -> None:
     found = kernel_features(world)
     for payment in world:
-        for name, exact in literal_features(world, payment).items():
+        literal = literal_features(world, payment)
+        for name in CUSTOMER_FEATURES + TERMINAL_FEATURES:
+            exact = literal[name]
             assert found[payment.transaction_id][name] == pytest.approx(float(exact), abs=1e-9, rel=1e-12), name
 
 
@@ -264,7 +171,7 @@ def test_the_base_set_comes_first_and_the_whole_is_in_order() -> None:
 
 def test_the_literal_definitions_are_of_all_features() -> None:
     payment = Payment(1, 1, 1, 100, START)
-    assert set(literal_features([payment], payment)) == set(CUSTOMER_FEATURES + TERMINAL_FEATURES)
+    assert set(literal_features([payment], payment)) == set(FEATURES)
 
 
 def test_a_habit_is_of_the_latest_payments_alone() -> None:

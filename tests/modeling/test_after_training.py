@@ -9,20 +9,16 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from contracts.features import FEATURES
+from contracts.features import FEATURES, customer_features, payment_features
 from modeling.candidate import Decider
 from modeling.dataset import SplitData, read_split
-from modeling.estimators import fit_candidate, typical_genuine
+from modeling.estimators import RISING, fit_candidate
 from modeling.evaluate import evaluate
 from modeling.settings import Settings
 from modeling.split import split_days
 from modeling.train import fit_decider, train
 from tests.modeling.conftest import SettingsFor
 from tests.modeling.lakes import DAYS, write_lake
-
-RISING = np.array([20.0, 80.0, 240.0, 320.0, 400.0])
-HARDLY = 0.02
-"""Trees are steps: by so little of a probability a score may fall where the data says nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -36,15 +32,30 @@ def decided(data: SplitData) -> tuple[Any, Decider]:
     return model, fit_decider(model, data.validation, costs, reviews_per_1000=1_000.0)
 
 
+@pytest.mark.parametrize("times", [1.01, 1.5, 4.0, 100.0])
 def test_a_larger_amount_against_the_same_habit_does_not_lower_the_score(
-    data: SplitData, decided: tuple[Any, Decider]
+    data: SplitData, decided: tuple[Any, Decider], times: float
 ) -> None:
+    """Of no payment, by nothing: every feature that grows with the amount is held to it."""
     model, decider = decided
-    payments = np.tile(typical_genuine(data.training), (len(RISING), 1))
-    payments[:, FEATURES.index("amount")] = RISING
-    scores = decider.scores(model.decision_function(payments))
-    assert (np.diff(scores) > -HARDLY).all()
-    assert scores[-1] > scores[0] + 0.1
+    dearer = data.test.features.copy()
+    dearer[:, [FEATURES.index(name) for name in RISING]] *= times
+    before, after = (decider.scores(model.decision_function(rows)) for rows in (data.test.features, dearer))
+    assert (after >= before).all()
+    assert times < 4 or (after > before).any()
+
+
+def test_whatever_grows_with_the_amount_is_among_those_that_may_not_lower_the_score() -> None:
+    """By the kernel: the same payment after the same habit, for more."""
+    occurred = 1_700_000_000 + 3_600 * np.arange(6)
+    parts = []
+    for cents in (2_000, 9_000):
+        amounts = np.array([1_000, 1_500, 900, 7_000, 1_200, cents])
+        own = customer_features(np.zeros(6, dtype=np.int64), occurred, amounts, np.array([5]))
+        parts.append(own | payment_features(occurred[5:], amounts[5:]))
+    cheap, dear = parts
+    assert {name for name in cheap if dear[name][0] > cheap[name][0]} == set(RISING)
+    assert all(dear[name][0] == cheap[name][0] for name in cheap if name not in RISING)
 
 
 def test_the_budget_holds_on_the_window_that_the_thresholds_were_chosen_on(data: SplitData) -> None:

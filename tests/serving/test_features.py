@@ -16,7 +16,8 @@ from contracts.online_state import customer_key, pack_entries, pack_second, paym
 from serving.features import compute_features
 from serving.payment import Payment
 from serving.state import Claim
-from tests.serving.reference import DAY, Bank
+from tests.definitions import DAY
+from tests.serving.reference import Bank
 from tests.serving.running import ScorerProcess
 
 T = 1_533_000_000

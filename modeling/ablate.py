@@ -1,0 +1,89 @@
+"""What each feature adds: `python -m modeling.ablate --from --to`. Average precision on the folds, the test unseen.
+
+For each feature beyond the published 15, the candidate is trained on all others; groups are left out and added as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from rich.progress import track
+
+from contracts.days import DayRange, add_day_range, day_range
+from contracts.features import BASE_FEATURES, FEATURES
+from contracts.fraud_runs import FRAUD_RUN_FEATURES
+from contracts.habit import HABIT_FEATURES
+from modeling.dataset import Dataset
+from modeling.estimators import fit_candidate
+from modeling.folds import Folds, read_folds
+from modeling.runner import run
+from modeling.settings import Settings
+from modeling.split import HISTORY_DAYS
+
+OUT: Final = Path("var/ablation.md")
+ALL: Final = "all features"
+
+
+def sets() -> dict[str, list[str]]:
+    """The sets of features to compare, by what is said of them."""
+    found = {
+        "the published 15": list(BASE_FEATURES),
+        "with the customer's habit": [*BASE_FEATURES, *HABIT_FEATURES],
+        "with the terminal's runs of frauds": [*BASE_FEATURES, *FRAUD_RUN_FEATURES],
+        ALL: list(FEATURES),
+    }
+    left_out = [name for name in FEATURES if name not in BASE_FEATURES]
+    return found | {f"without `{name}`": [other for other in FEATURES if other != name] for name in left_out}
+
+
+def ablate(days: DayRange, settings: Settings, out: Path = OUT) -> dict[str, float]:
+    """The mean average precision of each set over the folds; also written to `out` as a Markdown table."""
+    folds = read_folds(settings, days)
+    found: dict[str, list[float]] = {}
+    for name, features in track(sets().items(), description="sets of features"):
+        found[name] = [average_precision(folds, start, features) for start in folds.starts]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(table(found))
+    print(f"wrote {out}")
+    return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+def average_precision(folds: Folds, start: int, features: Sequence[str]) -> float:
+    """Of the candidate on one fold, given these features alone."""
+    from sklearn.metrics import average_precision_score
+
+    training, test = _only(folds.training(start, HISTORY_DAYS), features), _only(folds.test(start), features)
+    margins = fit_candidate(training, features).decision_function(test.features)
+    return float(average_precision_score(test.frauds, margins))
+
+
+def _only(data: Dataset, features: Sequence[str]) -> Dataset:
+    return replace(data, features=data.features[:, [FEATURES.index(name) for name in features]])
+
+
+def table(found: Mapping[str, Sequence[float]]) -> str:
+    """A Markdown table: each set's mean, its distance to all features, and in how many folds it is below them."""
+    whole = found[ALL]
+    lines = ["| features | average precision | against all | folds below all |", "|---|---|---|---|"]
+    for name, values in found.items():
+        below = sum(value < other for value, other in zip(values, whole, strict=True))
+        difference = float(np.mean(values) - np.mean(whole))
+        lines.append(f"| {name} | {np.mean(values):.4f} | {difference:+.4f} | {below} of {len(whole)} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m modeling.ablate", description=__doc__)
+    add_day_range(parser)
+    print(json.dumps(ablate(day_range(parser, parser.parse_args()), Settings())))
+
+
+if __name__ == "__main__":
+    run(main)
