@@ -10,7 +10,7 @@ import numpy as np
 from contracts.features import FEATURES
 from modeling.dataset import Dataset
 
-SAMPLE: Final = 20_000
+SAMPLE: Final = 12_000
 REPEATS: Final = 3
 
 
