@@ -22,7 +22,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 BASE_COLUMNS: Final = np.array([FEATURES.index(name) for name in BASE_FEATURES])
-"""The places in `FEATURES` of the 15 that the Handbook publishes."""
+"""The places in `FEATURES` of the 15 that the Handbook publishes, in its order: trees break ties by it."""
 
 
 def features_of(payments: Payments) -> Floats:
