@@ -19,19 +19,25 @@ DAYS = DayRange(START, START + timedelta(days=44))
 
 
 def write_lake(
-    lake: Path, days: DayRange = DAYS, a_day: int = 150, seed: int = 0, harm_of_terminals: float = 1.0
+    lake: Path,
+    days: DayRange = DAYS,
+    a_day: int = 150,
+    seed: int = 0,
+    harm_of_terminals: float = 1.0,
+    genuine: bool = False,
+    customers: int = 40,
 ) -> None:
-    """Payments whose frauds have large amounts or, unless these do no harm, bad terminals."""
+    """Payments whose frauds have large amounts or, unless these do no harm, bad terminals; or all `genuine`."""
     rng = np.random.default_rng(seed)
     for number, day in enumerate(days.days()):
         features = {name: rng.integers(0, 5, a_day).astype(float) for name in FEATURES}
         features["amount"] = np.round(rng.gamma(2.0, 40.0, a_day), 2)
         features["terminal_fraud_rate_7d"] = rng.choice([0.0, 0.0, 0.0, 0.6], a_day)
         risk = (features["amount"] > 200) + harm_of_terminals * features["terminal_fraud_rate_7d"]
-        frauds = rng.random(a_day) < np.clip(risk, 0.01, 0.95)
+        frauds = rng.random(a_day) < np.clip(risk, 0.01, 0.95) * (not genuine)
         numbers = number * a_day + np.arange(a_day)
         occurred = first_second(day) + np.sort(rng.integers(0, DAY, a_day))
-        who = {"customer_id": rng.integers(0, 40, a_day), "terminal_id": rng.integers(0, 60, a_day)}
+        who = {"customer_id": rng.integers(0, customers, a_day), "terminal_id": rng.integers(0, 60, a_day)}
         _write(
             lake / "features", day, {"transaction_id": numbers, **who, "occurred_at": _instants(occurred), **features}
         )

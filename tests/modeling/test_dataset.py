@@ -34,7 +34,7 @@ def test_the_fingerprint_follows_the_data(lake: Path, tmp_path: Path) -> None:
 
 
 def test_a_window_without_frauds_is_refused(tmp_path: Path) -> None:
-    write_lake(tmp_path, a_day=1)
+    write_lake(tmp_path, a_day=1, genuine=True)
     with pytest.raises(ModelingError, match=r"known frauds.*more days or more customers"):
         read_split(tmp_path, split_days(DAYS))
 
