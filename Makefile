@@ -19,7 +19,7 @@ RUNTIME := $(GROUPS:%=$(ENV)/%/.installed)
 TESTABLE := $(GROUPS:%=$(ENV)/%/.testable)
 ARCHIVE := var/cache/spark/.made
 
-.PHONY: help demo serve explore tune handbook test up down credentials test-compose lint format lock clean install
+.PHONY: help demo serve explore tune ablate handbook test up down credentials test-compose lint format lock clean install
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,15 @@ serve: $(RUNTIME) ## the scorer on what the demo left: SCORER_PORT=8000
 
 explore: $(ENV)/pipeline/.installed ## what the demo's payments say, as a page of pictures: LAKE_URI=var/demo/lake
 	@LAKE_URI="$${LAKE_URI:-var/demo/lake}" $(ENV)/pipeline/bin/python -m modeling.explore
+
+# A search keeps its runs in a store of its own, unless MLFLOW_TRACKING_URI names another.
+tune: $(ENV)/pipeline/.installed ## search the recipe on the demo's last weeks: FROM=<day> TO=<day> TRIALS=40
+	@mkdir -p var/tune
+	@LAKE_URI="$${LAKE_URI:-var/demo/lake}" MLFLOW_TRACKING_URI="$${MLFLOW_TRACKING_URI:-sqlite:///var/tune/mlflow.db}" \
+	    $(ENV)/pipeline/bin/python -m modeling.tune $(FROM:%=--from %) $(TO:%=--to %) $(TRIALS:%=--trials %)
+
+ablate: $(ENV)/pipeline/.installed ## what each feature adds on the demo's last weeks: FROM=<day> TO=<day>
+	@LAKE_URI="$${LAKE_URI:-var/demo/lake}" $(ENV)/pipeline/bin/python -m modeling.ablate $(FROM:%=--from %) $(TO:%=--to %)
 
 # Each environment's tests run in it. All run, whatever fails; TESTS=<paths> picks some.
 TESTS ?= tests

@@ -15,13 +15,13 @@ from typing import Final
 import numpy as np
 from rich.progress import track
 
-from contracts.days import DayRange, add_day_range, day_range
+from contracts.days import DayRange
 from contracts.features import BASE_FEATURES, FEATURES
 from contracts.fraud_runs import FRAUD_RUN_FEATURES
 from contracts.habit import HABIT_FEATURES
 from modeling.dataset import Dataset
 from modeling.estimators import fit_candidate
-from modeling.folds import Folds, read_folds
+from modeling.folds import Folds, add_optional_days, days_or_all, read_folds
 from modeling.runner import run
 from modeling.settings import Settings
 from modeling.split import HISTORY_DAYS
@@ -81,8 +81,9 @@ def table(found: Mapping[str, Sequence[float]]) -> str:
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m modeling.ablate", description=__doc__)
-    add_day_range(parser)
-    print(json.dumps(ablate(day_range(parser, parser.parse_args()), Settings())))
+    add_optional_days(parser)
+    settings = Settings()
+    print(json.dumps(ablate(days_or_all(parser, parser.parse_args(), settings.lake), settings)))
 
 
 if __name__ == "__main__":

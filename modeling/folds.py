@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.days import DayRange
+from contracts.days import DayRange, parse_day
 from contracts.labels import DAY, LABEL_DELAY_DAYS
 from modeling.dataset import Dataset, read_window, rows_of
 from modeling.errors import ModelingError
-from modeling.lake import history_of, read_reports
+from modeling.lake import history_of, read_reports, whole_history
 from modeling.prequential import FOLD_DAYS, Fold, fold_at
 from modeling.settings import Settings
 
@@ -70,3 +72,18 @@ def fold_starts(days: DayRange, count: int) -> list[int]:
             "later --to"
         )
     return [first + n * FOLD_STEP_DAYS for n in range(count)]
+
+
+def add_optional_days(parser: argparse.ArgumentParser) -> None:
+    """Give `parser` the options `--from` and `--to`; read them back with `days_or_all`."""
+    parser.add_argument("--from", dest="first", type=parse_day, metavar="DAY", help="default: the lake's first day")
+    parser.add_argument("--to", dest="last", type=parse_day, metavar="DAY", help="default: the lake's last day")
+
+
+def days_or_all(parser: argparse.ArgumentParser, given: argparse.Namespace, lake: Path) -> DayRange:
+    """The days that the options name, of those that the lake has; ends the program where they run backwards."""
+    whole = whole_history(lake)
+    try:
+        return DayRange(given.first or whole.first, given.last or whole.last)
+    except ValueError as error:
+        parser.error(str(error))

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from contracts.days import DayRange, add_day_range, day_range
+from contracts.days import DayRange
 from contracts.features import FEATURES_VERSION
-from modeling.folds import Folds, read_folds
+from modeling.folds import Folds, add_optional_days, days_or_all, read_folds
 from modeling.runner import run
 from modeling.search_space import PRESENT, fit, suggest
 from modeling.settings import Settings
@@ -45,7 +45,7 @@ def tune(days: DayRange, trials: int, settings: Settings, studies: Path = STUDIE
         if left > 0:
             study.optimize(lambda trial: _try(trial, folds), n_trials=left, show_progress_bar=True)
         mlflow.log_metric("best_average_precision", study.best_value)
-        mlflow.log_dict(study.best_params, "best.json")
+        mlflow.set_tags({f"best.{name}": value for name, value in study.best_params.items()})
     return {"average_precision": study.best_value, "trials": _finished(study), "choices": study.best_params}
 
 
@@ -64,7 +64,7 @@ def open_study(days: DayRange, studies: Path) -> Study:
         pruner=optuna.pruners.MedianPruner(n_startup_trials=5),
     )
     # Another seed for what is left: the same would propose again what was tried.
-    study.sampler = optuna.samplers.TPESampler(seed=SEED + len(study.trials), multivariate=True, group=True)
+    study.sampler = optuna.samplers.TPESampler(seed=SEED + len(study.trials))
     if not study.trials:
         study.enqueue_trial(PRESENT)
     return study
@@ -106,10 +106,10 @@ def _finished(study: Study) -> int:
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m modeling.tune", description=__doc__)
-    add_day_range(parser)
+    add_optional_days(parser)
     parser.add_argument("--trials", type=int, default=TRIALS, help="finished trials that the search shall have")
-    given = parser.parse_args()
-    print(json.dumps(tune(day_range(parser, given), given.trials, Settings())))
+    given, settings = parser.parse_args(), Settings()
+    print(json.dumps(tune(days_or_all(parser, given, settings.lake), given.trials, settings)))
 
 
 if __name__ == "__main__":
