@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from contracts.days import DayRange
 from contracts.features import FEATURES
+from contracts.transaction import FRAUD_PATTERNS
 from modeling.errors import ModelingError
 
 FILE: Final = "part.parquet"
@@ -103,7 +104,9 @@ def _read_reports(file: Path) -> pa.Table:
     if PATTERN not in table.column_names:
         table = table.append_column(PATTERN, pa.nulls(len(table), pa.int64()))
     table = table.filter(pc.and_(table["transaction_id"].is_valid(), table["reported_at"].is_valid()))
-    patterns = table[PATTERN].cast(pa.int64()).fill_null(UNKNOWN_PATTERN)
+    codes = table[PATTERN].cast(pa.int64())
+    named = pc.is_in(codes, pa.array(list(FRAUD_PATTERNS), pa.int64()))
+    patterns = pc.if_else(named, codes, UNKNOWN_PATTERN)
     return pa.table(
         {"transaction_id": table["transaction_id"], "reported": seconds(table["reported_at"]), PATTERN: patterns}
     )

@@ -13,7 +13,7 @@ from contracts.days import DayRange
 from contracts.features import FEATURES
 from contracts.labels import DAY, LABEL_DELAY, NEVER, known_from
 from contracts.transaction import from_epoch_seconds
-from modeling.lake import read_clean, read_features, read_reports, seconds, whole_history
+from modeling.lake import FILE, UNKNOWN_PATTERN, read_clean, read_features, read_reports, seconds, whole_history
 
 Frame = Any
 """A pandas DataFrame; pandas publishes no types."""
@@ -21,8 +21,6 @@ Frame = Any
 SAMPLE_A_DAY: Final = 1_000
 SEED: Final = 0
 WEEK: Final = 7 * DAY
-UNKNOWN: Final = 0
-"""The pattern of a payment that no report names a pattern of."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,8 @@ class Explored:
 
     `payments`, a row each in order of time: transaction_id, customer_id, terminal_id, amount, occurred (seconds since
     1970), reported (seconds, `NEVER` without a report), known (the second from which it is known to be a fraud), fraud
-    (known by now), settled (old enough for a fraud to be known by now), pattern (`UNKNOWN`, or one of FRAUD_PATTERNS).
+    (known by now), settled (old enough for a fraud to be known by now), pattern (one of FRAUD_PATTERNS, or
+    `UNKNOWN_PATTERN`).
 
     `sample`, with the same columns and `FEATURES`: payments drawn at random, as many of each day (`drawn`), and besides
     them all frauds.
@@ -55,7 +54,7 @@ class Explored:
     @property
     def patterns(self) -> list[int]:
         """The patterns that the reports name, in order."""
-        return sorted(set(self.frauds["pattern"]) - {UNKNOWN})
+        return sorted(set(self.frauds["pattern"]) - {UNKNOWN_PATTERN})
 
 
 def read_lake(lake: Path) -> Explored:
@@ -76,7 +75,7 @@ def _payments(lake: Path, days: DayRange) -> Frame:
 
 def _with_labels(payments: Frame, lake: Path, now: int) -> Frame:
     numbers, occurred = payments["transaction_id"], payments["occurred"].to_numpy()
-    reports = read_reports(lake, now).to_pandas().set_index("transaction_id")
+    reports = _reports(lake, now)
     reported = numbers.map(reports["reported"]).fillna(-1).astype("int64").to_numpy()
     known = known_from(occurred, np.where(reported < 0, NEVER, reported))
     return payments.assign(
@@ -84,8 +83,17 @@ def _with_labels(payments: Frame, lake: Path, now: int) -> Frame:
         known=known,
         fraud=known <= now,
         settled=occurred + LABEL_DELAY <= now,
-        pattern=numbers.map(reports["pattern"]).fillna(UNKNOWN).astype("int64"),
+        pattern=numbers.map(reports["pattern"]).fillna(UNKNOWN_PATTERN).astype("int64"),
     )
+
+
+def _reports(lake: Path, now: int) -> Frame:
+    """The earliest report of each payment that had come by now, by transaction_id: reported, pattern."""
+    import pandas as pd
+
+    if not any((lake / "reports").glob(f"day=*/{FILE}")):
+        return pd.DataFrame({"reported": [], "pattern": []}, dtype="int64")
+    return read_reports(lake, now).to_pandas().set_index("transaction_id")
 
 
 def _sample(lake: Path, payments: Frame) -> Frame:

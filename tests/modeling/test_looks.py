@@ -16,8 +16,9 @@ from bank.world import WorldSize
 from contracts.days import first_second
 from contracts.features import FEATURES
 from contracts.labels import DAY, LABEL_DELAY, NEVER
+from modeling.lake import UNKNOWN_PATTERN
 from modeling.notebooks import looks
-from modeling.notebooks.payments import SAMPLE_A_DAY, UNKNOWN, read_lake
+from modeling.notebooks.payments import SAMPLE_A_DAY, read_lake
 from modeling.notebooks.words import clusters_in_words, extremes, number, percent
 from tests.modeling.explored import World, simulated, write_world
 
@@ -154,7 +155,7 @@ def test_labels_are_those_known_at_the_end_and_patterns_those_of_the_earliest_re
     assert explored.now == now
     found = explored.payments.set_index("transaction_id")
     assert found.index[found["fraud"]].tolist() == world.transaction_id[:4].tolist()
-    assert found["pattern"][found["fraud"]].tolist() == [1, 3, 3, UNKNOWN]
+    assert found["pattern"][found["fraud"]].tolist() == [1, 3, 3, UNKNOWN_PATTERN]
     assert found["reported"][late] == NEVER
     assert found["known"][young] == found["occurred"][young] + LABEL_DELAY > now
     assert explored.patterns == [1, 3]
