@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from contracts.days import parse_day
-from contracts.features import FEATURES
+from contracts.features import BASE_FEATURES
 from tests.whole.line import ROOT, Line
 
 PUBLISHED = Path(os.environ.get("HANDBOOK_DATA", ROOT.parent / "shared/data/handbook"))
@@ -18,7 +18,7 @@ DAYS = ("2018-05-15", "2018-07-25")
 HISTORY_FROM = "2018-04-01"
 NAMES = dict(
     zip(
-        FEATURES,
+        BASE_FEATURES,
         ["TX_AMOUNT", "TX_DURING_WEEKEND", "TX_DURING_NIGHT"]
         + [f"CUSTOMER_ID_{what}_{days}DAY_WINDOW" for days in (1, 7, 30) for what in ("NB_TX", "AVG_AMOUNT")]
         + [f"TERMINAL_ID_{what}_{days}DAY_WINDOW" for days in (1, 7, 30) for what in ("NB_TX", "RISK")],
