@@ -21,7 +21,7 @@ from contracts.fraud_runs import FRAUD_RUN_FEATURES
 from contracts.habit import HABIT_FEATURES
 from modeling.dataset import Dataset
 from modeling.estimators import fit_candidate
-from modeling.folds import Folds, add_optional_days, days_or_all, read_folds
+from modeling.folds import Folds, add_optional_days, days_to_choose_on, read_folds
 from modeling.runner import run
 from modeling.settings import Settings
 from modeling.split import HISTORY_DAYS
@@ -58,7 +58,7 @@ def average_precision(folds: Folds, start: int, features: Sequence[str]) -> floa
     """Of the candidate on one fold, given these features alone."""
     from sklearn.metrics import average_precision_score
 
-    training, test = _only(folds.training(start, HISTORY_DAYS), features), _only(folds.test(start), features)
+    training, test = _only(folds.training(start, HISTORY_DAYS), features), _only(folds.tests[start], features)
     margins = fit_candidate(training, features).decision_function(test.features)
     return float(average_precision_score(test.frauds, margins))
 
@@ -83,7 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m modeling.ablate", description=__doc__)
     add_optional_days(parser)
     settings = Settings()
-    print(json.dumps(ablate(days_or_all(parser, parser.parse_args(), settings.lake), settings)))
+    print(json.dumps(ablate(days_to_choose_on(parser, parser.parse_args(), settings.lake), settings)))
 
 
 if __name__ == "__main__":

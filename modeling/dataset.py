@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from contracts.days import DayRange
 from contracts.features import FEATURES
-from contracts.labels import NEVER, known_at
+from contracts.labels import NEVER, known_at, known_from
 from modeling.errors import ModelingError
 from modeling.lake import PATTERN, UNKNOWN_PATTERN, read_features, read_reports, seconds
 from modeling.split import Split
@@ -98,6 +98,11 @@ def fingerprint(windows: Mapping[str, Dataset]) -> str:
         for array in (data.transaction_id, data.customer_id, data.occurred, data.features, data.frauds):
             digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
+
+
+def known_seconds(data: Dataset, reports: pa.Table) -> NDArray[np.int64]:
+    """The second from which each payment is known to be a fraud, `NEVER` where no report came; shape (n,)."""
+    return known_from(data.occurred, _of_reports(data.transaction_id, reports, "reported", NEVER))
 
 
 def _of_reports(numbers: NDArray[np.int64], reports: pa.Table, column: str, without: int) -> NDArray[np.int64]:

@@ -1,21 +1,25 @@
-"""The lake's last weeks as prequential folds: what choices are made on, so that the test is never looked at."""
+"""The lake's weeks before its test window as prequential folds: what choices are made on."""
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contracts.days import DayRange, parse_day
-from contracts.labels import DAY, LABEL_DELAY_DAYS
-from modeling.dataset import Dataset, read_window, rows_of
+from contracts.labels import DAY, LABEL_DELAY_DAYS, NEVER
+from modeling.dataset import Dataset, fingerprint, known_seconds, read_window, rows_of
 from modeling.errors import ModelingError
 from modeling.lake import history_of, read_reports, whole_history
-from modeling.prequential import FOLD_DAYS, Fold, fold_at
+from modeling.prequential import FOLD_DAYS, TEST_AFTER, rows_to_test_on, rows_to_train_on
 from modeling.settings import Settings
+from modeling.split import split_days
+
+Ints = NDArray[np.int64]
 
 FOLDS = 4
 FOLD_STEP_DAYS = 7
@@ -23,36 +27,44 @@ FOLD_STEP_DAYS = 7
 
 @dataclass(frozen=True)
 class Folds:
-    """All payments of the days, and the first day of each fold's training week, in days since 1970."""
+    """All payments of some days, judged at their end; `known`, shape (n,), is when each was known to be a fraud.
+
+    `tests` has the payments to test on by the fold's start: the first day of its training week, in days since 1970.
+    """
 
     data: Dataset
-    starts: list[int]
+    known: Ints
+    tests: dict[int, Dataset]
 
-    def fold(self, start: int, history_days: int) -> Fold:
-        """The fold of that start, trained on that many days."""
-        days: NDArray[np.int64] = self.data.occurred // DAY
-        return fold_at(days, self.data.customer_id, self.data.frauds, start, history_days)
+    @property
+    def starts(self) -> list[int]:
+        """The folds, in order of time."""
+        return list(self.tests)
+
+    @property
+    def fingerprint(self) -> str:
+        """The SHA-256 of the payments."""
+        return fingerprint({"folds": self.data})
 
     def training(self, start: int, history_days: int) -> Dataset:
-        """The payments to train on."""
-        return rows_of(self.data, self.fold(start, history_days).training)
-
-    def test(self, start: int) -> Dataset:
-        """The payments to test on."""
-        return rows_of(self.data, self.fold(start, FOLD_STEP_DAYS).test)
+        """The payments to train on, with the labels known when the fold's first test day begins."""
+        rows = rows_to_train_on(self.data.occurred // DAY, start, history_days)
+        return replace(rows_of(self.data, rows), frauds=self.known[rows] <= (start + TEST_AFTER) * DAY)
 
 
 def read_folds(settings: Settings, days: DayRange, count: int = FOLDS) -> Folds:
-    """The last `count` weekly folds whose labels are all known at the end of `days`.
+    """The last `count` weekly folds whose labels are due at the end of `days`.
 
     Raises `ModelingError` where the days are too few, or a fold has no frauds to learn or to find.
     """
     history_of(settings.lake, days)
     reports = read_reports(settings.lake, days.end_second)
     data = read_window(settings.lake, days, reports, days.end_second)
-    folds = Folds(data, fold_starts(days, count))
-    for start in folds.starts:
-        for part in (folds.training(start, FOLD_STEP_DAYS), folds.test(start)):
+    known = known_seconds(data, reports)
+    tests = {start: _test(data, known, start) for start in fold_starts(days, count)}
+    folds = Folds(data, known, tests)
+    for start, test in tests.items():
+        for part in (folds.training(start, FOLD_STEP_DAYS), test):
             if not 0 < part.frauds.sum() < len(part.frauds):
                 raise ModelingError(
                     f"a fold of {days} has {part.frauds.sum()} known frauds among {len(part.frauds)} payments, and "
@@ -74,16 +86,27 @@ def fold_starts(days: DayRange, count: int) -> list[int]:
     return [first + n * FOLD_STEP_DAYS for n in range(count)]
 
 
+def _test(data: Dataset, known: Ints, start: int) -> Dataset:
+    known_on = np.where(known == NEVER, NEVER, -(-known // DAY))
+    return rows_of(data, rows_to_test_on(data.occurred // DAY, data.customer_id, data.frauds, start, known_on))
+
+
 def add_optional_days(parser: argparse.ArgumentParser) -> None:
-    """Give `parser` the options `--from` and `--to`; read them back with `days_or_all`."""
+    """Give `parser` the options `--from` and `--to`; read them back with `days_to_choose_on`."""
     parser.add_argument("--from", dest="first", type=parse_day, metavar="DAY", help="default: the lake's first day")
-    parser.add_argument("--to", dest="last", type=parse_day, metavar="DAY", help="default: the lake's last day")
+    parser.add_argument(
+        "--to", dest="last", type=parse_day, metavar="DAY", help="default: the day before the test window"
+    )
 
 
-def days_or_all(parser: argparse.ArgumentParser, given: argparse.Namespace, lake: Path) -> DayRange:
-    """The days that the options name, of those that the lake has; ends the program where they run backwards."""
+def days_to_choose_on(parser: argparse.ArgumentParser, given: argparse.Namespace, lake: Path) -> DayRange:
+    """The days that the options name; by default all before the window that a training would be tested on.
+
+    Ends the program where they run backwards. Raises `ModelingError` for too few days.
+    """
     whole = whole_history(lake)
     try:
-        return DayRange(given.first or whole.first, given.last or whole.last)
+        first = given.first or whole.first
+        return DayRange(first, given.last or split_days(whole).test.first - timedelta(days=1))
     except ValueError as error:
         parser.error(str(error))

@@ -42,22 +42,27 @@ def rows_to_train_on(days: Ints, start: int, history_days: int = TRAINING_DAYS) 
     return np.flatnonzero((days >= end - history_days) & (days < end))
 
 
-def rows_to_test_on(days: Ints, customers: Ints, frauds: NDArray[np.bool_], start: int) -> Ints:
+def rows_to_test_on(
+    days: Ints, customers: Ints, frauds: NDArray[np.bool_], start: int, known_on: Ints | None = None
+) -> Ints:
     """The payments of the test week, without the cards known by then to be compromised.
 
     On test day d these are the customers with a fraud on the days from `start` to d - 8, which the label delay has made
     known; always from `start`, however long a history a model is trained on, for this is the published test set.
+    `known_on` is the first day that begins with each fraud known, where reports may come later than that; shape (n,).
     """
     first = start + TEST_AFTER
-    known = _known_from_day(days, customers, frauds, start)
+    known = _known_from_day(days, customers, frauds, start, known_on)
     in_week = np.flatnonzero((days >= first) & (days < first + TEST_DAYS))
     return in_week[days[in_week] < known[in_week]]
 
 
-def _known_from_day(days: Ints, customers: Ints, frauds: NDArray[np.bool_], start: int) -> Ints:
+def _known_from_day(days: Ints, customers: Ints, frauds: NDArray[np.bool_], start: int, known_on: Ints | None) -> Ints:
     """For each payment, the first day on which its customer is known to be compromised; shape (n,)."""
+    in_time = days + LABEL_DELAY_DAYS + 1
+    known = in_time if known_on is None else np.maximum(in_time, known_on)
     each, of = np.unique(customers, return_inverse=True)
-    first_fraud = np.full(len(each), np.iinfo(np.int64).max - LABEL_DELAY_DAYS - 1)
+    first = np.full(len(each), np.iinfo(np.int64).max)
     counted = frauds & (days >= start)
-    np.minimum.at(first_fraud, of[counted], days[counted])
-    return (first_fraud + LABEL_DELAY_DAYS + 1)[of]
+    np.minimum.at(first, of[counted], known[counted])
+    return first[of]

@@ -1,4 +1,4 @@
-"""Search the recipe on the folds: `python -m modeling.tune --from --to --trials`. The test weeks are never looked at.
+"""Search the recipe on the folds: `python -m modeling.tune --from --to --trials`. It ends before the test window.
 
 Optuna proposes, the mean average precision over the prequential folds judges; each trial is a run of its own in MLflow,
 nested in the search's. A search of the same days goes on where it was interrupted.
@@ -16,7 +16,7 @@ import numpy as np
 
 from contracts.days import DayRange
 from contracts.features import FEATURES_VERSION
-from modeling.folds import Folds, add_optional_days, days_or_all, read_folds
+from modeling.folds import Folds, add_optional_days, days_to_choose_on, read_folds
 from modeling.runner import run
 from modeling.search_space import PRESENT, fit, suggest
 from modeling.settings import Settings
@@ -38,36 +38,45 @@ def tune(days: DayRange, trials: int, settings: Settings, studies: Path = STUDIE
     mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
     mlflow.set_experiment(EXPERIMENT)
     folds = read_folds(settings, days)
-    study = open_study(days, studies)
+    study = open_study(folds, days, studies)
     left = trials - _finished(study)
-    with mlflow.start_run(run_id=study.user_attrs.get(PARENT), run_name=study.study_name) as parent:
+    with mlflow.start_run(run_id=_parent(study), run_name=study.study_name) as parent:
         study.set_user_attr(PARENT, parent.info.run_id)
         if left > 0:
             study.optimize(lambda trial: _try(trial, folds), n_trials=left, show_progress_bar=True)
-        mlflow.log_metric("best_average_precision", study.best_value)
-        mlflow.set_tags({f"best.{name}": value for name, value in study.best_params.items()})
+        mlflow.set_tag("best", json.dumps({"average_precision": study.best_value} | study.best_params))
     return {"average_precision": study.best_value, "trials": _finished(study), "choices": study.best_params}
 
 
-def open_study(days: DayRange, studies: Path) -> Study:
-    """The search of these days and these features, new or as it was left."""
+def open_study(folds: Folds, days: DayRange, studies: Path) -> Study:
+    """The search of these payments and these features, new or as it was left."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     studies.parent.mkdir(parents=True, exist_ok=True)
-    name = f"features-{FEATURES_VERSION}-{days.first}-{days.last}"
     study = optuna.create_study(
         storage=f"sqlite:///{studies}",
-        study_name=name,
+        study_name=f"features-{FEATURES_VERSION}-{days.first}-{days.last}-{folds.fingerprint[:8]}",
         load_if_exists=True,
         direction="maximize",
         pruner=optuna.pruners.MedianPruner(n_startup_trials=5),
     )
     # Another seed for what is left: the same would propose again what was tried.
     study.sampler = optuna.samplers.TPESampler(seed=SEED + len(study.trials))
-    if not study.trials:
+    if not _finished(study):
         study.enqueue_trial(PRESENT)
     return study
+
+
+def _parent(study: Study) -> str | None:
+    """The search's run, where the tracking server still has it."""
+    import mlflow
+
+    run_id: str | None = study.user_attrs.get(PARENT)
+    try:
+        return run_id and mlflow.get_run(run_id).info.run_id
+    except mlflow.MlflowException:
+        return None
 
 
 def _try(trial: Trial, folds: Folds) -> float:
@@ -85,8 +94,11 @@ def _try(trial: Trial, folds: Folds) -> float:
             trial.report(float(np.mean(found)), len(found))
             if trial.should_prune():
                 mlflow.set_tag("pruned", "true")
-                raise optuna.TrialPruned
-        mlflow.log_metric("average_precision", math.fsum(found) / len(found))
+                break
+        else:
+            mlflow.log_metric("average_precision", math.fsum(found) / len(found))
+    if len(found) < len(folds.starts):
+        raise optuna.TrialPruned
     return math.fsum(found) / len(found)
 
 
@@ -94,22 +106,27 @@ def average_precision(chosen: dict[str, Any], folds: Folds, start: int) -> float
     """Of these choices on one fold."""
     from sklearn.metrics import average_precision_score
 
-    test = folds.test(start)
+    test = folds.tests[start]
     model = fit(chosen, folds.training(start, chosen["history_days"]))
     return float(average_precision_score(test.frauds, model.predict_proba(test.features)[:, 1]))
 
 
 def _finished(study: Study) -> int:
-    return sum(trial.state.is_finished() for trial in study.trials)
+    """The trials that came to a result; one that was interrupted did not."""
+    from optuna.trial import TrialState
+
+    return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)))
 
 
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m modeling.tune", description=__doc__)
     add_optional_days(parser)
-    parser.add_argument("--trials", type=int, default=TRIALS, help="finished trials that the search shall have")
+    parser.add_argument("--trials", type=int, default=TRIALS, help="finished trials to have, at least 1")
     given, settings = parser.parse_args(), Settings()
-    print(json.dumps(tune(days_or_all(parser, given, settings.lake), given.trials, settings)))
+    if given.trials < 1:
+        parser.error(f"--trials {given.trials}: at least 1 trial is needed")
+    print(json.dumps(tune(days_to_choose_on(parser, given, settings.lake), given.trials, settings)))
 
 
 if __name__ == "__main__":

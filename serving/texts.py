@@ -6,11 +6,16 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from contracts.features import LAST_NIGHT_HOUR, WINDOW_DAYS
-from contracts.fraud_runs import NO_SUCH_DAYS
+from contracts.fraud_runs import NO_SUCH_DAYS, RUN_WINDOW_DAYS
 from contracts.habit import EXTREME, HABIT_DAYS, RECENT_DAYS
 from contracts.labels import LABEL_DELAY_DAYS
 
 Values = Mapping[str, float]
+NO_HABIT: Final = f"No earlier payment of this customer within {HABIT_DAYS} days"
+NO_FRAUD: Final = (
+    f"No known fraud at this terminal in the {RUN_WINDOW_DAYS} days that ended {LABEL_DELAY_DAYS} days ago"
+)
+
 Text = Callable[[Values, Values], str]
 """From a payment's features and those of the reference."""
 
@@ -42,10 +47,15 @@ def _frauds(days: int) -> Text:
     return text
 
 
+def _against_habit(text: Text) -> Text:
+    """A payment without an earlier one has no habit to be held against."""
+    return lambda values, reference: NO_HABIT if values["customer_tx_count_30d"] <= 1 else text(values, reference)
+
+
 def _run_length(values: Values, _: Values) -> str:
     frauds = values["terminal_fraud_run_length"]
     if not frauds:
-        return "No known fraud at this terminal"
+        return NO_FRAUD
     if frauds == 1:
         return "The latest known fraud at this terminal stands alone"
     return f"The latest known frauds at this terminal came {frauds:.0f} in a row"
@@ -118,13 +128,13 @@ def _run_texts() -> dict[str, Text]:
         "terminal_days_since_run_start": _since(
             "terminal_days_since_run_start",
             "The first of this terminal's latest frauds in a row",
-            "No known fraud at this terminal",
+            NO_FRAUD,
             NO_SUCH_DAYS,
         ),
         "terminal_days_since_fraud": _since(
             "terminal_days_since_fraud",
             "The latest known fraud at this terminal",
-            "No known fraud at this terminal",
+            NO_FRAUD,
             NO_SUCH_DAYS,
         ),
         "terminal_days_since_genuine": _since(
@@ -136,7 +146,7 @@ def _run_texts() -> dict[str, Text]:
         "terminal_days_since_genuine_before_run": _since(
             "terminal_days_since_genuine_before_run",
             "The payment before this terminal's latest frauds in a row",
-            "No genuine payment is seen before this terminal's latest frauds",
+            "No payment at this terminal is seen that passed for genuine before known frauds",
             NO_SUCH_DAYS,
         ),
         "terminal_genuine_since_fraud": lambda values, _: (
@@ -158,7 +168,8 @@ def _texts() -> dict[str, Text]:
         texts |= _window_texts(days)
     for days in RECENT_DAYS:
         texts |= _recent_texts(days)
-    return texts | _habit_texts() | _run_texts()
+    habits = {name: _against_habit(text) for name, text in _habit_texts().items()}
+    return texts | habits | _run_texts()
 
 
 TEXTS: Final = _texts()

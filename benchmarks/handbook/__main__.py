@@ -13,7 +13,7 @@ from bank.published import PublishedFeed
 from benchmarks.handbook.data import Payments, read_payments
 from benchmarks.handbook.errors import BenchmarkError
 from benchmarks.handbook.options import read_options
-from benchmarks.handbook.report import markdown, write_results
+from benchmarks.handbook.report import markdown, unreproduced, write_results
 from benchmarks.handbook.run import benchmark
 from benchmarks.handbook.schedule import schedule_of
 from contracts.days import DayRange
@@ -37,7 +37,10 @@ def main() -> None:
         sys.exit(f"error: {' '.join(str(error).split())}")
     write_results(results, FOLDER)
     print(markdown(results))
+    off = unreproduced(results)
     print(f"The same: {FOLDER / 'results.md'}; for programs: {FOLDER / 'results.json'}")
+    if off:
+        sys.exit(f"error: the published figures were not reproduced: {'; '.join(off)}")
 
 
 def days_of(payments: Payments) -> DayRange:

@@ -43,20 +43,21 @@ def judged(weeks: list[Dataset], scores: dict[str, list[Floats]]) -> Judged:
     return Judged([replace(week, features=np.empty((len(week.frauds), 0))) for week in weeks], scores)
 
 
-def resampled_intervals(what: Judged, done: Callable[[int], None], resamples: int = RESAMPLES) -> Intervals | None:
-    """The intervals; None where hardly a resample has a fraud in every week."""
+def resampled_intervals(what: Judged, done: Callable[[int], None], resamples: int = RESAMPLES) -> Intervals:
+    """The intervals; a measure that most resamples do not define (hardly a fraud in a week) has none."""
     from joblib import Parallel, delayed
 
     each = resamples // BATCHES
     batches = Parallel(n_jobs=-1, return_as="generator")(delayed(_batch)(what, each, seed) for seed in range(BATCHES))
     drawn: list[Mapping[str, float]] = []
     for batch in batches:
-        drawn += [figures for figures in batch if not any(np.isnan(value) for value in figures.values())]
+        drawn += batch
         done(each)
-    if len(drawn) < resamples / 2:
-        return None
     found = intervals(drawn)
-    models = {model: {name: found[f"{model}/{name}"] for name in MEASURES} for model in what.scores}
+    models = {
+        model: {name: found[f"{model}/{name}"] for name in MEASURES if f"{model}/{name}" in found}
+        for model in what.scores
+    }
     return Intervals(models, {model: found[f"less/{model}"] for model in what.scores if f"less/{model}" in found})
 
 

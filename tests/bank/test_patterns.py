@@ -38,6 +38,8 @@ WORLD = WorldSize(customers=60, terminals=120, days=20, seed=1)
     [
         ([1, 2, 3, 0, 4, -1], [1, 2, 3, None, None, None]),
         ([1.0, np.nan, 2.0, 3.0, 0.0, 9.0], [1, None, 2, 3, None, None]),
+        (["terminal", "", "ATO", "x", "y", "z"], [None] * 6),
+        ([1.5, 2.0, 3.0, 1.0, 2.0, 3.0], [None] * 6),
         (["1", "2", "3", "0", "4", None], [1, 2, 3, None, None, None]),
         (None, [None] * 6),
     ],

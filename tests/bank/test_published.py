@@ -128,9 +128,6 @@ def changed(**columns: Any) -> pd.DataFrame:
         (changed(TX_DATETIME=np.datetime64("NaT", "us")), "column TX_DATETIME holds no usable time"),
         (changed(TX_DATETIME=np.datetime64("2030-01-01", "us")), "column TX_DATETIME holds no usable time"),
         (changed(TX_FRAUD="yes"), "column TX_FRAUD cannot be read as int64"),
-        (changed(TX_FRAUD_SCENARIO="terminal"), "column TX_FRAUD_SCENARIO cannot be read as int64"),
-        (changed(TX_FRAUD_SCENARIO=1.5), "column TX_FRAUD_SCENARIO cannot be read as int64"),
-        (changed(TX_FRAUD_SCENARIO=pd.Timestamp("2018-05-01")), "column TX_FRAUD_SCENARIO holds timestamp"),
     ],
 )
 def test_a_column_that_is_not_what_it_should_be_is_named(tmp_path: Path, table: pd.DataFrame, words: str) -> None:

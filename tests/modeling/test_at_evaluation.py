@@ -33,11 +33,5 @@ def test_labels_shuffled_in_training_leave_no_more_than_chance(data: SplitData, 
     assert np.mean(chance) < 1.5 * share
 
 
-def test_labels_shuffled_in_the_test_leave_no_more_than_chance(data: SplitData) -> None:
-    model, share = fit_candidate(data.training), data.test.frauds.mean()
-    chance = [average_precision(model, shuffled(data.test, seed)) for seed in range(20)]
-    assert np.mean(chance) == pytest.approx(share, rel=0.35)
-
-
 def average_precision(model: object, test: Dataset) -> float:
     return float(average_precision_score(test.frauds, model.decision_function(test.features)))  # type: ignore[attr-defined]

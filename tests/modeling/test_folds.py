@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import json
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,11 +19,11 @@ from contracts.features import BASE_FEATURES, FEATURES
 from contracts.labels import DAY, LABEL_DELAY_DAYS
 from modeling import ablate, tune
 from modeling.errors import ModelingError
-from modeling.folds import FOLDS, fold_starts, read_folds
+from modeling.folds import FOLDS, add_optional_days, days_to_choose_on, fold_starts, read_folds
 from modeling.search_space import FAMILIES, PRESENT, fit
-from modeling.split import HISTORY_DAYS
+from modeling.split import HISTORY_DAYS, split_days
 from tests.modeling.conftest import SettingsFor
-from tests.modeling.lakes import START, write_lake
+from tests.modeling.lakes import START, add_reports, write_lake
 
 DAYS = DayRange(START, START + timedelta(days=62))
 FEWEST = 21 + LABEL_DELAY_DAYS + 7 * (FOLDS - 1)
@@ -60,7 +62,7 @@ def test_too_few_days_for_the_folds() -> None:
 def test_a_fold_trains_on_its_history_and_never_on_what_it_tests(settings_for: SettingsFor, months: Path) -> None:
     folds = read_folds(settings_for(months), DAYS, 2)
     for start in folds.starts:
-        training, test = folds.training(start, HISTORY_DAYS), folds.test(start)
+        training, test = folds.training(start, HISTORY_DAYS), folds.tests[start]
         assert training.occurred.max() // DAY == start + 6
         assert test.occurred.min() // DAY == start + 14
         assert training.occurred.max() + LABEL_DELAY_DAYS * DAY < test.occurred.min()
@@ -77,7 +79,7 @@ def test_every_family_learns(settings_for: SettingsFor, months: Path, family: st
     folds = read_folds(settings_for(months), DAYS, 1)
     others = {"n_estimators": 20, "max_depth": 6, "leaf": 5, "C": 1.0}
     chosen = PRESENT | SMALL | others | {"family": family, "fraud_weight": 3.0}
-    test = folds.test(folds.starts[0])
+    test = folds.tests[folds.starts[0]]
     scores = fit(chosen, folds.training(folds.starts[0], 30)).predict_proba(test.features)[:, 1]
     ranked = test.frauds[np.argsort(-scores)][: int(test.frauds.sum())]
     assert ranked.mean() > 2 * test.frauds.mean()
@@ -90,14 +92,45 @@ def test_a_search_goes_on_where_it_was_left(settings_for: SettingsFor, months: P
     again = tune.tune(DAYS, 3, settings, studies)
     assert (first["trials"], again["trials"]) == (2, 3)
     assert again["average_precision"] >= first["average_precision"]
-    study = tune.open_study(DAYS, studies)
+    study = tune.open_study(read_folds(settings, DAYS), DAYS, studies)
     assert study.trials[0].params["family"] == PRESENT["family"]
     assert len({json.dumps(trial.params) for trial in study.trials}) == 3
     client = mlflow.MlflowClient(settings.mlflow_tracking_uri)
     parent = client.get_run(study.user_attrs[tune.PARENT])
     nested = client.search_runs([parent.info.experiment_id], f"tags.mlflow.parentRunId = '{parent.info.run_id}'")
     assert len(nested) == 3
-    assert parent.data.metrics["best_average_precision"] == pytest.approx(again["average_precision"])
+    assert json.loads(parent.data.tags["best"])["average_precision"] == again["average_precision"]
+    assert {run.info.status for run in nested} == {"FINISHED"}
+
+
+def test_other_payments_of_the_same_days_are_another_search(
+    settings_for: SettingsFor, months: Path, tmp_path: Path
+) -> None:
+    write_lake(tmp_path, DAYS, customers=10_000, seed=1)
+    one, other = (read_folds(settings_for(lake), DAYS, 1) for lake in (months, tmp_path))
+    names = {tune.open_study(folds, DAYS, tmp_path / "studies.db").study_name for folds in (one, other)}
+    assert len(names) == 2
+
+
+def test_a_late_report_is_not_there_for_a_training_before_it(
+    settings_for: SettingsFor, months: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(months, tmp_path, dirs_exist_ok=True)
+    before = read_folds(settings_for(tmp_path), DAYS, 1)
+    (start,) = before.starts
+    genuine = before.training(start, 7)
+    number = int(genuine.transaction_id[~genuine.frauds][0])
+    add_reports(tmp_path, {number: (start + 14) * DAY + 1})
+    after = read_folds(settings_for(tmp_path), DAYS, 1)
+    assert after.training(start, 7).frauds.tolist() == genuine.frauds.tolist()
+    assert after.data.frauds.sum() == before.data.frauds.sum() + 1
+
+
+def test_choices_end_before_the_test_window(months: Path) -> None:
+    parser = argparse.ArgumentParser()
+    add_optional_days(parser)
+    days = days_to_choose_on(parser, parser.parse_args([]), months)
+    assert days == DayRange(DAYS.first, split_days(DAYS).test.first - timedelta(days=1))
 
 
 @pytest.mark.usefixtures("few_rounds")

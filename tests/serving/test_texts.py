@@ -27,10 +27,10 @@ from tests.serving.bundles import REFERENCE
         ),
         ("customer_days_since_extreme", 30.0, "No payment of this customer within 30 days was far above its median"),
         ("customer_days_since_extreme", 2.0, "This customer's latest payment far above its median was 2.0 days ago"),
-        ("terminal_fraud_run_length", 0.0, "No known fraud at this terminal"),
+        ("terminal_fraud_run_length", 0.0, "No known fraud at this terminal in the 30 days that ended 7 days ago"),
         ("terminal_fraud_run_length", 1.0, "The latest known fraud at this terminal stands alone"),
         ("terminal_fraud_run_length", 9.0, "The latest known frauds at this terminal came 9 in a row"),
-        ("terminal_days_since_fraud", 37.0, "No known fraud at this terminal"),
+        ("terminal_days_since_fraud", 37.0, "No known fraud at this terminal in the 30 days that ended 7 days ago"),
         ("terminal_days_since_fraud", 7.5, "The latest known fraud at this terminal was 7.5 days ago"),
         (
             "terminal_genuine_since_fraud",
@@ -40,4 +40,10 @@ from tests.serving.bundles import REFERENCE
     ],
 )
 def test_words(feature: str, value: float, words: str) -> None:
-    assert TEXTS[feature]({feature: value}, REFERENCE | {feature: 1.0}) == words
+    assert TEXTS[feature]({"customer_tx_count_30d": 9.0, feature: value}, REFERENCE | {feature: 1.0}) == words
+
+
+@pytest.mark.parametrize("feature", ["amount_to_median", "customer_amount_median", "amount_deviations"])
+def test_without_an_earlier_payment_there_is_no_habit(feature: str) -> None:
+    values = {"customer_tx_count_30d": 1.0, feature: 1.0}
+    assert TEXTS[feature](values, REFERENCE) == "No earlier payment of this customer within 30 days"
