@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.handbook import published_figures, report
-from benchmarks.handbook.report import NOT_EXPLAINED, as_json, markdown, write_results
+from benchmarks.handbook.report import NOT_EXPLAINED, as_json, markdown, unreproduced, write_results
 from benchmarks.handbook.run import Results, Section
 
 START = date(2018, 7, 25)
@@ -44,16 +44,19 @@ def test_each_reproduced_figure_stands_beside_the_published_one(results: Results
 def test_a_figure_that_is_off_is_explained_or_said_to_be_off(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "EXPLAINED", {})
     assert row_of(markdown(results), "xgboost")[-1] == NOT_EXPLAINED
-    monkeypatch.setattr(report, "EXPLAINED", {("four_weeks", "xgboost"): "because"})
+    monkeypatch.setattr(report, "EXPLAINED", {("four_weeks", "xgboost"): {"ap": "because"}})
     assert row_of(markdown(results), "xgboost")[-1] == "because"
+    assert unreproduced(results) == []
     assert row_of(markdown(results), "random forest")[-1] == ""
+    monkeypatch.setattr(report, "EXPLAINED", {("four_weeks", "xgboost"): {"auc": "because"}})
+    assert unreproduced(results) == ["four_weeks xgboost ap: 0.681, published 0.687"]
 
 
 def test_quoted_models_are_under_published_alone(results: Results) -> None:
     found = json.loads(json.dumps(as_json(results)))
     assert found["published"]["four_weeks"]["lstm"] == {"auc": 0.876, "ap": 0.665, "cp100": 0.297}
     assert "lstm" not in found["four_weeks"]
-    assert "validation" not in found
+    assert found["validation"] == {}
 
 
 def test_results_are_written_anew_each_time(results: Results, tmp_path: Path) -> None:
