@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from contracts.histories import Bools, Floats, History, Ints, latest
+from contracts.histories import Floats, History, Ints, latest
 from contracts.labels import DAY, LABEL_DELAY, LABEL_DELAY_DAYS, NEVER, known_from
 
 RUN_WINDOW_DAYS: Final = 30
@@ -80,13 +80,10 @@ class _Seen:
         before = np.maximum(before, 0)
         found = always[before]
         late = self._late[before]
-        while (wrong := self._otherwise(late, frauds) & (late > found)).any():
-            late = np.where(wrong, self._late[np.maximum(late, 0)], late)
+        # Mostly there is none that matters: only the rows that have one are looked at again.
+        asking = np.flatnonzero((late > found) & (late >= self._start))
+        while len(asking := asking[(self._known[late[asking]] <= self._now[asking]) != frauds]):
+            late[asking] = self._late[late[asking]]
+            asking = asking[(late[asking] > found[asking]) & (late[asking] >= self._start[asking])]
         found = np.maximum(found, late)
         return np.where(found >= self._start, found, -1)
-
-    def _otherwise(self, late: Ints, frauds: bool) -> Bools:
-        if len(self._known) == 0:
-            return np.zeros(len(late), dtype=bool)
-        otherwise: Bools = (late >= self._start) & ((self._known[late] <= self._now) != frauds)
-        return otherwise

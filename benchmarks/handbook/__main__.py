@@ -21,6 +21,8 @@ from contracts.transaction import from_epoch_seconds
 from modeling.errors import ModelingError
 
 FOLDER: Final = Path("var/handbook")
+STRAYS: Final = 0.0005
+"""The share of payments at either end that no week is laid by: far less than a day's of any data that can be used."""
 
 
 def main() -> None:
@@ -44,8 +46,9 @@ def main() -> None:
 
 
 def days_of(payments: Payments) -> DayRange:
-    """The first to the last day that has a payment."""
-    first, last = (from_epoch_seconds(int(payments.occurred[place])).date() for place in (0, -1))
+    """The first to the last day, but for strays: one date lost or mistyped must not move the weeks."""
+    strays = int(STRAYS * len(payments))
+    first, last = (from_epoch_seconds(int(payments.occurred[place])).date() for place in (strays, -1 - strays))
     return DayRange(first, last)
 
 

@@ -74,11 +74,8 @@ def weeks_of(payments: Payments, starts: Iterable[date]) -> tuple[list[Week], li
             rows_to_train_on(days, first, HISTORY_DAYS),
             rows_to_test_on(days, payments.customer_id, payments.fraud, first),
         )
-        lacking = [f"{name} week" for name in ("training", "test") if _of_one_kind(payments.fraud[getattr(week, name)])]
-        if lacking:
-            notes.append(
-                f"the week of {start} is left out: no frauds, or nothing else, in its {' and its '.join(lacking)}"
-            )
+        if _of_one_kind(payments.fraud[week.training]) or _of_one_kind(payments.fraud[week.test]):
+            notes.append(f"the week of {start} is left out: {_why(payments.fraud, week)}")
         else:
             weeks.append(week)
     return weeks, notes
@@ -89,6 +86,13 @@ def is_published(payments: Payments, week: Week) -> bool:
     train, test = payments.fraud[week.training], payments.fraud[week.test]
     counts = (len(train), int(train.sum()), len(test), int(test.sum()))
     return week.start == PUBLISHED_START and counts == PUBLISHED_COUNTS
+
+
+def _why(frauds: NDArray[np.bool_], week: Week) -> str:
+    lacking = [f"{name} week" for name in ("training", "test") if _of_one_kind(frauds[getattr(week, name)])]
+    if len(week.training) and not len(week.test):
+        return "none of its test payments is of a card that was not known to be compromised already"
+    return f"no frauds, or nothing else, in its {' and its '.join(lacking)}"
 
 
 def _of_one_kind(frauds: NDArray[np.bool_]) -> bool:

@@ -11,6 +11,7 @@ import pytest
 
 from bank.published import PublishedFeed
 from bank.world import WorldSize
+from benchmarks.handbook.__main__ import days_of
 from benchmarks.handbook.data import Payments, read_payments
 from benchmarks.handbook.errors import BenchmarkError
 from benchmarks.handbook.features import BASE_COLUMNS, features_of
@@ -99,3 +100,15 @@ def test_each_payment_has_the_features_of_its_own_history(tmp_path: Path) -> Non
 def test_the_published_features_are_15_of_the_contract_s() -> None:
     assert len(BASE_FEATURES) == len(set(BASE_COLUMNS.tolist())) == 15
     assert [FEATURES[place] for place in BASE_COLUMNS] == list(BASE_FEATURES)
+
+
+def test_a_stray_date_does_not_move_the_weeks(tmp_path: Path) -> None:
+    usual = frame(50, 80)
+    stray = usual.copy()
+    stray.loc[0, "TX_DATETIME"] = pd.Timestamp("1970-01-01")
+    stray.loc[len(usual) - 1, "TX_DATETIME"] = pd.Timestamp("2020-01-01")
+    for name, rows in (("usual", usual), ("stray", stray)):
+        (tmp_path / name).mkdir()
+        rows.to_parquet(tmp_path / name / "payments.parquet")
+    usually, straying = (days_of(read(tmp_path / name)[0]) for name in ("usual", "stray"))
+    assert straying == usually

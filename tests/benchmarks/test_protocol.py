@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -98,3 +99,9 @@ def test_a_week_without_frauds_is_left_out_with_a_note(frauds_on: set[int], note
     assert len(weeks) == (note is None)
     assert len(notes) == (note is not None)
     assert note is None or f"the week of {START} is left out: no frauds, or nothing else, in {note}" == notes[0]
+
+
+def test_a_week_whose_cards_are_all_known_to_be_compromised_says_so() -> None:
+    payments = payments_of({3, 18})
+    one_card = replace(payments, customer_id=np.ones_like(payments.customer_id))
+    assert "not known to be compromised already" in weeks_of(one_card, [START])[1][0]
