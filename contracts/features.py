@@ -34,7 +34,7 @@ BASE_FEATURES: Final = PAYMENT_FEATURES + CUSTOMER_WINDOW_FEATURES + TERMINAL_WI
 CUSTOMER_FEATURES: Final = CUSTOMER_WINDOW_FEATURES + HABIT_FEATURES
 TERMINAL_FEATURES: Final = TERMINAL_WINDOW_FEATURES + FRAUD_RUN_FEATURES
 FEATURES: Final = BASE_FEATURES + HABIT_FEATURES + FRAUD_RUN_FEATURES
-FEATURES_VERSION: Final = "2"
+FEATURES_VERSION: Final = "3"
 """Changes whenever a feature's name, order or meaning does; a scorer refuses a model made for another."""
 
 CUSTOMER_HORIZON_DAYS: Final = LABEL_DELAY_DAYS + max(*WINDOW_DAYS, HABIT_DAYS)
@@ -73,7 +73,7 @@ def customer_features(entity: Ints, occurred: Ints, cents: Ints, rows: Ints) -> 
     return features | habit_features(history, cents, rows)
 
 
-def terminal_features(entity: Ints, occurred: Ints, reported: Ints, rows: Ints) -> dict[str, Floats]:
+def terminal_features(entity: Ints, occurred: Ints, cents: Ints, reported: Ints, rows: Ints) -> dict[str, Floats]:
     """`TERMINAL_FEATURES` of the payments at `rows`, each of shape (len(rows),), over (t - delay - w, t - delay].
 
     `reported` is the second of each payment's earliest fraud report, `NEVER` without one. The rate is the share of the
@@ -92,7 +92,7 @@ def terminal_features(entity: Ints, occurred: Ints, reported: Ints, rows: Ints) 
         frauds = history.arrived(seen, known[seen], rows) - history.arrived(seen, gone[seen], rows)
         features[f"terminal_tx_count_{days}d"] = count.astype(np.float64)
         features[f"terminal_fraud_rate_{days}d"] = frauds / np.maximum(count, 1)
-    return features | fraud_run_features(history, reported, rows)
+    return features | fraud_run_features(history, cents, reported, rows)
 
 
 def feature_matrix(parts: Mapping[str, Floats]) -> Floats:

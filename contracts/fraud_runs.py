@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from contracts.histories import Floats, History, Ints, latest
+from contracts.histories import Floats, History, Ints, latest, prefix_sums
 from contracts.labels import DAY, LABEL_DELAY, LABEL_DELAY_DAYS, NEVER, known_from
 
 RUN_WINDOW_DAYS: Final = 30
@@ -24,13 +24,17 @@ FRAUD_RUN_FEATURES: Final = (
     "terminal_days_since_genuine",
     "terminal_days_since_genuine_before_run",
     "terminal_genuine_since_fraud",
+    "terminal_fraud_run_amount_mean",
+    "terminal_last_fraud_amount",
 )
 
 
-def fraud_run_features(history: History, reported: Ints, rows: Ints) -> dict[str, Floats]:
+def fraud_run_features(history: History, cents: Ints, reported: Ints, rows: Ints) -> dict[str, Floats]:
     """`FRAUD_RUN_FEATURES` of the payments at `rows`, each of shape (len(rows),).
 
-    `reported` is the second of each payment's earliest report, `NEVER` without one; it has the history's length.
+    `reported` is the second of each payment's earliest report, `NEVER` without one; it and `cents` have the history's
+    length. The amounts tell what stole: a terminal takes what its customers usually pay, a stolen card more; 0 without
+    a known fraud.
     """
     start = history.first_after(rows, LABEL_DELAY + RUN_WINDOW_DAYS * DAY)
     end = history.first_after(rows, LABEL_DELAY)
@@ -39,14 +43,20 @@ def fraud_run_features(history: History, reported: Ints, rows: Ints) -> dict[str
     before = seen.last_genuine(fraud)
     first = np.maximum(before + 1, start)
     there = fraud >= 0
+    length = np.where(there, fraud - first + 1, 0)
+    total = prefix_sums(cents)
+    # Where there is no run, of nothing from 0 to 0.
+    end_of_run, start_of_run = np.where(there, fraud + 1, 0), np.where(there, first, 0)
     return {
-        "terminal_fraud_run_length": np.where(there, fraud - first + 1, 0).astype(np.float64),
+        "terminal_fraud_run_length": length.astype(np.float64),
         "terminal_days_since_run_start": seen.days_since(np.where(there, first, -1)),
         "terminal_days_since_fraud": seen.days_since(fraud),
         "terminal_days_since_genuine": seen.days_since(genuine),
         "terminal_days_since_genuine_before_run": seen.days_since(before),
         # After the latest known fraud, everything seen counts as genuine.
         "terminal_genuine_since_fraud": np.where(there, end - 1 - fraud, end - start).astype(np.float64),
+        "terminal_fraud_run_amount_mean": (total[end_of_run] - total[start_of_run]) / (100 * np.maximum(length, 1)),
+        "terminal_last_fraud_amount": (total[end_of_run] - total[np.maximum(end_of_run - 1, 0)]) / 100,
     }
 
 

@@ -10,9 +10,10 @@
 | `p:<transaction_id>` | hash of a scored payment: `body`, `applied`, and once it is answered `answer` |
 | `decisions` | stream of the decisions not yet in PostgreSQL |
 
-An entry is three big-endian int64: second, transaction id, and the cents (customer) or the second of the earliest
-fraud report (terminal, `NEVER` without one). `floor` is the newest second that may have been dropped: a history is
-complete for everything later. All three values are 0 or more, so unsigned comparison is right.
+An entry is three big-endian int64: second, transaction id, and the cents (customer) or the cents and the second of the
+earliest fraud report in one (terminal, `pack_reported`): of one payment's two, the lesser is the earlier report's.
+`floor` is the newest second that may have been dropped: a history is complete for everything later. All three values
+are 0 or more, so unsigned comparison is right.
 """
 
 from __future__ import annotations
@@ -24,16 +25,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.features import CUSTOMER_HORIZON_DAYS, FEATURES_VERSION, TERMINAL_HORIZON_DAYS
-from contracts.labels import DAY, LABEL_DELAY_DAYS
+from contracts.histories import Ints
+from contracts.labels import DAY, LABEL_DELAY_DAYS, NEVER
 
 ENTRY: Final = np.dtype([("occurred", ">i8"), ("transaction_id", ">i8"), ("value", ">i8")])
-LOCATION: Final = np.dtype([("terminal_id", ">i8"), ("occurred", ">i8")])
+LOCATION: Final = np.dtype([("terminal_id", ">i8"), ("occurred", ">i8"), ("cents", ">i8")])
 FLOOR_BYTES: Final = 8
-FORMAT: Final = 1
+FORMAT: Final = 2
 META_KEY: Final = "state:meta"
 DAYS_KEY: Final = "state:days"
 APPLIED_KEY: Final = "state:applied"
 DECISIONS_KEY: Final = "decisions"
+
+CENTS_BITS: Final = 27
+NOT_REPORTED: Final = 2**36 - 1
+"""In a terminal's entry, the second of a report that did not come; in the year 4147, and a later report is none."""
 
 CUSTOMER_KEEP: Final = (CUSTOMER_HORIZON_DAYS + 1) * DAY
 TERMINAL_KEEP: Final = (TERMINAL_HORIZON_DAYS + 1) * DAY
@@ -157,6 +163,17 @@ def pack_entries(
     entries = np.empty(len(occurred), dtype=ENTRY)
     entries["occurred"], entries["transaction_id"], entries["value"] = occurred, transaction_id, value
     return entries
+
+
+def pack_reported(cents: Ints, reported: Ints) -> Ints:
+    """The values of a terminal's entries: cents, below 2^27, and seconds of earliest reports, `NEVER` without one."""
+    return (np.minimum(reported, NOT_REPORTED) << CENTS_BITS) | cents
+
+
+def unpack_reported(values: Ints) -> tuple[Ints, Ints]:
+    """The cents, and the seconds of the earliest reports, `NEVER` without one."""
+    reported = values >> CENTS_BITS
+    return values & (2**CENTS_BITS - 1), np.where(reported == NOT_REPORTED, NEVER, reported)
 
 
 def unpack_history(history: bytes) -> tuple[int, NDArray[np.void]]:

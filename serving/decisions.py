@@ -15,8 +15,8 @@ from psycopg_pool import AsyncConnectionPool
 
 from serving.answers import Record
 from serving.clock import iso
+from serving.payment import Place
 from serving.settings import DECISIONS_OWNER
-from serving.state import Place
 
 CONNECTIONS: Final = 4
 _LOCK: Final = 7_240_461
@@ -56,7 +56,8 @@ on conflict (transaction_id) do nothing
 """
 _FIND: Final = f"select {_COLUMNS} from serving.decisions where transaction_id = %s"
 _LOCATE: Final = """
-select transaction_id, terminal_id, floor(extract(epoch from occurred_at))::bigint as second
+select transaction_id, terminal_id, floor(extract(epoch from occurred_at))::bigint as second,
+    (amount * 100)::bigint as cents
 from serving.decisions where transaction_id = any(%s)
 """
 
@@ -116,7 +117,7 @@ class DecisionLog:
         """Where the payments were that were decided on."""
         async with self._connection() as connection:
             rows = await (await connection.execute(_LOCATE, [list(ids)])).fetchall()
-        return {row["transaction_id"]: (row["terminal_id"], row["second"]) for row in rows}
+        return {row["transaction_id"]: (row["terminal_id"], row["second"], row["cents"]) for row in rows}
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[AsyncConnection[DictRow]]:

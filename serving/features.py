@@ -20,7 +20,7 @@ from contracts.features import (
 )
 from contracts.histories import Floats, Ints
 from contracts.labels import DAY
-from contracts.online_state import ENTRY, FLOOR_BYTES
+from contracts.online_state import ENTRY, FLOOR_BYTES, unpack_reported
 from serving.payment import PLACE_BYTES
 from serving.state import Claim
 
@@ -59,12 +59,16 @@ def compute_features(claims: Sequence[Claim]) -> Computed:
     matrix = feature_matrix(
         payment_features(occurred, cents)
         | customer_features(*_side_by_side(customers))
-        | terminal_features(*_side_by_side(terminals))
+        | _terminal_features(*_side_by_side(terminals))
     )
     degraded = _degraded(customers, occurred, CUSTOMER_HORIZON_DAYS)
     degraded |= _degraded(terminals, occurred, TERMINAL_HORIZON_DAYS)
     late = np.array([c.late or t.late for c, t in zip(customers, terminals, strict=True)], dtype=bool)
     return Computed(matrix, degraded, late)
+
+
+def _terminal_features(entity: Ints, occurred: Ints, values: Ints, rows: Ints) -> dict[str, Floats]:
+    return terminal_features(entity, occurred, *unpack_reported(values), rows)
 
 
 def _as_of(history: bytes, entry: bytes) -> _Part:

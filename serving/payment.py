@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-from contracts.labels import NEVER
+from contracts.online_state import CENTS_BITS, NOT_REPORTED
 from contracts.transaction import Transaction
 
 _BODY: Final = struct.Struct(">5q")
 _ENTRY: Final = struct.Struct(">3q")
 PLACE_BYTES: Final = 16
+Place = tuple[int, int, int]
+"""A terminal, a second and an amount in cents: where and when a payment was, and what its terminal's entry holds."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +56,15 @@ class Payment:
     @cached_property
     def terminal_entry(self) -> bytes:
         """Its entry in its terminal's history, not reported."""
-        return terminal_entry(self.second, self.transaction_id, NEVER)
+        return terminal_entry(self.second, self.transaction_id, self.cents, NOT_REPORTED)
 
 
-def terminal_entry(second: int, transaction_id: int, reported: int) -> bytes:
+def terminal_entry(second: int, transaction_id: int, cents: int, reported: int) -> bytes:
     """The entry of a payment in its terminal's history, `reported` the second of its earliest report."""
-    return _ENTRY.pack(second, transaction_id, reported)
+    return _ENTRY.pack(second, transaction_id, min(reported, NOT_REPORTED) << CENTS_BITS | cents)
 
 
-def terminal_and_second(body: bytes) -> tuple[int, int]:
-    """Where and when the payment of a packed body was."""
-    _, _, terminal_id, _, second = _BODY.unpack(body)
-    return terminal_id, second
+def place_of(body: bytes) -> Place:
+    """Where and when the payment of a packed body was, and its cents."""
+    _, _, terminal_id, cents, second = _BODY.unpack(body)
+    return terminal_id, second, cents

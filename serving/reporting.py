@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from contracts.transaction import FraudReport, epoch_seconds
 from serving.decisions import DecisionLog
 from serving.metrics import Metrics
-from serving.payment import terminal_entry
-from serving.state import OnlineState, Place
+from serving.payment import Place, terminal_entry
+from serving.state import OnlineState
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def _earliest(reports: Sequence[FraudReport]) -> dict[int, int]:
 def _by_terminal(earliest: Mapping[int, int], places: Mapping[int, Place]) -> dict[int, bytes]:
     """Packed entries for each terminal, in order of place."""
     entries: defaultdict[int, list[bytes]] = defaultdict(list)
-    for number, (terminal_id, second) in places.items():
-        entries[terminal_id].append(terminal_entry(second, number, earliest[number]))
+    for number, (terminal_id, second, cents) in places.items():
+        entries[terminal_id].append(terminal_entry(second, number, cents, earliest[number]))
     # Entries are big-endian and never negative, so they sort as their places do.
     return {terminal_id: b"".join(sorted(packed)) for terminal_id, packed in entries.items()}

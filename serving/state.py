@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
+import numpy as np
 from valkey.asyncio import BlockingConnectionPool, Valkey
 from valkey.asyncio.retry import Retry
 from valkey.backoff import ConstantBackoff
@@ -24,13 +25,11 @@ from contracts.online_state import (
     terminal_key,
 )
 from serving.errors import NotReadyError
-from serving.payment import Payment, terminal_and_second
+from serving.payment import Payment, Place, place_of
 from serving.scripts import CHECK_STAMP, CLAIM, KEEP_ANSWER, MERGE_REPORTS, RESERVE, Script
 
 CONNECTIONS: Final = 32
 Call = tuple[Sequence[str], Sequence[bytes]]
-Place = tuple[int, int]
-"""A terminal and a second: where and when a payment was."""
 
 
 @dataclass(frozen=True)
@@ -118,9 +117,7 @@ class OnlineState:
         """Where the payments were that are known here, whether scored or by way of the lake."""
         scored = await self._pipeline([("HMGET", payment_key(number), "body", "applied") for number in ids])
         found = {
-            number: terminal_and_second(body)
-            for number, (body, applied) in zip(ids, scored, strict=True)
-            if body and applied
+            number: place_of(body) for number, (body, applied) in zip(ids, scored, strict=True) if body and applied
         }
         return found | await self._locate_in_index([number for number in ids if number not in found])
 
@@ -188,5 +185,5 @@ def _refuse_unfit(answer: Sequence[Any]) -> None:
 
 
 def _unpack_place(packed: bytes) -> Place:
-    size = LOCATION.itemsize // 2
-    return int.from_bytes(packed[:size], "big"), int.from_bytes(packed[size:], "big")
+    (place,) = np.frombuffer(packed, dtype=LOCATION).tolist()
+    return cast(Place, place)

@@ -61,6 +61,10 @@ def _run_length(values: Values, _: Values) -> str:
     return f"The latest known frauds at this terminal came {frauds:.0f} in a row"
 
 
+def _fraud_amount(name: str, what: str) -> Text:
+    return lambda values, _: f"{what} {values[name]:.2f}" if values["terminal_fraud_run_length"] else NO_FRAUD
+
+
 def _extremes(days: int) -> Text:
     name = f"customer_extreme_count_{days}d"
     times = EXTREME[0] / EXTREME[1]
@@ -148,6 +152,12 @@ def _run_texts() -> dict[str, Text]:
             "The payment before this terminal's latest frauds in a row",
             "No payment at this terminal is seen that passed for genuine before known frauds",
             NO_SUCH_DAYS,
+        ),
+        "terminal_fraud_run_amount_mean": _fraud_amount(
+            "terminal_fraud_run_amount_mean", "This terminal's latest frauds in a row took a mean of"
+        ),
+        "terminal_last_fraud_amount": _fraud_amount(
+            "terminal_last_fraud_amount", "The latest known fraud at this terminal took"
         ),
         "terminal_genuine_since_fraud": lambda values, _: (
             f"{_payments(values['terminal_genuine_since_fraud'])} at this terminal since its latest known fraud "

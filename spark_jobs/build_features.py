@@ -101,7 +101,9 @@ def terminal_pass(start: int) -> Pass:
         if history is None:
             return
         wanted = np.flatnonzero(history["occurred"] >= start)
-        found = terminal_features(history["terminal_id"], history["occurred"], history.pop("reported"), wanted)
+        found = terminal_features(
+            history["terminal_id"], history["occurred"], history["amount_cents"], history.pop("reported"), wanted
+        )
         columns: dict[str, np.ndarray] = {name: values[wanted] for name, values in history.items()}
         del history
         found.update(payment_features(columns["occurred"], columns["amount_cents"]))

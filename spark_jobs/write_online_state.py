@@ -25,6 +25,7 @@ from contracts.online_state import (
     TERMINAL_KEEP,
     customer_key,
     pack_entries,
+    pack_reported,
     pack_second,
     terminal_key,
 )
@@ -110,7 +111,8 @@ def write_terminals(target: Target) -> Callable[[Batches], Batches]:
         if history is None:
             return
         with open_state(target.url, target.secrets_dir) as client:
-            packed = _histories(history, "terminal_id", "reported", terminal_key)
+            history["value"] = pack_reported(history["amount_cents"], history["reported"])
+            packed = _histories(history, "terminal_id", "value", terminal_key)
             merged = merge_histories(client, packed, pack_second(target.floor), TERMINAL_KEEP)
             # After the histories: a report that finds its payment here must find it there as well.
             for day, locations in _locations(history, target.index_from):
@@ -152,6 +154,7 @@ def _locations(history: Columns, first: date) -> Iterator[tuple[str, list[tuple[
     ids = history["transaction_id"][order].astype(">i8").tobytes()
     places = np.empty(len(order), dtype=LOCATION)
     places["terminal_id"], places["occurred"] = history["terminal_id"][order], occurred
+    places["cents"] = history["amount_cents"][order]
     packed = list(zip(_pieces(ids, ID_BYTES), _pieces(places.tobytes(), LOCATION.itemsize), strict=True))
     for start, end in _runs(occurred // DAY):
         yield from_epoch_seconds(int(occurred[start])).date().isoformat(), packed[start:end]

@@ -95,6 +95,7 @@ def literal_fraud_run(seen: list[Payment], payment: Payment) -> dict[str, Fracti
     last = max((n for n, bad in enumerate(fraud) if bad), default=None)
     before = max((n for n, bad in enumerate(fraud[:last]) if not bad), default=None) if last is not None else None
     first = None if last is None else 0 if before is None else before + 1
+    run = [] if last is None or first is None else [p.cents for p in here[first : last + 1]]
     genuine = max((n for n, bad in enumerate(fraud) if not bad), default=None)
 
     def age(n: int | None) -> Fraction:
@@ -107,4 +108,6 @@ def literal_fraud_run(seen: list[Payment], payment: Payment) -> dict[str, Fracti
         "terminal_days_since_genuine": age(genuine),
         "terminal_days_since_genuine_before_run": age(before),
         "terminal_genuine_since_fraud": Fraction(len(here) if last is None else len(here) - 1 - last),
+        "terminal_fraud_run_amount_mean": Fraction(sum(run), 100 * len(run)) if run else Fraction(0),
+        "terminal_last_fraud_amount": Fraction(run[-1], 100) if run else Fraction(0),
     }

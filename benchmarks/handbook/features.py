@@ -34,7 +34,11 @@ def features_of(payments: Payments) -> Floats:
         payments.customer_id[by_customer], payments.occurred[by_customer], payments.cents[by_customer], rows
     )
     of_terminals = terminal_features(
-        payments.terminal_id[by_terminal], payments.occurred[by_terminal], reported[by_terminal], rows
+        payments.terminal_id[by_terminal],
+        payments.occurred[by_terminal],
+        payments.cents[by_terminal],
+        reported[by_terminal],
+        rows,
     )
     return feature_matrix(
         payment_features(payments.occurred, payments.cents)

@@ -28,15 +28,13 @@ HORIZON = features.TERMINAL_HORIZON_DAYS * DAY
 def kernel_features(world: list[Payment]) -> dict[int, dict[str, float]]:
     """The kernel over the whole world, by transaction id."""
     found: dict[int, dict[str, float]] = {p.transaction_id: {} for p in world}
-    for entity, value, kernel in (
-        ("customer_id", "cents", features.customer_features),
-        ("terminal_id", "reported", features.terminal_features),
+    for entity, values, kernel in (
+        ("customer_id", ["cents"], features.customer_features),
+        ("terminal_id", ["cents", "reported"], features.terminal_features),
     ):
         rows = sorted(world, key=lambda p: (getattr(p, entity), *p.place))
-        ids, seconds, values = (
-            np.array([getattr(p, name) for p in rows], dtype=np.int64) for name in (entity, "occurred", value)
-        )
-        columns = kernel(ids, seconds, values, np.arange(len(rows)))
+        arrays = [np.array([getattr(p, name) for p in rows], dtype=np.int64) for name in (entity, "occurred", *values)]
+        columns = kernel(*arrays, np.arange(len(rows)))
         for name, column in columns.items():
             for p, number in zip(rows, column, strict=True):
                 found[p.transaction_id][name] = float(number)
@@ -151,11 +149,10 @@ def test_an_unsorted_history_is_refused() -> None:
 
 def test_no_rows_give_no_features() -> None:
     none = np.empty(0, dtype=np.int64)
-    for kernel, names in (
-        (features.customer_features, CUSTOMER_FEATURES),
-        (features.terminal_features, TERMINAL_FEATURES),
+    for found, names in (
+        (features.customer_features(none, none, none, none), CUSTOMER_FEATURES),
+        (features.terminal_features(none, none, none, none, none), TERMINAL_FEATURES),
     ):
-        found = kernel(none, none, none, none)
         assert tuple(found) == names
         assert all(column.shape == (0,) for column in found.values())
 

@@ -29,9 +29,11 @@ def counts_of_last(
 ) -> list[float]:
     order = np.lexsort((number, occurred, entity))
     at = np.flatnonzero(number[order] == number[one])
-    kernel = terminal_features if terminal else customer_features
-    values = np.full(len(order), NEVER if terminal else 100, dtype=np.int64)
-    found = kernel(entity[order], occurred[order], values, at)
+    history, cents = (entity[order], occurred[order]), np.full(len(order), 100, dtype=np.int64)
+    if terminal:
+        found = terminal_features(*history, cents, np.full_like(cents, NEVER), at)
+    else:
+        found = customer_features(*history, cents, at)
     return [float(column[0]) for column in found.values()]
 
 

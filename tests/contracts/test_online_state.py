@@ -12,7 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contracts.labels import NEVER
-from contracts.online_state import MERGE_LUA, Stamp, pack_entries, pack_second, unpack_history
+from contracts.online_state import (
+    MERGE_LUA,
+    Stamp,
+    pack_entries,
+    pack_reported,
+    pack_second,
+    unpack_history,
+    unpack_reported,
+)
 
 BIG = 2**63 - 1
 KEEP = 100
@@ -75,3 +83,19 @@ def test_the_stamp_says_all_that_a_model_may_need() -> None:
     fields = Stamp(written_to="2018-09-03").fields()
     assert fields["written_to"] == "2018-09-03"
     assert {"features_version", "label_delay_days", "customer_horizon_days", "terminal_horizon_days"} <= set(fields)
+
+
+@given(st.integers(0, 100_000_000), st.one_of(st.integers(0, 2**36 - 2), st.just(NEVER)))
+def test_cents_and_report_in_one_value_come_apart_again(cents: int, reported: int) -> None:
+    packed = pack_reported(np.array([cents]), np.array([reported]))
+    assert packed[0] >= 0
+    assert [int(part[0]) for part in unpack_reported(packed)] == [cents, reported]
+
+
+def test_of_one_payment_the_earlier_report_is_the_lesser_value() -> None:
+    reported = np.array([0, 5, 2**32, 2**36 - 2, NEVER])
+    for cents in (0, 100_000_000):
+        packed = pack_reported(np.full(5, cents), reported)
+        assert (np.diff(packed) > 0).all()
+    # A report later than a value can hold is none.
+    assert unpack_reported(pack_reported(np.array([7]), np.array([2**40])))[1][0] == NEVER

@@ -62,7 +62,11 @@ def features_of(world: World) -> dict[str, np.ndarray]:
         world.customer_id[by_customer], world.occurred[by_customer], world.cents[by_customer], rows
     )
     terminals = terminal_features(
-        world.terminal_id[by_terminal], world.occurred[by_terminal], reported[by_terminal], rows
+        world.terminal_id[by_terminal],
+        world.occurred[by_terminal],
+        world.cents[by_terminal],
+        reported[by_terminal],
+        rows,
     )
     for order, part in ((by_customer, customers), (by_terminal, terminals)):
         for name, values in part.items():

@@ -12,7 +12,7 @@ import pytest
 import valkey
 
 from contracts.labels import NEVER
-from contracts.online_state import customer_key, pack_entries, pack_second, payment_key, terminal_key
+from contracts.online_state import customer_key, pack_entries, pack_reported, pack_second, payment_key, terminal_key
 from serving.features import compute_features
 from serving.payment import Payment
 from serving.state import Claim
@@ -116,7 +116,9 @@ def test_history_that_came_by_way_of_the_lake(scorer: ScorerProcess, state: valk
     cents, reported = np.array([100, 300, 500]), np.array([T - 1, NEVER, NEVER])
     floor = pack_second(T - 60 * DAY)
     state.set(customer_key(customer), floor + pack_entries(seconds, np.array(ids), cents).tobytes())
-    state.set(terminal_key(terminal), floor + pack_entries(seconds, np.array(ids), reported).tobytes())
+    state.set(
+        terminal_key(terminal), floor + pack_entries(seconds, np.array(ids), pack_reported(cents, reported)).tobytes()
+    )
     payment = (fresh(), customer, terminal, 700, T)
     answer = scorer.score(*payment)
     bank = Bank([(n, customer, terminal, int(c), int(s)) for n, c, s in zip(ids, cents, seconds, strict=True)])
@@ -135,8 +137,8 @@ def test_the_lake_s_floor_makes_a_payment_degraded(scorer: ScorerProcess, state:
     answers = []
     for floor in (T - 37 * DAY, T - 37 * DAY + 1):
         terminal = fresh()
-        entries = pack_entries(np.array([T - 50]), np.array([fresh()]), np.array([NEVER])).tobytes()
-        state.set(terminal_key(terminal), pack_second(floor) + entries)
+        entries = pack_entries(np.array([T - 50]), np.array([fresh()]), pack_reported(np.array([1]), np.array([NEVER])))
+        state.set(terminal_key(terminal), pack_second(floor) + entries.tobytes())
         answers.append(scorer.score(fresh(), fresh(), terminal, 100, T)["degraded"])
     assert answers == [False, True]
 
@@ -173,7 +175,8 @@ def test_one_call_computes_many_payments_as_many_calls_do() -> None:
         payment = Payment(int(ids[at]), n, n, int(values[at]), int(seconds[at]))
         reported = np.where(rng.random(30) < 0.5, seconds + 8 * DAY, NEVER)
         customer = pack_second(0) + pack_entries(seconds, ids, values).tobytes()
-        claims.append(Claim(payment, n, customer, pack_second(0) + pack_entries(seconds, ids, reported).tobytes()))
+        terminal = pack_second(0) + pack_entries(seconds, ids, pack_reported(values, reported)).tobytes()
+        claims.append(Claim(payment, n, customer, terminal))
     together = compute_features(claims)
     singly = [compute_features([claim]) for claim in claims]
     assert np.array_equal(together.matrix, np.vstack([one.matrix for one in singly]))

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 
+from contracts.features import FEATURES_VERSION
 from tests.serving.running import ScorerProcess
 
 T = 1_536_000_000
@@ -48,7 +49,7 @@ def test_what_is_counted(scorer: ScorerProcess, fresh: Fresh) -> None:
     scorer.client.get("/wp-login.php")
     after = [value(scorer, name) for name in names]
     assert [b - a for a, b in zip(before, after, strict=True)] == [3, 3, 1, 1, 1, 1, 0, 1, 1]
-    assert value(scorer, 'scorer_model_info{features_version="2",version="1"}') == 1
+    assert value(scorer, f'scorer_model_info{{features_version="{FEATURES_VERSION}",version="1"}}') == 1
 
 
 def test_the_page_needs_nothing_from_elsewhere(scorer: ScorerProcess) -> None:

@@ -15,10 +15,12 @@ from contracts.online_state import (
     DAYS_KEY,
     index_key,
     pack_entries,
+    pack_reported,
     pack_second,
     payment_key,
     terminal_key,
     unpack_history,
+    unpack_reported,
 )
 from tests.serving.running import ScorerProcess, reports_body, wait_for
 
@@ -30,7 +32,7 @@ def reported(state: valkey.Valkey, terminal: int, number: int) -> int:
     """The second of the report in the terminal's history."""
     packed: Any = state.get(terminal_key(terminal))
     (found,) = [value for _, each, value in unpack_history(packed)[1].tolist() if each == number]
-    return int(found)
+    return int(unpack_reported(np.array([found]))[1][0])
 
 
 def test_the_earliest_report_of_a_scored_payment_counts(
@@ -59,10 +61,10 @@ def test_the_unknown_are_named_once_each_and_the_known_are_taken(
 
 def test_a_payment_that_came_by_way_of_the_lake(scorer: ScorerProcess, state: valkey.Valkey, fresh: Fresh) -> None:
     number, terminal = 2**63 - 77, fresh()
-    entry = pack_entries(np.array([T]), np.array([number]), np.array([NEVER])).tobytes()
-    state.set(terminal_key(terminal), pack_second(0) + entry)
+    entry = pack_entries(np.array([T]), np.array([number]), pack_reported(np.array([750]), np.array([NEVER])))
+    state.set(terminal_key(terminal), pack_second(0) + entry.tobytes())
     state.sadd(DAYS_KEY, "2018-08-10", "2018-08-11")
-    place = terminal.to_bytes(8, "big") + T.to_bytes(8, "big")
+    place = terminal.to_bytes(8, "big") + T.to_bytes(8, "big") + (750).to_bytes(8, "big")
     state.hset(index_key("2018-08-11"), number.to_bytes(8, "big"), place)  # type: ignore[arg-type]
     assert scorer.report((number, T + 9)) == {"accepted": 1, "unknown": []}
     assert reported(state, terminal, number) == T + 9

@@ -37,10 +37,12 @@ from tests.serving.bundles import REFERENCE
             3.0,
             "3 payments at this terminal since its latest known fraud (or in all) passed for genuine",
         ),
+        ("terminal_last_fraud_amount", 12.5, "The latest known fraud at this terminal took 12.50"),
     ],
 )
 def test_words(feature: str, value: float, words: str) -> None:
-    assert TEXTS[feature]({"customer_tx_count_30d": 9.0, feature: value}, REFERENCE | {feature: 1.0}) == words
+    values = {"customer_tx_count_30d": 9.0, "terminal_fraud_run_length": 1.0, feature: value}
+    assert TEXTS[feature](values, REFERENCE | {feature: 1.0}) == words
 
 
 @pytest.mark.parametrize("feature", ["amount_to_median", "customer_amount_median", "amount_deviations"])

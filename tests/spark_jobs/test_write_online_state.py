@@ -55,7 +55,13 @@ def entries_of(payments: Iterable[Payment], terminal: bool) -> Entries:
     last = FIRST_SECOND + (LAST + 1) * DAY
     kept = sorted((p for p in payments if KEPT_FROM <= p.occurred < last), key=lambda p: p.place)
     reported = [NEVER if p.reported is None or p.reported >= last else p.reported for p in kept]
-    return [(p.occurred, p.transaction_id, r if terminal else p.cents) for p, r in zip(kept, reported, strict=True)]
+    values = [of_terminal(p.cents, r) if terminal else p.cents for p, r in zip(kept, reported, strict=True)]
+    return [(p.occurred, p.transaction_id, value) for p, value in zip(kept, values, strict=True)]
+
+
+def of_terminal(cents: int, reported: int) -> int:
+    """What an entry of a terminal holds, in plain arithmetic."""
+    return min(reported, 2**36 - 1) * 2**27 + cents
 
 
 def apply(state: Any, key: str, entries: Sequence[tuple[int, int, int]], keep: int = CUSTOMER_KEEP) -> None:
@@ -83,7 +89,7 @@ def test_every_history_index_and_stamp_is_as_the_contract_says(
     assert {day.decode() for day in state.smembers("state:days")} == {str(day) for day in DAYS[LAST - 37 : LAST + 1]}
     for day in DAYS[LAST - 37 : LAST + 1]:
         assert state.hgetall(f"i:{day}") == {
-            struct.pack(">q", p.transaction_id): struct.pack(">qq", p.terminal_id, p.occurred)
+            struct.pack(">q", p.transaction_id): struct.pack(">qqq", p.terminal_id, p.occurred, p.cents)
             for p in kept
             if p.day == day
         }
@@ -123,7 +129,8 @@ def test_what_the_scorer_applied_meanwhile_stays(spark: SparkSession, live_setti
     newer = FIRST_SECOND + (LAST + 2) * DAY
     same = next(p for p in world if p.customer_id == 0 and p.occurred >= KEPT_FROM + 20 * DAY and p.reported is None)
     apply(state, "c:0", [(newer - 3600, 5, 70), (newer, 2**63 - 1, 80)])
-    apply(state, f"t:{same.terminal_id}", [(same.occurred, same.transaction_id, same.occurred + 60), (newer, 6, NEVER)])
+    reported = (same.occurred, same.transaction_id, of_terminal(same.cents, same.occurred + 60))
+    apply(state, f"t:{same.terminal_id}", [reported, (newer, 6, of_terminal(90, NEVER))])
     apply(state, "c:99", [(newer, 7, 90)])
     write_clean(live_settings.lake_root, world)
     write_online_state(spark, live_settings, UP_TO_LAST)
@@ -132,9 +139,9 @@ def test_what_the_scorer_applied_meanwhile_stays(spark: SparkSession, live_setti
     cut = newer - CUSTOMER_KEEP
     assert mine[:-2] == [e for e in entries_of((p for p in world if p.customer_id == 0), terminal=False) if e[0] > cut]
     _, there = history(state, f"t:{same.terminal_id}")
-    assert there[-1] == (newer, 6, NEVER)
+    assert there[-1] == (newer, 6, of_terminal(90, NEVER))
     # A report that reached the scorer and not yet the bank is kept.
-    assert (same.occurred, same.transaction_id, same.occurred + 60) in there
+    assert reported in there
     assert history(state, "c:99") == (0, [(newer, 7, 90)])
 
 
@@ -233,6 +240,7 @@ def _batch(payments: Sequence[Payment]) -> pa.RecordBatch:
         "transaction_id": [p.transaction_id for p in payments],
         "terminal_id": [p.terminal_id for p in payments],
         "occurred": [p.occurred for p in payments],
+        "amount_cents": [p.cents for p in payments],
         "reported": [NEVER if p.reported is None else p.reported for p in payments],
     }
     return pa.RecordBatch.from_pydict({name: pa.array(values, pa.int64()) for name, values in columns.items()})
