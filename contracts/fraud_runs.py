@@ -25,7 +25,6 @@ FRAUD_RUN_FEATURES: Final = (
     "terminal_days_since_genuine_before_run",
     "terminal_genuine_since_fraud",
     "terminal_fraud_run_amount_mean",
-    "terminal_last_fraud_amount",
 )
 
 
@@ -34,7 +33,7 @@ def fraud_run_features(history: History, cents: Ints, reported: Ints, rows: Ints
 
     `reported` is the second of each payment's earliest report, `NEVER` without one; it and `cents` have the history's
     length. The amounts tell what stole: a terminal takes what its customers usually pay, a stolen card more; 0 without
-    a known fraud.
+    a run.
     """
     start = history.first_after(rows, LABEL_DELAY + RUN_WINDOW_DAYS * DAY)
     end = history.first_after(rows, LABEL_DELAY)
@@ -56,7 +55,6 @@ def fraud_run_features(history: History, cents: Ints, reported: Ints, rows: Ints
         # After the latest known fraud, everything seen counts as genuine.
         "terminal_genuine_since_fraud": np.where(there, end - 1 - fraud, end - start).astype(np.float64),
         "terminal_fraud_run_amount_mean": (total[end_of_run] - total[start_of_run]) / (100 * np.maximum(length, 1)),
-        "terminal_last_fraud_amount": (total[end_of_run] - total[np.maximum(end_of_run - 1, 0)]) / 100,
     }
 
 

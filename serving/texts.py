@@ -61,8 +61,10 @@ def _run_length(values: Values, _: Values) -> str:
     return f"The latest known frauds at this terminal came {frauds:.0f} in a row"
 
 
-def _fraud_amount(name: str, what: str) -> Text:
-    return lambda values, _: f"{what} {values[name]:.2f}" if values["terminal_fraud_run_length"] else NO_FRAUD
+def _run_amount(values: Values, _: Values) -> str:
+    if not values["terminal_fraud_run_length"]:
+        return NO_FRAUD
+    return f"This terminal's latest frauds in a row took a mean of {values['terminal_fraud_run_amount_mean']:.2f}"
 
 
 def _extremes(days: int) -> Text:
@@ -153,12 +155,7 @@ def _run_texts() -> dict[str, Text]:
             "No payment at this terminal is seen that passed for genuine before known frauds",
             NO_SUCH_DAYS,
         ),
-        "terminal_fraud_run_amount_mean": _fraud_amount(
-            "terminal_fraud_run_amount_mean", "This terminal's latest frauds in a row took a mean of"
-        ),
-        "terminal_last_fraud_amount": _fraud_amount(
-            "terminal_last_fraud_amount", "The latest known fraud at this terminal took"
-        ),
+        "terminal_fraud_run_amount_mean": _run_amount,
         "terminal_genuine_since_fraud": lambda values, _: (
             f"{_payments(values['terminal_genuine_since_fraud'])} at this terminal since its latest known fraud "
             "(or in all) passed for genuine"

@@ -109,5 +109,4 @@ def literal_fraud_run(seen: list[Payment], payment: Payment) -> dict[str, Fracti
         "terminal_days_since_genuine_before_run": age(before),
         "terminal_genuine_since_fraud": Fraction(len(here) if last is None else len(here) - 1 - last),
         "terminal_fraud_run_amount_mean": Fraction(sum(run), 100 * len(run)) if run else Fraction(0),
-        "terminal_last_fraud_amount": Fraction(run[-1], 100) if run else Fraction(0),
     }

@@ -37,7 +37,7 @@ from tests.serving.bundles import REFERENCE
             3.0,
             "3 payments at this terminal since its latest known fraud (or in all) passed for genuine",
         ),
-        ("terminal_last_fraud_amount", 12.5, "The latest known fraud at this terminal took 12.50"),
+        ("terminal_fraud_run_amount_mean", 12.5, "This terminal's latest frauds in a row took a mean of 12.50"),
     ],
 )
 def test_words(feature: str, value: float, words: str) -> None:
