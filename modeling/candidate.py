@@ -44,4 +44,4 @@ class Candidate(BaseModel):
     @property
     def split(self) -> Split:
         """The windows, from the same days again."""
-        return split_days(DayRange(self.first, self.last), self.history_from)
+        return split_days(DayRange(self.first, self.last))

@@ -7,7 +7,6 @@ from datetime import date, timedelta
 from typing import Final
 
 from contracts.days import DayRange
-from contracts.features import TERMINAL_HORIZON_DAYS
 from contracts.labels import LABEL_DELAY_DAYS
 from modeling.errors import ModelingError
 
@@ -16,10 +15,6 @@ WINDOW_DAYS: Final = 7
 LEAST_TRAINING_DAYS: Final = 2
 """Enough to run on a month of payments, not to be good: a history should have three months."""
 LEAST_DAYS: Final = LEAST_TRAINING_DAYS + 2 * (LABEL_DELAY_DAYS + 1) + LABEL_DELAY_DAYS
-ENOUGH_TRAINING_DAYS: Final = 21
-"""Training gives up its first days, whose features look back on too little, as long as so many remain. Measured on the
-published payments: of 49 to 60 days, leaving out 28 was worth .05 to .07 of average precision; of 21, it cost."""
-
 HISTORY_DAYS: Final = 90
 """As many days of training as are used, where there are as many: on the published payments, worth .04 of average
 precision over a single week."""
@@ -49,12 +44,11 @@ class Split:
         return self.test.start_second
 
 
-def split_days(days: DayRange, history_from: date | None = None) -> Split:
+def split_days(days: DayRange) -> Split:
     """Cut the days from the back: delay, test, delay, validation, delay, and training before that.
 
-    Of a short history validation and test take a sixth each of what is not delay, a day at least. `history_from` is
-    the first day that the features can look back on (by default the first of `days`). Raises `ModelingError` for too
-    few days.
+    Of a short history validation and test take a sixth each of what is not delay, a day at least; training has
+    `HISTORY_DAYS` at most. Raises `ModelingError` for too few days.
     """
     total = len(days.days())
     if total < LEAST_DAYS:
@@ -65,15 +59,9 @@ def split_days(days: DayRange, history_from: date | None = None) -> Split:
     window = max(1, min(WINDOW_DAYS, (total - 3 * LABEL_DELAY_DAYS) // 6))
     test = _ending(days.last - timedelta(days=LABEL_DELAY_DAYS), window)
     validation = _ending(test.first - timedelta(days=LABEL_DELAY_DAYS + 1), window)
-    training = DayRange(days.first, validation.first - timedelta(days=LABEL_DELAY_DAYS + 1))
-    warm = (history_from or days.first) + timedelta(days=TERMINAL_HORIZON_DAYS)
-    return Split(_without_cold_days(training, warm), validation, test, days.end_second)
-
-
-def _without_cold_days(training: DayRange, warm: date) -> DayRange:
-    latest_start = training.last - timedelta(days=ENOUGH_TRAINING_DAYS - 1)
-    earliest_start = training.last - timedelta(days=HISTORY_DAYS - 1)
-    return DayRange(max(training.first, earliest_start, min(warm, latest_start)), training.last)
+    last = validation.first - timedelta(days=LABEL_DELAY_DAYS + 1)
+    training = DayRange(max(days.first, last - timedelta(days=HISTORY_DAYS - 1)), last)
+    return Split(training, validation, test, days.end_second)
 
 
 def _ending(last: date, length: int) -> DayRange:

@@ -28,7 +28,7 @@ from modeling.tracking import parameters, parameters_fingerprint, track
 def train(days: DayRange, settings: Settings) -> str:
     """Train on the lake's features of some days and track it; returns the run's id."""
     history = history_of(settings.lake, days)
-    split = split_days(days, history.first)
+    split = split_days(days)
     with registry(settings) as client:
         data = _read(split, settings)
         model, baseline = fit_candidate(data.training), fit_baseline(data.training)

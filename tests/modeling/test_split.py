@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.days import DayRange
-from contracts.features import TERMINAL_HORIZON_DAYS
 from contracts.labels import DAY, LABEL_DELAY, LABEL_DELAY_DAYS, known_from
 from modeling.errors import ModelingError
-from modeling.split import ENOUGH_TRAINING_DAYS, HISTORY_DAYS, LEAST_DAYS, LEAST_TRAINING_DAYS, split_days
+from modeling.split import HISTORY_DAYS, LEAST_DAYS, LEAST_TRAINING_DAYS, split_days
 
 START = date(2025, 1, 1)
 
@@ -34,10 +33,10 @@ def test_windows_keep_apart_by_the_delay_and_inside_the_days(days: int) -> None:
     assert 1 <= len(split.test.days()) == len(split.validation.days()) <= 7
 
 
-def test_the_default_history_has_weeks_to_judge_by_and_no_cold_start() -> None:
+def test_the_default_history_has_weeks_to_judge_by() -> None:
     split = split_days(history(119))
     assert len(split.test.days()) == len(split.validation.days()) == 7
-    assert split.training.first == START + timedelta(days=37)
+    assert split.training.first == START
     assert split.judged_at - split.test.end_second == LABEL_DELAY_DAYS * DAY
 
 
@@ -47,17 +46,12 @@ def test_a_history_of_40_days_is_enough() -> None:
     assert split.training == DayRange(START, START + timedelta(days=12))
 
 
-@given(st.integers(LEAST_DAYS, 800), st.integers(0, 800))
-def test_training_starts_warm_unless_too_few_days_would_be_left(days: int, lead: int) -> None:
+@given(st.integers(LEAST_DAYS, 800))
+def test_training_has_all_earlier_days_up_to_its_most(days: int) -> None:
     whole = history(days)
-    split = split_days(whole, whole.first - timedelta(days=lead))
-    warm = whole.first + timedelta(days=TERMINAL_HORIZON_DAYS - lead)
-    left_out = split.training.first > whole.first
-    assert split.training.first <= max(warm, whole.first) or len(split.training.days()) == HISTORY_DAYS
-    assert len(split.training.days()) <= HISTORY_DAYS
-    assert not left_out or len(split.training.days()) >= ENOUGH_TRAINING_DAYS
-    if len(split.training.days()) > ENOUGH_TRAINING_DAYS:
-        assert split.training.first >= warm
+    training = split_days(whole).training
+    assert training.first == whole.first or len(training.days()) == HISTORY_DAYS
+    assert len(training.days()) <= HISTORY_DAYS
 
 
 @given(st.integers(LEAST_DAYS, 200), st.data())
