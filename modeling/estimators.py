@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.bundle import Calibration
-from contracts.features import FEATURES, WINDOW_DAYS
+from contracts.features import FEATURES
 from modeling.dataset import Dataset
+from modeling.monotonicity import monotonic_constraints
 
 if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -32,15 +33,6 @@ CANDIDATE: Final[dict[str, Any]] = {
     "random_state": 0,
 }
 """Chosen on validation weeks of the published payments (docs/decisions/0016-recipe.md)."""
-RISING: Final = (
-    "amount",
-    "amount_to_median",
-    "amount_to_upper_quartile",
-    "amount_deviations",
-    *(f"customer_amount_mean_{days}d" for days in WINDOW_DAYS),
-)
-"""Every feature that grows with a payment's own amount. None may lower the score by growing: no fraud shall look better
-for taking more."""
 BASELINE: Final[dict[str, Any]] = {"C": 1.0, "max_iter": 1_000}
 
 
@@ -48,12 +40,8 @@ def fit_candidate(data: Dataset, features: Sequence[str] = FEATURES) -> HistGrad
     """Gradient-boosted trees on one window whose columns are these features."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    return HistGradientBoostingClassifier(**CANDIDATE, monotonic_cst=rising(features)).fit(data.features, data.frauds)
-
-
-def rising(features: Sequence[str]) -> list[int]:
-    """1 for each feature that may not lower the score by growing, 0 for the others."""
-    return [int(name in RISING) for name in features]
+    constraints = monotonic_constraints(data, features, CANDIDATE)
+    return HistGradientBoostingClassifier(**CANDIDATE, monotonic_cst=constraints).fit(data.features, data.frauds)
 
 
 def fit_baseline(data: Dataset) -> Pipeline:

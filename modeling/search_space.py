@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from contracts.features import FEATURES
 from modeling.dataset import Dataset
-from modeling.estimators import BASELINE, CANDIDATE, rising
+from modeling.estimators import BASELINE, CANDIDATE
+from modeling.monotonicity import rising
 from modeling.split import HISTORY_DAYS
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from contracts.features import FEATURES, FEATURES_VERSION
 from modeling.candidate import Candidate
 from modeling.costs import Costs
 from modeling.dataset import SplitData
-from modeling.estimators import BASELINE, CANDIDATE, RISING
+from modeling.estimators import BASELINE, CANDIDATE
+from modeling.monotonicity import RISING
 from modeling.registry import BASELINE_ID_TAG, BASELINE_MODEL, CANDIDATE_FILE, MODEL, MODEL_ID_TAG, log_metrics
 
 TRUSTED_TYPES: Final = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]

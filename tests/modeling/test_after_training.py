@@ -12,8 +12,9 @@ import pytest
 from contracts.features import FEATURES, customer_features, payment_features
 from modeling.candidate import Decider
 from modeling.dataset import SplitData, read_split
-from modeling.estimators import RISING, fit_candidate
+from modeling.estimators import fit_candidate
 from modeling.evaluate import evaluate
+from modeling.monotonicity import RISING
 from modeling.settings import Settings
 from modeling.split import split_days
 from modeling.train import fit_decider, train

@@ -1,0 +1,57 @@
+"""Held to rise with the amount, but where that would blind the model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from contracts.features import FEATURES
+from modeling.dataset import Dataset
+from modeling.estimators import CANDIDATE
+from modeling.monotonicity import LEAST_FRAUDS, RISING, monotonic_constraints
+from tests.modeling.windows import window
+
+HELD = [int(name in RISING) for name in FEATURES]
+QUICK = CANDIDATE | {"max_iter": 20}
+
+
+@pytest.fixture(scope="module")
+def genuine() -> Dataset:
+    """Forty days of payments whose amounts are 1 to 500 and say nothing, for nobody stole yet."""
+    rng = np.random.default_rng(0)
+    count = 20_000
+    features = rng.random((count, len(FEATURES)))
+    features[:, FEATURES.index("amount")] = rng.uniform(1, 500, count)
+    return replace(
+        window(payments=count),
+        features=features,
+        frauds=np.zeros(count, dtype=bool),
+        occurred=np.sort(rng.integers(0, 40 * 86_400, count)),
+    )
+
+
+def stolen(genuine: Dataset, low: float, high: float) -> Dataset:
+    amounts = genuine.features[:, FEATURES.index("amount")]
+    return replace(genuine, frauds=(amounts > low) & (amounts < high))
+
+
+def test_where_frauds_are_large_the_trees_are_held(genuine: Dataset) -> None:
+    assert monotonic_constraints(stolen(genuine, 480, 501), FEATURES, QUICK) == HELD
+
+
+def test_where_frauds_are_small_they_are_free(genuine: Dataset) -> None:
+    assert monotonic_constraints(stolen(genuine, 0, 10), FEATURES, QUICK) == [0] * len(FEATURES)
+
+
+def test_of_too_few_frauds_nothing_can_be_told(genuine: Dataset) -> None:
+    small = stolen(genuine, 0, 10)
+    last = np.flatnonzero(small.frauds & (small.occurred > small.occurred.max() - 7 * 86_400))
+    few = small.frauds.copy()
+    few[last[LEAST_FRAUDS - 1 :]] = False
+    assert monotonic_constraints(replace(small, frauds=few), FEATURES, QUICK) == HELD
+
+
+def test_of_some_features_there_are_as_many(genuine: Dataset) -> None:
+    assert monotonic_constraints(stolen(genuine, 600, 700), ["is_night", "amount"], QUICK) == [0, 1]
