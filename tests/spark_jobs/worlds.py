@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from contracts.days import first_second
-from contracts.features import WINDOW_DAYS
-from contracts.labels import DAY, LABEL_DELAY
 from contracts.transaction import from_epoch_seconds
 from spark_jobs.schemas import TABLES, arrow_schema
+from tests import definitions
+from tests.definitions import literal_features
 
 FIRST_DAY = date(2024, 3, 1)
 FIRST_SECOND = first_second(FIRST_DAY)
@@ -124,22 +124,11 @@ def digests(root: Path) -> dict[str, str]:
 
 
 def by_definition(payment: Payment, world: Sequence[Payment]) -> dict[str, float]:
-    """The features of one payment as `contracts/features.py` words them, by looking at every other one."""
-    at = from_epoch_seconds(payment.occurred)
-    found = {
-        "amount": payment.cents / 100,
-        "is_weekend": float(at.weekday() >= 5),
-        "is_night": float(at.hour <= 6),
-    }
-    mine = [p for p in world if p.customer_id == payment.customer_id and p.place <= payment.place]
-    there = [p for p in world if p.terminal_id == payment.terminal_id]
-    for days in WINDOW_DAYS:
-        seen = [p.cents for p in mine if payment.occurred - days * DAY < p.occurred]
-        found[f"customer_tx_count_{days}d"] = float(len(seen))
-        found[f"customer_amount_mean_{days}d"] = sum(seen) / (100 * len(seen))
-        end = payment.occurred - LABEL_DELAY
-        window = [p for p in there if end - days * DAY < p.occurred <= end]
-        frauds = [p for p in window if p.reported is not None and p.reported <= payment.occurred]
-        found[f"terminal_tx_count_{days}d"] = float(len(window))
-        found[f"terminal_fraud_rate_{days}d"] = len(frauds) / max(len(window), 1)
-    return found
+    """The features of one payment by their definitions, by looking at every other one."""
+    found = literal_features([_known(p) for p in world], _known(payment))
+    return {name: float(value) for name, value in found.items()}
+
+
+def _known(p: Payment) -> definitions.Payment:
+    reported = definitions.NEVER if p.reported is None else p.reported
+    return definitions.Payment(p.transaction_id, p.customer_id, p.terminal_id, p.cents, p.occurred, reported)
