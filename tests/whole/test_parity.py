@@ -97,7 +97,7 @@ CHANGES = {
         "rows[:, np.newaxis] - np.arange",
         "rows[:, np.newaxis] + 1 - np.arange",
     ),
-    "what a late report undoes": ("fraud_runs", "late = (reported > occurred + LABEL_DELAY)", "late = (reported < 0)"),
+    "one payment in a run": ("fraud_runs", "np.maximum(before + 1, start)", "np.maximum(before + 2, start)"),
 }
 
 
