@@ -112,7 +112,7 @@ def test_a_short_history_and_few_cards_are_enough(tmp_path: Path, monkeypatch: p
     late.assign(TX_AMOUNT=1_000_000.0).to_parquet(tmp_path / "data/c.parquet")
     here(tmp_path, monkeypatch, DATA="data", WEEKS="1")
     found = results_of(tmp_path)
-    assert "validation" not in found
+    assert found["validation"] == {}
     assert found["chosen"] == FIXED
     assert found["weeks"]["base_week"] == found["weeks"]["four_weeks"] == ["2025-01-10"]
     assert any("parameters are fixed" in note for note in found["notes"])

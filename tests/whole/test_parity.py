@@ -85,17 +85,27 @@ def test_what_breaks_the_contract_is_set_apart_and_nothing_is_lost(line: Line, w
 
 
 CHANGES = {
-    "one second": ("keys.first_after(rows, days * DAY)", "keys.first_after(rows, days * DAY + 1)"),
-    "one row": ("total[rows + 1] - total[start]", "total[rows] - total[start]"),
-    "one label": ('searchsorted(self._keys[rows], side="right")', 'searchsorted(self._keys[rows], side="left")'),
+    "one second": ("features", "history.first_after(rows, days * DAY)", "history.first_after(rows, days * DAY + 1)"),
+    "one row": ("features", "total[rows + 1] - total[start]", "total[rows] - total[start]"),
+    "one label": (
+        "histories",
+        'searchsorted(self._keys[rows], side="right")',
+        'searchsorted(self._keys[rows], side="left")',
+    ),
+    "the payment's part in its habit": (
+        "habit",
+        "rows[:, np.newaxis] - np.arange",
+        "rows[:, np.newaxis] + 1 - np.arange",
+    ),
+    "one payment in a run": ("fraud_runs", "np.maximum(before + 1, start)", "np.maximum(before + 2, start)"),
 }
 
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.usefixtures("replayed")
 def test_the_comparison_fails_when_one_side_changes_by(change: str, line: Line, tmp_path: Path) -> None:
-    old, new = CHANGES[change]
-    kernel = tmp_path / "code/contracts/features.py"
+    file, old, new = CHANGES[change]
+    kernel = tmp_path / f"code/contracts/{file}.py"
     shutil.copytree(line.root / "contracts", kernel.parent)
     shutil.copytree(line.root / "spark_jobs", tmp_path / "code/spark_jobs")
     assert old in kernel.read_text()
