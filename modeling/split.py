@@ -18,7 +18,8 @@ LEAST_TRAINING_DAYS: Final = 2
 LEAST_DAYS: Final = LEAST_TRAINING_DAYS + 2 * (LABEL_DELAY_DAYS + 1) + LABEL_DELAY_DAYS
 ENOUGH_TRAINING_DAYS: Final = 21
 """Training gives up its first days, whose features look back on too little, as long as so many remain. Measured on the
-published payments: of 49 to 60 days, leaving out 28 was worth .05 to .07 of average precision; of 21, it cost."""
+published payments with the 15 published features: of 49 to 60 days, leaving out 28 was worth .05 to .07 of average
+precision; of 21, it cost."""
 
 HISTORY_DAYS: Final = 90
 """As many days of training as are used, where there are as many: on the published payments, worth .04 of average
