@@ -1,4 +1,4 @@
-"""What each feature adds: `python -m modeling.ablate --from --to`. Average precision on the folds, the test unseen.
+"""What each feature adds: `python -m modeling.ablate --from --to`. Average precision on the folds before the test.
 
 For each feature beyond the published 15, the candidate is trained on all others; groups are left out and added as well.
 """

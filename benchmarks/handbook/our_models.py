@@ -25,7 +25,7 @@ XGBOOST: Final[dict[str, Any]] = {
 
 
 def champion(data: Prepared, week: Week) -> Scorer:
-    """What `modeling.train` fits, on the history that ends with the training week."""
+    """The model that `modeling.train` fits, on the history that ends with the training week, its first days too."""
     model = fit_candidate(data.dataset(week.history))
     return lambda rows: np.asarray(model.decision_function(data.features[rows]), dtype=np.float64)
 
