@@ -19,7 +19,7 @@ import numpy as np
 from contracts.fraud_runs import FRAUD_RUN_FEATURES, RUN_WINDOW_DAYS, fraud_run_features
 from contracts.habit import HABIT_DAYS, HABIT_FEATURES, habit_features
 from contracts.histories import Floats, History, Ints, prefix_sums
-from contracts.labels import DAY, LABEL_DELAY, LABEL_DELAY_DAYS, known_from
+from contracts.labels import DAY, LABEL_DELAY, LABEL_DELAY_DAYS, NEVER, known_from
 
 WINDOW_DAYS: Final = (1, 7, 30)
 PAYMENT_FEATURES: Final = ("amount", "is_weekend", "is_night")
@@ -62,15 +62,15 @@ def customer_features(entity: Ints, occurred: Ints, cents: Ints, rows: Ints) -> 
 
     Raises ValueError where the history is not sorted.
     """
-    history = History(entity, occurred, _REACH)
-    total = prefix_sums(cents)
+    history = History(entity, occurred, rows, _REACH)
+    total, end = prefix_sums(cents), rows + 1
     features: dict[str, Floats] = {}
     for days in WINDOW_DAYS:
-        start = history.first_after(rows, days * DAY)
-        count = rows + 1 - start
+        start = history.first_after(days * DAY)
+        count = end - start
         features[f"customer_tx_count_{days}d"] = count.astype(np.float64)
-        features[f"customer_amount_mean_{days}d"] = (total[rows + 1] - total[start]) / (100 * count)
-    return features | habit_features(history, cents, rows)
+        features[f"customer_amount_mean_{days}d"] = (total[end] - total[start]) / (100 * count)
+    return features | habit_features(history, cents)
 
 
 def terminal_features(entity: Ints, occurred: Ints, cents: Ints, reported: Ints, rows: Ints) -> dict[str, Floats]:
@@ -80,21 +80,25 @@ def terminal_features(entity: Ints, occurred: Ints, cents: Ints, reported: Ints,
     window's payments known at t to be frauds, 0 where the window is empty. Raises ValueError where the history is not
     sorted.
     """
-    history = History(entity, occurred, _REACH)
-    known = known_from(occurred, reported)
-    end = history.first_after(rows, LABEL_DELAY)
+    history = History(entity, occurred, rows, _REACH)
+    end = history.first_after(LABEL_DELAY)
+    frauds = np.flatnonzero(reported != NEVER)
+    known_after = known_from(occurred[frauds], reported[frauds]) - occurred[frauds]
+    known = history.arrived(frauds, known_after)
     features: dict[str, Floats] = {}
     for days in WINDOW_DAYS:
-        count = end - history.first_after(rows, LABEL_DELAY + days * DAY)
-        # A fraud counts from when it is known until it leaves the window, however late its report was.
-        gone = occurred + LABEL_DELAY + days * DAY
-        seen = np.flatnonzero(known < gone)
-        frauds = history.arrived(seen, known[seen], rows) - history.arrived(seen, gone[seen], rows)
+        leaves_after = LABEL_DELAY + days * DAY
+        count = end - history.first_after(leaves_after)
+        # A fraud counts from when it is known until it leaves the window; known too late for that, it leaves as it comes.
+        left = history.arrived(frauds, np.maximum(known_after, leaves_after))
         features[f"terminal_tx_count_{days}d"] = count.astype(np.float64)
-        features[f"terminal_fraud_rate_{days}d"] = frauds / np.maximum(count, 1)
-    return features | fraud_run_features(history, cents, reported, rows)
+        features[f"terminal_fraud_rate_{days}d"] = (known - left) / np.maximum(count, 1)
+    return features | fraud_run_features(history, cents, reported)
 
 
 def feature_matrix(parts: Mapping[str, Floats]) -> Floats:
     """The features side by side in the contract's order, shape (n, len(FEATURES)); KeyError if one is missing."""
-    return np.column_stack([parts[name] for name in FEATURES])
+    matrix = np.empty((len(parts["amount"]), len(FEATURES)))
+    for column, name in enumerate(FEATURES):
+        matrix[:, column] = parts[name]
+    return matrix

@@ -28,16 +28,16 @@ FRAUD_RUN_FEATURES: Final = (
 )
 
 
-def fraud_run_features(history: History, cents: Ints, reported: Ints, rows: Ints) -> dict[str, Floats]:
-    """`FRAUD_RUN_FEATURES` of the payments at `rows`, each of shape (len(rows),).
+def fraud_run_features(history: History, cents: Ints, reported: Ints) -> dict[str, Floats]:
+    """`FRAUD_RUN_FEATURES` of the payments that ask, each of shape (len(rows),).
 
     `reported` is the second of each payment's earliest report, `NEVER` without one; it and `cents` have the history's
     length. The amounts tell what stole: a terminal takes what its customers usually pay, a stolen card more; 0 without
     a run.
     """
-    start = history.first_after(rows, LABEL_DELAY + RUN_WINDOW_DAYS * DAY)
-    end = history.first_after(rows, LABEL_DELAY)
-    seen = _Seen(history.occurred, reported, start, history.occurred[rows])
+    start = history.first_after(LABEL_DELAY + RUN_WINDOW_DAYS * DAY)
+    end = history.first_after(LABEL_DELAY)
+    seen = _Seen(history.occurred, reported, start, history.occurred[history.rows])
     fraud, genuine = seen.last_fraud(end), seen.last_genuine(end)
     before = seen.last_genuine(fraud)
     first = np.maximum(before + 1, start)

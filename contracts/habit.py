@@ -32,15 +32,18 @@ _ROWS_AT_ONCE: Final = 16_384
 _ABSENT: Final = np.int64(2**60)
 
 
-def habit_features(history: History, cents: Ints, rows: Ints) -> dict[str, Floats]:
-    """`HABIT_FEATURES` of the payments at `rows`, each of shape (len(rows),); `cents` has the history's length.
+def habit_features(history: History, cents: Ints) -> dict[str, Floats]:
+    """`HABIT_FEATURES` of the payments that ask, each of shape (len(rows),); `cents` has the history's length.
 
     Without a habit the amount is as usual (ratios 1, deviations 0), and there was nothing extreme.
     """
-    start = np.maximum(history.first_after(rows, HABIT_DAYS * DAY), rows - HABIT_PAYMENTS)
+    rows = history.rows
+    start = np.maximum(history.first_after(HABIT_DAYS * DAY), rows - HABIT_PAYMENTS)
+    if len(rows) <= _ROWS_AT_ONCE:
+        return _few(history.occurred, cents, rows, start)
     parts = [
         _few(history.occurred, cents, rows[at : at + _ROWS_AT_ONCE], start[at : at + _ROWS_AT_ONCE])
-        for at in range(0, max(len(rows), 1), _ROWS_AT_ONCE)
+        for at in range(0, len(rows), _ROWS_AT_ONCE)
     ]
     return {name: np.concatenate([part[name] for part in parts]) for name in HABIT_FEATURES}
 
@@ -89,5 +92,5 @@ def _ranked(ranked: Ints, count: Ints, place: Ints) -> Ints:
     """The value at each row's place, 0 where it has none."""
     if ranked.shape[1] == 0:
         return np.zeros(len(ranked), dtype=np.int64)
-    found = np.take_along_axis(ranked, np.maximum(place, 0)[:, np.newaxis], axis=1)[:, 0]
-    return np.where(count > 0, found, 0)
+    # Of none the place may be -1, the last: whatever is there is not taken.
+    return np.where(count > 0, ranked[np.arange(len(ranked)), place], 0)

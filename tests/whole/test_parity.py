@@ -85,12 +85,12 @@ def test_what_breaks_the_contract_is_set_apart_and_nothing_is_lost(line: Line, w
 
 
 CHANGES = {
-    "one second": ("features", "history.first_after(rows, days * DAY)", "history.first_after(rows, days * DAY + 1)"),
+    "one second": ("features", "start = history.first_after(days * DAY)", "start = history.first_after(days * DAY + 1)"),
     "one row": ("features", "total[rows + 1] - total[start]", "total[rows] - total[start]"),
     "one label": (
         "histories",
-        'searchsorted(self._keys[rows], side="right")',
-        'searchsorted(self._keys[rows], side="left")',
+        'searchsorted(self._asking, side="right")',
+        'searchsorted(self._asking, side="left")',
     ),
     "the payment's part in its habit": (
         "habit",
