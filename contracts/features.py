@@ -89,7 +89,7 @@ def terminal_features(entity: Ints, occurred: Ints, cents: Ints, reported: Ints,
     for days in WINDOW_DAYS:
         leaves_after = LABEL_DELAY + days * DAY
         count = end - history.first_after(leaves_after)
-        # A fraud counts from when it is known until it leaves the window; known too late for that, it leaves as it comes.
+        # A fraud counts from when it is known until it leaves the window; known too late, it leaves as it comes.
         left = history.arrived(frauds, np.maximum(known_after, leaves_after))
         features[f"terminal_tx_count_{days}d"] = count.astype(np.float64)
         features[f"terminal_fraud_rate_{days}d"] = (known - left) / np.maximum(count, 1)

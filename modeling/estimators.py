@@ -15,6 +15,7 @@ from contracts.bundle import Calibration
 from contracts.features import FEATURES
 from modeling.dataset import Dataset
 from modeling.monotonicity import monotonic_constraints
+from modeling.sampling import sample_genuine
 
 if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -41,7 +42,9 @@ def fit_candidate(data: Dataset, features: Sequence[str] = FEATURES) -> HistGrad
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     constraints = monotonic_constraints(data, features, CANDIDATE)
-    return HistGradientBoostingClassifier(**CANDIDATE, monotonic_cst=constraints).fit(data.features, data.frauds)
+    rows, weights = sample_genuine(data.frauds)
+    model = HistGradientBoostingClassifier(**CANDIDATE, monotonic_cst=constraints)
+    return model.fit(data.features[rows], data.frauds[rows], sample_weight=weights)
 
 
 def fit_baseline(data: Dataset) -> Pipeline:

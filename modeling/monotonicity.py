@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from contracts.features import WINDOW_DAYS
 from contracts.labels import DAY, LABEL_DELAY
+from modeling.sampling import sample_genuine
 
 if TYPE_CHECKING:
     from modeling.dataset import Dataset
@@ -31,8 +32,6 @@ WORTH: Final = 0.02
 JUDGED: Final = 7 * DAY
 LEAST_FRAUDS: Final = 30
 """In either part; of fewer, nothing can be told and the trees are held."""
-GENUINE_SHARE: Final = 0.25
-"""Of the genuine payments: enough to compare by, and quick."""
 
 
 def monotonic_constraints(data: Dataset, features: Sequence[str], parameters: dict[str, Any]) -> list[int]:
@@ -46,9 +45,8 @@ def monotonic_constraints(data: Dataset, features: Sequence[str], parameters: di
     if min(data.frauds[tested].sum(), data.frauds[earlier].sum()) < LEAST_FRAUDS:
         return held
     free = [0] * len(held)
-    some = earlier & (data.frauds | (np.random.default_rng(0).random(len(earlier)) < GENUINE_SHARE))
-    lost = _average_precision(data, some, tested, parameters, free)
-    lost -= _average_precision(data, some, tested, parameters, held)
+    lost = _average_precision(data, earlier, tested, parameters, free)
+    lost -= _average_precision(data, earlier, tested, parameters, held)
     return free if lost > WORTH else held
 
 
@@ -67,7 +65,8 @@ def _average_precision(
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.metrics import average_precision_score
 
-    weights = np.where(data.frauds[fitted], 1.0, 1 / GENUINE_SHARE)
+    some, weights = sample_genuine(data.frauds[fitted])
+    rows = np.flatnonzero(fitted)[some]
     model = HistGradientBoostingClassifier(**parameters, monotonic_cst=constraints)
-    model.fit(data.features[fitted], data.frauds[fitted], sample_weight=weights)
+    model.fit(data.features[rows], data.frauds[rows], sample_weight=weights)
     return float(average_precision_score(data.frauds[tested], model.decision_function(data.features[tested])))

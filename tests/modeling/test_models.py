@@ -55,7 +55,7 @@ def test_both_models_learn(data: SplitData, model: HistGradientBoostingClassifie
         fit_baseline(data.training).predict_proba(data.test.features)[:, 1],
     ):
         ranked = data.test.frauds[np.argsort(-scores)][: int(data.test.frauds.sum())]
-        assert ranked.mean() > 3 * share
+        assert ranked.mean() > 2 * share
 
 
 @pytest.mark.parametrize("feature", ["amount", "terminal_fraud_rate_7d"])

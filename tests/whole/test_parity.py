@@ -85,8 +85,8 @@ def test_what_breaks_the_contract_is_set_apart_and_nothing_is_lost(line: Line, w
 
 
 CHANGES = {
-    "one second": ("features", "start = history.first_after(days * DAY)", "start = history.first_after(days * DAY + 1)"),
-    "one row": ("features", "total[rows + 1] - total[start]", "total[rows] - total[start]"),
+    "one second": ("features", "= history.first_after(days * DAY)", "= history.first_after(days * DAY + 1)"),
+    "one row": ("features", "total[end] - total[start]", "total[end - 1] - total[start]"),
     "one label": (
         "histories",
         'searchsorted(self._asking, side="right")',

@@ -1,0 +1,36 @@
+"""Fewer genuine payments, that count as all."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from modeling.sampling import sample_genuine
+
+FRAUDS = np.arange(1_000) % 10 == 0
+
+
+def test_every_fraud_is_kept_and_the_genuine_weigh_what_all_did() -> None:
+    rows, weights = sample_genuine(FRAUDS, 300)
+    kept = FRAUDS[rows]
+    assert np.array_equal(rows[kept], np.flatnonzero(FRAUDS))
+    assert (~kept).sum() == 300
+    assert np.all(np.diff(rows) > 0)
+    assert np.all(weights[kept] == 1)
+    assert weights[~kept].sum() == pytest.approx(900)
+
+
+def test_of_few_payments_all_are_kept_as_they_are() -> None:
+    rows, weights = sample_genuine(FRAUDS, 900)
+    assert np.array_equal(rows, np.arange(1_000))
+    assert np.all(weights == 1)
+
+
+def test_the_same_payments_are_chosen_again() -> None:
+    assert np.array_equal(sample_genuine(FRAUDS, 300)[0], sample_genuine(FRAUDS, 300)[0])
+
+
+def test_without_genuine_payments_there_are_only_frauds() -> None:
+    rows, weights = sample_genuine(np.ones(5, dtype=bool), 300)
+    assert np.array_equal(rows, np.arange(5))
+    assert np.all(weights == 1)
