@@ -236,7 +236,7 @@ def _importances(judgement: Judgement) -> str:
             "How much average precision is lost when one feature's values are shuffled among the payments "
             f"({REPEATS} times, on {SAMPLE:,} payments of the test window at most). Features that tell the same stand "
             "in for one another, and each then shows less than it is worth.",
-            table(["feature", "average precision lost", "deviation"], rows),
+            table(["feature", "average precision lost", "deviation of the shuffles"], rows),
         )
     )
 

@@ -1,4 +1,4 @@
-"""95 % bootstrap intervals: whole cards are drawn, for the payments of one card are not independent.
+"""95 % intervals. Bootstrapped ones draw whole cards, for the payments of one card are not independent.
 
 A draw may hold no fraud at all, and a figure that is not defined there is NaN: it says nothing of that figure.
 """
@@ -43,6 +43,14 @@ def intervals(resampled: list[Mapping[str, float]]) -> dict[str, Interval]:
             low, high = np.percentile(defined, PERCENTILES)
             found[name] = (float(low), float(high))
     return found
+
+
+def wilson(hits: int, count: int) -> Interval:
+    """The 95 % interval of a share, after Wilson: of things that are independent, unlike the payments of a card."""
+    from scipy.stats import binomtest
+
+    interval = binomtest(hits, count).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def _draw(order: Ints, start: Ints, count: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:

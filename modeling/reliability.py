@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modeling.costs import Bools, Floats
+from modeling.intervals import wilson
 
 # Frauds are rare: of bins with equal numbers of payments, the last would hold every score that decides anything.
 QUANTILES: Final = (0.0, 0.5, 0.8, 0.9, 0.95, 0.975, 0.985, 0.99, 0.9925, 0.995, 1.0)
@@ -34,11 +35,9 @@ class Reliability:
 
     def sure_within(self) -> tuple[Floats, Floats]:
         """Wilson's 95 % interval of each bin's share of frauds: lows and highs, each of shape (bins,)."""
-        from scipy.stats import binomtest
-
         counts = zip(self.frauds.tolist(), self.payments.tolist(), strict=True)
-        bounds = [binomtest(frauds, payments).proportion_ci(method="wilson") for frauds, payments in counts]
-        return np.array([bound.low for bound in bounds]), np.array([bound.high for bound in bounds])
+        lows, highs = zip(*(wilson(frauds, payments) for frauds, payments in counts), strict=True)
+        return np.array(lows), np.array(highs)
 
 
 def reliability(scores: Floats, frauds: Bools, quantiles: tuple[float, ...] = QUANTILES) -> Reliability:

@@ -1,7 +1,6 @@
 """How sure the figures of a window are: 95 % intervals of both models', by the same draws of its cards.
 
-All that does not depend on a draw is computed once: sorting 60,000 scores again for each of 200 draws, as
-scikit-learn's functions do, took half a minute.
+All that does not depend on a draw is computed once.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from modeling.costs import Costs, Floats, each_cost
 from modeling.dataset import Dataset
 from modeling.intervals import RESAMPLES, Interval, Ints, bootstrap, intervals
 from modeling.metrics import TOP_CARDS, CardDays
+from modeling.ranking import Ranking
 
 GAIN: Final = "gain_average_precision"
 """By how much the model's average precision is above the baseline's, on the same draws."""
@@ -51,32 +51,16 @@ class _Figures:
     """One model's figures, of payments and cards that count several times or not at all."""
 
     def __init__(self, one: Scored, data: Dataset, costs: Costs) -> None:
-        self._order = np.argsort(-one.scores)
-        ranked = one.scores[self._order]
-        self._frauds = data.frauds[self._order]
-        self._ends = np.append(np.flatnonzero(ranked[1:] < ranked[:-1]), len(ranked) - 1)
+        self._ranking = Ranking.of(one.scores, data.frauds)
         self._costs = each_cost(one.scores, data.frauds, data.amounts, one.thresholds, costs)
         self._card_days = CardDays.of(one.scores, data)
 
     def of(self, times: NDArray[np.int64], drawn: Ints) -> dict[str, float]:
         """The figures where payment i counts `times[i]` times, and the cards are `drawn` of all in order."""
-        return self._areas(times) | {
+        areas = self._ranking.areas(times)
+        return {
+            "average_precision": areas.average_precision,
+            "roc_auc": areas.roc_auc,
             f"card_precision_{TOP_CARDS}": self._card_days.take(drawn).precision(TOP_CARDS),
             "cost_per_1000": 1_000 * float((times * self._costs).sum()) / int(times.sum()),
-        }
-
-    def _areas(self, times: NDArray[np.int64]) -> dict[str, float]:
-        # Equal scores are admitted together: the curves have a point after the last of them.
-        weights = times[self._order]
-        admitted = np.cumsum(weights)[self._ends]
-        right = np.cumsum(weights * self._frauds)[self._ends]
-        frauds, genuine = int(right[-1]), int(admitted[-1] - right[-1])
-        if frauds == 0 or genuine == 0:
-            return {"average_precision": np.nan, "roc_auc": np.nan}
-        gained = np.diff(right, prepend=0)
-        precision = right / np.maximum(admitted, 1)
-        wrong = np.concatenate(([0], admitted - right))
-        return {
-            "average_precision": float((gained * precision).sum()) / frauds,
-            "roc_auc": float(np.trapezoid(np.concatenate(([0], right)), wrong)) / (frauds * genuine),
         }

@@ -9,11 +9,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.handbook.measures import MEASURES, Ranking, ranking
+from benchmarks.handbook.measures import MEASURES
 from benchmarks.handbook.our_models import CHAMPION
 from modeling.dataset import Dataset
 from modeling.intervals import RESAMPLES, Interval, bootstrap, intervals
 from modeling.metrics import TOP_CARDS, card_precision
+from modeling.ranking import Ranking
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -64,7 +65,7 @@ def resampled_intervals(what: Judged, done: Callable[[int], None], resamples: in
 def _batch(what: Judged, resamples: int, seed: int) -> list[Mapping[str, float]]:
     ends = np.cumsum([0, *(len(week.frauds) for week in what.weeks)])
     rankings = {
-        model: [ranking(some, week.frauds) for some, week in zip(scores, what.weeks, strict=True)]
+        model: [Ranking.of(some, week.frauds) for some, week in zip(scores, what.weeks, strict=True)]
         for model, scores in what.scores.items()
     }
 
@@ -82,12 +83,13 @@ def _batch(what: Judged, resamples: int, seed: int) -> list[Mapping[str, float]]
     return bootstrap(measures, np.concatenate([week.customer_id for week in what.weeks]), resamples, seed)
 
 
-def _measures(order: Ranking, scores: Floats, week: Dataset, drawn: Ints, cards: Ints) -> dict[str, float]:
-    found = order.measures(np.bincount(drawn, minlength=len(scores)))
+def _measures(ranking: Ranking, scores: Floats, week: Dataset, drawn: Ints, cards: Ints) -> dict[str, float]:
+    areas = ranking.areas(np.bincount(drawn, minlength=len(scores)))
     again = replace(
         week, frauds=week.frauds[drawn], amounts=week.amounts[:0], customer_id=cards, occurred=week.occurred[drawn]
     )
-    return found | {"cp100": card_precision(scores[drawn], again, TOP_CARDS)}
+    cp100 = card_precision(scores[drawn], again, TOP_CARDS)
+    return {"auc": areas.roc_auc, "ap": areas.average_precision, "cp100": cp100}
 
 
 def _with_differences(found: dict[str, float], models: list[str]) -> dict[str, float]:

@@ -27,10 +27,10 @@ Done = Callable[[int], None]
 
 
 @dataclass(frozen=True)
-class Scored:
+class Scores:
     """Each model's scores of each week's test payments, and the seconds that each training took."""
 
-    scores: dict[str, list[Floats]] = field(default_factory=dict)
+    by_model: dict[str, list[Floats]] = field(default_factory=dict)
     seconds: dict[str, list[float]] = field(default_factory=dict)
 
 
@@ -79,7 +79,7 @@ def benchmark(payments: Payments, schedule: Schedule) -> Results:
         validated = _scored(published | {CHAMPION: OURS[CHAMPION]}, data, validation, done)
         four = _scored(published | OURS, data, test, done)
     for name in OURS:
-        base.scores[name] = four.scores[name][:1]
+        base.by_model[name] = four.by_model[name][:1]
     with progress_of("resampling", 2 * RESAMPLES, "resamples") as done:
         sections = [_section(data, weeks, some, done) for weeks, some in ((test[:1], base), (test, four))]
     return Results(
@@ -94,19 +94,19 @@ def benchmark(payments: Payments, schedule: Schedule) -> Results:
     )
 
 
-def _scored(models: dict[str, Model], data: Prepared, weeks: list[Week], done: Done) -> Scored:
-    found = Scored()
+def _scored(models: dict[str, Model], data: Prepared, weeks: list[Week], done: Done) -> Scores:
+    found = Scores()
     for name, model in models.items():
         for week in weeks:
             start = time.monotonic()
             scorer = model(data, week)
             found.seconds.setdefault(name, []).append(time.monotonic() - start)
-            found.scores.setdefault(name, []).append(scorer(week.test))
+            found.by_model.setdefault(name, []).append(scorer(week.test))
             done(1)
     return found
 
 
-def _section(data: Prepared, weeks: list[Week], scored: Scored, done: Done | None = None) -> Section:
+def _section(data: Prepared, weeks: list[Week], scored: Scores, done: Done | None = None) -> Section:
     tested = [data.dataset(week.test) for week in weeks]
     return Section(
         starts=[week.start for week in weeks],
@@ -114,9 +114,9 @@ def _section(data: Prepared, weeks: list[Week], scored: Scored, done: Done | Non
         frauds=int(sum(some.frauds.sum() for some in tested)),
         figures={
             name: summary([figures(one, some) for one, some in zip(scores, tested, strict=True)])
-            for name, scores in scored.scores.items()
+            for name, scores in scored.by_model.items()
         },
-        intervals=resampled_intervals(judged(tested, scored.scores), done) if done else None,
+        intervals=resampled_intervals(judged(tested, scored.by_model), done) if done else None,
     )
 
 

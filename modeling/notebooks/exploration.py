@@ -268,8 +268,8 @@ else:
 
 How far does a week's distribution of a feature lie from that of a reference week? The two-sample Kolmogorov-Smirnov
 statistic says it: 0 for equal, 1 for disjoint. Windows look back weeks, so the first weeks of a lake know less than
-later ones; the reference is the first week whose windows are full, if another follows it. The distance between two
-random halves of the reference week shows what chance alone makes.
+later ones; the reference is the first week whose windows are full, if another follows it. What chance alone makes is
+told by two random halves of the reference week, whose distance is scaled down to that of whole weeks.
 """
 
 # %%
@@ -278,7 +278,7 @@ if moved is None:
     say("There are no two whole weeks to compare.")
 else:
     show(pictures.moved(moved), "Distance of each feature's week from the reference week")
-    say(f"Two random halves of the reference week differ by up to {moved.noise:.3f} by chance alone.")
+    say(f"Two weeks as large as the reference differ by up to {moved.noise:.3f} by chance alone.")
     for table, period in ((moved.before, "before"), (moved.after, "after")):
         if table.size:
             feature, week = table.stack().idxmax()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from contracts.features import FEATURES, TERMINAL_HORIZON_DAYS
 from contracts.labels import DAY
+from modeling.intervals import wilson
 from modeling.notebooks.payments import SEED, WEEK, Frame
 
 Floats = NDArray[np.float64]
@@ -31,14 +32,6 @@ def fraud_shares(settled: Frame, key: Frame) -> Frame:
     bounds = [wilson(int(row.frauds), int(row.payments)) for row in table.itertuples()]
     table["low"], table["high"] = zip(*bounds, strict=True) if bounds else ([], [])
     return table
-
-
-def wilson(frauds: int, payments: int) -> tuple[float, float]:
-    """The 95 % interval of a share, after Wilson."""
-    from scipy.stats import binomtest
-
-    interval = binomtest(frauds, payments).proportion_ci(method="wilson")
-    return float(interval.low), float(interval.high)
 
 
 def bands(values: Frame) -> Frame:
@@ -180,7 +173,7 @@ class Drift:
     reference: Any
     """The first day of the week that the others are held against."""
     noise: float
-    """The largest statistic between two random halves of the reference week: below it, chance explains a distance."""
+    """The largest statistic that chance gives two weeks of the reference's size: below it, nothing need have moved."""
 
     @property
     def before(self) -> Frame:
@@ -230,7 +223,8 @@ def _distances(reference: Frame, others: dict[object, Frame]) -> Frame:
 def _noise(week: Frame) -> float:
     shuffled = week.sample(frac=1, random_state=SEED)
     half = len(week) // 2
-    return float(_distances(shuffled[:half], {"other": shuffled[half:]}).max().max())
+    # The statistic falls with the square root of the sizes, and whole weeks are twice as large as halves.
+    return float(_distances(shuffled[:half], {"other": shuffled[half:]}).max().max() / np.sqrt(2))
 
 
 def single_auc(sample: Frame, frauds: Frame) -> Frame:

@@ -52,8 +52,10 @@ def compare(left: float, right: float, words: tuple[str, str, str] = ("more", "f
 
 
 def times(left: float, right: float) -> str:
-    """How many times as large `left` is as `right`: 4.2 times; without a number where `right` is 0."""
-    return f"{left / right:.3g} times" if right else "incomparably many times"
+    """How many times as large `left` is as `right`: 4.2 times; without a number where only `right` is 0."""
+    if right == 0:
+        return "incomparably many times" if left else "1 times"
+    return f"{left / right:.3g} times"
 
 
 def day(instant: Any) -> str:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score, roc_auc_score
 
-from benchmarks.handbook.measures import figures, ranking, summary
+from benchmarks.handbook.measures import figures, summary
 from benchmarks.handbook.resample import judged, resampled_intervals
 from modeling.dataset import Dataset
 
@@ -24,20 +21,6 @@ def week_of(seed: int, payments: int = 600, cards: int = 50, share: float = 0.2)
         occurred=np.sort(rng.integers(0, 7 * 86_400, payments)),
         patterns=np.zeros(payments, dtype=np.int64),
     )
-
-
-@settings(deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 5), st.booleans(), st.integers(0, 3)), min_size=1, max_size=60))
-def test_weighed_rankings_measure_as_scikit_learn(payments: list[tuple[int, bool, int]]) -> None:
-    scores, frauds, times = (np.array([one[place] for one in payments]) for place in range(3))
-    frauds = frauds.astype(bool)
-    found = ranking(scores / 5, frauds).measures(times)
-    if times[frauds].sum() == 0 or times[~frauds].sum() == 0:
-        assert np.isnan(found["ap"])
-        assert np.isnan(found["auc"])
-        return
-    assert found["ap"] == pytest.approx(average_precision_score(frauds, scores / 5, sample_weight=times))
-    assert found["auc"] == pytest.approx(roc_auc_score(frauds, scores / 5, sample_weight=times))
 
 
 def test_the_summary_of_weeks_is_their_mean_and_spread() -> None:
