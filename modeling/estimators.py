@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from contracts.bundle import Calibration
 from contracts.features import FEATURES
+from modeling.boosting import fit_boosted_trees
 from modeling.dataset import Dataset
 from modeling.monotonicity import monotonic_constraints
-from modeling.sampling import sample_genuine
 
 if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -39,12 +39,8 @@ BASELINE: Final[dict[str, Any]] = {"C": 1.0, "max_iter": 1_000}
 
 def fit_candidate(data: Dataset, features: Sequence[str] = FEATURES) -> HistGradientBoostingClassifier:
     """Gradient-boosted trees on one window whose columns are these features."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
     constraints = monotonic_constraints(data, features, CANDIDATE)
-    rows, weights = sample_genuine(data.frauds)
-    model = HistGradientBoostingClassifier(**CANDIDATE, monotonic_cst=constraints)
-    return model.fit(data.features[rows], data.frauds[rows], sample_weight=weights)
+    return fit_boosted_trees(data.features, data.frauds, CANDIDATE, constraints)
 
 
 def fit_baseline(data: Dataset) -> Pipeline:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from contracts.features import WINDOW_DAYS
 from contracts.labels import DAY, LABEL_DELAY
-from modeling.sampling import sample_genuine
+from modeling.boosting import fit_boosted_trees
 
 if TYPE_CHECKING:
     from modeling.dataset import Dataset
@@ -62,11 +62,7 @@ def _average_precision(
     parameters: dict[str, Any],
     constraints: list[int],
 ) -> float:
-    from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.metrics import average_precision_score
 
-    some, weights = sample_genuine(data.frauds[fitted])
-    rows = np.flatnonzero(fitted)[some]
-    model = HistGradientBoostingClassifier(**parameters, monotonic_cst=constraints)
-    model.fit(data.features[rows], data.frauds[rows], sample_weight=weights)
+    model = fit_boosted_trees(data.features[fitted], data.frauds[fitted], parameters, constraints)
     return float(average_precision_score(data.frauds[tested], model.decision_function(data.features[tested])))

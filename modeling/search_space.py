@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from contracts.features import FEATURES
+from modeling.boosting import fit_boosted_trees
 from modeling.dataset import Dataset
 from modeling.estimators import BASELINE, CANDIDATE
 from modeling.monotonicity import rising
@@ -57,6 +58,9 @@ def suggest(trial: Trial) -> dict[str, Any]:
 
 def fit(chosen: dict[str, Any], data: Dataset) -> Any:
     """A model of these choices, fitted on what the candidate would be; it has `predict_proba`."""
+    if chosen["family"] == "gradient_boosting":
+        parameters = CANDIDATE | {name: chosen[name] for name in CANDIDATE if name in chosen}
+        return fit_boosted_trees(data.features, data.frauds, parameters, rising(FEATURES), chosen["fraud_weight"])
     rows, weights = sample_genuine(data.frauds)
     weights = np.where(data.frauds[rows], chosen["fraud_weight"], weights)
     model = _estimator(chosen)
@@ -65,14 +69,11 @@ def fit(chosen: dict[str, Any], data: Dataset) -> Any:
 
 
 def _estimator(chosen: dict[str, Any]) -> Any:
-    from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+    from sklearn.ensemble import RandomForestClassifier
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    if chosen["family"] == "gradient_boosting":
-        own = {name: chosen[name] for name in CANDIDATE if name in chosen}
-        return HistGradientBoostingClassifier(**CANDIDATE | own, monotonic_cst=rising(FEATURES))
     if chosen["family"] == "random_forest":
         return RandomForestClassifier(
             n_estimators=chosen["n_estimators"],

@@ -11,7 +11,7 @@ FRAUDS = np.arange(1_000) % 10 == 0
 
 
 def test_every_fraud_is_kept_and_the_genuine_weigh_what_all_did() -> None:
-    rows, weights = sample_genuine(FRAUDS, 300)
+    rows, weights = sample_genuine(FRAUDS, 400)
     kept = FRAUDS[rows]
     assert np.array_equal(rows[kept], np.flatnonzero(FRAUDS))
     assert (~kept).sum() == 300
@@ -21,16 +21,23 @@ def test_every_fraud_is_kept_and_the_genuine_weigh_what_all_did() -> None:
 
 
 def test_of_few_payments_all_are_kept_as_they_are() -> None:
-    rows, weights = sample_genuine(FRAUDS, 900)
+    rows, weights = sample_genuine(FRAUDS, 1_000)
     assert np.array_equal(rows, np.arange(1_000))
     assert np.all(weights == 1)
 
 
 def test_the_same_payments_are_chosen_again() -> None:
-    assert np.array_equal(sample_genuine(FRAUDS, 300)[0], sample_genuine(FRAUDS, 300)[0])
+    assert np.array_equal(sample_genuine(FRAUDS, 400)[0], sample_genuine(FRAUDS, 400)[0])
 
 
 def test_without_genuine_payments_there_are_only_frauds() -> None:
     rows, weights = sample_genuine(np.ones(5, dtype=bool), 300)
     assert np.array_equal(rows, np.arange(5))
     assert np.all(weights == 1)
+
+
+def test_beside_many_frauds_there_are_as_many_genuine_payments() -> None:
+    frauds = np.arange(1_000) % 5 < 2
+    rows, weights = sample_genuine(frauds, 500)
+    assert len(rows) == 800
+    assert weights[~frauds[rows]].sum() == pytest.approx(600)

@@ -1,0 +1,31 @@
+"""Fit boosted trees: on a sample of the genuine payments, on bins that frauds shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modeling.binning import snap
+from modeling.sampling import sample_genuine
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+
+def fit_boosted_trees(
+    features: NDArray[np.float64],
+    frauds: NDArray[np.bool_],
+    parameters: dict[str, Any],
+    constraints: Sequence[int],
+    fraud_weight: float = 1.0,
+) -> HistGradientBoostingClassifier:
+    """Trees that take features as they are; `features` has shape (n, f), `frauds` (n,), `constraints` (f,)."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    rows, weights = sample_genuine(frauds)
+    labels = frauds[rows]
+    model = HistGradientBoostingClassifier(**parameters, monotonic_cst=list(constraints))
+    return model.fit(snap(features[rows], labels), labels, sample_weight=np.where(labels, fraud_weight, weights))
