@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -19,9 +18,9 @@ from contracts.days import DayRange
 from contracts.features import BASE_FEATURES, FEATURES
 from contracts.fraud_runs import FRAUD_RUN_FEATURES
 from contracts.habit import HABIT_FEATURES
-from modeling.dataset import Dataset
-from modeling.estimators import fit_candidate
-from modeling.folds import Folds, add_optional_days, days_to_choose_on, read_folds
+from modeling.boosting import fit_boosted_trees
+from modeling.estimators import CANDIDATE
+from modeling.folds import Folds, add_optional_days, constraints_of, days_to_choose_on, read_folds
 from modeling.runner import run
 from modeling.settings import Settings
 from modeling.split import HISTORY_DAYS
@@ -45,26 +44,25 @@ def sets() -> dict[str, list[str]]:
 def ablate(days: DayRange, settings: Settings, out: Path = OUT) -> dict[str, float]:
     """The mean average precision of each set over the folds; also written to `out` as a Markdown table."""
     folds = read_folds(settings, days)
+    constraints = constraints_of(folds)
     found: dict[str, list[float]] = {}
     for name, features in track(sets().items(), description="sets of features"):
-        found[name] = [average_precision(folds, start, features) for start in folds.starts]
+        found[name] = [average_precision(folds, start, features, constraints) for start in folds.starts]
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(table(found))
     print(f"wrote {out}")
     return {name: float(np.mean(values)) for name, values in found.items()}
 
 
-def average_precision(folds: Folds, start: int, features: Sequence[str]) -> float:
-    """Of the candidate on one fold, given these features alone."""
+def average_precision(folds: Folds, start: int, features: Sequence[str], constraints: Sequence[int]) -> float:
+    """Of the candidate on one fold, given these features alone; `constraints` are of all features."""
     from sklearn.metrics import average_precision_score
 
-    training, test = _only(folds.training(start, HISTORY_DAYS), features), _only(folds.tests[start], features)
-    margins = fit_candidate(training, features).decision_function(test.features)
-    return float(average_precision_score(test.frauds, margins))
-
-
-def _only(data: Dataset, features: Sequence[str]) -> Dataset:
-    return replace(data, features=data.features[:, [FEATURES.index(name) for name in features]])
+    training, test = folds.training(start, HISTORY_DAYS), folds.tests[start]
+    columns = [FEATURES.index(name) for name in features]
+    held = [constraints[column] for column in columns]
+    model = fit_boosted_trees(training.features[:, columns], training.frauds, CANDIDATE, held)
+    return float(average_precision_score(test.frauds, model.decision_function(test.features[:, columns])))
 
 
 def table(found: Mapping[str, Sequence[float]]) -> str:

@@ -11,13 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.days import DayRange, parse_day
+from contracts.features import FEATURES
 from contracts.labels import DAY, LABEL_DELAY_DAYS, NEVER
 from modeling.dataset import Dataset, fingerprint, known_seconds, read_window, rows_of
 from modeling.errors import ModelingError
+from modeling.estimators import CANDIDATE
 from modeling.lake import history_of, read_reports, whole_history
+from modeling.monotonicity import monotonic_constraints
 from modeling.prequential import FOLD_DAYS, TEST_AFTER, rows_to_test_on, rows_to_train_on
 from modeling.settings import Settings
-from modeling.split import split_days
+from modeling.split import HISTORY_DAYS, split_days
 
 Ints = NDArray[np.int64]
 
@@ -71,6 +74,11 @@ def read_folds(settings: Settings, days: DayRange, count: int = FOLDS) -> Folds:
                     "both kinds are needed: take more days or more customers"
                 )
     return folds
+
+
+def constraints_of(folds: Folds) -> list[int]:
+    """Whether trees are held to the amount, judged once, on the first fold's training payments: of each feature."""
+    return monotonic_constraints(folds.training(folds.starts[0], HISTORY_DAYS), FEATURES, CANDIDATE)
 
 
 def fold_starts(days: DayRange, count: int) -> list[int]:

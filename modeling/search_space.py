@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from contracts.features import FEATURES
 from modeling.boosting import fit_boosted_trees
 from modeling.dataset import Dataset
 from modeling.estimators import BASELINE, CANDIDATE
-from modeling.monotonicity import rising
 from modeling.sampling import sample_genuine
 from modeling.split import HISTORY_DAYS
 
@@ -56,11 +55,11 @@ def suggest(trial: Trial) -> dict[str, Any]:
     return shared | {"C": trial.suggest_float("C", 0.01, 100.0, log=True)}
 
 
-def fit(chosen: dict[str, Any], data: Dataset) -> Any:
-    """A model of these choices, fitted on what the candidate would be; it has `predict_proba`."""
+def fit(chosen: dict[str, Any], data: Dataset, constraints: Sequence[int]) -> Any:
+    """A model of these choices, fitted as the candidate would be; it has `predict_proba`. Trees keep `constraints`."""
     if chosen["family"] == "gradient_boosting":
         parameters = CANDIDATE | {name: chosen[name] for name in CANDIDATE if name in chosen}
-        return fit_boosted_trees(data.features, data.frauds, parameters, rising(FEATURES), chosen["fraud_weight"])
+        return fit_boosted_trees(data.features, data.frauds, parameters, constraints, chosen["fraud_weight"])
     rows, weights = sample_genuine(data.frauds)
     weights = np.where(data.frauds[rows], chosen["fraud_weight"], weights)
     model = _estimator(chosen)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from contracts.days import DayRange
 from contracts.features import FEATURES_VERSION
-from modeling.folds import Folds, add_optional_days, days_to_choose_on, read_folds
+from modeling.folds import Folds, add_optional_days, constraints_of, days_to_choose_on, read_folds
 from modeling.runner import run
 from modeling.search_space import PRESENT, fit, suggest
 from modeling.settings import Settings
@@ -39,11 +40,11 @@ def tune(days: DayRange, trials: int, settings: Settings, studies: Path = STUDIE
     mlflow.set_experiment(EXPERIMENT)
     folds = read_folds(settings, days)
     study = open_study(folds, days, studies)
-    left = trials - _finished(study)
+    left, constraints = trials - _finished(study), constraints_of(folds)
     with mlflow.start_run(run_id=_parent(study), run_name=study.study_name) as parent:
         study.set_user_attr(PARENT, parent.info.run_id)
         if left > 0:
-            study.optimize(lambda trial: _try(trial, folds), n_trials=left, show_progress_bar=True)
+            study.optimize(lambda trial: _try(trial, folds, constraints), n_trials=left, show_progress_bar=True)
         mlflow.set_tag("best", json.dumps({"average_precision": study.best_value} | study.best_params))
     return {"average_precision": study.best_value, "trials": _finished(study), "choices": study.best_params}
 
@@ -79,7 +80,7 @@ def _parent(study: Study) -> str | None:
         return None
 
 
-def _try(trial: Trial, folds: Folds) -> float:
+def _try(trial: Trial, folds: Folds, constraints: Sequence[int]) -> float:
     """The mean average precision of one set of choices; given up early where its first folds are poor."""
     import mlflow
     import optuna
@@ -89,7 +90,7 @@ def _try(trial: Trial, folds: Folds) -> float:
         mlflow.log_params(chosen)
         found: list[float] = []
         for start in folds.starts:
-            found.append(average_precision(chosen, folds, start))
+            found.append(average_precision(chosen, folds, start, constraints))
             mlflow.log_metric("fold_average_precision", found[-1], step=len(found))
             trial.report(float(np.mean(found)), len(found))
             if trial.should_prune():
@@ -102,12 +103,12 @@ def _try(trial: Trial, folds: Folds) -> float:
     return math.fsum(found) / len(found)
 
 
-def average_precision(chosen: dict[str, Any], folds: Folds, start: int) -> float:
+def average_precision(chosen: dict[str, Any], folds: Folds, start: int, constraints: Sequence[int]) -> float:
     """Of these choices on one fold."""
     from sklearn.metrics import average_precision_score
 
     test = folds.tests[start]
-    model = fit(chosen, folds.training(start, chosen["history_days"]))
+    model = fit(chosen, folds.training(start, chosen["history_days"]), constraints)
     return float(average_precision_score(test.frauds, model.predict_proba(test.features)[:, 1]))
 
 

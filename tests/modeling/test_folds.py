@@ -19,6 +19,7 @@ from contracts.features import BASE_FEATURES, FEATURES
 from contracts.labels import DAY, LABEL_DELAY_DAYS
 from modeling import ablate, tune
 from modeling.errors import ModelingError
+from modeling.estimators import CANDIDATE
 from modeling.folds import FOLDS, add_optional_days, days_to_choose_on, fold_starts, read_folds
 from modeling.search_space import FAMILIES, PRESENT, fit
 from modeling.split import HISTORY_DAYS, split_days
@@ -42,7 +43,7 @@ def months(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in SMALL.items():
         monkeypatch.setitem(PRESENT, name, value)
-        monkeypatch.setitem(ablate.fit_candidate.__globals__["CANDIDATE"], name, value)
+        monkeypatch.setitem(CANDIDATE, name, value)
 
 
 def test_every_label_of_the_last_fold_is_known_at_the_end() -> None:
@@ -80,7 +81,7 @@ def test_every_family_learns(settings_for: SettingsFor, months: Path, family: st
     others = {"n_estimators": 20, "max_depth": 6, "leaf": 5, "C": 1.0}
     chosen = PRESENT | SMALL | others | {"family": family, "fraud_weight": 3.0}
     test = folds.tests[folds.starts[0]]
-    scores = fit(chosen, folds.training(folds.starts[0], 30)).predict_proba(test.features)[:, 1]
+    scores = fit(chosen, folds.training(folds.starts[0], 30), [0] * len(FEATURES)).predict_proba(test.features)[:, 1]
     ranked = test.frauds[np.argsort(-scores)][: int(test.frauds.sum())]
     assert ranked.mean() > 2 * test.frauds.mean()
 
