@@ -1,4 +1,7 @@
-"""What the search may choose: the family of the model, its parameters, the length of the history, the class weight."""
+"""What the search may choose: the family of the model, its parameters, the length of the history, the class weight.
+
+The other families say what boosted trees are worth; the scorer runs boosted trees alone, so they cannot be shipped.
+"""
 
 from __future__ import annotations
 

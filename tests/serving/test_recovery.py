@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import valkey
 
-from contracts.online_state import APPLIED_KEY, DECISIONS_KEY, META_KEY, Stamp
+from contracts.online_state import APPLIED_KEY, DECISIONS_KEY, FORMAT, META_KEY, Stamp
 from demo.servers import Server, start_valkey
 from serving.payment import Payment
 from serving.scripts import CLAIM
@@ -86,7 +86,7 @@ def test_while_valkey_is_away_the_scorer_says_so_and_recovers(
 
 UNFIT = {
     "empty": ({}, "run write_online_state"),
-    "another format": ({"state_format": "2"}, "format 2"),
+    "another format": ({"state_format": str(FORMAT + 1)}, f"format {FORMAT + 1}"),
     "other features": ({"features_version": "0"}, "features version 0"),
     "another delay": ({"label_delay_days": "3"}, "label delay of 3 days"),
     "a shorter memory": ({"terminal_horizon_days": "30"}, "37 are needed"),
