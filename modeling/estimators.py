@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 LEAST_SLOPE: Final = 0.01
 CANDIDATE: Final[dict[str, Any]] = {
     "learning_rate": 0.05,
-    "max_iter": 150,
-    "max_leaf_nodes": 31,
-    "min_samples_leaf": 80,
+    "max_iter": 300,
+    "max_leaf_nodes": 8,
+    "min_samples_leaf": 20,
     "l2_regularization": 10.0,
     "max_features": 1.0,
     # Early stopping would hold out payments at random, across time.

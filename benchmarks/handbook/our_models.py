@@ -21,7 +21,7 @@ XGBOOST: Final[dict[str, Any]] = {
     "colsample_bytree": 0.5,
     "tree_method": "hist",
     # Frauds lie in the tails: of 256 bins, too few are there.
-    "max_bin": 2048,
+    "max_bin": 1024,
     "random_state": 0,
 }
 

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 
 from contracts.days import DayRange
 from contracts.labels import DAY, NEVER
-from contracts.online_state import CUSTOMER_KEEP, MERGE_LUA, Stamp, pack_second, unpack_history
+from contracts.online_state import CUSTOMER_KEEP, FORMAT, MERGE_LUA, Stamp, pack_second, unpack_history
 from spark_jobs.errors import JobError
 from spark_jobs.settings import Settings
 from spark_jobs.valkey_state import open_state
@@ -207,7 +207,7 @@ def test_a_state_of_another_format_is_refused_and_left(
 ) -> None:
     write_clean(live_settings.lake_root, a_world())
     state.hset("state:meta", mapping={"state_format": "0", "written_to": "2024-01-01"})
-    with pytest.raises(JobError, match=r"has format 0, and this code writes 1: empty that database"):
+    with pytest.raises(JobError, match=rf"has format 0, and this code writes {FORMAT}: empty that database"):
         write_online_state(spark, live_settings, UP_TO_LAST)
     assert list(dump(state)) == ["state:meta"]
 
