@@ -40,6 +40,7 @@ class Candidate(BaseModel):
     reference: dict[str, float]
     data_fingerprint: str
     parameters_fingerprint: str
+    held_to_amount: bool = True
 
     @property
     def split(self) -> Split:

@@ -17,6 +17,8 @@ from modeling.uncertainty import GAIN
 
 FEW_FRAUDS: Final = 20
 """Below this a share caught is known to no better than about a fifth either way."""
+HELD: Final = "A larger amount never lowers its score: where small payments are frauds, it sees them late."
+FREE: Final = "A larger amount may lower its score: held to the contrary it missed many frauds in its training window."
 MISUSES: Final = (
     "Judging people: a score is of one payment, never of a customer's credit, honesty or worth.",
     "Declining without a way to object: of the payments declined some are genuine, and the customer must be heard.",
@@ -38,6 +40,7 @@ def limits(candidate: Candidate, data: SplitData, judgement: Judgement) -> list[
         _budget(candidate, judgement),
         *_baseline(judgement),
         _amounts(data),
+        HELD if candidate.held_to_amount else FREE,
         "What it was not given it cannot see: no device, no place, no merchant, no word of the customer.",
         "Payments of a simulator, the published data among them, hold the few patterns that were put in and do not "
         "change as real frauds do: where the bank's data is such, nothing here says how fast the model ages.",

@@ -8,12 +8,14 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from contracts.features import FEATURES, FEATURES_VERSION
+from modeling.binning import MOST_VALUES
 from modeling.candidate import Candidate
 from modeling.costs import Costs
 from modeling.dataset import SplitData
 from modeling.estimators import BASELINE, CANDIDATE
 from modeling.monotonicity import RISING
 from modeling.registry import BASELINE_ID_TAG, BASELINE_MODEL, CANDIDATE_FILE, MODEL, MODEL_ID_TAG, log_metrics
+from modeling.sampling import ROWS_AT_MOST
 
 TRUSTED_TYPES: Final = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
 """What skops may load beside the types that it trusts of itself."""
@@ -26,7 +28,8 @@ def parameters(costs: Costs, reviews_per_1000: float) -> dict[str, Any]:
         {f"candidate.{name}": value for name, value in CANDIDATE.items()}
         | {f"baseline.{name}": value for name, value in BASELINE.items()}
         | {f"cost.{name}": value for name, value in asdict(costs).items()}
-        | {"candidate.rising": ", ".join(RISING), "reviews_per_1000": reviews_per_1000}
+        | {"candidate.rising": ", ".join(RISING), "candidate.values_at_most": MOST_VALUES}
+        | {"candidate.payments_at_most": ROWS_AT_MOST, "reviews_per_1000": reviews_per_1000}
         | {"features_version": FEATURES_VERSION}
     )
 
@@ -67,6 +70,7 @@ def tags_of(candidate: Candidate) -> dict[str, str]:
     return {
         "data_fingerprint": candidate.data_fingerprint,
         "parameters_fingerprint": candidate.parameters_fingerprint,
+        "held_to_amount": str(candidate.held_to_amount).lower(),
         **{f"window.{name}": str(getattr(candidate.split, name)) for name in ("training", "validation", "test")},
     }
 

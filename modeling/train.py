@@ -45,6 +45,7 @@ def train(days: DayRange, settings: Settings) -> str:
             reference=dict(zip(FEATURES, typical_genuine(data.training).tolist(), strict=True)),
             data_fingerprint=data.fingerprint,
             parameters_fingerprint=parameters_fingerprint(found),
+            held_to_amount=any(model.monotonic_cst),
         )
         metrics = {"validation_cost_per_1000": _cost(model, decider, data.validation, costs)}
         return track(client, candidate, data, model, baseline, metrics, found)

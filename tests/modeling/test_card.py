@@ -18,6 +18,7 @@ from modeling.curves import draw
 from modeling.dataset import Dataset, SplitData
 from modeling.groups import by_amount, by_customer, by_pattern
 from modeling.judgement import judge_models
+from modeling.limits import FREE, HELD, limits
 from modeling.markdown import escape, page, table
 from modeling.split import split_days
 from modeling.uncertainty import GAIN, Scored
@@ -125,6 +126,12 @@ def test_the_limits_say_whether_the_budget_was_kept(facts: Facts) -> None:
     assert f"it was exceeded with {asked:.2f}" in card(facts)
     lavish = replace(facts, candidate=facts.candidate.model_copy(update={"reviews_per_1000": 999.0}))
     assert f"it was kept with {asked:.2f}" in card(lavish)
+
+
+def test_the_limits_say_whether_it_is_held_to_the_amount(facts: Facts) -> None:
+    free = replace(facts, candidate=facts.candidate.model_copy(update={"held_to_amount": False}))
+    assert HELD in limits(facts.candidate, facts.data, facts.judgement)
+    assert FREE in limits(free.candidate, free.data, free.judgement)
 
 
 def test_the_limits_say_where_the_baseline_may_be_as_good(facts: Facts) -> None:
