@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -76,9 +77,11 @@ def read_folds(settings: Settings, days: DayRange, count: int = FOLDS) -> Folds:
     return folds
 
 
-def constraints_of(folds: Folds) -> list[int]:
-    """Whether trees are held to the amount, judged once, on the first fold's training payments: of each feature."""
-    return monotonic_constraints(folds.training(folds.starts[0], HISTORY_DAYS), FEATURES, CANDIDATE)
+def constraints_of(folds: Folds, features: Sequence[str] = FEATURES) -> list[int]:
+    """Of trees on these features, judged once for all folds, on the first one's training payments."""
+    data = folds.training(folds.starts[0], HISTORY_DAYS)
+    columns = [FEATURES.index(name) for name in features]
+    return monotonic_constraints(replace(data, features=data.features[:, columns]), features, CANDIDATE)
 
 
 def fold_starts(days: DayRange, count: int) -> list[int]:
