@@ -19,7 +19,7 @@ RUNTIME := $(GROUPS:%=$(ENV)/%/.installed)
 TESTABLE := $(GROUPS:%=$(ENV)/%/.testable)
 ARCHIVE := var/cache/spark/.made
 
-.PHONY: help demo serve explore tune ablate handbook test up down credentials test-compose lint format lock clean install
+.PHONY: help demo serve explore tune ablate handbook bench test up down credentials test-compose lint format lock clean install
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ test: $(TESTABLE) $(ARCHIVE) ## every test that needs no Docker: TESTS=tests/ban
 handbook: $(ENV)/pipeline/.installed ## the published benchmark, side by side: DATA=<folder> START=<day> WEEKS=4
 	@$(ENV)/pipeline/bin/python -m benchmarks.handbook
 
+bench: $(RUNTIME) ## the scorer's speed beside its peers, on what the demo left: ROUNDS=5 SECONDS_EACH=4
+	@$(ENV)/embedded/bin/python -m benchmarks.scorer
+
 # Docker is needed from here on, and nothing else, but for test-compose, which needs Python 3.11 too.
 COMPOSE := docker compose
 
@@ -92,9 +95,10 @@ test-compose: $(ENV)/embedded/.testable ## builds the containers, drives them fr
 lint: $(ENV)/lint/.installed $(RUNTIME) ## ruff, mypy --strict, the import rule
 	$(ENV)/lint/bin/ruff check .
 	$(ENV)/lint/bin/ruff format --check .
-	$(ENV)/lint/bin/mypy --python-executable $(ENV)/pipeline/bin/python contracts bank spark_jobs modeling benchmarks
-	$(ENV)/lint/bin/mypy --python-executable $(ENV)/serving/bin/python serving
-	$(ENV)/lint/bin/mypy --python-executable $(ENV)/embedded/bin/python demo
+	$(ENV)/lint/bin/mypy --python-executable $(ENV)/pipeline/bin/python contracts bank spark_jobs modeling benchmarks/handbook \
+	    benchmarks/scorer/prepare.py benchmarks/scorer/plain.py
+	$(ENV)/lint/bin/mypy --python-executable $(ENV)/serving/bin/python serving benchmarks/scorer/contender.py benchmarks/scorer/load.py
+	$(ENV)/lint/bin/mypy --python-executable $(ENV)/embedded/bin/python demo benchmarks/scorer/__main__.py
 	MYPYPATH=dags $(ENV)/lint/bin/mypy --python-executable $(ENV)/airflow/bin/python dags/fraud_daily.py dags/fraud_training.py
 	@$(MAKE) --no-print-directory test TESTS=tests/test_imports.py
 

@@ -44,6 +44,9 @@ NOT_REPORTED: Final = 2**36 - 1
 CUSTOMER_KEEP: Final = (CUSTOMER_HORIZON_DAYS + 1) * DAY
 TERMINAL_KEEP: Final = (TERMINAL_HORIZON_DAYS + 1) * DAY
 """Seconds of history kept before an entity's newest payment: the horizon and a day."""
+SLACK: Final = 7 * DAY
+"""Seconds by which a history may reach back further before a payment cuts it: one that lost an entry for each new one
+would be written whole every time, to the append-only file too, and that is most of what a payment costs Valkey."""
 
 MERGE_LUA: Final = """
 local function place(s, at)
@@ -73,32 +76,41 @@ local function lesser(a, b)
 end
 
 -- Merge sorted entries into the history at key; at the same place the lesser value stays (an earlier report). Drop what
--- is older than keep seconds before the newest. Returns the history, floor first.
-local function merge(key, floor, entries, keep)
+-- is older than keep seconds before the newest, once something is older by slack (0) than that. Returns the history,
+-- floor first.
+local function merge(key, floor, entries, keep, slack)
     local old = redis.call('GET', key) or (string.rep('\\0', 8))
-    floor = (second(floor, 1) > second(old, 1)) and floor or string.sub(old, 1, 8)
-    local parts, i, j = {}, 9, 1
-    while j <= #entries do
-        -- Mostly the new entry is the newest: take the old ones before it in one piece.
-        local from, low, high = i, 0, (#old + 1 - i) / 24
-        while low < high do
-            local mid = math.floor((low + high) / 2)
-            if before(old, i + mid * 24, entries, j) then low = mid + 1 else high = mid end
+    local kept = string.sub(old, 1, 8)
+    floor = (second(floor, 1) > second(old, 1)) and floor or kept
+    -- Mostly the new entries are the newest: then the old ones stay as they are, in one piece.
+    local newest = #old == 8 or #entries == 0 or before(old, #old - 23, entries, 1)
+    local all
+    if newest then
+        all = string.sub(old, 9) .. entries
+    else
+        local parts, i, j = {}, 9, 1
+        while j <= #entries do
+            local from, low, high = i, 0, (#old + 1 - i) / 24
+            while low < high do
+                local mid = math.floor((low + high) / 2)
+                if before(old, i + mid * 24, entries, j) then low = mid + 1 else high = mid end
+            end
+            i = i + low * 24
+            if i > from then parts[#parts + 1] = string.sub(old, from, i - 1) end
+            if i <= #old and not before(entries, j, old, i) then
+                parts[#parts + 1] = string.sub(old, i, i + 15)
+                    .. lesser(string.sub(old, i + 16, i + 23), string.sub(entries, j + 16, j + 23))
+                i = i + 24
+            else
+                parts[#parts + 1] = string.sub(entries, j, j + 23)
+            end
+            j = j + 24
         end
-        i = i + low * 24
-        if i > from then parts[#parts + 1] = string.sub(old, from, i - 1) end
-        if i <= #old and not before(entries, j, old, i) then
-            parts[#parts + 1] = string.sub(old, i, i + 15)
-                .. lesser(string.sub(old, i + 16, i + 23), string.sub(entries, j + 16, j + 23))
-            i = i + 24
-        else
-            parts[#parts + 1] = string.sub(entries, j, j + 23)
-        end
-        j = j + 24
+        if i <= #old then parts[#parts + 1] = string.sub(old, i) end
+        all = table.concat(parts)
     end
-    if i <= #old then parts[#parts + 1] = string.sub(old, i) end
-    local all = table.concat(parts)
     local cut, low, high = second(all, #all - 23) - keep, 0, #all / 24
+    if second(all, 1) > cut - (slack or 0) then high = 0 end
     while low < high do
         local mid = math.floor((low + high) / 2)
         if second(all, 1 + mid * 24) <= cut then low = mid + 1 else high = mid end
@@ -106,13 +118,18 @@ local function merge(key, floor, entries, keep)
     if low > 0 then
         local dropped = string.sub(all, low * 24 - 23, low * 24 - 16)
         if second(dropped, 1) > second(floor, 1) then floor = dropped end
+        all = string.sub(all, 1 + low * 24)
     end
-    local history = floor .. string.sub(all, 1 + low * 24)
-    redis.call('SET', key, history)
+    local history = floor .. all
+    if newest and low == 0 and floor == kept and #old > 8 then
+        redis.call('APPEND', key, entries)
+    else
+        redis.call('SET', key, history)
+    end
     return history
 end
 """
-"""Lua that scripts of the writer and of the scorer begin with: `merge(key, floor, entries, keep)`."""
+"""Lua that scripts of the writer and of the scorer begin with: `merge(key, floor, entries, keep, slack)`."""
 
 
 @dataclass(frozen=True)

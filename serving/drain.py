@@ -27,6 +27,7 @@ BATCH: Final = 500
 BLOCK_MS: Final = 400
 RECLAIM_SECONDS: Final = 5.0
 PAUSE_SECONDS: Final = 0.5
+GATHER_SECONDS: Final = 0.2
 Entry = tuple[bytes, dict[bytes, bytes]]
 
 
@@ -44,8 +45,12 @@ class Drain:
     async def run(self) -> None:
         """Drain for ever; where Valkey or PostgreSQL is away, go on when it is back."""
         while True:
-            if await self._try(BLOCK_MS) is None:
+            moved = await self._try(BLOCK_MS)
+            if moved is None:
                 await asyncio.sleep(PAUSE_SECONDS)
+            elif moved < BATCH:
+                # A batch costs nearly the same whatever its size, and the payments being scored pay for it.
+                await asyncio.sleep(GATHER_SECONDS)
 
     async def finish(self) -> None:
         """Drain what there is; give up at the first failure, for the stream keeps it."""

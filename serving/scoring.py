@@ -14,10 +14,15 @@ from serving.features import compute_features
 from serving.metrics import Metrics
 from serving.model import Champion
 from serving.payment import Payment
-from serving.state import Answered, Claim, Claimed, OnlineState
+from serving.state import Answered, Claim, Claimed, Conflict, OnlineState
+from serving.together import Together
 
 CHUNK: Final = 250
 """Payments of a batch in one trip: bounds the memory for their histories, and how long others wait for Valkey."""
+TOGETHER: Final = 64
+"""Single payments in one round at most."""
+AT_ONCE: Final = 2
+"""Rounds under way: one computes while the other waits for Valkey."""
 
 
 class Scorer:
@@ -31,14 +36,23 @@ class Scorer:
         self._champions = champions
         self._clock = clock
         self._metrics = metrics
+        self._together = Together(self._score_together, TOGETHER, AT_ONCE)
 
     async def score(self, payment: Payment, explain: bool) -> Record:
-        """Score one payment; a known one gets its first answer."""
-        champion = self._champions.current
-        (claimed,) = await self._state.claim([payment])
-        records = self._evaluate(champion, _to_answer([payment], [claimed]))
-        (record,) = await self._settle([claimed], records)
+        """Score one payment; a known one gets its first answer. Payments that come together share the two trips."""
+        champion, record = await self._together.ask(payment)
         return explained(champion, record) if explain else record
+
+    async def _score_together(self, payments: Sequence[Payment]) -> list[tuple[Champion, Record] | Exception]:
+        """An answer for each of these, in the order in which they came; a conflict spares the others."""
+        champion = self._champions.current
+        claimed = await self._state.claim(payments)
+        records = self._evaluate(champion, [one for one in claimed if isinstance(one, Claim)])
+        settled = iter(await self._settle(claimed, records))
+        return [
+            _known(payment) if isinstance(one, Conflict) else (champion, next(settled))
+            for payment, one in zip(payments, claimed, strict=True)
+        ]
 
     async def score_batch(self, payments: Sequence[Payment], explain: bool) -> list[Record]:
         """Score payments in order of time, answered in the order given; nothing is scored if one of them conflicts."""
@@ -76,7 +90,11 @@ class Scorer:
         offered = [pack(record) for record in made]
         kept = await self._state.keep_answers(list(zip(payments, offered, strict=True)))
         first = iter([self._first(*one) for one in zip(made, offered, kept, strict=True)])
-        return [self._repeat(one.answer) if isinstance(one, Answered) else next(first) for one in claimed]
+        return [
+            self._repeat(one.answer) if isinstance(one, Answered) else next(first)
+            for one in claimed
+            if not isinstance(one, Conflict)
+        ]
 
     def _first(self, record: Record, offered: bytes, found: bytes) -> Record:
         if found is not offered:

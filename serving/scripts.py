@@ -8,7 +8,7 @@ from typing import Final
 
 from contracts.features import CUSTOMER_HORIZON_DAYS, FEATURES_VERSION, TERMINAL_HORIZON_DAYS
 from contracts.labels import LABEL_DELAY_DAYS
-from contracts.online_state import CUSTOMER_KEEP, FORMAT, MERGE_LUA, TERMINAL_KEEP
+from contracts.online_state import CUSTOMER_KEEP, FORMAT, MERGE_LUA, SLACK, TERMINAL_KEEP
 
 ANSWER_KEEP: Final = max(CUSTOMER_KEEP, TERMINAL_KEEP)
 """Seconds of the wall clock for which a payment's first answer is repeated."""
@@ -72,37 +72,55 @@ CLAIM: Final = Script(
     MERGE_LUA
     + _UNFIT_LUA
     + f"""
-local known = redis.call('HMGET', KEYS[1], 'body', 'answer', 'applied')
-if known[1] and known[1] ~= ARGV[1] then return {{'conflict'}} end
-if known[2] then return {{'answered', known[2]}} end
-local why = unfit(KEYS[5])
-if why then return {{'unfit', why}} end
-local applied = known[3]
-if not applied then
-    applied = string.format('%.0f', redis.call('INCR', KEYS[4]))
-    redis.call('HSET', KEYS[1], 'body', ARGV[1], 'applied', applied)
-    redis.call('EXPIRE', KEYS[1], {ANSWER_KEEP})
+local floor, answers, why = string.rep('\\0', 8), {{}}, unfit(KEYS[2])
+for n = 1, #ARGV / 3 do
+    local payment, customer, terminal = KEYS[3 * n], KEYS[3 * n + 1], KEYS[3 * n + 2]
+    local body = ARGV[3 * n - 2]
+    local known = redis.call('HMGET', payment, 'body', 'answer', 'applied')
+    if known[1] and known[1] ~= body then
+        answers[n] = {{'conflict'}}
+    elseif known[2] then
+        answers[n] = {{'answered', known[2]}}
+    elseif why then
+        answers[n] = {{'unfit', why}}
+    else
+        local applied = known[3]
+        if not applied then
+            applied = string.format('%.0f', redis.call('INCR', KEYS[1]))
+            redis.call('HSET', payment, 'body', body, 'applied', applied)
+            redis.call('EXPIRE', payment, {ANSWER_KEEP})
+        end
+        answers[n] = {{
+            'claimed',
+            applied,
+            merge(customer, floor, ARGV[3 * n - 1], {CUSTOMER_KEEP}, {SLACK}),
+            merge(terminal, floor, ARGV[3 * n], {TERMINAL_KEEP}, {SLACK}),
+        }}
+    end
 end
-local floor = string.rep('\\0', 8)
-local customer = merge(KEYS[2], floor, ARGV[2], {CUSTOMER_KEEP})
-local terminal = merge(KEYS[3], floor, ARGV[3], {TERMINAL_KEEP})
-return {{'claimed', applied, customer, terminal}}
+return answers
 """
 )
-"""KEYS payment, customer, terminal, counter, stamp; ARGV body, customer's entry, terminal's entry."""
+"""KEYS counter, stamp, and for each payment it, its customer, its terminal; ARGV for each its body and both entries."""
 
-KEEP_ANSWER: Final = Script(
+KEEP_ANSWERS: Final = Script(
     f"""
-local known = redis.call('HGET', KEYS[1], 'answer')
-if known then return known end
--- To the stream first: if memory runs out between the two, the decision is drained twice rather than never.
-redis.call('XADD', KEYS[2], '*', 'decision', ARGV[2])
-redis.call('HSET', KEYS[1], 'body', ARGV[1], 'answer', ARGV[2])
-redis.call('EXPIRE', KEYS[1], {ANSWER_KEEP})
-return false
+local kept = {{}}
+for n = 1, #KEYS - 1 do
+    local payment, body, answer = KEYS[n + 1], ARGV[2 * n - 1], ARGV[2 * n]
+    kept[n] = redis.call('HGET', payment, 'answer')
+    if not kept[n] then
+        -- To the stream first: if memory runs out between the two, the decision is drained twice rather than never.
+        redis.call('XADD', KEYS[1], '*', 'decision', answer)
+        if redis.call('HSET', payment, 'body', body, 'answer', answer) == 2 then
+            redis.call('EXPIRE', payment, {ANSWER_KEEP})
+        end
+    end
+end
+return kept
 """
 )
-"""KEYS payment, stream; ARGV body, answer -> nil where it was kept, else the answer that was there first."""
+"""KEYS stream, payments; ARGV for each its body and answer -> for each nil where it was kept, else what was there."""
 
 MERGE_REPORTS: Final = Script(MERGE_LUA + f"merge(KEYS[1], string.rep('\\0', 8), ARGV[1], {TERMINAL_KEEP})\nreturn 1\n")
 """KEYS terminal; ARGV its entries with the seconds of their reports, in order of place."""

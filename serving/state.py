@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import numpy as np
+from libvalkey import pack_command
 from valkey.asyncio import BlockingConnectionPool, Valkey
 from valkey.asyncio.retry import Retry
 from valkey.backoff import ConstantBackoff
@@ -26,7 +27,7 @@ from contracts.online_state import (
 )
 from serving.errors import NotReadyError
 from serving.payment import Payment, Place, place_of
-from serving.scripts import CHECK_STAMP, CLAIM, KEEP_ANSWER, MERGE_REPORTS, RESERVE, Script
+from serving.scripts import CHECK_STAMP, CLAIM, KEEP_ANSWERS, MERGE_REPORTS, RESERVE, Script
 
 CONNECTIONS: Final = 32
 Call = tuple[Sequence[str], Sequence[bytes]]
@@ -79,7 +80,7 @@ class OnlineState:
 
     async def unfit(self) -> str:
         """Why the state cannot be used by this code, empty where it can."""
-        (why,) = await self._run(CHECK_STAMP, [([META_KEY], [])])
+        why = await self._call(CHECK_STAMP, [META_KEY], [])
         return str(why.decode())
 
     async def reserve(self, payments: Sequence[Payment]) -> int | None:
@@ -88,24 +89,30 @@ class OnlineState:
         Raises `NotReadyError` where the state is not fit.
         """
         keys = [META_KEY, *(payment_key(payment.transaction_id) for payment in payments)]
-        (answer,) = await self._run(RESERVE, [(keys, [payment.body for payment in payments])])
+        answer = await self._call(RESERVE, keys, [payment.body for payment in payments])
         _refuse_unfit(answer)
         return int(answer[1]) - 1 if answer[0] == b"conflict" else None
 
     async def claim(self, payments: Sequence[Payment]) -> list[Claimed]:
         """Claim each payment, in this order, in one trip. Raises `NotReadyError` where the state is not fit."""
-        answers = await self._run(CLAIM, [_claim_call(payment) for payment in payments])
+        keys, arguments = [APPLIED_KEY, META_KEY], []
+        for payment in payments:
+            keys += [
+                payment_key(payment.transaction_id),
+                customer_key(payment.customer_id),
+                terminal_key(payment.terminal_id),
+            ]
+            arguments += [payment.body, payment.customer_entry, payment.terminal_entry]
+        answers = await self._call(CLAIM, keys, arguments)
         return [_claimed(payment, answer) for payment, answer in zip(payments, answers, strict=True)]
 
     async def keep_answers(self, answers: Sequence[tuple[Payment, bytes]]) -> list[bytes]:
         """Keep each answer and append it to the stream, unless its payment has one; the answers that are kept now."""
         if not answers:
             return []
-        calls: list[Call] = [
-            ([payment_key(payment.transaction_id), DECISIONS_KEY], [payment.body, answer])
-            for payment, answer in answers
-        ]
-        first = await self._run(KEEP_ANSWER, calls)
+        keys = [DECISIONS_KEY, *(payment_key(payment.transaction_id) for payment, _ in answers)]
+        offered = [part for payment, answer in answers for part in (payment.body, answer)]
+        first = await self._call(KEEP_ANSWERS, keys, offered)
         return [kept or answer for kept, (_, answer) in zip(first, answers, strict=True)]
 
     async def answer(self, transaction_id: int) -> bytes | None:
@@ -139,6 +146,29 @@ class OnlineState:
             found |= {number: _unpack_place(place) for number, place in zip(ids, places, strict=True) if place}
         return found
 
+    async def _call(self, script: Script, keys: Sequence[str], arguments: Sequence[bytes]) -> Any:
+        """Run a script once; once more, where Valkey has forgotten it."""
+        packed = pack_command(("EVALSHA", script.sha, len(keys), *keys, *arguments))
+        try:
+            return await self._send(packed)
+        except NoScriptError:
+            await self._client.script_load(script.source)
+            return await self._send(packed)
+
+    async def _send(self, packed: bytes) -> Any:
+        """One packed command's answer, as `execute_command` would get it, without its packing in Python."""
+        pool = self._client.connection_pool
+        connection = await pool.get_connection("EVALSHA")  # type: ignore[no-untyped-call]
+
+        async def ask() -> Any:
+            await connection.send_packed_command(packed)
+            return await connection.read_response()
+
+        try:
+            return await connection.retry.call_with_retry(ask, lambda _: connection.disconnect())
+        finally:
+            await pool.release(connection)
+
     async def _run(self, script: Script, calls: Sequence[Call]) -> list[Any]:
         """Run a script for each call, in order, in one trip; once more, where Valkey has forgotten the script."""
         commands = [("EVALSHA", script.sha, len(keys), *keys, *arguments) for keys, arguments in calls]
@@ -157,17 +187,6 @@ class OnlineState:
             if isinstance(answer, ResponseError):
                 raise answer
         return answers
-
-
-def _claim_call(payment: Payment) -> Call:
-    keys = [
-        payment_key(payment.transaction_id),
-        customer_key(payment.customer_id),
-        terminal_key(payment.terminal_id),
-        APPLIED_KEY,
-        META_KEY,
-    ]
-    return keys, [payment.body, payment.customer_entry, payment.terminal_entry]
 
 
 def _claimed(payment: Payment, answer: list[bytes]) -> Claimed:

@@ -21,7 +21,8 @@ documented_key = Security(APIKeyHeader(name=HEADER, auto_error=False))
 """Shows the header in the docs; the guard has checked it before."""
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:
+    # Not because it waits for anything: FastAPI sends what is not async to a thread.
     return cast(Services, request.app.state.services)
 
 

@@ -44,30 +44,32 @@ def client(valkey_server: Any) -> Iterator[valkey.Valkey]:
         yield client
 
 
-def merge(client: valkey.Valkey, batch: list[Entry], floor: int = 0) -> bytes:
-    script = MERGE_LUA + "return merge(KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]))"
+def merge(client: valkey.Valkey, batch: list[Entry], floor: int = 0, slack: int = 0) -> bytes:
+    script = MERGE_LUA + "return merge(KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]))"
     ordered = np.array(sorted(batch), dtype=np.int64).reshape(-1, 3)
     packed = pack_entries(*ordered.T).tobytes()
-    history: bytes = client.eval(script, 1, "c:test", pack_second(floor), packed, KEEP)
+    history: bytes = client.eval(script, 1, "c:test", pack_second(floor), packed, KEEP, slack)
     return history
 
 
+@pytest.mark.parametrize("slack", [0, 60])
 @given(st.lists(st.tuples(entries, st.integers(0, 250)), min_size=1, max_size=6))
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_merging_is_union_by_place_cut_to_what_is_kept(
-    client: valkey.Valkey, batches: list[tuple[list[Entry], int]]
+    client: valkey.Valkey, slack: int, batches: list[tuple[list[Entry], int]]
 ) -> None:
     client.delete("c:test")
     kept: dict[tuple[int, int], int] = {}
     floor = 0
     for batch, reads_from in batches:
-        found_floor, found = unpack_history(merge(client, batch, reads_from))
+        found_floor, found = unpack_history(merge(client, batch, reads_from, slack))
         floor = max(floor, reads_from)
         for occurred, number, value in batch:
             kept[occurred, number] = min(value, kept.get((occurred, number), NEVER))
         cut = max(kept)[0] - KEEP
-        floor = max([floor, *(place[0] for place in kept if place[0] <= cut)])
-        kept = {place: value for place, value in kept.items() if place[0] > cut}
+        if min(kept)[0] <= cut - slack:
+            floor = max([floor, *(place[0] for place in kept if place[0] <= cut)])
+            kept = {place: value for place, value in kept.items() if place[0] > cut}
         assert [tuple(entry) for entry in found.tolist()] == [(*place, kept[place]) for place in sorted(kept)]
         assert found_floor == floor
 

@@ -94,7 +94,7 @@ def test_a_late_payment_is_scored_as_of_its_own_time_and_changes_no_answer(score
     assert equal(scorer.features(follower[0]), bank.features(follower))
 
 
-@pytest.mark.parametrize(("days_late", "degraded"), [(0, False), (1, False), (2, True), (60, True)])
+@pytest.mark.parametrize(("days_late", "degraded"), [(0, False), (1, False), (9, True), (60, True)])
 def test_a_payment_too_late_for_the_kept_history_says_so(
     scorer: ScorerProcess, fresh: Fresh, days_late: int, degraded: bool
 ) -> None:

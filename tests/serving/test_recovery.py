@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import valkey
@@ -121,15 +121,10 @@ def test_a_payment_claimed_by_a_scorer_that_died_is_answered_as_if_it_had_not(
 ) -> None:
     payment = Payment(fresh(), fresh(), fresh(), 100, T)
     with connect(own_valkey) as client:
-        keys = [
-            f"p:{payment.transaction_id}",
-            f"c:{payment.customer_id}",
-            f"t:{payment.terminal_id}",
-            APPLIED_KEY,
-            META_KEY,
-        ]
+        kept_at = f"p:{payment.transaction_id}"
+        keys = [APPLIED_KEY, META_KEY, kept_at, f"c:{payment.customer_id}", f"t:{payment.terminal_id}"]
         arguments = [payment.body, payment.customer_entry, payment.terminal_entry]
-        claimed: Any = client.eval(CLAIM.source, len(keys), *keys, *arguments)
+        (claimed,) = cast(Any, client.eval(CLAIM.source, len(keys), *keys, *arguments))
         wait_for(lambda: client.xlen(DECISIONS_KEY) == 0)
         follower = (fresh(), payment.customer_id, fresh(), 100, T + 1)
         own.score(*follower)
@@ -138,11 +133,11 @@ def test_a_payment_claimed_by_a_scorer_that_died_is_answered_as_if_it_had_not(
         own.start()
         asked = (payment.transaction_id, payment.customer_id, payment.terminal_id, 100, T)
         answer = own.score(*asked)
-        kept: Any = client.hget(keys[0], "answer")
+        kept: Any = client.hget(kept_at, "answer")
         assert json.loads(kept)["applied"] == int(claimed[1])
         assert own.features(asked[0])["customer_tx_count_1d"] == 1
         assert own.score(*asked) == answer
-        assert 37 * 86_400 < client.ttl(keys[0]) <= 38 * 86_400
+        assert 37 * 86_400 < client.ttl(kept_at) <= 38 * 86_400
 
 
 def test_a_restarted_scorer_repeats_first_answers(own: ScorerProcess, fresh: Fresh) -> None:

@@ -1,0 +1,141 @@
+"""`make bench`: the scorer beside its peers and the least its framework can do, in turns, on what the demo left."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+from rich.console import Console
+from rich.markup import escape
+
+from benchmarks.scorer.contenders import ALL_AT_ONCE, CONTENDERS, Contender, Running, start_contenders
+from benchmarks.scorer.files import KEY_VARIABLE
+from benchmarks.scorer.options import Options
+from benchmarks.scorer.report import Measured, report, show
+from demo.__main__ import lock_out_others
+from demo.place import DEMO, Place, python_of
+from demo.processes import adopt_orphans, end_descendants, heed_signals
+from demo.run import start_stores, wait_until
+from demo.secret_files import read_secret
+from demo.servers import ROOT, ServerError, free_port
+from demo.steps import StepFailed, Steps
+from demo.web import start_mlflow
+
+BENCH: Final = ROOT / "var/bench"
+COPIED: Final = ("secrets", "mlflow", "postgres", "valkey")
+
+
+def main() -> int:
+    """Measure; returns the exit code."""
+    console = Console(highlight=False, soft_wrap=True)
+    if not (DEMO / "summary.json").exists():
+        console.print("[red]error:[/] there is nothing to measure yet: run `make demo` first")
+        return 1
+    lock = lock_out_others()
+    if lock is None:
+        console.print(f"[red]error:[/] the servers of {DEMO} are in use by a demo or `make serve`: end it first")
+        return 1
+    heed_signals()
+    adopt_orphans()
+    try:
+        with ExitStack() as stack:
+            results = bench(Options(), Steps(console), stack)
+    except (ServerError, StepFailed) as error:
+        console.print(f"[red]error:[/] {escape(str(error))}")
+        return 1
+    except KeyboardInterrupt:
+        console.print("\ninterrupted; everything it started is stopped")
+        return 130
+    finally:
+        end_descendants()
+        lock.close()
+    (BENCH / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    show(results, console)
+    console.print(f"The same figures: {BENCH / 'results.json'}.")
+    return 0
+
+
+def bench(options: Options, steps: Steps, stack: ExitStack) -> dict[str, Any]:
+    """Everything, on a copy of what the demo left."""
+    place = copy_of_demo(BENCH / "place")
+    with steps.step("start PostgreSQL, Valkey and MLflow"):
+        start_stores(place, stack)
+        mlflow = start_mlflow(place)
+        stack.callback(mlflow.stop)
+        wait_until(f"{place.mlflow_url}/health", mlflow)
+    steps.command("prepare", place, "benchmarks.scorer.prepare", "--out", str(BENCH / "asked"))
+    with steps.step("start the contenders"):
+        running = start_contenders(place, BENCH / "asked", stack.callback)
+        for one in running.values():
+            wait_until(one.ready, one.server)
+    mine, others = share_cores(running)
+    key = read_secret(place.secrets, "scorer_api_key")
+    measured: list[Measured] = []
+    skip: dict[str, int] = {}
+    plan = [(clients, turn, one) for clients in options.clients for turn in range(options.rounds) for one in CONTENDERS]
+    plan += [(1, turn, ALL_AT_ONCE) for turn in range(options.rounds)]
+    for clients, turn, contender in plan:
+        with steps.step(f"{contender.name}, {clients} at once, round {turn + 1}"):
+            found = ask(contender, running[contender.server], clients, skip.get(contender.bodies, 0), options, key)
+        skip[contender.bodies] = skip.get(contender.bodies, 0) + found.pop("sent")
+        measured.append(Measured(contender.name, clients, turn, **found))
+    return report(measured, asdict(options), cores={"servers": mine, "load and stores": others})
+
+
+def copy_of_demo(folder: Path) -> Place:
+    """A place of its own with what the demo left: what is measured must not stay in the demo."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name in COPIED:
+        subprocess.run(["cp", "-a", "--reflink=auto", str(DEMO / name), str(folder / name)], check=True)
+    (folder / "lake").symlink_to(DEMO / "lake")
+    place = Place(folder, free_port(), free_port(), free_port(), free_port())
+    place.make_folders()
+    return place
+
+
+def share_cores(running: dict[str, Running]) -> tuple[list[int], list[int]]:
+    """One core for the servers measured, the others for the load and the stores, where there are two and more."""
+    cores = psutil.Process().cpu_affinity() or []
+    if len(cores) < 2:
+        return cores, cores
+    mine, others = cores[-1:], cores[:-1]
+    measured = {one.server.process.pid for one in running.values()}
+    for process in psutil.Process().children(recursive=True):
+        ancestors = {process.pid} | {parent.pid for parent in process.parents()}
+        pin(process, mine if ancestors & measured else others)
+    psutil.Process().cpu_affinity(others)
+    return mine, others
+
+
+def pin(process: psutil.Process, cores: list[int]) -> None:
+    """Every thread of a process."""
+    for thread in process.threads():
+        os.sched_setaffinity(thread.id, cores)
+
+
+def ask(contender: Contender, running: Running, clients: int, skip: int, options: Options, key: str) -> dict[str, Any]:
+    """One run of the load generator. Raises `StepFailed` where an answer was not 200."""
+    command = [str(python_of("serving")), "-m", "benchmarks.scorer.load", "--url", running.url + contender.path]
+    command += ["--bodies", str(BENCH / "asked" / contender.bodies), "--skip", str(skip), "--clients", str(clients)]
+    command += ["--seconds", str(options.seconds), "--warm-up", str(options.warm_up)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), KEY_VARIABLE: key}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise StepFailed(f"asking {contender.name}", running.server.log, done.stderr[-1_000:])
+    found: dict[str, Any] = json.loads(done.stdout)
+    if found["failed"] or not found["requests"]:
+        raise StepFailed(f"asking {contender.name}: {found}", running.server.log, "")
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

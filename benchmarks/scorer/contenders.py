@@ -1,0 +1,65 @@
+"""Who is measured: how each is started, and what it is asked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.scorer import files
+from demo.place import Place, python_of
+from demo.servers import Server, free_port, launch_process
+from demo.web import MLFLOW_ENV
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One server and one of its addresses: asked for by `path`, with the bodies of a file."""
+
+    name: str
+    server: str
+    path: str
+    bodies: str
+
+
+NO_OP, SCORE, BATCH = "no-op endpoint", "POST /v1/score", "POST /v1/score/batch"
+MLFLOW, PLAIN = "mlflow models serve", "FastAPI and predict_proba"
+CONTENDERS = (
+    Contender(NO_OP, "scorer", "/v1/score/nothing", files.PAYMENTS),
+    Contender(SCORE, "scorer", "/v1/score", files.PAYMENTS),
+    Contender(MLFLOW, "mlflow", "/invocations", files.FRAMES),
+    Contender(PLAIN, "plain", "/predict", files.ROWS),
+)
+ALL_AT_ONCE = Contender(BATCH, "scorer", "/v1/score/batch", files.BATCHES)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A contender's server, and where it answers once it can."""
+
+    server: Server
+    url: str
+    ready: str
+
+
+def start_contenders(place: Place, folder: Path, stop: Callable[[Callable[[], None]], object]) -> dict[str, Running]:
+    """Start the three servers, each with one worker; `stop` is given what ends each."""
+    model = str(folder / files.MODEL)
+    plain, mlflow = free_port(), free_port()
+    serve = f"mlflow models serve --env-manager local --workers 1 --host 127.0.0.1 --port {mlflow} --model-uri".split()
+    commands = {
+        "scorer": ("serving", ["benchmarks.scorer.contender"], place.scorer_port, "/readyz"),
+        "mlflow": ("pipeline", [*serve, model], mlflow, "/health"),
+        "plain": ("pipeline", ["benchmarks.scorer.plain", model, "--port", str(plain)], plain, "/health"),
+    }
+    # One core each: threads that wait for one another by spinning would take it from themselves.
+    environment = os.environ | place.settings() | MLFLOW_ENV | {"OMP_NUM_THREADS": "1"}
+    started = {}
+    for name, (where, module, port, ready) in commands.items():
+        command = [str(python_of(where)), "-m", *module]
+        server = launch_process(name, command, place.logs / f"{name}.log", environment, port)
+        stop(server.stop)
+        url = f"http://127.0.0.1:{port}"
+        started[name] = Running(server, url, url + ready)
+    return started
