@@ -233,7 +233,9 @@ def start_valkey(data: Path, password: str, log: Path, port: int | None = None) 
     configuration = data / "valkey.conf"
     configuration.touch(mode=0o600)
     lines = [f"bind {HOST}", f"port {port}", f"requirepass {password}", f'dir "{data}"', "appendonly yes", 'save ""']
-    configuration.write_text("\n".join([*lines, "daemonize no", ""]))
+    # Rewriting the file takes a core for seconds: not for a few megabytes.
+    lines += ["auto-aof-rewrite-min-size 512mb", "daemonize no", ""]
+    configuration.write_text("\n".join(lines))
     server = launch_process("Valkey", [str(found[0]), str(configuration)], log, dict(os.environ), port, password)
     return wait_ready(server, lambda: _valkey_ready(port, password))
 

@@ -23,7 +23,8 @@ from serving.logs import event
 from serving.metrics import Metrics
 
 GROUP: Final = "decision-log"
-BATCH: Final = 500
+BATCH: Final = 100
+"""PostgreSQL takes some milliseconds for so many; more would hold up what shares its core."""
 BLOCK_MS: Final = 400
 RECLAIM_SECONDS: Final = 5.0
 PAUSE_SECONDS: Final = 0.5

@@ -82,7 +82,7 @@ def show(results: dict[str, Any], console: Console) -> None:
     """The same as a table."""
     for clients, rows in results["by_clients"].items():
         table = Table(title=f"{clients} client{'s' * (clients != '1')}", title_justify="left")
-        for name in ("", "requests/s", "p50 ms", "p99 ms", "score's rate to it", "score's p99 to it"):
+        for name in ("", "requests/s", "p50 ms", "p99 ms", "rate ×", "p99 ×"):
             table.add_column(name, justify="right" if name else "left", no_wrap=True)
         for name, row in rows.items():
             if name == "score_to":
@@ -91,4 +91,5 @@ def show(results: dict[str, Any], console: Console) -> None:
             cells = [row["requests_per_second"], row["p50_ms"], row["p99_ms"]]
             table.add_row(name, *map(str, cells), *(str(to.get(what, "")) for what in ("requests_per_second", "p99")))
         console.print(table)
+    console.print(f"×: that of {SCORE} to it, the median of the rounds.")
     console.print(f"{ALL_AT_ONCE.name}: {results['batch']['payments_per_second']:,} payments/s")

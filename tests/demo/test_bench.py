@@ -1,0 +1,63 @@
+"""The scorer's benchmark: ratios of each round by itself, and what it does without a demo."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from benchmarks.scorer import __main__ as bench
+from benchmarks.scorer.contenders import ALL_AT_ONCE, MLFLOW, NO_OP, PLAIN, SCORE
+from benchmarks.scorer.report import Measured, report, show
+
+
+def measured(name: str, clients: int, turn: int, per_second: float, p99: float) -> Measured:
+    return Measured(name, clients, turn, requests=round(10 * per_second), seconds=10, failed=0, p50_ms=1, p99_ms=p99)
+
+
+@pytest.fixture
+def results() -> dict[str, Any]:
+    """Three rounds, the last of them on a machine half as fast."""
+    all_of_them = [
+        measured(name, clients, turn, rate / pace, p99 * pace)
+        for clients in (1, 16)
+        for turn, pace in enumerate((1, 1, 2))
+        for name, rate, p99 in ((NO_OP, 4000, 3.0), (SCORE, 2400, 6.0), (MLFLOW, 100, 60.0), (PLAIN, 300, 30.0))
+    ]
+    all_of_them += [measured(ALL_AT_ONCE.name, 1, turn, 12, 90) for turn in range(3)]
+    return report(all_of_them, {"rounds": 3}, {"servers": [1], "load and stores": [0]})
+
+
+def test_ratios_are_of_each_round_by_itself(results: dict[str, Any]) -> None:
+    for clients in ("1", "16"):
+        rows = results["by_clients"][clients]
+        assert rows[NO_OP]["requests_per_second"] == 4000
+        assert rows["score_to"][NO_OP] == {"requests_per_second": 0.6, "p99": 2.0}
+        assert rows["score_to"][MLFLOW] == {"requests_per_second": 24.0, "p99": 0.1}
+        assert set(rows["score_to"]) == {NO_OP, MLFLOW, PLAIN}
+    assert results["batch"]["payments_per_second"] == 12_000
+
+
+def test_one_slow_moment_of_one_contender_does_not_count() -> None:
+    rounds = [measured(name, 16, turn, 1000, 1) for name in (NO_OP, MLFLOW, PLAIN) for turn in range(3)]
+    rounds += [measured(SCORE, 16, turn, rate, 1) for turn, rate in enumerate((500, 10, 520))]
+    rounds += [measured(ALL_AT_ONCE.name, 1, 0, 1, 1)]
+    rows = report(rounds, {}, {})["by_clients"]["16"]
+    assert rows["score_to"][NO_OP]["requests_per_second"] == 0.5
+
+
+def test_the_table_names_everyone(results: dict[str, Any]) -> None:
+    out = io.StringIO()
+    show(results, Console(file=out, width=80))
+    for name in (NO_OP, SCORE, MLFLOW, PLAIN, "12,000", "16 clients"):
+        assert name in out.getvalue()
+
+
+def test_without_a_demo_it_says_what_to_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bench, "DEMO", tmp_path)
+    assert bench.main() == 1
+    assert "make demo" in capsys.readouterr().out
