@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -21,6 +22,10 @@ from serving.settings import DECISIONS_OWNER
 CONNECTIONS: Final = 4
 _LOCK: Final = 7_240_461
 """Any number of our own: two scorers that start at once must not create the table at once."""
+
+_REPAIR_LOCK: Final = _LOCK + 1
+_TRY_LOCK: Final = f"select pg_try_advisory_lock({_REPAIR_LOCK}) as got"
+_UNLOCK: Final = f"select pg_advisory_unlock({_REPAIR_LOCK})"
 
 _CREATE: Final = f"""
 begin;
@@ -43,6 +48,9 @@ create table if not exists serving.decisions (
     decided_at timestamptz not null
 );
 create index if not exists decisions_occurred_at on serving.decisions (occurred_at);
+create table if not exists serving.unapplied (
+    transaction_id bigint primary key references serving.decisions
+);
 commit;
 """
 _COLUMNS: Final = (
@@ -54,7 +62,31 @@ insert into serving.decisions ({_COLUMNS})
 select {_COLUMNS} from jsonb_populate_recordset(null::serving.decisions, %s::jsonb)
 on conflict (transaction_id) do nothing
 """
-_FIND: Final = f"select {_COLUMNS} from serving.decisions where transaction_id = %s"
+_FIND: Final = f"select {_COLUMNS} from serving.decisions where transaction_id = any(%s)"
+_RECORD: Final = f"""
+with added as (
+    insert into serving.decisions ({_COLUMNS})
+    select {_COLUMNS} from jsonb_populate_recordset(null::serving.decisions, %s::jsonb)
+    on conflict (transaction_id) do nothing
+    returning transaction_id
+)
+insert into serving.unapplied (transaction_id) select transaction_id from added returning transaction_id
+"""
+_UNAPPLIED: Final = f"""
+select {_COLUMNS} from serving.decisions join serving.unapplied using (transaction_id)
+order by occurred_at, transaction_id limit %s
+"""
+_APPLY: Final = """
+with numbered as (select * from unnest(%(ids)s::bigint[], %(numbers)s::bigint[]) as n(transaction_id, applied)),
+gone as (delete from serving.unapplied using numbered where unapplied.transaction_id = numbered.transaction_id)
+update serving.decisions set applied = numbered.applied from numbered
+where decisions.transaction_id = numbered.transaction_id
+"""
+_RECORDED: Final = f"""
+select {_COLUMNS} from serving.decisions
+where (occurred_at, transaction_id) > (%(after)s::timestamptz, %(number)s) and decided_at > %(since)s
+order by occurred_at, transaction_id limit %(limit)s
+"""
 _LOCATE: Final = """
 select transaction_id, terminal_id, floor(extract(epoch from occurred_at))::bigint as second,
     (amount * 100)::bigint as cents
@@ -104,14 +136,49 @@ class DecisionLog:
     async def append(self, kept: Sequence[bytes]) -> int:
         """Write records, as they were kept, in one statement; how many were not there yet."""
         async with self._connection() as connection:
-            done = await connection.execute(_APPEND, [(b"[" + b",".join(kept) + b"]").decode()])
+            done = await connection.execute(_APPEND, [_as_list(kept)])
             return done.rowcount
 
-    async def find(self, transaction_id: int) -> Record | None:
-        """The decision on one payment."""
+    async def find(self, ids: Sequence[int]) -> dict[int, Record]:
+        """The decisions on these payments, of those that have one."""
         async with self._connection() as connection:
-            row = await (await connection.execute(_FIND, [transaction_id])).fetchone()
-        return None if row is None else _as_kept(row)
+            rows = await (await connection.execute(_FIND, [list(ids)])).fetchall()
+        return {row["transaction_id"]: _as_kept(row) for row in rows}
+
+    async def record(self, kept: Mapping[int, bytes]) -> dict[int, Record]:
+        """Write decisions on payments that are not in the online state yet; gives those that were there before."""
+        async with self._connection() as connection:
+            done = await connection.execute(_RECORD, [_as_list(kept.values())])
+            added = {row["transaction_id"] for row in await done.fetchall()}
+        before = [number for number in kept if number not in added]
+        return await self.find(before) if before else {}
+
+    async def unapplied(self, limit: int) -> list[Record]:
+        """Decisions on payments that are not in the online state yet, in order of time."""
+        async with self._connection() as connection:
+            return [_as_kept(row) for row in await (await connection.execute(_UNAPPLIED, [limit])).fetchall()]
+
+    async def apply(self, numbers: Mapping[int, int]) -> None:
+        """Note that these payments are in the online state now, by their numbers in the order of application."""
+        async with self._connection() as connection:
+            await connection.execute(_APPLY, {"ids": list(numbers), "numbers": list(numbers.values())})
+
+    async def recorded(self, after: tuple[datetime, int], since: datetime, limit: int) -> list[Record]:
+        """Decisions made since then on payments after a place in time, in order of time."""
+        async with self._connection() as connection:
+            asked = {"after": after[0], "number": after[1], "since": since, "limit": limit}
+            return [_as_kept(row) for row in await (await connection.execute(_RECORDED, asked)).fetchall()]
+
+    @asynccontextmanager
+    async def only_one(self) -> AsyncIterator[bool]:
+        """Whether this process alone may repair; held until it is left."""
+        async with self._connection() as connection:
+            got = await (await connection.execute(_TRY_LOCK)).fetchone()
+            try:
+                yield bool(got and got["got"])
+            finally:
+                if got and got["got"]:
+                    await connection.execute(_UNLOCK)
 
     async def locate(self, ids: Sequence[int]) -> dict[int, Place]:
         """Where the payments were that were decided on."""
@@ -130,6 +197,11 @@ class DecisionLog:
             except UndefinedTable:
                 self._made = False
                 raise
+
+
+def _as_list(kept: Iterable[bytes]) -> str:
+    """Records, as they were kept, as one JSON list."""
+    return (b"[" + b",".join(kept) + b"]").decode()
 
 
 def _as_kept(row: dict[str, Any]) -> Record:

@@ -11,6 +11,10 @@ class NotReadyError(Exception):
     """No payment can be scored at present; says what is missing."""
 
 
+class UnfitStateError(NotReadyError):
+    """The online state is there and cannot be used by this code, or not yet; says why."""
+
+
 class KnownWithAnotherBodyError(Exception):
     """A payment's id is known, and what came with it is not what came with it first."""
 

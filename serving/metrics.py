@@ -20,6 +20,10 @@ class Metrics:
         self.repeated = Counter("scorer_repeated", "Payments that got their first answer again", registry=self.registry)
         self.late = Counter("scorer_late", "Payments that came after a later one of theirs", registry=self.registry)
         self.degraded = Counter("scorer_degraded", "Payments whose history was cut short", registry=self.registry)
+        self.online = Gauge("scorer_online_state_in_use", "1 while payments are scored whole", registry=self.registry)
+        self.repaired = Counter(
+            "scorer_repaired", "Payments put into the online state after they were scored", registry=self.registry
+        )
         self.reports = Counter("scorer_reports", "Fraud reports", ["outcome"], registry=self.registry)
         self.models_refused = Counter("scorer_models_refused", "Model versions refused", registry=self.registry)
         self.model = Gauge(

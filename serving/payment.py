@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 from contracts.online_state import CENTS_BITS, NOT_REPORTED
-from contracts.transaction import Transaction
+from contracts.transaction import Transaction, epoch_seconds
 
 _BODY: Final = struct.Struct(">5q")
 _ENTRY: Final = struct.Struct(">3q")
@@ -36,6 +39,17 @@ class Payment:
             transaction.terminal_id,
             transaction.amount_cents,
             transaction.occurred_second,
+        )
+
+    @classmethod
+    def recorded(cls, record: Mapping[str, Any]) -> Payment:
+        """The payment that a record is of."""
+        return cls(
+            record["transaction_id"],
+            record["customer_id"],
+            record["terminal_id"],
+            int(Decimal(record["amount"]) * 100),
+            epoch_seconds(datetime.fromisoformat(record["occurred_at"])),
         )
 
     @property

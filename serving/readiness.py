@@ -10,6 +10,7 @@ import psycopg
 from valkey.exceptions import ValkeyError
 
 from serving.errors import NotReadyError
+from serving.online import UNTIL_THEN
 from serving.services import Services
 
 
@@ -51,8 +52,13 @@ async def _check_state(services: Services) -> Check:
     try:
         unfit = await services.state.unfit()
     except ValkeyError as error:
-        return Check(False, f"Valkey does not answer: {type(error).__name__}: check VALKEY_URL and that it runs")
-    return Check(not unfit, f"cannot be used: {unfit}" if unfit else "written, and fits")
+        return Check(
+            False, f"Valkey does not answer: {type(error).__name__}: check VALKEY_URL and that it runs; {UNTIL_THEN}"
+        )
+    if unfit:
+        return Check(False, f"cannot be used: {unfit}: {UNTIL_THEN}")
+    problem = services.online.problem
+    return Check(not problem, f"not in use: {problem}: {UNTIL_THEN}" if problem else "written, and fits")
 
 
 def _check_model(services: Services) -> Check:

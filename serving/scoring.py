@@ -1,4 +1,4 @@
-"""Score payments: claim, compute, answer. Two trips to the online state, whatever their number."""
+"""Score payments: whole while the online state is in use, degraded while it is not; each id has one answer."""
 
 from __future__ import annotations
 
@@ -6,38 +6,40 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from serving.answers import Record, explained, make_records, pack, unpack
-from serving.champions import Champions
-from serving.clock import Clock
-from serving.errors import KnownWithAnotherBodyError
-from serving.features import compute_features
-from serving.metrics import Metrics
-from serving.model import Champion
-from serving.payment import Payment
-from serving.state import Answered, Claim, Claimed, Conflict, OnlineState
-from serving.together import Together
+from valkey.exceptions import ValkeyError
 
-CHUNK: Final = 250
-"""Payments of a batch in one trip: bounds the memory for their histories, and how long others wait for Valkey."""
+from serving.answers import Record, explained
+from serving.champions import Champions
+from serving.errors import KnownWithAnotherBodyError, UnfitStateError
+from serving.model import Champion
+from serving.online import Online
+from serving.payment import Payment
+from serving.state import Conflict
+from serving.together import Together
+from serving.with_history import WithHistory
+from serving.without_history import WithoutHistory
+
 TOGETHER: Final = 64
 """Single payments in one round at most."""
 ROUNDS_AT_ONCE: Final = 1
 """Two would share their costs among fewer payments each: measured, no faster."""
-CHUNKS_AT_ONCE: Final = 2
-"""Chunks of a batch under way: one computes while the other waits for Valkey."""
+AWAY: Final = (ValkeyError, UnfitStateError)
 
 
 class Scorer:
     """Scores single payments and batches.
 
-    Methods raise `NotReadyError` without a model or a fit state, `KnownWithAnotherBodyError`, and `ValkeyError`.
+    Methods raise `NotReadyError` without a model, or with neither the online state nor the decision log, and
+    `KnownWithAnotherBodyError`.
     """
 
-    def __init__(self, state: OnlineState, champions: Champions, clock: Clock, metrics: Metrics) -> None:
-        self._state = state
+    def __init__(
+        self, champions: Champions, online: Online, with_history: WithHistory, without_history: WithoutHistory
+    ) -> None:
         self._champions = champions
-        self._clock = clock
-        self._metrics = metrics
+        self._online = online
+        self._with = with_history
+        self._without = without_history
         self._together = Together(self._score_together, TOGETHER, ROUNDS_AT_ONCE)
 
     async def score(self, payment: Payment, explain: bool) -> Record:
@@ -45,88 +47,58 @@ class Scorer:
         champion, record = await self._together.ask(payment)
         return explained(champion, record) if explain else record
 
-    async def _score_together(self, payments: Sequence[Payment]) -> list[tuple[Champion, Record] | Exception]:
-        """An answer for each of these, in the order in which they came; a conflict spares the others."""
-        champion = self._champions.current
-        claimed = await self._state.claim(payments)
-        records = self._evaluate(champion, [one for one in claimed if isinstance(one, Claim)])
-        settled = iter(await self._settle(claimed, records))
-        return [
-            _known(payment) if isinstance(one, Conflict) else (champion, next(settled))
-            for payment, one in zip(payments, claimed, strict=True)
-        ]
-
     async def score_batch(self, payments: Sequence[Payment], explain: bool) -> list[Record]:
         """Score payments in order of time, answered in the order given; nothing is scored if one of them conflicts."""
         champion = self._champions.current
         first = _first_positions(payments)
         unique = sorted((payments[position] for position in first.values()), key=lambda payment: payment.place)
-        if (conflict := await self._state.reserve(unique)) is not None:
-            raise _known(unique[conflict], first[unique[conflict].transaction_id])
-        chunks = (unique[start : start + CHUNK] for start in range(0, len(unique), CHUNK))
-        answers: dict[int, Record] = {}
-        # While one chunk is computed the next is claimed: in their order, for each sees those before it.
-        turn = asyncio.Lock()
-
-        async def work_off() -> None:
-            for chunk in chunks:
-                answers.update(await self._score_chunk(champion, chunk, explain, turn))
-
-        await asyncio.gather(*(work_off() for _ in range(CHUNKS_AT_ONCE)))
-        return [answers[payment.transaction_id] for payment in payments]
-
-    async def _score_chunk(
-        self, champion: Champion, chunk: list[Payment], explain: bool, turn: asyncio.Lock
-    ) -> dict[int, Record]:
-        async with turn:
-            claimed = await self._state.claim(chunk)
-        # Away from the event loop: single payments must not wait for a batch's arithmetic.
-        records = await asyncio.to_thread(self._evaluate, champion, _to_answer(chunk, claimed))
-        settled = await self._settle(claimed, records)
+        found = dict(zip((one.transaction_id for one in unique), await self._all(champion, unique, first), strict=True))
+        answers = [found[payment.transaction_id] for payment in payments]
         if explain:
-            settled = await asyncio.to_thread(lambda: [explained(champion, record) for record in settled])
-        return {payment.transaction_id: record for payment, record in zip(chunk, settled, strict=True)}
+            answers = await asyncio.to_thread(lambda: [explained(champion, record) for record in answers])
+        return answers
 
-    def _evaluate(self, champion: Champion, claims: list[Claim]) -> list[Record]:
-        if not claims:
-            return []
-        computed = compute_features(claims)
-        self._metrics.late.inc(int(computed.late.sum()))
-        self._metrics.degraded.inc(int(computed.degraded.sum()))
-        return make_records(champion, claims, computed, self._clock())
-
-    async def _settle(self, claimed: Sequence[Claimed], made: list[Record]) -> list[Record]:
-        """Keep what was made of the claims among these, and give for each payment the answer that was first."""
-        payments = [one.payment for one in claimed if isinstance(one, Claim)]
-        offered = [pack(record) for record in made]
-        kept = await self._state.keep_answers(list(zip(payments, offered, strict=True)))
-        first = iter([self._first(*one) for one in zip(made, offered, kept, strict=True)])
+    async def _score_together(self, payments: Sequence[Payment]) -> list[tuple[Champion, Record] | Exception]:
+        """An answer for each of these, in the order in which they came; a conflict spares the others."""
+        champion = self._champions.current
+        answers = await self._each(champion, payments)
         return [
-            self._repeat(one.answer) if isinstance(one, Answered) else next(first)
-            for one in claimed
-            if not isinstance(one, Conflict)
+            _known(payment) if isinstance(answer, Conflict) else (champion, answer)
+            for payment, answer in zip(payments, answers, strict=True)
         ]
 
-    def _first(self, record: Record, offered: bytes, found: bytes) -> Record:
-        if found is not offered:
-            return self._repeat(found)
-        self._metrics.decisions.labels(record["decision"]).inc()
-        return record
+    async def _each(self, champion: Champion, payments: Sequence[Payment]) -> Sequence[Record | Conflict]:
+        if not self._online.problem:
+            try:
+                return await self._with.answer_each(champion, payments)
+            except AWAY as error:
+                self._online.leave(error)
+        return await self._without.answer_each(champion, payments)
 
-    def _repeat(self, answer: bytes) -> Record:
-        self._metrics.repeated.inc()
-        return unpack(answer)
+    async def _all(self, champion: Champion, unique: Sequence[Payment], first: dict[int, int]) -> Sequence[Record]:
+        """Answers for a batch, each id once. Raises `KnownWithAnotherBodyError`, naming the payment's place."""
+        if not self._online.problem:
+            try:
+                conflict = await self._with.reserve(unique)
+                answers = [] if conflict is not None else await self._with.answer_all(champion, unique)
+                return _without_conflicts(unique, answers, conflict, first)
+            except AWAY as error:
+                self._online.leave(error)
+        conflict = await self._without.conflict(unique)
+        answers = [] if conflict is not None else await self._without.answer_all(champion, unique)
+        return _without_conflicts(unique, answers, conflict, first)
 
 
-def _to_answer(payments: Sequence[Payment], claimed: Sequence[Claimed]) -> list[Claim]:
-    """The claims among these, having refused what is known with another body."""
-    claims = []
-    for payment, one in zip(payments, claimed, strict=True):
-        if isinstance(one, Claim):
-            claims.append(one)
-        elif not isinstance(one, Answered):
-            raise _known(payment)
-    return claims
+def _without_conflicts(
+    payments: Sequence[Payment], answers: Sequence[Record | Conflict], conflict: int | None, first: dict[int, int]
+) -> list[Record]:
+    """The answers, having refused a payment whose id is known with another body."""
+    if conflict is not None:
+        raise _known(payments[conflict], first[payments[conflict].transaction_id])
+    for payment, answer in zip(payments, answers, strict=True):
+        if isinstance(answer, Conflict):
+            raise _known(payment, first[payment.transaction_id])
+    return [answer for answer in answers if not isinstance(answer, Conflict)]
 
 
 def _first_positions(payments: Sequence[Payment]) -> dict[int, int]:

@@ -8,7 +8,7 @@ from typing import Final
 
 from contracts.features import CUSTOMER_HORIZON_DAYS, FEATURES_VERSION, TERMINAL_HORIZON_DAYS
 from contracts.labels import LABEL_DELAY_DAYS
-from contracts.online_state import CUSTOMER_KEEP, FORMAT, MERGE_LUA, SLACK, TERMINAL_KEEP
+from contracts.online_state import ADOPTED, CUSTOMER_KEEP, FORMAT, MERGE_LUA, SLACK, TERMINAL_KEEP
 
 ANSWER_KEEP: Final = max(CUSTOMER_KEEP, TERMINAL_KEEP)
 """Seconds of the wall clock for which a payment's first answer is repeated."""
@@ -25,11 +25,12 @@ class Script:
         object.__setattr__(self, "sha", hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest())
 
 
+NOT_ADOPTED: Final = "the recorded decisions are not in it yet"
 _UNFIT_LUA: Final = f"""
 -- Why the state stamped at key does not serve this code, or nil.
 local function unfit(key)
     local m = redis.call('HMGET', key, 'state_format', 'features_version', 'label_delay_days',
-        'customer_horizon_days', 'terminal_horizon_days')
+        'customer_horizon_days', 'terminal_horizon_days', '{ADOPTED}')
     if not m[1] then return 'it is empty: run write_online_state' end
     if m[1] ~= '{FORMAT}' then return 'it has format ' .. m[1] .. ', and this code reads {FORMAT}' end
     if m[2] ~= '{FEATURES_VERSION}' then
@@ -43,6 +44,7 @@ local function unfit(key)
         return 'it reaches back ' .. tostring(m[4]) .. ' and ' .. tostring(m[5])
             .. ' days, and {CUSTOMER_HORIZON_DAYS} and {TERMINAL_HORIZON_DAYS} are needed'
     end
+    if not m[6] then return '{NOT_ADOPTED}' end
 end
 """
 
@@ -121,6 +123,32 @@ return kept
 """
 )
 """KEYS stream, payments; ARGV for each its body and answer -> for each nil where it was kept, else what was there."""
+
+ADOPT: Final = Script(
+    MERGE_LUA
+    + f"""
+local floor, numbers = string.rep('\\0', 8), {{}}
+for n = 1, #ARGV / 4 do
+    local payment = KEYS[3 * n - 1]
+    local applied = redis.call('HGET', payment, 'applied')
+    if not applied then applied = string.format('%.0f', redis.call('INCR', KEYS[1])) end
+    redis.call('HSET', payment, 'body', ARGV[4 * n - 3], 'applied', applied, 'answer', ARGV[4 * n - 2])
+    redis.call('EXPIRE', payment, {ANSWER_KEEP})
+    merge(KEYS[3 * n], floor, ARGV[4 * n - 1], {CUSTOMER_KEEP}, {SLACK})
+    merge(KEYS[3 * n + 1], floor, ARGV[4 * n], {TERMINAL_KEEP}, {SLACK})
+    numbers[n] = applied
+end
+return numbers
+"""
+)
+"""KEYS counter, and for each payment it, its customer, its terminal; ARGV for each its body, its recorded answer, and
+both entries -> its number in the order of application. What was recorded takes the place of what is there."""
+
+MARK_ADOPTED: Final = Script(
+    f"if redis.call('HEXISTS', KEYS[1], 'state_format') == 1 then redis.call('HSET', KEYS[1], '{ADOPTED}', 1) end\n"
+    "return 1\n"
+)
+"""KEYS stamp. A state without a stamp stays empty: it has lost its data again."""
 
 MERGE_REPORTS: Final = Script(MERGE_LUA + f"merge(KEYS[1], string.rep('\\0', 8), ARGV[1], {TERMINAL_KEEP})\nreturn 1\n")
 """KEYS terminal; ARGV its entries with the seconds of their reports, in order of place."""

@@ -15,11 +15,15 @@ from serving.decisions import DecisionLog
 from serving.drain import Drain
 from serving.logs import event
 from serving.metrics import Metrics
+from serving.online import Online
+from serving.recent import Recent
 from serving.registry import Registry
 from serving.reporting import Reporting
 from serving.scoring import Scorer
 from serving.settings import Secrets, Settings
 from serving.state import OnlineState, connect
+from serving.with_history import WithHistory
+from serving.without_history import WithoutHistory
 
 REGISTRY_TIMEOUT_SECONDS = 10.0
 
@@ -31,6 +35,7 @@ class Services:
     clock: Clock
     metrics: Metrics
     state: OnlineState
+    online: Online
     champions: Champions
     log: DecisionLog
     scorer: Scorer
@@ -53,13 +58,21 @@ async def open_services(
     async with httpx.AsyncClient(base_url=settings.mlflow_tracking_uri, timeout=REGISTRY_TIMEOUT_SECONDS) as registry:
         champions = Champions(Registry(registry, settings.model_name), metrics, settings.scorer_poll_seconds)
         state = OnlineState(client)
+        recent = Recent()
+        online = Online(state, log, recent, clock, metrics)
         drain = Drain(client, log, metrics)
         background = Background()
         background.start("champions", champions.run())
         background.start("drain", drain.run())
-        scorer = Scorer(state, champions, clock, metrics)
+        await online.look()
+        background.start("online", online.run())
+        scorer = Scorer(
+            champions, online, WithHistory(state, recent, clock, metrics), WithoutHistory(log, recent, clock, metrics)
+        )
         try:
-            yield Services(clock, metrics, state, champions, log, scorer, Reporting(state, log, metrics), background)
+            yield Services(
+                clock, metrics, state, online, champions, log, scorer, Reporting(state, log, metrics), background
+            )
         finally:
             await background.stop()
             await drain.finish()

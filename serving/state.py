@@ -25,9 +25,9 @@ from contracts.online_state import (
     payment_key,
     terminal_key,
 )
-from serving.errors import NotReadyError
+from serving.errors import UnfitStateError
 from serving.payment import Payment, Place, place_of
-from serving.scripts import CHECK_STAMP, CLAIM, KEEP_ANSWERS, MERGE_REPORTS, RESERVE, Script
+from serving.scripts import ADOPT, CHECK_STAMP, CLAIM, KEEP_ANSWERS, MARK_ADOPTED, MERGE_REPORTS, RESERVE, Script
 
 CONNECTIONS: Final = 32
 Call = tuple[Sequence[str], Sequence[bytes]]
@@ -86,7 +86,7 @@ class OnlineState:
     async def reserve(self, payments: Sequence[Payment]) -> int | None:
         """Take all these ids or none; the position of one that is known with another body, None where there is none.
 
-        Raises `NotReadyError` where the state is not fit.
+        Raises `UnfitStateError` where the state is not fit.
         """
         keys = [META_KEY, *(payment_key(payment.transaction_id) for payment in payments)]
         answer = await self._call(RESERVE, keys, [payment.body for payment in payments])
@@ -94,14 +94,10 @@ class OnlineState:
         return int(answer[1]) - 1 if answer[0] == b"conflict" else None
 
     async def claim(self, payments: Sequence[Payment]) -> list[Claimed]:
-        """Claim each payment, in this order, in one trip. Raises `NotReadyError` where the state is not fit."""
+        """Claim each payment, in this order, in one trip. Raises `UnfitStateError` where the state is not fit."""
         keys, arguments = [APPLIED_KEY, META_KEY], []
         for payment in payments:
-            keys += [
-                payment_key(payment.transaction_id),
-                customer_key(payment.customer_id),
-                terminal_key(payment.terminal_id),
-            ]
+            keys += _keys_of(payment)
             arguments += [payment.body, payment.customer_entry, payment.terminal_entry]
         answers = await self._call(CLAIM, keys, arguments)
         return [_claimed(payment, answer) for payment, answer in zip(payments, answers, strict=True)]
@@ -114,6 +110,18 @@ class OnlineState:
         offered = [part for payment, answer in answers for part in (payment.body, answer)]
         first = await self._call(KEEP_ANSWERS, keys, offered)
         return [kept or answer for kept, (_, answer) in zip(first, answers, strict=True)]
+
+    async def adopt(self, recorded: Sequence[tuple[Payment, bytes]]) -> list[int]:
+        """Put payments with their recorded answers into the state; each one's number in the order of application."""
+        keys, arguments = [APPLIED_KEY], []
+        for payment, answer in recorded:
+            keys += _keys_of(payment)
+            arguments += [payment.body, answer, payment.customer_entry, payment.terminal_entry]
+        return [int(number) for number in await self._call(ADOPT, keys, arguments)]
+
+    async def mark_adopted(self) -> None:
+        """Say that every recorded decision is in the state."""
+        await self._call(MARK_ADOPTED, [META_KEY], [])
 
     async def answer(self, transaction_id: int) -> bytes | None:
         """The answer kept for a payment."""
@@ -189,6 +197,10 @@ class OnlineState:
         return answers
 
 
+def _keys_of(payment: Payment) -> list[str]:
+    return [payment_key(payment.transaction_id), customer_key(payment.customer_id), terminal_key(payment.terminal_id)]
+
+
 def _claimed(payment: Payment, answer: list[bytes]) -> Claimed:
     _refuse_unfit(answer)
     if answer[0] == b"conflict":
@@ -200,7 +212,7 @@ def _claimed(payment: Payment, answer: list[bytes]) -> Claimed:
 
 def _refuse_unfit(answer: Sequence[Any]) -> None:
     if answer[0] == b"unfit":
-        raise NotReadyError(f"the online state cannot be used: {answer[1].decode()}")
+        raise UnfitStateError(f"the online state cannot be used: {answer[1].decode()}")
 
 
 def _unpack_place(packed: bytes) -> Place:

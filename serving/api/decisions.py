@@ -34,7 +34,7 @@ async def _find(services: Services, transaction_id: int) -> Record | None:
             return unpack(kept)
     except ValkeyError as error:
         away = error
-    record = await services.log.find(transaction_id)
+    record = (await services.log.find([transaction_id])).get(transaction_id)
     if record is None and away:
         raise away
     return record

@@ -13,7 +13,7 @@ import pytest
 import valkey
 
 from contracts.features import FEATURES_VERSION
-from contracts.online_state import DECISIONS_KEY, META_KEY, Stamp
+from contracts.online_state import ADOPTED, DECISIONS_KEY, META_KEY, Stamp
 from demo.servers import Server, start_postgres
 from serving.drain import GROUP
 from tests.serving.conftest import Start
@@ -75,7 +75,8 @@ def own_state(valkey_server: Any) -> OwnState:
     database = next(DATABASES)
     client = valkey.Valkey(port=valkey_server.port, password=valkey_server.password, db=database)
     client.flushdb()
-    client.hset(META_KEY, mapping=Stamp(written_to="2018-08-31").fields())
+    # As an earlier scorer left it: the first of all needs its decision log.
+    client.hset(META_KEY, mapping=Stamp(written_to="2018-08-31").fields() | {ADOPTED: "1"})
     return OwnState(client, f"valkey://127.0.0.1:{valkey_server.port}/{database}")
 
 

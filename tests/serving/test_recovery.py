@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
+import psycopg
 import pytest
 import valkey
 
@@ -66,22 +70,87 @@ def test_a_restart_of_valkey_keeps_answers_and_histories(own: ScorerProcess, own
     assert own.features(follower[0])["customer_tx_count_1d"] == 2
 
 
-def test_while_valkey_is_away_the_scorer_says_so_and_recovers(
+def ready(scorer: ScorerProcess) -> bool:
+    return scorer.client.get("/readyz").status_code == 200
+
+
+def test_while_valkey_is_away_answers_go_on_without_history_and_histories_are_mended(
     own: ScorerProcess, own_valkey: Server, fresh: Fresh
 ) -> None:
-    payment = body(fresh(), fresh(), fresh(), 100, T)
+    customer, terminal = fresh(), fresh()
+    before = (fresh(), customer, terminal, 100, T)
+    answered = own.score(*before)
     own_valkey.stop()
-    for path, sent in (("/v1/score", payment), ("/v1/score/batch", {"transactions": [payment]})):
-        answer = own.client.post(path, json=sent)
-        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
-        assert "Valkey" in answer.json()["detail"]
+    alone, other, in_batch = ((fresh(), customer, terminal, 200 + n, T + 10 + n) for n in range(3))
+    first = own.score(*alone)
+    assert first["degraded"]
+    assert own.features(alone[0])["customer_tx_count_1d"] == 1
+    # Whatever was answered stays: before, and now, alone and in a batch.
+    assert own.score(*before) == answered
+    assert own.score(*alone) == first
+    both = own.batch([alone, in_batch, before])
+    assert (both[0], both[2]) == (first, answered)
+    assert both[1]["degraded"]
+    changed = own.client.post("/v1/score", json=body(*alone[:3], 201, alone[4]))
+    assert changed.status_code == 409
+    sent = {"transactions": [body(*other), body(*alone[:3], 201, alone[4])]}
+    refused = own.client.post("/v1/score/batch", json=sent)
+    assert (refused.status_code, "transactions.1" in refused.json()["detail"]) == (409, True)
+    # Of what the log does not have, only the online state could say whether there is a decision.
+    assert own.client.get(f"/v1/decisions/{other[0]}").status_code == 503
     readiness = own.client.get("/readyz")
     assert readiness.status_code == 503
-    assert not readiness.json()["checks"]["online_state"]["ok"]
+    assert "scored without history" in readiness.json()["checks"]["online_state"]["detail"]
     assert own.client.get("/livez").status_code == 200
     restart(own_valkey)
-    wait_for(lambda: own.client.get("/readyz").status_code == 200)
-    assert own.client.post("/v1/score", json=payment).status_code == 200
+    wait_for(lambda: ready(own))
+    assert own.score(*alone) == first
+    follower = (fresh(), customer, terminal, 100, T + 60)
+    assert not own.score(*follower)["degraded"]
+    assert own.features(follower[0])["customer_tx_count_1d"] == 4
+    assert own.log.read_text().count('"online state left"') >= 1
+
+
+def test_a_valkey_that_does_not_answer_is_left_after_one_timeout(
+    own: ScorerProcess, own_valkey: Server, fresh: Fresh
+) -> None:
+    os.kill(own_valkey.process.pid, signal.SIGSTOP)
+    try:
+        took = []
+        for n in range(10):
+            began = time.monotonic()
+            assert own.score(fresh(), fresh(), fresh(), 100, T + n)["degraded"]
+            took.append(time.monotonic() - began)
+        assert sorted(took)[-2] < max(took) / 2
+    finally:
+        os.kill(own_valkey.process.pid, signal.SIGCONT)
+    wait_for(lambda: ready(own))
+    assert not own.score(fresh(), fresh(), fresh(), 100, T)["degraded"]
+
+
+def test_after_a_loss_of_all_data_and_a_new_write_every_answer_and_history_is_back(
+    own: ScorerProcess, own_valkey: Server, decisions: psycopg.Connection[Any], fresh: Fresh
+) -> None:
+    customer, terminal = fresh(), fresh()
+    payments = [(fresh(), customer, terminal, 85_000 + n, T + n) for n in range(3)]
+    answers = [own.score(*payment) for payment in payments]
+    with connect(own_valkey) as client:
+        client.flushall()
+        meanwhile = (fresh(), customer, terminal, 70_000, T + 10)
+        alone = own.score(*meanwhile)
+        assert alone["degraded"]
+        assert [own.score(*payment) for payment in payments] == answers
+        assert own.client.get("/readyz").status_code == 503
+        client.hset(META_KEY, mapping=Stamp(written_to="2018-08-31").fields())
+        wait_for(lambda: ready(own))
+    assert [own.score(*payment) for payment in (*payments, meanwhile)] == [*answers, alone]
+    follower = (fresh(), customer, terminal, 100, T + 60)
+    assert not own.score(*follower)["degraded"]
+    assert own.features(follower[0])["customer_tx_count_1d"] == 5
+    found = decisions.execute(
+        "select transaction_id, score from serving.decisions where customer_id = %s order by occurred_at", [customer]
+    ).fetchall()
+    assert found[:4] == [(answer["transaction_id"], answer["score"]) for answer in (*answers, alone)]
 
 
 UNFIT = {
@@ -105,15 +174,16 @@ def test_a_state_that_does_not_fit_is_not_used(own: ScorerProcess, own_valkey: S
             client.hset(META_KEY, mapping=stamp | changed)
         for path, sent in (("/v1/score", payment), ("/v1/score/batch", {"transactions": [payment]})):
             answer = own.client.post(path, json=sent)
-            assert answer.status_code == 503
-            assert told in answer.json()["detail"]
+            assert answer.status_code == 200
+            assert '"degraded":true' in answer.text
         readiness = own.client.get("/readyz")
         assert readiness.status_code == 503
         assert told in readiness.json()["checks"]["online_state"]["detail"]
         assert not client.exists(f"p:{payment['transaction_id']}")
         assert client.get(APPLIED_KEY) == before
         client.hset(META_KEY, mapping=stamp)
-    assert own.client.post("/v1/score", json=payment).status_code == 200
+    wait_for(lambda: ready(own))
+    assert own.client.post("/v1/score", json=payment).json()["degraded"]
 
 
 def test_a_payment_claimed_by_a_scorer_that_died_is_answered_as_if_it_had_not(

@@ -1,0 +1,104 @@
+"""Score payments while the online state is away: on what each says of itself, recorded in the decision log alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import psycopg
+
+from contracts.online_state import pack_second
+from serving.answers import Record, make_records, pack, unpack
+from serving.clock import Clock
+from serving.decisions import DecisionLog
+from serving.errors import NotReadyError
+from serving.features import compute_features
+from serving.metrics import Metrics
+from serving.model import Champion
+from serving.payment import Payment
+from serving.recent import Recent
+from serving.state import Claim, Conflict
+
+CHUNK: Final = 250
+
+
+class WithoutHistory:
+    """Scores degraded. A payment's first answer is the one in the log, so that it has one, whoever asks whom.
+
+    Methods raise `NotReadyError` where the log is away too.
+    """
+
+    def __init__(self, log: DecisionLog, recent: Recent, clock: Clock, metrics: Metrics) -> None:
+        self._log = log
+        self._recent = recent
+        self._clock = clock
+        self._metrics = metrics
+
+    async def conflict(self, payments: Sequence[Payment]) -> int | None:
+        """The position of one that is known with another body, None where there is none."""
+        known = await self._known(payments)
+        for position, payment in enumerate(payments):
+            if isinstance(_given(payment, known), Conflict):
+                return position
+        return None
+
+    async def answer_all(self, champion: Champion, payments: Sequence[Payment]) -> list[Record | Conflict]:
+        """Answers for many, each id once, in their order: chunk by chunk."""
+        answers: list[Record | Conflict] = []
+        for start in range(0, len(payments), CHUNK):
+            answers += await self.answer_each(champion, payments[start : start + CHUNK])
+        return answers
+
+    async def answer_each(self, champion: Champion, payments: Sequence[Payment]) -> list[Record | Conflict]:
+        """An answer for each of these, in the order in which they came; a conflict spares the others."""
+        known = await self._known(payments)
+        new = {one.transaction_id: one for one in reversed(payments) if one.transaction_id not in known}
+        self._metrics.repeated.inc(len(payments) - len(new))
+        answers = known | await self._answer_new(champion, list(new.values()))
+        return [_given(payment, answers) for payment in payments]
+
+    async def _known(self, payments: Sequence[Payment]) -> dict[int, Record]:
+        """The answers that these payments had before, whatever their bodies were."""
+        ids = [payment.transaction_id for payment in payments]
+        found = {number: unpack(kept) for number in ids if (kept := self._recent.get(number))}
+        asked = [number for number in ids if number not in found]
+        try:
+            return found | await self._log.find(asked) if asked else found
+        except (psycopg.Error, OSError) as error:
+            raise _both_away(error) from error
+
+    async def _answer_new(self, champion: Champion, payments: Sequence[Payment]) -> dict[int, Record]:
+        """Answers for payments that have none, each id once; what another scorer recorded meanwhile goes before."""
+        if not payments:
+            return {}
+        claims = [_alone(payment) for payment in payments]
+        made = make_records(champion, claims, compute_features(claims), self._clock())
+        records = {record["transaction_id"]: record for record in made}
+        try:
+            before = await self._log.record({number: pack(record) for number, record in records.items()})
+        except (psycopg.Error, OSError) as error:
+            raise _both_away(error) from error
+        self._metrics.degraded.inc(len(records) - len(before))
+        for number, record in records.items():
+            if number not in before:
+                self._metrics.decisions.labels(record["decision"]).inc()
+        return records | before
+
+
+def _given(payment: Payment, answers: dict[int, Record]) -> Record | Conflict:
+    record = answers.get(payment.transaction_id)
+    if record is not None and Payment.recorded(record).body != payment.body:
+        return Conflict()
+    return record or {}
+
+
+def _alone(payment: Payment) -> Claim:
+    """A claim whose histories hold nothing but the payment, and say so. It is applied later, hence the number."""
+    floor = pack_second(payment.second)
+    return Claim(payment, 0, floor + payment.customer_entry, floor + payment.terminal_entry)
+
+
+def _both_away(error: Exception) -> NotReadyError:
+    return NotReadyError(
+        f"neither the online state (Valkey) nor the decision log (PostgreSQL) answers ({type(error).__name__})"
+    )
