@@ -71,6 +71,7 @@ class Place:
             "VALKEY_URL": f"valkey://127.0.0.1:{self.valkey_port}/0",
             "MLFLOW_TRACKING_URI": self.mlflow_url,
             "SCORER_URL": self.scorer_url,
+            "SCORER_CHAMPION_DIR": str(self.folder / "champion"),
             "SCORER_HOST": "127.0.0.1",
             "SCORER_PORT": str(self.scorer_port),
             "TMPDIR": str(self.scratch),

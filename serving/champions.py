@@ -10,6 +10,7 @@ from typing import Final
 
 from contracts.bundle import BundleError
 from serving.errors import NotReadyError, RegistryError
+from serving.last_good import LastGood
 from serving.logs import event
 from serving.metrics import Metrics
 from serving.model import Champion
@@ -23,8 +24,9 @@ POLLS_BEFORE_RETRY: Final = 15
 class Champions:
     """Holds the champion in use. It is replaced as a whole, so a request that began with one ends with it."""
 
-    def __init__(self, registry: Registry, metrics: Metrics, poll_seconds: float) -> None:
+    def __init__(self, registry: Registry, last_good: LastGood, metrics: Metrics, poll_seconds: float) -> None:
         self._registry = registry
+        self._last_good = last_good
         self._metrics = metrics
         self._poll_seconds = poll_seconds
         self._current: Champion | None = None
@@ -58,11 +60,27 @@ class Champions:
             if version is None:
                 self._say("the registry has no champion yet: train and promote a model")
             elif version == self._loaded:
-                self._problem = ""
+                self._say("")
             elif self._worth_trying(version):
                 await self._take(version)
         except RegistryError as error:
             self._say(str(error))
+            if self._current is None:
+                await self._take_last_good()
+
+    async def _take_last_good(self) -> None:
+        """Serve what proved itself before, as long as nobody says what is champion now."""
+        try:
+            kept = self._last_good.read()
+            if kept is None:
+                return
+            version, files = kept
+            champion = await try_then_load(files, version.number)
+        except BundleError as error:
+            self._say(f"{self._problem}; and the version kept on disk is refused: {error}")
+            return
+        self._use(champion, version)
+        event("champion loaded from disk", logging.WARNING, version=champion.version, reason=self._problem)
 
     def _worth_trying(self, version: Version) -> bool:
         self._polls_since_refusal += 1
@@ -73,18 +91,32 @@ class Champions:
             with tempfile.TemporaryDirectory(prefix="champion-") as folder:
                 await self._registry.download(version, Path(folder))
                 champion = await try_then_load(Path(folder), version.number)
+                self._keep(version, Path(folder))
         except BundleError as error:
             self._refused, self._polls_since_refusal = version, 0
             self._metrics.models_refused.inc()
             self._say(f"version {version.number} is refused: {error}")
             return
-        self._current, self._loaded, self._refused, self._problem = champion, version, None, ""
-        self._metrics.show_model(champion.version, champion.bundle.features_version)
+        self._use(champion, version)
+        self._refused = None
+        self._say("")
         event("champion loaded", version=champion.version)
+
+    def _use(self, champion: Champion, version: Version) -> None:
+        self._current, self._loaded = champion, version
+        self._metrics.show_model(champion.version, champion.bundle.features_version)
+
+    def _keep(self, version: Version, files: Path) -> None:
+        try:
+            self._last_good.keep(version, files)
+        except OSError as error:
+            # It is served all the same; a start without the registry would find the one before, or none.
+            event("champion not kept on disk", logging.WARNING, version=version.number, reason=repr(error))
 
     def _say(self, problem: str) -> None:
         """Log a problem when it is new, not at every poll."""
-        if problem != self._problem:
+        self._metrics.model_problem.set(bool(problem))
+        if problem and problem != self._problem:
             in_use = self._current.version if self._current else None
             event("champion not taken", logging.WARNING, reason=problem, in_use=in_use)
         self._problem = problem

@@ -29,6 +29,9 @@ class Metrics:
         self.model = Gauge(
             "scorer_model_info", "The model in use", ["version", "features_version"], registry=self.registry
         )
+        self.model_problem = Gauge(
+            "scorer_model_problem", "1 while the registry's champion is not in use or not known", registry=self.registry
+        )
         self.waiting = Gauge("scorer_decisions_waiting", "Decisions not in PostgreSQL yet", registry=self.registry)
         self.drained = Counter("scorer_decisions_drained", "Decisions written to PostgreSQL", registry=self.registry)
 

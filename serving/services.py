@@ -13,6 +13,7 @@ from serving.champions import Champions
 from serving.clock import Clock
 from serving.decisions import DecisionLog
 from serving.drain import Drain
+from serving.last_good import LastGood
 from serving.logs import event
 from serving.metrics import Metrics
 from serving.online import Online
@@ -56,7 +57,12 @@ async def open_services(
     log = DecisionLog(settings.decisions_url, secrets.decisions_password.get_secret_value(), timeout)
     await log.open()
     async with httpx.AsyncClient(base_url=settings.mlflow_tracking_uri, timeout=REGISTRY_TIMEOUT_SECONDS) as registry:
-        champions = Champions(Registry(registry, settings.model_name), metrics, settings.scorer_poll_seconds)
+        champions = Champions(
+            Registry(registry, settings.model_name),
+            LastGood(settings.scorer_champion_dir),
+            metrics,
+            settings.scorer_poll_seconds,
+        )
         state = OnlineState(client)
         recent = Recent()
         online = Online(state, log, recent, clock, metrics)

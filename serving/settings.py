@@ -31,6 +31,8 @@ class Settings(BaseSettings):
     scorer_max_body_bytes: int = Field(default=4 * MEBIBYTE, ge=1)
     scorer_poll_seconds: float = Field(default=2.0, gt=0)
     """How often the registry is asked for the champion."""
+    scorer_champion_dir: Path = Path("var/champion")
+    """Where the last champion that proved itself is kept, for a start without the registry."""
     scorer_timeout_seconds: float = Field(default=1.0, gt=0)
     """How long Valkey and PostgreSQL may take to answer."""
 

@@ -23,5 +23,6 @@ async def model(services: ServicesDep) -> ModelOut:
         metrics=bundle.metrics,
         features=list(bundle.features),
         features_version=bundle.features_version,
+        problem=services.champions.problem,
         reference_log_odds=champion.reference_log_odds,
     )

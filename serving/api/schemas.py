@@ -83,6 +83,7 @@ class ModelOut(BaseModel):
     metrics: dict[str, float]
     features: list[str]
     features_version: str
+    problem: str = Field(description="Why the registry's champion may be another one; empty where nothing is wrong")
     reference_log_odds: float = Field(
         description="The log-odds of a typical genuine payment's score, from which contributions are measured"
     )

@@ -98,7 +98,8 @@ def start(settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) ->
 
     def begin(ready: bool = True, **other: str) -> ScorerProcess:
         log = tmp_path_factory.mktemp("scorer") / "scorer.log"
-        started.append(ScorerProcess(settings | other, log))
+        own = {"SCORER_CHAMPION_DIR": str(log.with_name("champion"))}
+        started.append(ScorerProcess(settings | own | other, log))
         return started[-1].start(ready)
 
     yield begin

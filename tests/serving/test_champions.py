@@ -17,6 +17,7 @@ from contracts.bundle import CARD_HTML, CARD_MARKDOWN, MANIFEST, METADATA, TREES
 from contracts.features import FEATURES, FEATURES_VERSION
 from serving.champions import POLLS_BEFORE_RETRY, Champions
 from serving.errors import RegistryError
+from serving.last_good import LastGood
 from serving.metrics import Metrics
 from serving.model import FILES
 from serving.registry import Registry
@@ -68,6 +69,7 @@ def test_the_model_in_use_is_told(own: ScorerProcess, own_registry: RegistryStub
         "metrics": {"average_precision": 0.5},
         "features": list(FEATURES),
         "features_version": FEATURES_VERSION,
+        "problem": "",
         "reference_log_odds": margin(REFERENCE),
     }
 
@@ -179,7 +181,8 @@ def test_a_refused_version_is_not_tried_at_every_poll(tmp_path: Path) -> None:
 
     async def poll(times: int) -> None:
         async with httpx.AsyncClient(base_url=stub.url) as client:
-            champions = Champions(Registry(client, "fraud"), Metrics(), poll_seconds=1)
+            kept = LastGood(tmp_path / "kept")
+            champions = Champions(Registry(client, "fraud"), kept, Metrics(), poll_seconds=1)
             for _ in range(times):
                 await champions.refresh()
 
@@ -213,6 +216,35 @@ def test_a_registry_that_is_away_matters_to_nobody(start: Start, state: Any, fre
     assert scorer.client.get("/readyz").status_code == 200
     assert scorer.score(fresh(), fresh(), fresh(), 100, T)["model_version"] == "1"
     assert state.ping()
+
+
+def test_a_start_without_the_registry_serves_the_last_good_version_and_says_so(
+    start: Start, state: Any, fresh: Fresh, tmp_path: Path
+) -> None:
+    stub = RegistryStub()
+    stub.promote(write_bundle(tmp_path / "one"))
+    turn_a_bit(write_bundle(tmp_path / "two"))
+    scorer = start(MLFLOW_TRACKING_URI=stub.url)
+    assert scorer.client.get("/v1/model").json()["problem"] == ""
+    refused = stub.promote(tmp_path / "two")
+    wait_for(lambda: f"version {refused} is refused" in scorer.client.get("/v1/model").json()["problem"])
+    stub.stop()
+    scorer.kill()
+    scorer.start()
+    told = scorer.client.get("/v1/model").json()
+    # Not the newer one: it never proved itself.
+    assert told["version"] == "1"
+    assert "does not answer" in told["problem"]
+    assert "scorer_model_problem 1.0" in scorer.client.get("/metrics").text
+    assert scorer.score(fresh(), fresh(), fresh(), 100, T)["model_version"] == "1"
+    assert state.ping()
+    # What is kept is trusted no more than what is downloaded.
+    scorer.kill()
+    (kept,) = scorer.log.with_name("champion").glob("version-1")
+    turn_a_bit(kept)
+    scorer.start(ready=False)
+    wait_for(lambda: "kept on disk is refused" in scorer.client.get("/readyz").text)
+    assert scorer.client.get("/readyz").status_code == 503
 
 
 def test_without_a_model_nothing_is_claimed(start: Start, state: Any, fresh: Fresh) -> None:
