@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sys
+import tempfile
 
 import uvicorn
+from uvicorn.supervisors import Multiprocess
 
 from serving.app import create_app
 from serving.errors import SettingsError
 from serving.logs import configure_logging
+from serving.metrics import MULTIPROCESS
 from serving.settings import Settings, read_settings
 
 BACKLOG = 2048
@@ -27,19 +31,35 @@ def main() -> int:
         print(f"serving: {error}", file=sys.stderr)
         return 1
     configure_logging(settings.scorer_access_log)
+    if settings.scorer_workers > 1:
+        return serve_by_many(settings, listening)
     # uvicorn raises the signal that ended it once more: having stopped in order is no failure.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    config = uvicorn.Config(
-        app,
+    server = uvicorn.Server(config_of(settings, app))
+    server.run(sockets=[listening])
+    return 0 if server.started else 1
+
+
+def serve_by_many(settings: Settings, listening: socket.socket) -> int:
+    """Serve by processes that share the socket; one that dies is replaced. Returns the exit code."""
+    with tempfile.TemporaryDirectory(prefix="scorer-metrics-") as folder:
+        os.environ[MULTIPROCESS] = folder
+        Multiprocess(config_of(settings, "serving.worker:create"), sockets=[listening]).run()
+    return 0
+
+
+def config_of(settings: Settings, app: object) -> uvicorn.Config:
+    """How uvicorn serves an application, or what makes one, given by its name."""
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        factory=isinstance(app, str),
+        workers=settings.scorer_workers,
         log_config=None,
         access_log=settings.scorer_access_log,
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
-    server = uvicorn.Server(config)
-    server.run(sockets=[listening])
-    return 0 if server.started else 1
 
 
 def listen(settings: Settings) -> socket.socket:

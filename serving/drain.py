@@ -7,7 +7,9 @@ process or by one that died, is read again, and its row is then there already.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
 import socket
 import time
 from collections.abc import Sequence
@@ -39,7 +41,7 @@ class Drain:
         self._client = client
         self._log = log
         self._metrics = metrics
-        self._consumer = socket.gethostname()
+        self._consumer = f"{socket.gethostname()}-{os.getpid()}"
         self._reclaimed_at = float("-inf")
         self._problem = ""
 
@@ -55,8 +57,12 @@ class Drain:
 
     async def finish(self) -> None:
         """Drain what there is; give up at the first failure, for the stream keeps it."""
-        while await self._try(None):
+        while moved := await self._try(None):
             pass
+        if moved == 0:
+            # Nothing is pending under its name, which will not come again.
+            with contextlib.suppress(ValkeyError, OSError):
+                await self._client.xgroup_delconsumer(DECISIONS_KEY, GROUP, self._consumer)
 
     async def _try(self, block_ms: int | None) -> int | None:
         """One batch; how many it had, None where it failed."""

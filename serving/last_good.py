@@ -9,7 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from contracts.bundle import BundleError
+from contracts.bundle import BundleError, verify
+from serving.model import FILES
 from serving.registry import Version
 
 CURRENT: Final = "current.json"
@@ -23,6 +24,8 @@ class LastGood:
 
     def keep(self, version: Version, files: Path) -> None:
         """Keep a version's files in place of what is kept. Raises `OSError` where they cannot be written."""
+        if self._has(version):
+            return
         self._folder.mkdir(parents=True, exist_ok=True)
         target = self._folder / f"version-{version.number}"
         # By a name of this process's own first: others may start from what is there meanwhile.
@@ -37,6 +40,17 @@ class LastGood:
         for other in self._folder.glob("version-*"):
             if other != target and other.is_dir():
                 shutil.rmtree(other, ignore_errors=True)
+
+    def _has(self, version: Version) -> bool:
+        """Whether this version is kept already, and whole: several workers keep it, each when it loads it."""
+        try:
+            kept = self.read()
+            if kept is None or kept[0] != version:
+                return False
+            verify(kept[1], FILES)
+        except BundleError:
+            return False
+        return True
 
     def read(self) -> tuple[Version, Path] | None:
         """The version that is kept and the folder of its files, None where there is none. Raises `BundleError`."""

@@ -2,44 +2,74 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+import os
+from functools import partial
+from typing import Final
 
-_BUCKETS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+MULTIPROCESS: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""The environment variable by which Prometheus's client puts several workers' figures together."""
+_BUCKETS: Final = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_STEP_BUCKETS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 
 
 class Metrics:
-    """One scorer's counters, in a registry of their own."""
+    """One scorer's figures, in a registry of their own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.requests = Counter("scorer_requests", "Requests answered", ["route", "status"], registry=self.registry)
-        self.latency = Histogram(
-            "scorer_request_seconds", "Time to answer a request", ["route"], buckets=_BUCKETS, registry=self.registry
+        counter = partial(Counter, registry=self.registry)
+        gauge = partial(Gauge, registry=self.registry)
+        histogram = partial(Histogram, registry=self.registry)
+        self._shown: tuple[str, str] | None = None
+
+        self.requests = counter("scorer_requests", "Requests answered", ["route", "status"])
+        self.latency = histogram("scorer_request_seconds", "Time to answer a request", ["route"], buckets=_BUCKETS)
+        self.steps = histogram("scorer_step_seconds", "Time of one step of a round", ["step"], buckets=_STEP_BUCKETS)
+        self.rounds = histogram(
+            "scorer_round_payments", "Payments scored in one round", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
         )
-        self.decisions = Counter("scorer_decisions", "Payments answered first", ["decision"], registry=self.registry)
-        self.repeated = Counter("scorer_repeated", "Payments that got their first answer again", registry=self.registry)
-        self.late = Counter("scorer_late", "Payments that came after a later one of theirs", registry=self.registry)
-        self.degraded = Counter("scorer_degraded", "Payments whose history was cut short", registry=self.registry)
-        self.online = Gauge("scorer_online_state_in_use", "1 while payments are scored whole", registry=self.registry)
-        self.repaired = Counter(
-            "scorer_repaired", "Payments put into the online state after they were scored", registry=self.registry
+        self.decisions = counter("scorer_decisions", "Payments answered first", ["decision"])
+        self.repeated = counter("scorer_repeated", "Payments that got their first answer again")
+        self.late = counter("scorer_late", "Payments that came after a later one of theirs")
+        self.degraded = counter("scorer_degraded", "Payments scored on less than their whole history")
+        self.online = gauge(
+            "scorer_online_state_in_use", "1 while payments are scored whole", multiprocess_mode="livemin"
         )
-        self.reports = Counter("scorer_reports", "Fraud reports", ["outcome"], registry=self.registry)
-        self.models_refused = Counter("scorer_models_refused", "Model versions refused", registry=self.registry)
-        self.model = Gauge(
-            "scorer_model_info", "The model in use", ["version", "features_version"], registry=self.registry
+        self.repaired = counter("scorer_repaired", "Payments put into the online state after they were scored")
+        self.reports = counter("scorer_reports", "Fraud reports", ["outcome"])
+        self.models_refused = counter("scorer_models_refused", "Model versions refused")
+        self.model = gauge(
+            "scorer_model_info", "The model in use", ["version", "features_version"], multiprocess_mode="livemax"
         )
-        self.model_problem = Gauge(
-            "scorer_model_problem", "1 while the registry's champion is not in use or not known", registry=self.registry
+        self.model_loaded = gauge(
+            "scorer_model_loaded_timestamp_seconds", "When the model in use was taken", multiprocess_mode="livemin"
         )
-        self.waiting = Gauge("scorer_decisions_waiting", "Decisions not in PostgreSQL yet", registry=self.registry)
-        self.drained = Counter("scorer_decisions_drained", "Decisions written to PostgreSQL", registry=self.registry)
+        self.model_problem = gauge(
+            "scorer_model_problem",
+            "1 while the registry's champion is not in use or not known",
+            multiprocess_mode="livemax",
+        )
+        self.waiting = gauge(
+            "scorer_decisions_waiting", "Decisions not in PostgreSQL yet", multiprocess_mode="livemostrecent"
+        )
+        self.drained = counter("scorer_decisions_drained", "Decisions written to PostgreSQL")
 
     def show_model(self, version: str, features_version: str) -> None:
         """Say which model is in use."""
-        self.model.clear()
-        self.model.labels(version, features_version).set(1)
+        if self._shown:
+            # Not taken away: among several workers that would not reach the file it is kept in.
+            self.model.labels(*self._shown).set(0)
+        self._shown = (version, features_version)
+        self.model.labels(*self._shown).set(1)
+        self.model_loaded.set_to_current_time()
 
     def render(self) -> bytes:
-        """Everything, in Prometheus's text format."""
-        return generate_latest(self.registry)
+        """Everything, in Prometheus's text format; of several workers, all of them together."""
+        if MULTIPROCESS not in os.environ:
+            return generate_latest(self.registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        return generate_latest(together)

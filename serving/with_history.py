@@ -32,7 +32,9 @@ class WithHistory:
 
     async def answer_each(self, champion: Champion, payments: Sequence[Payment]) -> list[Record | Conflict]:
         """An answer for each of these, in the order in which they came; a conflict spares the others."""
-        claimed = await self._state.claim(payments)
+        self._metrics.rounds.observe(len(payments))
+        with self._metrics.steps.labels("claim").time():
+            claimed = await self._state.claim(payments)
         records = self._evaluate(champion, [one for one in claimed if isinstance(one, Claim)])
         return await self._settle(claimed, records)
 
@@ -62,16 +64,19 @@ class WithHistory:
     def _evaluate(self, champion: Champion, claims: list[Claim]) -> list[Record]:
         if not claims:
             return []
-        computed = compute_features(claims)
+        with self._metrics.steps.labels("features").time():
+            computed = compute_features(claims)
         self._metrics.late.inc(int(computed.late.sum()))
         self._metrics.degraded.inc(int(computed.degraded.sum()))
-        return make_records(champion, claims, computed, self._clock())
+        with self._metrics.steps.labels("decide").time():
+            return make_records(champion, claims, computed, self._clock())
 
     async def _settle(self, claimed: Sequence[Claimed], made: list[Record]) -> list[Record | Conflict]:
         """Keep what was made of the claims among these, and give for each payment the answer that was first."""
         payments = [one.payment for one in claimed if isinstance(one, Claim)]
         offered = [pack(record) for record in made]
-        kept = await self._state.keep_answers(list(zip(payments, offered, strict=True)))
+        with self._metrics.steps.labels("keep").time():
+            kept = await self._state.keep_answers(list(zip(payments, offered, strict=True)))
         for payment, answer in zip(payments, kept, strict=True):
             self._recent.add(payment.transaction_id, answer)
         first = iter([self._first(*one) for one in zip(made, offered, kept, strict=True)])
