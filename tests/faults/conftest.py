@@ -1,0 +1,5 @@
+"""What the scorer's own tests start it with."""
+
+from tests.serving.conftest import make_database, registry, secrets, settings, start
+
+__all__ = ["make_database", "registry", "secrets", "settings", "start"]

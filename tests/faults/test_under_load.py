@@ -1,0 +1,279 @@
+"""Faults one after another while clients ask without a pause: nothing is lost, nothing is there twice.
+
+After each fault, and at the end: every payment that got an answer is recorded exactly once with that answer; both its
+histories are what the payments say; and the scorer is whole again by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import psycopg
+import pytest
+import valkey
+
+from contracts.features import FEATURES, customer_features, feature_matrix, payment_features, terminal_features
+from contracts.labels import NEVER
+from contracts.online_state import DECISIONS_KEY, META_KEY, Stamp, unpack_history
+from demo.servers import Server, start_postgres, start_valkey
+from tests.faults.clients import Clients, Payment, Told, World
+from tests.serving.registry_stub import RegistryStub
+from tests.serving.running import KEYS, ScorerProcess, wait_for
+
+PAYMENTS = int(os.environ.get("PAYMENTS") or 100_000)
+CLIENTS = 8
+OUTAGE_SECONDS = float(os.environ.get("OUTAGE_SECONDS") or 10)
+START = 1_530_000_000
+
+
+@dataclass
+class Line:
+    """The scorer, its stores, and its clients."""
+
+    scorer: ScorerProcess
+    valkey: Server
+    postgres: Server
+    decisions: str
+    password: str
+    clients: Clients
+
+    @property
+    def state(self) -> valkey.Valkey:
+        """A client of the online state."""
+        return valkey.Valkey(port=self.valkey.port, password=self.valkey.password)
+
+    def ready(self) -> bool:
+        """Whether answers are whole."""
+        try:
+            return self.scorer.client.get("/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def stop_valkey(self) -> None:
+        """As if its machine was switched off."""
+        self.valkey.process.kill()
+        self.valkey.process.wait()
+
+    def start_valkey(self) -> None:
+        """On what it kept."""
+        again = start_valkey(self.valkey.log.parent / "data", self.valkey.password, self.valkey.log, self.valkey.port)
+        self.valkey.process = again.process
+
+    def start_postgres(self) -> None:
+        """On what it kept."""
+        data = self.postgres.log.with_name("data")
+        again = start_postgres(data, self.postgres.password, self.postgres.log, self.postgres.port)
+        self.postgres.process = again.process
+
+
+@pytest.fixture(scope="module")
+def line(
+    start: Callable[..., ScorerProcess],
+    tmp_path_factory: pytest.TempPathFactory,
+    make_database: Callable[[Any, str], str],
+    secrets: Path,
+    registry: RegistryStub,
+    valkey_server: Any,
+    postgres: Any,
+) -> Iterator[Line]:
+    """Two workers, on a Valkey and a PostgreSQL that may be stopped."""
+    folder = tmp_path_factory.mktemp("faults")
+    own_valkey = start_valkey(folder / "valkey/data", valkey_server.password, folder / "valkey/log")
+    own_postgres = start_postgres(folder / "postgres/data", postgres.password, folder / "postgres/log")
+    decisions = make_database(own_postgres, "decisions")
+    with valkey.Valkey(port=own_valkey.port, password=own_valkey.password) as client:
+        client.hset(META_KEY, mapping=Stamp(written_to="2018-06-01").fields())
+    scorer = start(
+        VALKEY_URL=f"valkey://127.0.0.1:{own_valkey.port}/0",
+        DECISIONS_URL=decisions,
+        SCORER_WORKERS="2",
+        MLFLOW_TRACKING_URI=registry.url,
+    )
+    clients = Clients(CLIENTS, scorer.port, KEYS["score"], World(400, 200, START), Told())
+    password = (secrets / "decisions_password").read_text().strip()
+    yield Line(scorer, own_valkey, own_postgres, decisions, password, clients)
+    clients.end()
+    own_valkey.stop()
+    own_postgres.stop()
+
+
+def under_load(line: Line, seconds: float) -> None:
+    """Let the clients ask for so long."""
+    line.clients.go()
+    time.sleep(seconds)
+    line.clients.raise_errors()
+
+
+def settle(line: Line) -> None:
+    """Hold the clients, wait until the scorer is whole and nothing waits, and check everything."""
+    line.clients.hold()
+    wait_for(line.ready, line.scorer.log.read_text, patience=120)
+    with line.state as state:
+        wait_for(lambda: state.xlen(DECISIONS_KEY) == 0, line.scorer.log.read_text, patience=120)
+        check_decisions(line)
+        check_histories(line, state)
+
+
+def check_decisions(line: Line) -> None:
+    """Every answer that anybody got to a payment is the one that is recorded."""
+    told = line.clients.told
+    with psycopg.connect(line.decisions, user="scorer", password=line.password) as log:
+        rows = log.execute(
+            "select transaction_id, score, decision, model_version, degraded from serving.decisions"
+        ).fetchall()
+        assert log.execute("select count(*) from serving.unapplied").fetchone() == (0,)
+    recorded = {row[0]: row[1:] for row in rows}
+    assert len(rows) == len(recorded) == len(told.payments)
+    wrong = [
+        (number, answer, recorded.get(number))
+        for number, answers in told.answers.items()
+        for answer in answers
+        if recorded.get(number) != (answer["score"], answer["decision"], answer["model_version"], answer["degraded"])
+    ]
+    assert not wrong, f"{len(wrong)} answers are not the recorded ones, first {wrong[:3]}"
+
+
+def check_histories(line: Line, state: valkey.Valkey) -> None:
+    """Each history holds the payments that were answered, each once, in order of place."""
+    expected: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+    for number, customer, terminal, _, second in line.clients.told.payments.values():
+        expected[f"c:{customer}"].append((second, number))
+        expected[f"t:{terminal}"].append((second, number))
+    for key, places in expected.items():
+        kept: Any = state.get(key)
+        _, entries = unpack_history(kept)
+        assert list(zip(entries["occurred"].tolist(), entries["transaction_id"].tolist(), strict=True)) == sorted(
+            places
+        )
+
+
+def replay(payments: list[Payment], asked: Payment) -> np.ndarray[Any, Any]:
+    """The features of one payment by the kernel, of all payments that were answered before it."""
+
+    def history(place: int) -> tuple[np.ndarray[Any, Any], ...]:
+        mine = sorted((p for p in payments if p[place] == asked[place]), key=lambda p: (p[4], p[0]))
+        mine = [p for p in mine if (p[4], p[0]) <= (asked[4], asked[0])]
+        columns = np.array([(p[4], p[3]) for p in mine], dtype=np.int64).T
+        return np.zeros(len(mine), dtype=np.int64), columns[0], columns[1], np.array([len(mine) - 1])
+
+    entity, occurred, cents, rows = history(1)
+    customer = customer_features(entity, occurred, cents, rows)
+    entity, occurred, cents, rows = history(2)
+    terminal = terminal_features(entity, occurred, cents, np.full(len(cents), NEVER), rows)
+    own = payment_features(np.array([asked[4]]), np.array([asked[3]]))
+    return feature_matrix(own | customer | terminal)[0]
+
+
+def probe(line: Line, count: int = 50) -> None:
+    """Score payments when all is quiet, and compare what they were scored on with a replay."""
+    told = line.clients.told
+    last = max(second for *_, second in told.payments.values())
+    for n in range(count):
+        payment = (10**12 + len(told.payments), n * 7 % 400, n * 3 % 200, 5_000 + n, last + n)
+        answer = line.scorer.score(*payment)
+        assert not answer["degraded"]
+        told.take([payment], [answer], 0.0)
+        found = line.scorer.features(payment[0])
+        expected = dict(zip(FEATURES, replay(list(told.payments.values()), payment).tolist(), strict=True))
+        assert found == pytest.approx(expected, rel=1e-12)
+
+
+@contextmanager
+def load(line: Line, seconds_after: float = 2) -> Iterator[None]:
+    """Clients ask while a fault comes and goes, and a while longer; then everything is checked. Nobody is refused."""
+    before = line.clients.told.refused.copy()
+    line.clients.go()
+    yield
+    under_load(line, seconds_after)
+    settle(line)
+    assert line.clients.told.refused == before
+
+
+def test_without_a_fault(line: Line) -> None:
+    with load(line):
+        under_load(line, OUTAGE_SECONDS / 2)
+    probe(line)
+
+
+def test_valkey_is_killed_and_comes_back_with_what_it_kept(line: Line) -> None:
+    with load(line):
+        line.stop_valkey()
+        under_load(line, OUTAGE_SECONDS)
+        line.start_valkey()
+    assert any(answers[0]["degraded"] for answers in line.clients.told.answers.values())
+    probe(line)
+
+
+def test_valkey_does_not_answer(line: Line) -> None:
+    with load(line):
+        os.kill(line.valkey.process.pid, signal.SIGSTOP)
+        under_load(line, OUTAGE_SECONDS)
+        os.kill(line.valkey.process.pid, signal.SIGCONT)
+    probe(line)
+
+
+def test_postgresql_is_away(line: Line) -> None:
+    with load(line):
+        line.postgres.stop()
+        under_load(line, OUTAGE_SECONDS)
+        line.start_postgres()
+
+
+def test_valkey_loses_its_data_and_is_written_again(line: Line) -> None:
+    with load(line), line.state as state:
+        state.flushall()
+        under_load(line, OUTAGE_SECONDS / 2)
+        assert not line.ready()
+        state.hset(META_KEY, mapping=Stamp(written_to="2018-06-01").fields())
+    probe(line)
+
+
+def test_workers_are_killed(line: Line) -> None:
+    assert line.scorer.process
+    children = Path(f"/proc/{line.scorer.process.pid}/task/{line.scorer.process.pid}/children")
+    with load(line):
+        for _ in range(3):
+            os.kill(int(children.read_text().split()[-1]), signal.SIGKILL)
+            under_load(line, 4)
+
+
+def test_the_scorer_is_ended_in_order_and_started_again(line: Line) -> None:
+    line.clients.go()
+    under_load(line, 1)
+    assert line.scorer.stop() == 0
+    line.scorer.start(ready=False)
+    under_load(line, 2)
+    settle(line)
+
+
+def test_with_both_stores_away_and_only_then_nobody_is_answered(line: Line) -> None:
+    told = line.clients.told
+    told.refused.clear()
+    line.clients.go()
+    line.stop_valkey()
+    line.postgres.stop()
+    under_load(line, OUTAGE_SECONDS / 2)
+    assert set(told.refused) == {503}
+    line.start_postgres()
+    line.start_valkey()
+    under_load(line, 2)
+    settle(line)
+
+
+def test_and_on_until_there_are_enough(line: Line) -> None:
+    told = line.clients.told
+    with load(line):
+        while len(told.payments) < PAYMENTS:
+            under_load(line, 1)
+    probe(line)
+    print(Counter(answers[0]["degraded"] for answers in told.answers.values()), told.slowest)
