@@ -114,7 +114,7 @@ install: $(RUNTIME) $(ARCHIVE) ## the environments, without running anything
 # The order matters: `test` is compiled under the pins of all that it is laid over.
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url
 lock: $(UV) ## resolve pyproject.toml's groups into requirements/
-	for group in $(GROUPS) lint; do $(LOCK) --upgrade --group $$group pyproject.toml -o requirements/$$group.txt; done
+	for group in $(GROUPS) fuzz lint; do $(LOCK) --upgrade --group $$group pyproject.toml -o requirements/$$group.txt; done
 	$(LOCK) --upgrade --group test $(GROUPS:%=-c requirements/%.txt) pyproject.toml -o requirements/test.txt
 
 clean: ## remove everything below var/: environments, caches, the demo's state
@@ -141,6 +141,7 @@ $(ARCHIVE): $(ENV)/pipeline/.installed $(ENV)/embedded/.installed
 	@$(ENV)/embedded/bin/python -m demo.spark_archive
 	@touch $@
 
+$(ENV)/serving/.testable: | $(ENV)/fuzz/.installed
 $(ENV)/%/.testable: requirements/test.txt $(ENV)/%/.installed
 	@echo "adding the test tools to $*"
 	@$(INSTALL) -r requirements/test.txt

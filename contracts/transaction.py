@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 MAX_ID: Final = 2**63 - 1
 MAX_AMOUNT: Final = Decimal("1000000.00")
@@ -79,9 +79,20 @@ def _no_bool(value: object) -> object:
     return value
 
 
-Id = Annotated[int, Field(strict=True, ge=0, le=MAX_ID)]
+# OpenAPI's bounds are floats: 2^63 is one exactly, 2^63 - 1 is not.
+Id = Annotated[int, Field(strict=True, ge=0, lt=MAX_ID + 1)]
 Amount = Annotated[
-    Decimal, BeforeValidator(_no_bool), Field(ge=0, le=MAX_AMOUNT, decimal_places=2, allow_inf_nan=False)
+    Decimal,
+    BeforeValidator(_no_bool),
+    Field(ge=0, le=MAX_AMOUNT, decimal_places=2, allow_inf_nan=False),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "minimum": 0, "maximum": float(MAX_AMOUNT), "multipleOf": 0.01},
+                {"type": "string", "pattern": r"^(1000000(\.00?)?|[0-9]{1,6}(\.[0-9]{1,2})?)$"},
+            ]
+        }
+    ),
 ]
 Instant = Annotated[AwareDatetime, BeforeValidator(_only_text_or_datetime), AfterValidator(_cut_to_seconds)]
 

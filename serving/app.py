@@ -11,6 +11,7 @@ from serving.api import batch, card, decisions, health, model, page, reports, sc
 from serving.api.failures import add_failures
 from serving.body_size import BodySize
 from serving.clock import Clock, machine_clock
+from serving.documentation import document
 from serving.guard import Guard
 from serving.keys import Keyring, parse_keys
 from serving.metrics import Metrics
@@ -46,6 +47,7 @@ def create_app(settings: Settings, clock: Clock = machine_clock) -> FastAPI:
     for part in (score, batch, reports, decisions, model, card, health, page):
         app.include_router(part.router)
     add_failures(app)
+    document(app)
     app.add_middleware(BodySize, most=settings.scorer_max_body_bytes)
     app.add_middleware(Guard, keyring=keyring)
     app.add_middleware(Telemetry, metrics=metrics)

@@ -6,14 +6,14 @@ from fastapi import APIRouter, Response
 
 from serving.answers import answer_of
 from serving.api.deps import Explain, ServicesDep, as_json, documented_key, refuse_the_future
-from serving.api.failures import COMMON, CONFLICT, TOO_LARGE
+from serving.api.failures import BODY, COMMON, CONFLICT, TOO_LARGE
 from serving.api.schemas import BatchAnswer, TransactionBatch
 from serving.payment import Payment
 
 router = APIRouter(tags=["score"], dependencies=[documented_key])
 
 
-@router.post("/v1/score/batch", response_model=BatchAnswer, responses=COMMON | CONFLICT | TOO_LARGE)
+@router.post("/v1/score/batch", response_model=BatchAnswer, responses=COMMON | BODY | CONFLICT | TOO_LARGE)
 async def score_batch(batch: TransactionBatch, services: ServicesDep, explain: Explain = False) -> Response:
     """Score up to 5,000 payments, in order of time; the answers are in the order of the request.
 

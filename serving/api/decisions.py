@@ -18,7 +18,7 @@ router = APIRouter(tags=["decisions"], dependencies=[documented_key])
 
 
 @router.get("/v1/decisions/{transaction_id}", response_model=DecisionOut, responses=COMMON | NOT_FOUND)
-async def decision(transaction_id: Annotated[int, Path(ge=0, le=MAX_ID)], services: ServicesDep) -> Response:
+async def decision(transaction_id: Annotated[int, Path(ge=0, lt=MAX_ID + 1)], services: ServicesDep) -> Response:
     """The answer to a payment, the values of its features, and when it was given."""
     record = await _find(services, transaction_id)
     if record is None:

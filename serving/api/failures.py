@@ -32,6 +32,7 @@ COMMON: Final[Documented] = {
     503: {"model": Problem, "description": "Not ready, or a store does not answer: try again"},
 }
 CONFLICT: Final[Documented] = {409: {"model": Problem, "description": "A known id with another body"}}
+BODY: Final[Documented] = {400: {"model": Problem, "description": "The body cannot be read as JSON"}}
 TOO_LARGE: Final[Documented] = {413: {"model": Problem, "description": "The body is too large"}}
 NOT_FOUND: Final[Documented] = {404: {"model": Problem, "description": "There is none"}}
 

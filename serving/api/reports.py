@@ -5,13 +5,13 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from serving.api.deps import ServicesDep, documented_key, refuse_the_future
-from serving.api.failures import COMMON, TOO_LARGE
+from serving.api.failures import BODY, COMMON, TOO_LARGE
 from serving.api.schemas import ReportBatch, ReportsAnswer
 
 router = APIRouter(tags=["reports"], dependencies=[documented_key])
 
 
-@router.post("/v1/fraud-reports", responses=COMMON | TOO_LARGE)
+@router.post("/v1/fraud-reports", responses=COMMON | BODY | TOO_LARGE)
 async def report(batch: ReportBatch, services: ServicesDep) -> ReportsAnswer:
     """Take up to 5,000 reports in. Of several for one payment the earliest counts."""
     refuse_the_future(

@@ -7,14 +7,14 @@ from fastapi import APIRouter, Response
 from contracts.transaction import Transaction
 from serving.answers import answer_of
 from serving.api.deps import Explain, ServicesDep, as_json, documented_key, refuse_the_future
-from serving.api.failures import COMMON, CONFLICT, TOO_LARGE
+from serving.api.failures import BODY, COMMON, CONFLICT, TOO_LARGE
 from serving.api.schemas import Answer
 from serving.payment import Payment
 
 router = APIRouter(tags=["score"], dependencies=[documented_key])
 
 
-@router.post("/v1/score", response_model=Answer, responses=COMMON | CONFLICT | TOO_LARGE)
+@router.post("/v1/score", response_model=Answer, responses=COMMON | BODY | CONFLICT | TOO_LARGE)
 async def score(transaction: Transaction, services: ServicesDep, explain: Explain = False) -> Response:
     """Score one payment. A known id with the same body gets its first answer again."""
     refuse_the_future(services.clock(), [(("occurred_at",), transaction.occurred_at)])
