@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Final
 
+REQUEST: Final[ContextVar[str]] = ContextVar("request_id", default="")
+"""The request under way, by the id that its caller gave it or was given."""
 LOGGER: Final = logging.getLogger("serving")
 _FIELDS: Final = "fields"
 
@@ -26,6 +29,7 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "event": record.getMessage(),
+            **({"request_id": request} if (request := REQUEST.get()) else {}),
             **getattr(record, _FIELDS, {}),
         }
         if record.exc_info:

@@ -1,17 +1,22 @@
-"""Count and time every request, and set the headers that every answer has."""
+"""Count, time and name every request, and set the headers that every answer has."""
 
 from __future__ import annotations
 
 import logging
+import re
+import secrets
 import time
+from typing import Final
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.logs import event
+from serving.logs import REQUEST, event
 from serving.metrics import Metrics
 
+REQUEST_ID: Final = "X-Request-ID"
+_GOOD_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 HEADERS = {"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer"}
 
 
@@ -28,12 +33,14 @@ class Telemetry:
             await self._app(scope, receive, send)
             return
         began, status = time.perf_counter(), 0
+        number = _request_id(scope)
+        REQUEST.set(number)
 
         async def watch(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _set_headers(message)
+                _set_headers(message, number)
             await send(message)
 
         try:
@@ -48,8 +55,15 @@ class Telemetry:
             self._metrics.latency.labels(route).observe(time.perf_counter() - began)
 
 
-def _set_headers(message: Message) -> None:
+def _request_id(scope: Scope) -> str:
+    """The caller's own id, where it is one that can stand in a log; else a new one."""
+    given = Headers(scope=scope).get(REQUEST_ID, "")
+    return given if _GOOD_ID.fullmatch(given) else secrets.token_hex(8)
+
+
+def _set_headers(message: Message, number: str) -> None:
     headers = MutableHeaders(scope=message)
+    headers[REQUEST_ID] = number
     for name, value in HEADERS.items():
         headers.setdefault(name, value)
     headers.setdefault("Cache-Control", "no-store")

@@ -104,3 +104,12 @@ def test_a_wrong_list_of_keys_is_told_where(case: str) -> None:
 def test_a_right_list_of_keys() -> None:
     (key,) = parse_keys(json.dumps([GOOD]))
     assert (key.name, list(key.scopes), key.rate) == ("x", ["read"], "5/second")
+
+
+def test_every_answer_names_its_request(scorer: ScorerProcess) -> None:
+    given = scorer.client.get("/livez", headers={"X-Request-ID": "till-7_a.1"})
+    assert given.headers["X-Request-ID"] == "till-7_a.1"
+    made = {scorer.client.get(path).headers["X-Request-ID"] for path in ("/livez", "/livez", "/nowhere", "/v1/score")}
+    assert len(made) == 4
+    for bad in ("a b", "x" * 65, '"}{'):
+        assert scorer.client.get("/livez", headers={"X-Request-ID": bad}).headers["X-Request-ID"] != bad
