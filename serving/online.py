@@ -124,7 +124,9 @@ class Online:
             self._metrics.repaired.inc(len(records))
 
     async def _adopt(self, records: list[Record]) -> dict[int, int]:
-        numbers = await self._state.adopt([(Payment.recorded(record), pack(record)) for record in records])
+        numbers = await self._state.adopt(
+            [(Payment.recorded(record), pack(record), record["applied"]) for record in records]
+        )
         return dict(zip((record["transaction_id"] for record in records), numbers, strict=True))
 
     def _say(self, problem: str) -> None:

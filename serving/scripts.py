@@ -128,21 +128,25 @@ ADOPT: Final = Script(
     MERGE_LUA
     + f"""
 local floor, numbers = string.rep('\\0', 8), {{}}
-for n = 1, #ARGV / 4 do
-    local payment = KEYS[3 * n - 1]
-    local applied = redis.call('HGET', payment, 'applied')
-    if not applied then applied = string.format('%.0f', redis.call('INCR', KEYS[1])) end
-    redis.call('HSET', payment, 'body', ARGV[4 * n - 3], 'applied', applied, 'answer', ARGV[4 * n - 2])
+for n = 1, #ARGV / 5 do
+    local payment, applied = KEYS[3 * n - 1], ARGV[5 * n - 2]
+    if applied == '0' then
+        applied = redis.call('HGET', payment, 'applied') or string.format('%.0f', redis.call('INCR', KEYS[1]))
+    elseif tonumber(applied) > tonumber(redis.call('GET', KEYS[1]) or '0') then
+        redis.call('SET', KEYS[1], applied)
+    end
+    redis.call('HSET', payment, 'body', ARGV[5 * n - 4], 'applied', applied, 'answer', ARGV[5 * n - 3])
     redis.call('EXPIRE', payment, {ANSWER_KEEP})
-    merge(KEYS[3 * n], floor, ARGV[4 * n - 1], {CUSTOMER_KEEP}, {SLACK})
-    merge(KEYS[3 * n + 1], floor, ARGV[4 * n], {TERMINAL_KEEP}, {SLACK})
+    merge(KEYS[3 * n], floor, ARGV[5 * n - 1], {CUSTOMER_KEEP}, {SLACK})
+    merge(KEYS[3 * n + 1], floor, ARGV[5 * n], {TERMINAL_KEEP}, {SLACK})
     numbers[n] = applied
 end
 return numbers
 """
 )
-"""KEYS counter, and for each payment it, its customer, its terminal; ARGV for each its body, its recorded answer, and
-both entries -> its number in the order of application. What was recorded takes the place of what is there."""
+"""KEYS counter, and for each payment it, its customer, its terminal; ARGV for each its body, its recorded answer, its
+recorded number in the order of application (0: it has none), and both entries -> its number. What was recorded takes
+the place of what is there, and the counter goes on after the highest number."""
 
 MARK_ADOPTED: Final = Script(
     f"if redis.call('HEXISTS', KEYS[1], 'state_format') == 1 then redis.call('HSET', KEYS[1], '{ADOPTED}', 1) end\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ from serving.with_history import WithHistory
 from serving.without_history import WithoutHistory
 
 REGISTRY_TIMEOUT_SECONDS = 10.0
+START_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,9 @@ async def open_services(
         background = Background()
         background.start("champions", champions.run())
         background.start("drain", drain.run())
-        await online.look()
+        # A long repair goes on beside the first answers, which are degraded until then.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(online.look(), START_SECONDS)
         background.start("online", online.run())
         scorer = Scorer(
             champions, online, WithHistory(state, recent, clock, metrics), WithoutHistory(log, recent, clock, metrics)

@@ -111,12 +111,13 @@ class OnlineState:
         first = await self._call(KEEP_ANSWERS, keys, offered)
         return [kept or answer for kept, (_, answer) in zip(first, answers, strict=True)]
 
-    async def adopt(self, recorded: Sequence[tuple[Payment, bytes]]) -> list[int]:
-        """Put payments with their recorded answers into the state; each one's number in the order of application."""
+    async def adopt(self, recorded: Sequence[tuple[Payment, bytes, int]]) -> list[int]:
+        """Put payments with their recorded answers and numbers into the state; their numbers, new ones for 0."""
         keys, arguments = [APPLIED_KEY], []
-        for payment, answer in recorded:
+        for payment, answer, applied in recorded:
             keys += _keys_of(payment)
-            arguments += [payment.body, answer, payment.customer_entry, payment.terminal_entry]
+            number = str(applied).encode()
+            arguments += [payment.body, answer, number, payment.customer_entry, payment.terminal_entry]
         return [int(number) for number in await self._call(ADOPT, keys, arguments)]
 
     async def mark_adopted(self) -> None:

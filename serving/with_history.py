@@ -58,7 +58,14 @@ class WithHistory:
                 records = await asyncio.to_thread(self._evaluate, champion, claims)
                 answers[number] = await self._settle(claimed, records)
 
-        await asyncio.gather(*(work_off() for _ in range(CHUNKS_AT_ONCE)))
+        tasks = [asyncio.create_task(work_off()) for _ in range(CHUNKS_AT_ONCE)]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            # None may go on keeping answers when the caller has begun to answer in another way.
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         return [answer for number in sorted(answers) for answer in answers[number]]
 
     def _evaluate(self, champion: Champion, claims: list[Claim]) -> list[Record]:

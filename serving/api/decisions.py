@@ -12,6 +12,7 @@ from serving.answers import Record, decision_of, unpack
 from serving.api.deps import ServicesDep, as_json, documented_key
 from serving.api.failures import COMMON, NOT_FOUND
 from serving.api.schemas import DecisionOut
+from serving.errors import NotReadyError
 from serving.services import Services
 
 router = APIRouter(tags=["decisions"], dependencies=[documented_key])
@@ -28,12 +29,15 @@ async def decision(transaction_id: Annotated[int, Path(ge=0, lt=MAX_ID + 1)], se
 
 async def _find(services: Services, transaction_id: int) -> Record | None:
     """From the online state, else from the log; where the first is away, only what the second knows is sure."""
-    away: ValkeyError | None = None
-    try:
-        if kept := await services.state.answer(transaction_id):
-            return unpack(kept)
-    except ValkeyError as error:
-        away = error
+    away: Exception | None = None
+    if services.online.problem:
+        away = NotReadyError(f"the online state is not in use: {services.online.problem}")
+    else:
+        try:
+            if kept := await services.state.answer(transaction_id):
+                return unpack(kept)
+        except ValkeyError as error:
+            away = error
     record = (await services.log.find([transaction_id])).get(transaction_id)
     if record is None and away:
         raise away
