@@ -19,7 +19,7 @@ RUNTIME := $(GROUPS:%=$(ENV)/%/.installed)
 TESTABLE := $(GROUPS:%=$(ENV)/%/.testable)
 ARCHIVE := var/cache/spark/.made
 
-.PHONY: help demo serve explore tune ablate handbook bench test test-faults up down credentials test-compose lint format lock clean install
+.PHONY: help demo serve explore tune ablate handbook bench test test-faults up down credentials test-compose lint audit format lock clean install
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -105,6 +105,10 @@ lint: $(ENV)/lint/.installed $(RUNTIME) ## ruff, mypy --strict, the import rule
 	MYPYPATH=dags $(ENV)/lint/bin/mypy --python-executable $(ENV)/airflow/bin/python dags/fraud_daily.py dags/fraud_training.py
 	@$(MAKE) --no-print-directory test TESTS=tests/test_imports.py
 
+audit: $(ENV)/audit/.installed ## known vulnerabilities of what is installed; fails where its public database does not answer
+	@status=0; for pins in requirements/*.txt; do echo "$$pins"; \
+	    $(ENV)/audit/bin/pip-audit --strict --progress-spinner off --disable-pip --requirement $$pins || status=1; done; exit $$status
+
 format: $(ENV)/lint/.installed ## ruff, mending what it can
 	$(ENV)/lint/bin/ruff check --fix .
 	$(ENV)/lint/bin/ruff format .
@@ -114,7 +118,7 @@ install: $(RUNTIME) $(ARCHIVE) ## the environments, without running anything
 # The order matters: `test` is compiled under the pins of all that it is laid over.
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url
 lock: $(UV) ## resolve pyproject.toml's groups into requirements/
-	for group in $(GROUPS) fuzz lint; do $(LOCK) --upgrade --group $$group pyproject.toml -o requirements/$$group.txt; done
+	for group in $(GROUPS) audit fuzz lint; do $(LOCK) --upgrade --group $$group pyproject.toml -o requirements/$$group.txt; done
 	$(LOCK) --upgrade --group test $(GROUPS:%=-c requirements/%.txt) pyproject.toml -o requirements/test.txt
 
 clean: ## remove everything below var/: environments, caches, the demo's state
