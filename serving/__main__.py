@@ -9,6 +9,7 @@ import sys
 import tempfile
 
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from serving.app import create_app
@@ -19,6 +20,8 @@ from serving.settings import Settings, read_settings
 
 BACKLOG = 2048
 SHUTDOWN_SECONDS = 10
+SILENT_SECONDS = 30
+"""A worker that says nothing for so long is replaced; a start on a busy machine takes some."""
 
 
 def main() -> int:
@@ -45,8 +48,9 @@ def serve_by_many(settings: Settings, listening: socket.socket) -> int:
     """Serve by processes that share the socket; one that dies is replaced. Returns the exit code."""
     with tempfile.TemporaryDirectory(prefix="scorer-metrics-") as folder:
         os.environ[MULTIPROCESS] = folder
-        Multiprocess(config_of(settings, "serving.worker:create"), sockets=[listening]).run()
-    return 0
+        supervisor = Multiprocess(config_of(settings, "serving.worker:create"), sockets=[listening])
+        supervisor.run()
+    return int(any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes))
 
 
 def config_of(settings: Settings, app: object) -> uvicorn.Config:
@@ -59,6 +63,7 @@ def config_of(settings: Settings, app: object) -> uvicorn.Config:
         access_log=settings.scorer_access_log,
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        timeout_worker_healthcheck=SILENT_SECONDS,
     )
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, OperationalError
 from psycopg.conninfo import make_conninfo
 from psycopg.errors import UndefinedTable
 from psycopg.rows import DictRow, dict_row
@@ -20,6 +22,8 @@ from serving.payment import Place
 from serving.settings import DECISIONS_OWNER
 
 CONNECTIONS: Final = 4
+PATIENCE: Final = 11
+"""Times the timeout: a statement has ten of it on the server, and its answer some more on the way."""
 _LOCK: Final = 7_240_461
 """Any number of our own: two scorers that start at once must not create the table at once."""
 
@@ -48,6 +52,7 @@ create table if not exists serving.decisions (
     decided_at timestamptz not null
 );
 create index if not exists decisions_occurred_at on serving.decisions (occurred_at);
+create index if not exists decisions_decided_at on serving.decisions (decided_at, transaction_id);
 create table if not exists serving.unapplied (
     transaction_id bigint primary key references serving.decisions
 );
@@ -60,6 +65,8 @@ _COLUMNS: Final = (
 _APPEND: Final = f"""
 insert into serving.decisions ({_COLUMNS})
 select {_COLUMNS} from jsonb_populate_recordset(null::serving.decisions, %s::jsonb)
+-- In one order for everyone: two who write the same rows must not wait for one another.
+order by transaction_id
 on conflict (transaction_id) do nothing
 """
 _FIND: Final = f"select {_COLUMNS} from serving.decisions where transaction_id = any(%s)"
@@ -67,6 +74,7 @@ _RECORD: Final = f"""
 with added as (
     insert into serving.decisions ({_COLUMNS})
     select {_COLUMNS} from jsonb_populate_recordset(null::serving.decisions, %s::jsonb)
+    order by transaction_id
     on conflict (transaction_id) do nothing
     returning transaction_id
 )
@@ -84,8 +92,8 @@ where decisions.transaction_id = numbered.transaction_id
 """
 _RECORDED: Final = f"""
 select {_COLUMNS} from serving.decisions
-where (occurred_at, transaction_id) > (%(after)s::timestamptz, %(number)s) and decided_at > %(since)s
-order by occurred_at, transaction_id limit %(limit)s
+where (decided_at, transaction_id) > (%(after)s::timestamptz, %(number)s) and applied > 0
+order by decided_at, transaction_id limit %(limit)s
 """
 _LOCATE: Final = """
 select transaction_id, terminal_id, floor(extract(epoch from occurred_at))::bigint as second,
@@ -119,6 +127,7 @@ class DecisionLog:
             open=False,
         )
         self._made = False
+        self._patience = PATIENCE * timeout
 
     async def open(self) -> None:
         """Begin; PostgreSQL may be away."""
@@ -163,16 +172,16 @@ class DecisionLog:
         async with self._connection() as connection:
             await connection.execute(_APPLY, {"ids": list(numbers), "numbers": list(numbers.values())})
 
-    async def recorded(self, after: tuple[datetime, int], since: datetime, limit: int) -> list[Record]:
-        """Decisions made since then on payments after a place in time, in order of time."""
+    async def recorded(self, after: tuple[datetime, int], limit: int) -> list[Record]:
+        """Decisions on payments that were in the online state, by when they were made, after an instant and an id."""
         async with self._connection() as connection:
-            asked = {"after": after[0], "number": after[1], "since": since, "limit": limit}
+            asked = {"after": after[0], "number": after[1], "limit": limit}
             return [_as_kept(row) for row in await (await connection.execute(_RECORDED, asked)).fetchall()]
 
     @asynccontextmanager
     async def only_one(self) -> AsyncIterator[bool]:
         """Whether this process alone may repair; held until it is left."""
-        async with self._connection() as connection:
+        async with self._connection(math.inf) as connection:
             got = await (await connection.execute(_TRY_LOCK)).fetchone()
             try:
                 yield bool(got and got["got"])
@@ -187,16 +196,21 @@ class DecisionLog:
         return {row["transaction_id"]: (row["terminal_id"], row["second"], row["cents"]) for row in rows}
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[AsyncConnection[DictRow]]:
-        async with self._pool.connection() as connection:
-            if not self._made:
-                await connection.execute(_CREATE)
-                self._made = True
-            try:
-                yield connection
-            except UndefinedTable:
-                self._made = False
-                raise
+    async def _connection(self, patience: float | None = None) -> AsyncIterator[AsyncConnection[DictRow]]:
+        """A connection, for so many seconds: a server that says nothing would be waited for otherwise."""
+        seconds = self._patience if patience is None else patience
+        try:
+            async with asyncio.timeout(None if seconds == math.inf else seconds), self._pool.connection() as connection:
+                if not self._made:
+                    await connection.execute(_CREATE)
+                    self._made = True
+                try:
+                    yield connection
+                except UndefinedTable:
+                    self._made = False
+                    raise
+        except TimeoutError as error:
+            raise OperationalError(f"no answer within {seconds:.0f} s") from error
 
 
 def _as_list(kept: Iterable[bytes]) -> str:

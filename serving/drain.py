@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import psycopg
@@ -37,7 +37,10 @@ Entry = tuple[bytes, dict[bytes, bytes]]
 class Drain:
     """Moves decisions from Valkey to PostgreSQL."""
 
-    def __init__(self, client: Valkey, log: DecisionLog, metrics: Metrics) -> None:
+    def __init__(self, client: Valkey, log: DecisionLog, metrics: Metrics, away: Callable[[Exception], None]) -> None:
+        """`away` is told when Valkey does not answer, or has lost what it held."""
+        self._away = away
+        self._has_group = False
         self._client = client
         self._log = log
         self._metrics = metrics
@@ -48,7 +51,12 @@ class Drain:
     async def run(self) -> None:
         """Drain for ever; where Valkey or PostgreSQL is away, go on when it is back."""
         while True:
-            moved = await self._try(BLOCK_MS)
+            try:
+                moved = await self._try(BLOCK_MS)
+            except Exception:
+                # Whatever it is: decisions wait in the stream until somebody has read this.
+                event("drain failed", logging.ERROR, exc_info=True)
+                moved = None
             if moved is None:
                 await asyncio.sleep(PAUSE_SECONDS)
             elif moved < BATCH:
@@ -67,9 +75,12 @@ class Drain:
     async def _try(self, block_ms: int | None) -> int | None:
         """One batch; how many it had, None where it failed."""
         try:
-            moved = await self._move(block_ms)
+            # First, so that it is told while PostgreSQL is away, which is when it matters.
             self._metrics.waiting.set(await self._client.xlen(DECISIONS_KEY))
+            moved = await self._move(block_ms)
         except (ValkeyError, psycopg.Error, OSError) as error:
+            if isinstance(error, ValkeyError):
+                self._away(error)
             self._say(f"{type(error).__name__}: {error}".strip())
             return None
         self._say("")
@@ -86,11 +97,16 @@ class Drain:
     async def _next(self, block_ms: int | None) -> list[Entry]:
         try:
             await self._reclaim()
+            self._has_group = True
             return await self._read("0", None) or await self._read(">", block_ms)
         except ResponseError as error:
             if not str(error).startswith("NOGROUP"):
                 raise
+            if self._has_group:
+                # It was there: the stream is gone, and the histories with it.
+                self._away(error)
             await self._client.xgroup_create(DECISIONS_KEY, GROUP, id="0", mkstream=True)
+            self._has_group = True
             return await self._read(">", None)
 
     async def _reclaim(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ from serving.model import FILES
 from serving.registry import Version
 
 CURRENT: Final = "current.json"
+LOCK: Final = "lock"
 
 
 class LastGood:
@@ -24,9 +26,14 @@ class LastGood:
 
     def keep(self, version: Version, files: Path) -> None:
         """Keep a version's files in place of what is kept. Raises `OSError` where they cannot be written."""
-        if self._has(version):
-            return
         self._folder.mkdir(parents=True, exist_ok=True)
+        # Several workers keep it, each when it loads it.
+        with (self._folder / LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not self._has(version):
+                self._write(version, files)
+
+    def _write(self, version: Version, files: Path) -> None:
         target = self._folder / f"version-{version.number}"
         # By a name of this process's own first: others may start from what is there meanwhile.
         fresh = self._folder / f"{target.name}.{os.getpid()}"
@@ -42,7 +49,7 @@ class LastGood:
                 shutil.rmtree(other, ignore_errors=True)
 
     def _has(self, version: Version) -> bool:
-        """Whether this version is kept already, and whole: several workers keep it, each when it loads it."""
+        """Whether this version is kept already, and whole."""
         try:
             kept = self.read()
             if kept is None or kept[0] != version:

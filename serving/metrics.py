@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 MULTIPROCESS: Final = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable by which Prometheus's client puts several workers' figures together."""
@@ -70,6 +71,15 @@ class Metrics:
         """Everything, in Prometheus's text format; of several workers, all of them together."""
         if MULTIPROCESS not in os.environ:
             return generate_latest(self.registry)
+        _forget_the_dead(os.environ[MULTIPROCESS])
         together = CollectorRegistry()
         MultiProcessCollector(together)  # type: ignore[no-untyped-call]
         return generate_latest(together)
+
+
+def _forget_the_dead(folder: str) -> None:
+    """A worker that was killed takes its present state with it; what it counted stays."""
+    for file in Path(folder).glob("gauge_live*_*.db"):
+        number = file.stem.rpartition("_")[2]
+        if not Path("/proc", number).exists():
+            mark_process_dead(number)  # type: ignore[no-untyped-call]

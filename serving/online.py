@@ -2,7 +2,8 @@
 
 While it is out of use payments are scored without history, and recorded in the decision log alone. Before it is taken
 up again they are put into it; so is what was answered just before it failed, for a store that dies may forget its last
-second. If it lost all its data, every recorded decision is put in, beside what `write_online_state` wrote.
+second. If it lost all its data, every recorded decision is put in, beside what `write_online_state` wrote. At the very
+end degraded work waits for a moment, so that none of it is left behind.
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ import asyncio
 import logging
 import math
 import time
-from datetime import datetime, timedelta
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import psycopg
 from valkey.exceptions import ValkeyError
 
-from contracts.transaction import EPOCH
-from serving.answers import Record, pack, unpack
-from serving.clock import Clock
+from serving.answers import Record, pack
 from serving.decisions import DecisionLog
 from serving.errors import UnfitStateError
 from serving.logs import event
@@ -32,23 +33,31 @@ from serving.state import OnlineState
 PROBE_SECONDS: Final = 0.25
 AT_ONCE: Final = 250
 AT_RISK_SECONDS: Final = 10.0
+GATE_SECONDS: Final = 5.0
+"""How long new payments may wait for degraded ones to end; then the state stays out of use a while longer."""
 UNTIL_THEN: Final = "payments are scored without history, degraded, and put into it afterwards"
 
 
 class Online:
     """Knows whether the online state is in use, and brings it back."""
 
-    def __init__(self, state: OnlineState, log: DecisionLog, recent: Recent, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, state: OnlineState, log: DecisionLog, recent: Recent, metrics: Metrics) -> None:
         self._state = state
         self._log = log
         self._recent = recent
-        self._clock = clock
         self._metrics = metrics
         self._problem = "it has not been looked at yet"
-        self._left_at = math.inf
-        self._repaired = False
         self._left = asyncio.Event()
         self._left.set()
+        self._left_at = math.inf
+        self._times_left = 0
+        self._adoption = b""
+        self._degraded_since = False
+        self._at_work = 0
+        self._nobody_at_work = asyncio.Event()
+        self._nobody_at_work.set()
+        self._gate = asyncio.Event()
+        self._gate.set()
         metrics.online.set(0)
 
     @property
@@ -58,72 +67,122 @@ class Online:
 
     def leave(self, error: Exception) -> None:
         """Use the state no more until it is sound again."""
+        self._times_left += 1
         if not self._problem:
-            self._left_at, self._repaired = time.monotonic(), False
+            self._left_at = time.monotonic()
         self._say(_why(error))
         self._left.set()
+
+    @asynccontextmanager
+    async def without(self) -> AsyncIterator[bool]:
+        """Work without the state; False where it is in use again, and the work is to be done with it."""
+        await self._gate.wait()
+        if not self._problem:
+            yield False
+            return
+        self._degraded_since = True
+        self._at_work += 1
+        self._nobody_at_work.clear()
+        try:
+            yield True
+        finally:
+            self._at_work -= 1
+            if not self._at_work:
+                self._nobody_at_work.set()
 
     async def run(self) -> None:
         """Bring the state back whenever it was left, for ever."""
         while True:
             await self._left.wait()
-            await self.look()
-            if self._repaired and not self._problem:
-                self._left.clear()
-            else:
-                await asyncio.sleep(PROBE_SECONDS)
+            try:
+                if await self.look():
+                    continue
+            except Exception:
+                # Whatever it is, payments are scored without history until somebody has read this.
+                event("online state not looked at", logging.ERROR, exc_info=True)
+            await asyncio.sleep(PROBE_SECONDS)
 
-    async def look(self) -> None:
-        """Try to take the state up again, having put into it what it lacks."""
+    async def look(self) -> bool:
+        """Try to take the state up again, having put into it what it lacks; whether nothing is left to do."""
+        began = self._times_left
         unfit = NOT_ADOPTED
         try:
             unfit = await self._state.unfit()
             if unfit not in ("", NOT_ADOPTED):
                 raise UnfitStateError(unfit)
-            await self._repair(lost=bool(unfit))
+            async with self._log.only_one() as alone:
+                if not alone:
+                    raise UnfitStateError("another scorer is bringing it up to date")
+                await self._repair(lost=bool(unfit))
+                return await self._take_up(began)
         except (psycopg.Error, OSError) as error:
-            # Nobody knows then whether anything is missing, and a payment is better scored by what is there.
-            if unfit:
+            if unfit or self._degraded_since or self._times_left != began:
                 self._say(_why(error))
-                return
+            else:
+                # Nothing is known to be missing, and a payment is better scored by what is there.
+                self._say("")
         except (ValkeyError, UnfitStateError) as error:
             self._say(_why(error))
-            return
-        self._say("")
+        return False
 
     async def _repair(self, *, lost: bool) -> None:
-        """Put into the state what the decision log and this process know; `_repaired` says whether it was done."""
-        at_risk = self._recent.since(-math.inf if lost else self._left_at - AT_RISK_SECONDS)
-        for start in range(0, len(at_risk), AT_ONCE):
+        """Put into the state what the decision log and this process know."""
+        adoption = await self._state.adoption()
+        forgotten = lost or self._adoption not in (b"", adoption)
+        at_risk = self._recent.last(math.inf if forgotten else AT_RISK_SECONDS, self._left_at)
+        for ids in _parts(at_risk):
             # The stream may have lost them too.
-            await self._log.append(at_risk[start : start + AT_ONCE])
-        async with self._log.only_one() as alone:
-            if not alone:
-                raise UnfitStateError("another scorer is bringing it up to date")
-            if lost:
-                await self._adopt_all()
-                await self._state.mark_adopted()
-            for start in range(0, len(at_risk), AT_ONCE):
-                await self._adopt([unpack(answer) for answer in at_risk[start : start + AT_ONCE]])
-            await self._adopt_unapplied()
-        self._left_at, self._repaired = math.inf, True
+            await self._log.append([kept for number in ids if (kept := self._recent.get(number))])
+        if lost:
+            await self._adopt_all()
+        for ids in _parts(at_risk):
+            # As they are recorded: what another scorer recorded first is what counts.
+            await self._adopt(list((await self._log.find(ids)).values()))
+        while await self._adopt_unapplied() == AT_ONCE:
+            pass
+        if lost:
+            await self._state.mark_adopted()
+        self._adoption = await self._state.adoption()
+
+    async def _take_up(self, began: int) -> bool:
+        """Use the state again, unless it was left meanwhile; no degraded work is under way at that moment."""
+        self._gate.clear()
+        try:
+            async with asyncio.timeout(GATE_SECONDS):
+                await self._nobody_at_work.wait()
+            while await self._adopt_unapplied():
+                pass
+            if self._times_left != began:
+                return False
+            self._left.clear()
+            self._left_at, self._degraded_since = math.inf, False
+            self._say("")
+            return True
+        except TimeoutError as error:
+            raise UnfitStateError("payments without history take too long to end") from error
+        finally:
+            self._gate.set()
 
     async def _adopt_all(self) -> None:
         """Every decision whose answer would still be repeated."""
-        since, after, done = self._clock() - timedelta(seconds=ANSWER_KEEP), (EPOCH, -1), 0
-        while records := await self._log.recorded(after, since, AT_ONCE):
+        after, done = (datetime.now(UTC) - timedelta(seconds=ANSWER_KEEP), -1), 0
+        while records := await self._log.recorded(after, AT_ONCE):
             await self._adopt(records)
             last = records[-1]
-            after, done = (datetime.fromisoformat(last["occurred_at"]), last["transaction_id"]), done + len(records)
+            after, done = (datetime.fromisoformat(last["decided_at"]), last["transaction_id"]), done + len(records)
         event("recorded decisions put into the online state", decisions=done)
 
-    async def _adopt_unapplied(self) -> None:
-        """Every payment that was scored without the state."""
-        while records := await self._log.unapplied(AT_ONCE):
+    async def _adopt_unapplied(self) -> int:
+        """Payments that were scored without the state, `AT_ONCE` at most; how many."""
+        records = await self._log.unapplied(AT_ONCE)
+        if records:
             await self._log.apply(await self._adopt(records))
             self._metrics.repaired.inc(len(records))
+        return len(records)
 
     async def _adopt(self, records: list[Record]) -> dict[int, int]:
+        if not records:
+            return {}
         numbers = await self._state.adopt(
             [(Payment.recorded(record), pack(record), record["applied"]) for record in records]
         )
@@ -139,8 +198,12 @@ class Online:
         self._metrics.online.set(not problem)
 
 
+def _parts(ids: list[int]) -> Iterator[list[int]]:
+    return (ids[start : start + AT_ONCE] for start in range(0, len(ids), AT_ONCE))
+
+
 def _why(error: Exception) -> str:
     if isinstance(error, UnfitStateError):
-        return f"it cannot be used: {error}"
+        return str(error)
     what = "PostgreSQL" if isinstance(error, psycopg.Error) else "Valkey"
     return f"{what} does not answer: {type(error).__name__}: {error}".strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import OrderedDict
 from typing import Final
@@ -29,6 +30,13 @@ class Recent:
         found = self._kept.get(transaction_id)
         return found[1] if found else None
 
-    def since(self, instant: float) -> list[bytes]:
-        """Those given after an instant of the monotonic clock, the oldest first."""
-        return [answer for at, answer in self._kept.values() if at >= instant]
+    def last(self, seconds: float, before: float = math.inf) -> list[int]:
+        """The payments answered within so many seconds before an instant of the monotonic clock, or since.
+
+        Where nothing was answered so late, the seconds count back from the newest answer.
+        """
+        if not self._kept:
+            return []
+        newest, _ = next(reversed(self._kept.values()))
+        from_then = min(before, newest) - seconds
+        return [number for number, (at, _) in self._kept.items() if at >= from_then]

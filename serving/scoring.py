@@ -16,7 +16,7 @@ from serving.online import Online
 from serving.payment import Payment
 from serving.state import Conflict
 from serving.together import Together
-from serving.with_history import WithHistory
+from serving.with_history import CHUNK, WithHistory
 from serving.without_history import WithoutHistory
 
 TOGETHER: Final = 64
@@ -68,12 +68,15 @@ class Scorer:
         ]
 
     async def _each(self, champion: Champion, payments: Sequence[Payment]) -> Sequence[Record | Conflict]:
-        if not self._online.problem:
-            try:
-                return await self._with.answer_each(champion, payments)
-            except AWAY as error:
-                self._online.leave(error)
-        return await self._without.answer_each(champion, payments)
+        while True:
+            if not self._online.problem:
+                try:
+                    return await self._with.answer_each(champion, payments)
+                except AWAY as error:
+                    self._online.leave(error)
+            async with self._online.without() as needed:
+                if needed:
+                    return await self._without.answer_each(champion, payments)
 
     async def _all(self, champion: Champion, unique: Sequence[Payment], first: dict[int, int]) -> Sequence[Record]:
         """Answers for a batch, each id once. Raises `KnownWithAnotherBodyError`, naming the payment's place."""
@@ -85,7 +88,10 @@ class Scorer:
             except AWAY as error:
                 self._online.leave(error)
         conflict = await self._without.conflict(unique)
-        answers = [] if conflict is not None else await self._without.answer_all(champion, unique)
+        answers = []
+        for start in range(0, len(unique) if conflict is None else 0, CHUNK):
+            # Each by itself: the state may be back before the batch is done.
+            answers += await self._each(champion, unique[start : start + CHUNK])
         return _without_conflicts(unique, answers, conflict, first)
 
 

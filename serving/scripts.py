@@ -149,10 +149,14 @@ recorded number in the order of application (0: it has none), and both entries -
 the place of what is there, and the counter goes on after the highest number."""
 
 MARK_ADOPTED: Final = Script(
-    f"if redis.call('HEXISTS', KEYS[1], 'state_format') == 1 then redis.call('HSET', KEYS[1], '{ADOPTED}', 1) end\n"
-    "return 1\n"
+    f"""
+if redis.call('HEXISTS', KEYS[1], 'state_format') == 1 then
+    redis.call('HSET', KEYS[1], '{ADOPTED}', ARGV[1])
+end
+return 1
+"""
 )
-"""KEYS stamp. A state without a stamp stays empty: it has lost its data again."""
+"""KEYS stamp; ARGV a name. A state without a stamp stays empty: it has lost its data again."""
 
 MERGE_REPORTS: Final = Script(MERGE_LUA + f"merge(KEYS[1], string.rep('\\0', 8), ARGV[1], {TERMINAL_KEEP})\nreturn 1\n")
 """KEYS terminal; ARGV its entries with the seconds of their reports, in order of place."""

@@ -30,6 +30,7 @@ from serving.without_history import WithoutHistory
 
 REGISTRY_TIMEOUT_SECONDS = 10.0
 START_SECONDS = 5.0
+FINISH_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,8 @@ async def open_services(
         )
         state = OnlineState(client)
         recent = Recent()
-        online = Online(state, log, recent, clock, metrics)
-        drain = Drain(client, log, metrics)
+        online = Online(state, log, recent, metrics)
+        drain = Drain(client, log, metrics, online.leave)
         background = Background()
         background.start("champions", champions.run())
         background.start("drain", drain.run())
@@ -86,7 +87,8 @@ async def open_services(
             )
         finally:
             await background.stop()
-            await drain.finish()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(drain.finish(), FINISH_SECONDS)
             await log.close()
             await client.aclose(close_connection_pool=True)
             event("stopped")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -15,6 +16,7 @@ from valkey.exceptions import ConnectionError as ValkeyConnectionError
 from valkey.exceptions import NoScriptError, ResponseError
 
 from contracts.online_state import (
+    ADOPTED,
     APPLIED_KEY,
     DAYS_KEY,
     DECISIONS_KEY,
@@ -121,8 +123,13 @@ class OnlineState:
         return [int(number) for number in await self._call(ADOPT, keys, arguments)]
 
     async def mark_adopted(self) -> None:
-        """Say that every recorded decision is in the state."""
-        await self._call(MARK_ADOPTED, [META_KEY], [])
+        """Say that every recorded decision is in the state, by a name that no other loss and repair had."""
+        await self._call(MARK_ADOPTED, [META_KEY], [secrets.token_hex(8).encode()])
+
+    async def adoption(self) -> bytes:
+        """The name of the state's latest repair after a loss, empty where there was none."""
+        found: bytes | None = await self._client.hget(META_KEY, ADOPTED)  # type: ignore[misc]
+        return found or b""
 
     async def answer(self, transaction_id: int) -> bytes | None:
         """The answer kept for a payment."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 import psycopg
@@ -19,7 +21,7 @@ from serving.payment import Payment
 from serving.recent import Recent
 from serving.state import Claim, Conflict
 
-CHUNK: Final = 250
+FEW: Final = 64
 
 
 class WithoutHistory:
@@ -34,6 +36,9 @@ class WithoutHistory:
         self._clock = clock
         self._metrics = metrics
 
+    def _make(self, champion: Champion, claims: Sequence[Claim]) -> list[Record]:
+        return make_records(champion, claims, compute_features(claims), self._clock())
+
     async def conflict(self, payments: Sequence[Payment]) -> int | None:
         """The position of one that is known with another body, None where there is none."""
         known = await self._known(payments)
@@ -41,13 +46,6 @@ class WithoutHistory:
             if isinstance(_given(payment, known), Conflict):
                 return position
         return None
-
-    async def answer_all(self, champion: Champion, payments: Sequence[Payment]) -> list[Record | Conflict]:
-        """Answers for many, each id once, in their order: chunk by chunk."""
-        answers: list[Record | Conflict] = []
-        for start in range(0, len(payments), CHUNK):
-            answers += await self.answer_each(champion, payments[start : start + CHUNK])
-        return answers
 
     async def answer_each(self, champion: Champion, payments: Sequence[Payment]) -> list[Record | Conflict]:
         """An answer for each of these, in the order in which they came; a conflict spares the others."""
@@ -72,7 +70,9 @@ class WithoutHistory:
         if not payments:
             return {}
         claims = [_alone(payment) for payment in payments]
-        made = make_records(champion, claims, compute_features(claims), self._clock())
+        make = partial(self._make, champion, claims)
+        # Away from the event loop, where it is long.
+        made = make() if len(claims) <= FEW else await asyncio.to_thread(make)
         records = {record["transaction_id"]: record for record in made}
         try:
             before = await self._log.record({number: pack(record) for number, record in records.items()})

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-import time
+import math
 
+import pytest
+
+from serving import recent as module
 from serving.recent import Recent
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The instant, to be set."""
+    now = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    return now
 
 
 def test_the_newest_are_kept_and_told_in_order() -> None:
@@ -14,14 +25,15 @@ def test_the_newest_are_kept_and_told_in_order() -> None:
     assert recent.get(0) is None
     assert recent.get(3) == b"3"
     recent.add(1, b"again")
-    assert recent.since(0) == [b"2", b"3", b"again"]
+    assert recent.last(math.inf) == [2, 3, 1]
 
 
-def test_only_those_since_an_instant() -> None:
+def test_those_of_the_last_seconds_before_an_instant(clock: list[float]) -> None:
     recent = Recent()
-    recent.add(1, b"before")
-    instant = time.monotonic()
-    while time.monotonic() == instant:
-        pass
-    recent.add(2, b"after")
-    assert recent.since(instant) == [b"after"]
+    assert recent.last(10) == []
+    for number, at in enumerate((100.0, 105.0, 112.0)):
+        clock[0] = at
+        recent.add(number, b"")
+    assert recent.last(10, before=114.0) == [1, 2]
+    # The fault was noticed long after the last answer, which it may have taken all the same.
+    assert recent.last(10, before=500.0) == [1, 2]
