@@ -92,7 +92,7 @@ where decisions.transaction_id = numbered.transaction_id
 """
 _RECORDED: Final = f"""
 select {_COLUMNS} from serving.decisions
-where (decided_at, transaction_id) > (%(after)s::timestamptz, %(number)s) and applied > 0
+where (decided_at, transaction_id) > (%(after)s::timestamptz, %(number)s) and decided_at < %(until)s and applied > 0
 order by decided_at, transaction_id limit %(limit)s
 """
 _LOCATE: Final = """
@@ -172,10 +172,10 @@ class DecisionLog:
         async with self._connection() as connection:
             await connection.execute(_APPLY, {"ids": list(numbers), "numbers": list(numbers.values())})
 
-    async def recorded(self, after: tuple[datetime, int], limit: int) -> list[Record]:
-        """Decisions on payments that were in the online state, by when they were made, after an instant and an id."""
+    async def recorded(self, after: tuple[datetime, int], until: datetime, limit: int) -> list[Record]:
+        """Decisions made between two instants on payments that were in the online state, after a place among them."""
         async with self._connection() as connection:
-            asked = {"after": after[0], "number": after[1], "limit": limit}
+            asked = {"after": after[0], "number": after[1], "until": until, "limit": limit}
             return [_as_kept(row) for row in await (await connection.execute(_RECORDED, asked)).fetchall()]
 
     @asynccontextmanager

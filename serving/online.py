@@ -9,6 +9,7 @@ end degraded work waits for a moment, so that none of it is left behind.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import time
@@ -32,6 +33,7 @@ from serving.state import OnlineState
 
 PROBE_SECONDS: Final = 0.25
 AT_ONCE: Final = 250
+SWEEP_SECONDS: Final = 2.0
 AT_RISK_SECONDS: Final = 10.0
 GATE_SECONDS: Final = 5.0
 """How long new payments may wait for degraded ones to end; then the state stays out of use a while longer."""
@@ -47,6 +49,7 @@ class Online:
         self._recent = recent
         self._metrics = metrics
         self._problem = "it has not been looked at yet"
+        self._mending = False
         self._left = asyncio.Event()
         self._left.set()
         self._left_at = math.inf
@@ -68,6 +71,7 @@ class Online:
     def leave(self, error: Exception) -> None:
         """Use the state no more until it is sound again."""
         self._times_left += 1
+        self._mending = False
         if not self._problem:
             self._left_at = time.monotonic()
         self._say(_why(error))
@@ -93,7 +97,12 @@ class Online:
     async def run(self) -> None:
         """Bring the state back whenever it was left, for ever."""
         while True:
-            await self._left.wait()
+            try:
+                async with asyncio.timeout(SWEEP_SECONDS):
+                    await self._left.wait()
+            except TimeoutError:
+                await self._sweep()
+                continue
             try:
                 if await self.look():
                     continue
@@ -101,6 +110,24 @@ class Online:
                 # Whatever it is, payments are scored without history until somebody has read this.
                 event("online state not looked at", logging.ERROR, exc_info=True)
             await asyncio.sleep(PROBE_SECONDS)
+
+    async def put_in(self, records: list[Record]) -> None:
+        """Put payments that were just scored without history into the state, once it answers again.
+
+        So that what is to be put in gets less while it is brought up to date, however many payments come.
+        """
+        if not self._mending:
+            return
+        try:
+            await self._apply(records)
+        except (ValkeyError, psycopg.Error, OSError):
+            # They stand among the unapplied, and will be looked for there.
+            self._mending = False
+
+    async def _sweep(self) -> None:
+        """Put in what a worker left that was killed."""
+        with contextlib.suppress(ValkeyError, psycopg.Error, OSError):
+            await self._adopt_unapplied()
 
     async def look(self) -> bool:
         """Try to take the state up again, having put into it what it lacks; whether nothing is left to do."""
@@ -110,6 +137,7 @@ class Online:
             unfit = await self._state.unfit()
             if unfit not in ("", NOT_ADOPTED):
                 raise UnfitStateError(unfit)
+            self._mending = True
             async with self._log.only_one() as alone:
                 if not alone:
                     raise UnfitStateError("another scorer is bringing it up to date")
@@ -135,7 +163,7 @@ class Online:
             await self._log.append([kept for number in ids if (kept := self._recent.get(number))])
         if lost:
             await self._adopt_all()
-        for ids in _parts(at_risk):
+        for ids in _parts([] if lost else at_risk):
             # As they are recorded: what another scorer recorded first is what counts.
             await self._adopt(list((await self._log.find(ids)).values()))
         while await self._adopt_unapplied() == AT_ONCE:
@@ -150,8 +178,8 @@ class Online:
         try:
             async with asyncio.timeout(GATE_SECONDS):
                 await self._nobody_at_work.wait()
-            while await self._adopt_unapplied():
-                pass
+            # Those of this process; others see to their own.
+            await self._adopt_unapplied()
             if self._times_left != began:
                 return False
             self._left.clear()
@@ -165,8 +193,10 @@ class Online:
 
     async def _adopt_all(self) -> None:
         """Every decision whose answer would still be repeated."""
-        after, done = (datetime.now(UTC) - timedelta(seconds=ANSWER_KEEP), -1), 0
-        while records := await self._log.recorded(after, AT_ONCE):
+        # What is decided from now on is put in when it is decided.
+        until = datetime.now(UTC)
+        after, done = (until - timedelta(seconds=ANSWER_KEEP), -1), 0
+        while records := await self._log.recorded(after, until, AT_ONCE):
             await self._adopt(records)
             last = records[-1]
             after, done = (datetime.fromisoformat(last["decided_at"]), last["transaction_id"]), done + len(records)
@@ -175,10 +205,13 @@ class Online:
     async def _adopt_unapplied(self) -> int:
         """Payments that were scored without the state, `AT_ONCE` at most; how many."""
         records = await self._log.unapplied(AT_ONCE)
+        await self._apply(records)
+        return len(records)
+
+    async def _apply(self, records: list[Record]) -> None:
         if records:
             await self._log.apply(await self._adopt(records))
             self._metrics.repaired.inc(len(records))
-        return len(records)
 
     async def _adopt(self, records: list[Record]) -> dict[int, int]:
         if not records:

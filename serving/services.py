@@ -72,14 +72,17 @@ async def open_services(
         online = Online(state, log, recent, metrics)
         drain = Drain(client, log, metrics, online.leave)
         background = Background()
+        # Beside other workers nobody should meet one that is not ready. What takes long goes on afterwards.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(online.look(), champions.refresh()), START_SECONDS)
+        background.start("online", online.run())
         background.start("champions", champions.run())
         background.start("drain", drain.run())
-        # A long repair goes on beside the first answers, which are degraded until then.
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(online.look(), START_SECONDS)
-        background.start("online", online.run())
         scorer = Scorer(
-            champions, online, WithHistory(state, recent, clock, metrics), WithoutHistory(log, recent, clock, metrics)
+            champions,
+            online,
+            WithHistory(state, recent, clock, metrics),
+            WithoutHistory(log, recent, clock, metrics, online.put_in),
         )
         try:
             yield Services(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -30,7 +30,16 @@ class WithoutHistory:
     Methods raise `NotReadyError` where the log is away too.
     """
 
-    def __init__(self, log: DecisionLog, recent: Recent, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        log: DecisionLog,
+        recent: Recent,
+        clock: Clock,
+        metrics: Metrics,
+        put_in: Callable[[list[Record]], Awaitable[None]],
+    ) -> None:
+        """`put_in` is given what was recorded, to put it into the online state where that can be done at once."""
+        self._put_in = put_in
         self._log = log
         self._recent = recent
         self._clock = clock
@@ -78,6 +87,7 @@ class WithoutHistory:
             before = await self._log.record({number: pack(record) for number, record in records.items()})
         except (psycopg.Error, OSError) as error:
             raise _both_away(error) from error
+        await self._put_in([record for number, record in records.items() if number not in before])
         self._metrics.degraded.inc(len(records) - len(before))
         for number, record in records.items():
             if number not in before:

@@ -107,9 +107,12 @@ class Clients:
                         self._go.wait()
                         self._idle.acquire()
                         continue
-                    asked = self._world.next(BATCH if choose.random() < 0.3 else 1)
                     if mine and choose.random() < 0.1:
-                        asked = [choose.choice(mine)]
+                        # By a connection of its own, so that any worker may be asked.
+                        with httpx.Client(base_url=self._address, headers=client.headers, timeout=10) as other:
+                            self._ask(other, [choose.choice(mine)])
+                        continue
+                    asked = self._world.next(BATCH if choose.random() < 0.3 else 1)
                     self._ask(client, asked)
                     mine.append(choose.choice(asked))
         except BaseException as error:

@@ -53,11 +53,18 @@ class Line:
         return valkey.Valkey(port=self.valkey.port, password=self.valkey.password)
 
     def ready(self) -> bool:
-        """Whether answers are whole."""
+        """Whether answers are whole, whichever worker is asked: each time over a connection of its own."""
         try:
-            return self.scorer.client.get("/readyz").status_code == 200
+            return all(httpx.get(f"http://127.0.0.1:{self.scorer.port}/readyz").status_code == 200 for _ in range(12))
         except httpx.TransportError:
             return False
+
+    def workers(self) -> list[int]:
+        """The processes that serve."""
+        assert self.scorer.process
+        main = self.scorer.process.pid
+        children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
+        return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
     def stop_valkey(self) -> None:
         """As if its machine was switched off."""
@@ -131,6 +138,8 @@ def check_decisions(line: Line) -> None:
         rows = log.execute(
             "select transaction_id, score, decision, model_version, degraded from serving.decisions"
         ).fetchall()
+        numbers = log.execute("select count(distinct applied), min(applied) from serving.decisions").fetchone()
+        assert numbers == (len(rows), 1), "each payment has a number of its own in the order of application"
         assert log.execute("select count(*) from serving.unapplied").fetchone() == (0,)
     recorded = {row[0]: row[1:] for row in rows}
     assert len(rows) == len(recorded) == len(told.payments)
@@ -194,6 +203,8 @@ def load(line: Line, seconds_after: float = 2) -> Iterator[None]:
     before = line.clients.told.refused.copy()
     line.clients.go()
     yield
+    # The return happens under load as well.
+    wait_for(line.ready, line.scorer.log.read_text, patience=120)
     under_load(line, seconds_after)
     settle(line)
     assert line.clients.told.refused == before
@@ -239,12 +250,11 @@ def test_valkey_loses_its_data_and_is_written_again(line: Line) -> None:
 
 
 def test_workers_are_killed(line: Line) -> None:
-    assert line.scorer.process
-    children = Path(f"/proc/{line.scorer.process.pid}/task/{line.scorer.process.pid}/children")
     with load(line):
-        for _ in range(3):
-            os.kill(int(children.read_text().split()[-1]), signal.SIGKILL)
-            under_load(line, 4)
+        for worker in line.workers():
+            os.kill(worker, signal.SIGKILL)
+            wait_for(lambda: len(line.workers()) == 2 and line.ready(), patience=60)
+            under_load(line, 2)
 
 
 def test_the_scorer_is_ended_in_order_and_started_again(line: Line) -> None:
