@@ -53,6 +53,7 @@ create table if not exists serving.decisions (
 );
 create index if not exists decisions_occurred_at on serving.decisions (occurred_at);
 create index if not exists decisions_decided_at on serving.decisions (decided_at, transaction_id);
+create index if not exists decisions_applied on serving.decisions (applied);
 create table if not exists serving.unapplied (
     transaction_id bigint primary key references serving.decisions
 );
@@ -171,6 +172,12 @@ class DecisionLog:
         """Note that these payments are in the online state now, by their numbers in the order of application."""
         async with self._connection() as connection:
             await connection.execute(_APPLY, {"ids": list(numbers), "numbers": list(numbers.values())})
+
+    async def highest(self) -> int:
+        """The highest number in the order of application, 0 where there is none."""
+        async with self._connection() as connection:
+            row = await (await connection.execute("select max(applied) as highest from serving.decisions")).fetchone()
+        return int(row["highest"] or 0) if row else 0
 
     async def recorded(self, after: tuple[datetime, int], until: datetime, limit: int) -> list[Record]:
         """Decisions made between two instants on payments that were in the online state, after a place among them."""

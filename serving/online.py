@@ -15,13 +15,14 @@ import math
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import psycopg
 from valkey.exceptions import ValkeyError
 
 from serving.answers import Record, pack
+from serving.clock import Clock
 from serving.decisions import DecisionLog
 from serving.errors import UnfitStateError
 from serving.logs import event
@@ -43,10 +44,11 @@ UNTIL_THEN: Final = "payments are scored without history, degraded, and put into
 class Online:
     """Knows whether the online state is in use, and brings it back."""
 
-    def __init__(self, state: OnlineState, log: DecisionLog, recent: Recent, metrics: Metrics) -> None:
+    def __init__(self, state: OnlineState, log: DecisionLog, recent: Recent, clock: Clock, metrics: Metrics) -> None:
         self._state = state
         self._log = log
         self._recent = recent
+        self._clock = clock
         self._metrics = metrics
         self._problem = "it has not been looked at yet"
         self._mending = False
@@ -137,6 +139,8 @@ class Online:
             unfit = await self._state.unfit()
             if unfit not in ("", NOT_ADOPTED):
                 raise UnfitStateError(unfit)
+            if unfit:
+                await self._state.raise_applied(await self._log.highest())
             self._mending = True
             async with self._log.only_one() as alone:
                 if not alone:
@@ -194,7 +198,7 @@ class Online:
     async def _adopt_all(self) -> None:
         """Every decision whose answer would still be repeated."""
         # What is decided from now on is put in when it is decided.
-        until = datetime.now(UTC)
+        until = self._clock()
         after, done = (until - timedelta(seconds=ANSWER_KEEP), -1), 0
         while records := await self._log.recorded(after, until, AT_ONCE):
             await self._adopt(records)

@@ -132,8 +132,6 @@ for n = 1, #ARGV / 5 do
     local payment, applied = KEYS[3 * n - 1], ARGV[5 * n - 2]
     if applied == '0' then
         applied = redis.call('HGET', payment, 'applied') or string.format('%.0f', redis.call('INCR', KEYS[1]))
-    elseif tonumber(applied) > tonumber(redis.call('GET', KEYS[1]) or '0') then
-        redis.call('SET', KEYS[1], applied)
     end
     redis.call('HSET', payment, 'body', ARGV[5 * n - 4], 'applied', applied, 'answer', ARGV[5 * n - 3])
     redis.call('EXPIRE', payment, {ANSWER_KEEP})
@@ -146,7 +144,15 @@ return numbers
 )
 """KEYS counter, and for each payment it, its customer, its terminal; ARGV for each its body, its recorded answer, its
 recorded number in the order of application (0: it has none), and both entries -> its number. What was recorded takes
-the place of what is there, and the counter goes on after the highest number."""
+the place of what is there."""
+
+RAISE_APPLIED: Final = Script(
+    """
+if tonumber(ARGV[1]) > tonumber(redis.call('GET', KEYS[1]) or '0') then redis.call('SET', KEYS[1], ARGV[1]) end
+return 1
+"""
+)
+"""KEYS counter; ARGV a number that was given before: the next is higher."""
 
 MARK_ADOPTED: Final = Script(
     f"""

@@ -69,7 +69,7 @@ async def open_services(
         )
         state = OnlineState(client)
         recent = Recent()
-        online = Online(state, log, recent, metrics)
+        online = Online(state, log, recent, clock, metrics)
         drain = Drain(client, log, metrics, online.leave)
         background = Background()
         # Beside other workers nobody should meet one that is not ready. What takes long goes on afterwards.

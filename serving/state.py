@@ -29,7 +29,17 @@ from contracts.online_state import (
 )
 from serving.errors import UnfitStateError
 from serving.payment import Payment, Place, place_of
-from serving.scripts import ADOPT, CHECK_STAMP, CLAIM, KEEP_ANSWERS, MARK_ADOPTED, MERGE_REPORTS, RESERVE, Script
+from serving.scripts import (
+    ADOPT,
+    CHECK_STAMP,
+    CLAIM,
+    KEEP_ANSWERS,
+    MARK_ADOPTED,
+    MERGE_REPORTS,
+    RAISE_APPLIED,
+    RESERVE,
+    Script,
+)
 
 CONNECTIONS: Final = 32
 Call = tuple[Sequence[str], Sequence[bytes]]
@@ -121,6 +131,10 @@ class OnlineState:
             number = str(applied).encode()
             arguments += [payment.body, answer, number, payment.customer_entry, payment.terminal_entry]
         return [int(number) for number in await self._call(ADOPT, keys, arguments)]
+
+    async def raise_applied(self, number: int) -> None:
+        """Give no number again that was given before the state lost its data."""
+        await self._call(RAISE_APPLIED, [APPLIED_KEY], [str(number).encode()])
 
     async def mark_adopted(self) -> None:
         """Say that every recorded decision is in the state, by a name that no other loss and repair had."""
