@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import valkey
 
-from contracts.online_state import DECISIONS_KEY, META_KEY, Stamp, payment_key
+from contracts.online_state import ADOPTED, DECISIONS_KEY, META_KEY, Stamp, payment_key
 from serving.payment import Payment
 from serving.state import Answered, Claim, Conflict, OnlineState, connect
 
@@ -24,7 +24,7 @@ def state(valkey_server: Any) -> Any:
     """A stamped state of its own, from which no scorer drains."""
     client = valkey.Valkey(port=valkey_server.port, password=valkey_server.password, db=DATABASE)
     client.flushdb()
-    client.hset(META_KEY, mapping=Stamp(written_to="2018-08-31").fields())
+    client.hset(META_KEY, mapping=Stamp(written_to="2018-08-31").fields() | {ADOPTED: "1"})
     return client
 
 
