@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import psycopg
@@ -36,9 +37,15 @@ def own_valkey(tmp_path_factory: pytest.TempPathFactory, valkey_server: Any) -> 
 
 
 @pytest.fixture(scope="module")
-def own(start: Start, own_valkey: Server) -> ScorerProcess:
-    """A scorer on it."""
-    return start(VALKEY_URL=f"valkey://127.0.0.1:{own_valkey.port}/0")
+def own_log(postgres: Any, make_database: Callable[[Any, str], str]) -> str:
+    """A decision log for it: one log goes with one state."""
+    return make_database(postgres, "decisions_of_recovery")
+
+
+@pytest.fixture(scope="module")
+def own(start: Start, own_valkey: Server, own_log: str) -> ScorerProcess:
+    """A scorer on them."""
+    return start(VALKEY_URL=f"valkey://127.0.0.1:{own_valkey.port}/0", DECISIONS_URL=own_log)
 
 
 def connect(server: Server) -> valkey.Valkey:
@@ -129,7 +136,7 @@ def test_a_valkey_that_does_not_answer_is_left_after_one_timeout(
 
 
 def test_after_a_loss_of_all_data_and_a_new_write_every_answer_and_history_is_back(
-    own: ScorerProcess, own_valkey: Server, decisions: psycopg.Connection[Any], fresh: Fresh
+    own: ScorerProcess, own_valkey: Server, own_log: str, secrets: Path, fresh: Fresh
 ) -> None:
     customer, terminal = fresh(), fresh()
     payments = [(fresh(), customer, terminal, 85_000 + n, T + n) for n in range(3)]
@@ -147,9 +154,10 @@ def test_after_a_loss_of_all_data_and_a_new_write_every_answer_and_history_is_ba
     follower = (fresh(), customer, terminal, 100, T + 60)
     assert not own.score(*follower)["degraded"]
     assert own.features(follower[0])["customer_tx_count_1d"] == 5
-    found = decisions.execute(
-        "select transaction_id, score from serving.decisions where customer_id = %s order by occurred_at", [customer]
-    ).fetchall()
+    password = (secrets / "decisions_password").read_text().strip()
+    query = "select transaction_id, score from serving.decisions where customer_id = %s order by occurred_at"
+    with psycopg.connect(own_log, user="scorer", password=password) as log:
+        found = log.execute(query, [customer]).fetchall()
     assert found[:4] == [(answer["transaction_id"], answer["score"]) for answer in (*answers, alone)]
 
 
