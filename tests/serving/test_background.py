@@ -30,3 +30,28 @@ def test_a_task_that_ends_is_dead_and_the_others_are_stopped() -> None:
 
     assert asyncio.run(scenario()) == ["fails"]
     assert ended == ["lives"]
+
+
+def test_a_task_that_swallows_its_cancellation_is_asked_again() -> None:
+    """As `asyncio.wait_for` does on Python 3.11 where what it waits for ends in the same instant."""
+    swallowed = []
+
+    async def swallows() -> None:
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if swallowed:
+                    raise
+                swallowed.append("once")
+
+    async def scenario() -> None:
+        background = Background()
+        background.start("swallows", swallows())
+        await asyncio.sleep(0)
+        stopping = asyncio.create_task(background.stop())
+        done, _ = await asyncio.wait([stopping], timeout=5)
+        assert done, "it waits for ever"
+
+    asyncio.run(scenario())
+    assert swallowed == ["once"]
