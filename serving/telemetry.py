@@ -46,6 +46,7 @@ class Telemetry:
         try:
             await self._app(scope, receive, watch)
         except Exception:
+            # The outermost: what nobody foresaw is logged whole and answered with 500; nobody is left to raise it to.
             event("request failed", logging.ERROR, exc_info=True, path=scope["path"])
             if not status:
                 await JSONResponse({"detail": "internal error"}, status_code=500)(scope, receive, watch)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,11 +16,12 @@ import psutil
 from rich.console import Console
 from rich.markup import escape
 
-from benchmarks.scorer.contenders import ALL_AT_ONCE, CONTENDERS, Contender, Running, start_contenders
+from benchmarks.scorer.contenders import ALL_AT_ONCE, CONTENDERS, SCORE, Contender, Running, start_contenders
 from benchmarks.scorer.files import KEY_VARIABLE
-from benchmarks.scorer.options import Options
+from benchmarks.scorer.options import CLIENTS, WARM_UP_SECONDS, Options, read_options
 from benchmarks.scorer.report import Measured, report, show
 from demo.__main__ import lock_out_others
+from demo.options import OptionsError
 from demo.place import DEMO, Place, python_of
 from demo.processes import adopt_orphans, end_descendants, heed_signals
 from demo.run import start_stores, wait_until
@@ -47,8 +48,8 @@ def main() -> int:
     adopt_orphans()
     try:
         with ExitStack() as stack:
-            results = bench(Options(), Steps(console), stack)
-    except (ServerError, StepFailed) as error:
+            results = bench(read_options(), Steps(console), stack)
+    except (OptionsError, ServerError, StepFailed) as error:
         console.print(f"[red]error:[/] {escape(str(error))}")
         return 1
     except KeyboardInterrupt:
@@ -71,7 +72,7 @@ def bench(options: Options, steps: Steps, stack: ExitStack) -> dict[str, Any]:
         mlflow = start_mlflow(place)
         stack.callback(mlflow.stop)
         wait_until(f"{place.mlflow_url}/health", mlflow)
-    steps.command("prepare", place, "benchmarks.scorer.prepare", "--out", str(BENCH / "asked"))
+    prepared = steps.command("prepare", place, "benchmarks.scorer.prepare", "--out", str(BENCH / "asked"))
     with steps.step("start the contenders"):
         running = start_contenders(place, BENCH / "asked", stack.callback)
         for one in running.values():
@@ -79,15 +80,19 @@ def bench(options: Options, steps: Steps, stack: ExitStack) -> dict[str, Any]:
     mine, others = share_cores(running)
     key = read_secret(place.secrets, "scorer_api_key")
     measured: list[Measured] = []
-    skip: dict[str, int] = {}
-    plan = [(clients, turn, one) for clients in options.clients for turn in range(options.rounds) for one in CONTENDERS]
+    sent: dict[str, int] = {}
+    plan = [(clients, turn, one) for clients in CLIENTS for turn in range(options.rounds) for one in CONTENDERS]
     plan += [(1, turn, ALL_AT_ONCE) for turn in range(options.rounds)]
     for clients, turn, contender in plan:
         with steps.step(f"{contender.name}, {clients} at once, round {turn + 1}"):
-            found = ask(contender, running[contender.server], clients, skip.get(contender.bodies, 0), options, key)
-        skip[contender.bodies] = skip.get(contender.bodies, 0) + found.pop("sent")
+            found = ask(contender, running[contender.server], clients, sent.get(contender.name, 0), options, key)
+        sent[contender.name] = sent.get(contender.name, 0) + found.pop("sent")
         measured.append(Measured(contender.name, clients, turn, **found))
-    return report(measured, asdict(options), cores={"servers": mine, "load and stores": others})
+        for name, there_are in ((SCORE, prepared["payments"]), (ALL_AT_ONCE.name, prepared["batches"])):
+            if sent.get(name, 0) > there_are:
+                # A payment that is asked again gets its first answer, which costs nearly nothing.
+                raise ServerError(f"{name} was asked for more than the {there_are:,} prepared: take fewer ROUNDS")
+    return report(measured, options.model_dump(), cores={"servers": mine, "load and stores": others})
 
 
 def copy_of_demo(folder: Path) -> Place:
@@ -104,15 +109,17 @@ def copy_of_demo(folder: Path) -> Place:
 
 def share_cores(running: dict[str, Running]) -> tuple[list[int], list[int]]:
     """One core for the servers measured, the others for the load and the stores, where there are two and more."""
-    cores = psutil.Process().cpu_affinity() or []
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     if len(cores) < 2:
         return cores, cores
     mine, others = cores[-1:], cores[:-1]
     measured = {one.server.process.pid for one in running.values()}
     for process in psutil.Process().children(recursive=True):
-        ancestors = {process.pid} | {parent.pid for parent in process.parents()}
-        pin(process, mine if ancestors & measured else others)
-    psutil.Process().cpu_affinity(others)
+        # PostgreSQL's helpers come and go: one that has gone needs no core.
+        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+            ancestors = {process.pid} | {parent.pid for parent in process.parents()}
+            pin(process, mine if ancestors & measured else others)
+    os.sched_setaffinity(0, others)
     return mine, others
 
 
@@ -126,7 +133,7 @@ def ask(contender: Contender, running: Running, clients: int, skip: int, options
     """One run of the load generator. Raises `StepFailed` where an answer was not 200."""
     command = [str(python_of("serving")), "-m", "benchmarks.scorer.load", "--url", running.url + contender.path]
     command += ["--bodies", str(BENCH / "asked" / contender.bodies), "--skip", str(skip), "--clients", str(clients)]
-    command += ["--seconds", str(options.seconds), "--warm-up", str(options.warm_up)]
+    command += ["--seconds", str(options.seconds_each), "--warm-up", str(WARM_UP_SECONDS)]
     environment = os.environ | {"PYTHONPATH": str(ROOT), KEY_VARIABLE: key}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:

@@ -7,11 +7,11 @@ framework: the server, the key, the checks of the body and of the answer.
 from __future__ import annotations
 
 import sys
-from typing import Final
 
 import uvicorn
 from fastapi import Response
 
+from benchmarks.scorer.files import NO_OP_PATH
 from contracts.transaction import Transaction
 from serving.__main__ import listen
 from serving.answers import answer_of
@@ -21,15 +21,13 @@ from serving.app import create_app
 from serving.logs import configure_logging
 from serving.settings import read_settings
 
-NO_OP: Final = "/v1/score/nothing"
-
 
 def main() -> int:
     """Serve until interrupted."""
     settings = read_settings()
     app = create_app(settings)
 
-    @app.post(NO_OP, response_model=Answer, dependencies=[documented_key])
+    @app.post(NO_OP_PATH, response_model=Answer, dependencies=[documented_key])
     async def nothing(transaction: Transaction, services: ServicesDep, explain: Explain = False) -> Response:
         refuse_the_future(services.clock(), [(("occurred_at",), transaction.occurred_at)])
         record = {

@@ -26,9 +26,9 @@ class Contender:
 NO_OP, SCORE, BATCH = "no-op endpoint", "POST /v1/score", "POST /v1/score/batch"
 MLFLOW, PLAIN = "mlflow models serve", "FastAPI and predict_proba"
 CONTENDERS = (
-    Contender(NO_OP, "scorer", "/v1/score/nothing", files.PAYMENTS),
+    Contender(NO_OP, "scorer", files.NO_OP_PATH, files.PAYMENTS),
     Contender(SCORE, "scorer", "/v1/score", files.PAYMENTS),
-    Contender(MLFLOW, "mlflow", "/invocations", files.FRAMES),
+    Contender(MLFLOW, "mlflow-models", "/invocations", files.FRAMES),
     Contender(PLAIN, "plain", "/predict", files.ROWS),
 )
 ALL_AT_ONCE = Contender(BATCH, "scorer", "/v1/score/batch", files.BATCHES)
@@ -50,7 +50,7 @@ def start_contenders(place: Place, folder: Path, stop: Callable[[Callable[[], No
     serve = f"mlflow models serve --env-manager local --workers 1 --host 127.0.0.1 --port {mlflow} --model-uri".split()
     commands = {
         "scorer": ("serving", ["benchmarks.scorer.contender"], place.scorer_port, "/readyz"),
-        "mlflow": ("pipeline", [*serve, model], mlflow, "/health"),
+        "mlflow-models": ("pipeline", [*serve, model], mlflow, "/health"),
         "plain": ("pipeline", ["benchmarks.scorer.plain", model, "--port", str(plain)], plain, "/health"),
     }
     # One core each: threads that wait for one another by spinning would take it from themselves.

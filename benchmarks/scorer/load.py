@@ -114,12 +114,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scorer.load", description=__doc__)
     parser.add_argument("--url", required=True)
     parser.add_argument("--bodies", type=Path, required=True, help="a file with one body a line")
-    parser.add_argument("--skip", type=int, default=0, help="bodies at the beginning that were sent already")
+    parser.add_argument("--skip", type=int, default=0, help="bodies that were sent already")
     parser.add_argument("--clients", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--warm-up", type=float, default=1.0)
     given = parser.parse_args()
-    bodies = given.bodies.read_bytes().splitlines()[given.skip :]
+    bodies = given.bodies.read_bytes().splitlines()
+    bodies = bodies[given.skip % len(bodies) :]
     print(json.dumps(uvloop.run(load(given.url, bodies, given.clients, given.seconds, given.warm_up))))
 
 

@@ -75,8 +75,8 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scorer.prepare", description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--payments", type=int, default=400_000)
-    parser.add_argument("--batches", type=int, default=300)
+    parser.add_argument("--payments", type=int, default=500_000)
+    parser.add_argument("--batches", type=int, default=600)
     given = parser.parse_args()
     print(json.dumps(prepare(Settings(), given.out, given.payments, given.batches)))
 

@@ -10,7 +10,9 @@ from rich.console import Console
 
 from benchmarks.scorer import __main__ as bench
 from benchmarks.scorer.contenders import ALL_AT_ONCE, MLFLOW, NO_OP, PLAIN, SCORE
+from benchmarks.scorer.options import read_options
 from benchmarks.scorer.report import Measured, report, show
+from demo.options import OptionsError
 
 
 def measured(name: str, clients: int, turn: int, per_second: float, p99: float) -> Measured:
@@ -61,3 +63,11 @@ def test_without_a_demo_it_says_what_to_run(
     monkeypatch.setattr(bench, "DEMO", tmp_path)
     assert bench.main() == 1
     assert "make demo" in capsys.readouterr().out
+
+
+def test_a_wrong_option_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROUNDS", "")
+    assert read_options().rounds == 5
+    monkeypatch.setenv("ROUNDS", "0")
+    with pytest.raises(OptionsError, match="ROUNDS=0"):
+        read_options()
