@@ -83,11 +83,11 @@ local function merge(key, floor, entries, keep, slack)
     local old = redis.call('GET', key) or (string.rep('\\0', 8))
     local kept = string.sub(old, 1, 8)
     floor = (second(floor, 1) > second(old, 1)) and floor or kept
-    -- Mostly the new entries are the newest: then the old ones stay as they are, in one piece.
-    local newest = #old == 8 or #entries == 0 or before(old, #old - 23, entries, 1)
-    local all
-    if newest then
-        all = string.sub(old, 9) .. entries
+    -- Mostly the new entries are the newest: then the old ones stay as they are, in one piece. In any case they stay as
+    -- far as changed, the first byte that is not as it was.
+    local all, changed
+    if #old == 8 or #entries == 0 or before(old, #old - 23, entries, 1) then
+        all, changed = string.sub(old, 9) .. entries, #old + 1
     else
         local parts, i, j = {}, 9, 1
         while j <= #entries do
@@ -99,10 +99,13 @@ local function merge(key, floor, entries, keep, slack)
             i = i + low * 24
             if i > from then parts[#parts + 1] = string.sub(old, from, i - 1) end
             if i <= #old and not before(entries, j, old, i) then
-                parts[#parts + 1] = string.sub(old, i, i + 15)
-                    .. lesser(string.sub(old, i + 16, i + 23), string.sub(entries, j + 16, j + 23))
+                local was = string.sub(old, i + 16, i + 23)
+                local value = lesser(was, string.sub(entries, j + 16, j + 23))
+                if value ~= was then changed = changed or i end
+                parts[#parts + 1] = string.sub(old, i, i + 15) .. value
                 i = i + 24
             else
+                changed = changed or i
                 parts[#parts + 1] = string.sub(entries, j, j + 23)
             end
             j = j + 24
@@ -122,10 +125,11 @@ local function merge(key, floor, entries, keep, slack)
         all = string.sub(all, 1 + low * 24)
     end
     local history = floor .. all
-    if newest and low == 0 and floor == kept and #old > 8 then
-        redis.call('APPEND', key, entries)
-    else
+    if low > 0 or floor ~= kept or #old == 8 then
         redis.call('SET', key, history)
+    elseif changed and changed <= #history then
+        -- What is written goes to the append-only file as well: the end of the history, not all of it.
+        redis.call('SETRANGE', key, changed - 1, string.sub(history, changed))
     end
     return history
 end

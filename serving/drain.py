@@ -105,9 +105,17 @@ class Drain:
             if self._has_group:
                 # It was there: the stream is gone, and the histories with it.
                 self._away(error)
-            await self._client.xgroup_create(DECISIONS_KEY, GROUP, id="0", mkstream=True)
+            await self._make_group()
             self._has_group = True
             return await self._read(">", None)
+
+    async def _make_group(self) -> None:
+        try:
+            await self._client.xgroup_create(DECISIONS_KEY, GROUP, id="0", mkstream=True)
+        except ResponseError as error:
+            # Another worker was quicker.
+            if not str(error).startswith("BUSYGROUP"):
+                raise
 
     async def _reclaim(self) -> None:
         """Make ours what another process read and did not finish."""

@@ -13,10 +13,10 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from valkey.exceptions import ValkeyError
@@ -34,7 +34,7 @@ from serving.state import OnlineState
 
 PROBE_SECONDS: Final = 0.25
 AT_ONCE: Final = 250
-SWEEP_SECONDS: Final = 2.0
+SWEEP_SECONDS: Final = 1.0
 AT_RISK_SECONDS: Final = 10.0
 GATE_SECONDS: Final = 5.0
 """How long new payments may wait for degraded ones to end; then the state stays out of use a while longer."""
@@ -56,6 +56,8 @@ class Online:
         self._left.set()
         self._left_at = math.inf
         self._times_left = 0
+        self._raised = -1
+        self._run_id = ""
         self._adoption = b""
         self._degraded_since = False
         self._at_work = 0
@@ -127,8 +129,12 @@ class Online:
             self._mending = False
 
     async def _sweep(self) -> None:
-        """Put in what a worker left that was killed."""
+        """Put in what a worker left that was killed, and see to it that this is the Valkey that it was."""
         with contextlib.suppress(ValkeyError, psycopg.Error, OSError):
+            if await self._state.run_id() != self._run_id:
+                # It came back, or another in its place, before anybody had found it away.
+                self.leave(UnfitStateError("Valkey was started anew"))
+                return
             await self._adopt_unapplied()
 
     async def look(self) -> bool:
@@ -139,8 +145,10 @@ class Online:
             unfit = await self._state.unfit()
             if unfit not in ("", NOT_ADOPTED):
                 raise UnfitStateError(unfit)
-            if unfit:
-                await self._state.raise_applied(await self._log.highest())
+            self._run_id = await self._state.run_id()
+            if self._raised != began:
+                await self._state.raise_applied(await self._log.highest(), forgotten=began > 0)
+                self._raised = began
             self._mending = True
             async with self._log.only_one() as alone:
                 if not alone:
@@ -159,22 +167,28 @@ class Online:
 
     async def _repair(self, *, lost: bool) -> None:
         """Put into the state what the decision log and this process know."""
-        adoption = await self._state.adoption()
-        forgotten = lost or self._adoption not in (b"", adoption)
-        at_risk = self._recent.last(math.inf if forgotten else AT_RISK_SECONDS, self._left_at)
-        for ids in _parts(at_risk):
+        for ids in _parts(await self._at_risk(lost)):
             # The stream may have lost them too.
             await self._log.append([kept for number in ids if (kept := self._recent.get(number))])
+            if not lost:
+                # As they are recorded: what another scorer recorded first is what counts.
+                await self._adopt(list((await self._log.find(ids)).values()))
         if lost:
             await self._adopt_all()
-        for ids in _parts([] if lost else at_risk):
-            # As they are recorded: what another scorer recorded first is what counts.
-            await self._adopt(list((await self._log.find(ids)).values()))
-        while await self._adopt_unapplied() == AT_ONCE:
+        while await self._adopt_unapplied() >= AT_ONCE:
             pass
         if lost:
             await self._state.mark_adopted()
         self._adoption = await self._state.adoption()
+
+    async def _at_risk(self, lost: bool) -> list[int]:
+        """Payments that this process answered and the state may have forgotten."""
+        if lost:
+            return self._recent.last(math.inf, self._left_at)
+        forgotten = self._adoption not in (b"", await self._state.adoption())
+        at_risk = self._recent.last(math.inf if forgotten else AT_RISK_SECONDS, self._left_at)
+        # What it forgets is the end of what it was told, and a payment's answer comes after all else of it.
+        return [number for ids in _parts(at_risk) for number in await self._state.unanswered(ids)]
 
     async def _take_up(self, began: int) -> bool:
         """Use the state again, unless it was left meanwhile; no degraded work is under way at that moment."""
@@ -199,18 +213,23 @@ class Online:
         """Every decision whose answer would still be repeated."""
         # What is decided from now on is put in when it is decided.
         until = self._clock()
-        after, done = (until - timedelta(seconds=ANSWER_KEEP), -1), 0
-        while records := await self._log.recorded(after, until, AT_ONCE):
-            await self._adopt(records)
-            last = records[-1]
-            after, done = (datetime.fromisoformat(last["decided_at"]), last["transaction_id"]), done + len(records)
+
+        async def read(last: Record | None) -> list[Record]:
+            after = (until - timedelta(seconds=ANSWER_KEEP), -1)
+            if last:
+                after = (datetime.fromisoformat(last["decided_at"]), last["transaction_id"])
+            return await self._log.recorded(after, until, AT_ONCE)
+
+        done = await _each_part(read, self._adopt)
         event("recorded decisions put into the online state", decisions=done)
 
     async def _adopt_unapplied(self) -> int:
-        """Payments that were scored without the state, `AT_ONCE` at most; how many."""
-        records = await self._log.unapplied(AT_ONCE)
-        await self._apply(records)
-        return len(records)
+        """Payments that were scored without the state; how many."""
+
+        async def read(last: Record | None) -> list[Record]:
+            return await self._log.unapplied(last["transaction_id"] if last else -1, AT_ONCE)
+
+        return await _each_part(read, self._apply)
 
     async def _apply(self, records: list[Record]) -> None:
         if records:
@@ -226,13 +245,35 @@ class Online:
         return dict(zip((record["transaction_id"] for record in records), numbers, strict=True))
 
     def _say(self, problem: str) -> None:
-        """Log that the state is left, and that it is back, once each."""
+        """Log that the state is left, each new reason why it stays so, and that it is back."""
         if problem and not self._problem:
             event("online state left", logging.WARNING, reason=problem, until_then=UNTIL_THEN)
+        elif problem and problem != self._problem:
+            event("online state not in use yet", reason=problem)
         elif self._problem and not problem:
             event("online state in use")
         self._problem = problem
         self._metrics.online.set(not problem)
+
+
+async def _each_part(
+    read: Callable[[Record | None], Coroutine[Any, Any, list[Record]]],
+    work: Callable[[list[Record]], Awaitable[object]],
+) -> int:
+    """Work through all that can be read, a part at a time, each read after the last one's end; how many there were.
+
+    The next part is read while one is worked on: both are mostly waiting, and the payments that come meanwhile go on.
+    """
+    done, part = 0, await read(None)
+    while part:
+        following = asyncio.create_task(read(part[-1]))
+        try:
+            await work(part)
+            done, part = done + len(part), await following
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+    return done
 
 
 def _parts(ids: list[int]) -> Iterator[list[int]]:

@@ -146,13 +146,20 @@ return numbers
 recorded number in the order of application (0: it has none), and both entries -> its number. What was recorded takes
 the place of what is there."""
 
+SKIP: Final = 1_000_000
+"""Numbers in the order of application left out where some may have been given that nobody here knows of: more than
+there can be answers that wait in the stream."""
+
 RAISE_APPLIED: Final = Script(
-    """
-if tonumber(ARGV[1]) > tonumber(redis.call('GET', KEYS[1]) or '0') then redis.call('SET', KEYS[1], ARGV[1]) end
+    f"""
+local now = tonumber(redis.call('GET', KEYS[1]) or '0')
+if ARGV[2] == '1' or tonumber(ARGV[1]) > now then
+    redis.call('SET', KEYS[1], string.format('%.0f', math.max(now, tonumber(ARGV[1])) + {SKIP}))
+end
 return 1
 """
 )
-"""KEYS counter; ARGV a number that was given before: the next is higher."""
+"""KEYS counter; ARGV the highest number recorded, and 1 where later ones may be forgotten: the next one is higher."""
 
 MARK_ADOPTED: Final = Script(
     f"""

@@ -132,9 +132,13 @@ class OnlineState:
             arguments += [payment.body, answer, number, payment.customer_entry, payment.terminal_entry]
         return [int(number) for number in await self._call(ADOPT, keys, arguments)]
 
-    async def raise_applied(self, number: int) -> None:
-        """Give no number again that was given before the state lost its data."""
-        await self._call(RAISE_APPLIED, [APPLIED_KEY], [str(number).encode()])
+    async def raise_applied(self, recorded: int, *, forgotten: bool) -> None:
+        """Give no number again: the highest recorded is given, and whether later ones may have been forgotten."""
+        await self._call(RAISE_APPLIED, [APPLIED_KEY], [str(recorded).encode(), b"1" if forgotten else b"0"])
+
+    async def run_id(self) -> str:
+        """Which run of Valkey this is: another after each start, or where another server took its place."""
+        return str((await self._client.info("server"))["run_id"])
 
     async def mark_adopted(self) -> None:
         """Say that every recorded decision is in the state, by a name that no other loss and repair had."""
@@ -149,6 +153,11 @@ class OnlineState:
         """The answer kept for a payment."""
         found: bytes | None = await self._client.hget(payment_key(transaction_id), "answer")  # type: ignore[misc]
         return found
+
+    async def unanswered(self, ids: Sequence[int]) -> list[int]:
+        """The payments among these for which no answer is kept."""
+        kept = await self._pipeline([("HEXISTS", payment_key(number), "answer") for number in ids])
+        return [number for number, there in zip(ids, kept, strict=True) if not there]
 
     async def locate(self, ids: Sequence[int]) -> dict[int, Place]:
         """Where the payments were that are known here, whether scored or by way of the lake."""

@@ -49,6 +49,7 @@ def merge(client: valkey.Valkey, batch: list[Entry], floor: int = 0, slack: int 
     ordered = np.array(sorted(batch), dtype=np.int64).reshape(-1, 3)
     packed = pack_entries(*ordered.T).tobytes()
     history: bytes = client.eval(script, 1, "c:test", pack_second(floor), packed, KEEP, slack)
+    assert client.get("c:test") == history
     return history
 
 
@@ -72,6 +73,23 @@ def test_merging_is_union_by_place_cut_to_what_is_kept(
             kept = {place: value for place, value in kept.items() if place[0] > cut}
         assert [tuple(entry) for entry in found.tolist()] == [(*place, kept[place]) for place in sorted(kept)]
         assert found_floor == floor
+
+
+def written(client: valkey.Valkey) -> int:
+    """Bytes in the append-only file."""
+    size: int = client.info("persistence")["aof_current_size"]
+    return size
+
+
+@pytest.mark.parametrize(("entry", "most"), [((50, 1, 5), 0), ((98, 1, 4), 800), ((98, 0, 5), 800), ((99, 99, 5), 200)])
+def test_of_a_history_that_gets_a_late_entry_only_the_end_is_written(
+    client: valkey.Valkey, entry: Entry, most: int
+) -> None:
+    client.delete("c:test")
+    merge(client, [(second, number, 5) for second in range(100) for number in range(1, 11)])
+    before = written(client)
+    merge(client, [entry])
+    assert written(client) - before <= most
 
 
 def test_the_same_again_changes_nothing(client: valkey.Valkey) -> None:

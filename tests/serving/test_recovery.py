@@ -135,6 +135,39 @@ def test_a_valkey_that_does_not_answer_is_left_after_one_timeout(
     assert not own.score(fresh(), fresh(), fresh(), 100, T)["degraded"]
 
 
+def test_a_valkey_that_forgot_its_last_second_is_reminded_of_it(
+    own: ScorerProcess, own_valkey: Server, own_log: str, secrets: Path, fresh: Fresh
+) -> None:
+    customer, terminal = fresh(), fresh()
+    own.score(fresh(), customer, terminal, 100, T)
+    own_valkey.stop()
+    restart(own_valkey)
+    wait_for(lambda: ready(own))
+    own.score(fresh(), customer, terminal, 200, T + 1)
+    (file,) = own_valkey.log.parent.glob("data/appendonlydir/*.incr.aof")
+    remembered = file.stat().st_size
+    forgotten = [(fresh(), customer, terminal, 300 + n, T + 2 + n) for n in range(5)]
+    answers = [own.score(*payment) for payment in forgotten]
+    noticed = own.log.read_text().count('"online state left"')
+    own_valkey.process.kill()
+    own_valkey.process.wait()
+    os.truncate(file, remembered)
+    restart(own_valkey)
+    # However short it was away, it is noticed.
+    wait_for(lambda: own.log.read_text().count('"online state left"') > noticed and ready(own))
+    assert [own.score(*payment) for payment in forgotten] == answers
+    follower = (fresh(), customer, terminal, 400, T + 60)
+    own.score(*follower)
+    assert own.features(follower[0])["customer_tx_count_1d"] == 8
+    # Nor does any get the number of another.
+    ids = [number for number, *_ in [*forgotten, follower]]
+    with psycopg.connect(own_log, user="scorer", password=(secrets / "decisions_password").read_text().strip()) as log:
+        query = "select applied from serving.decisions where transaction_id = any(%s) order by transaction_id"
+        wait_for(lambda: len(log.execute(query, [ids]).fetchall()) == len(ids))
+        numbers = [number for (number,) in log.execute(query, [ids]).fetchall()]
+    assert sorted(set(numbers)) == numbers
+
+
 def test_after_a_loss_of_all_data_and_a_new_write_every_answer_and_history_is_back(
     own: ScorerProcess, own_valkey: Server, own_log: str, secrets: Path, fresh: Fresh
 ) -> None:

@@ -13,6 +13,7 @@ import httpx
 import pytest
 import valkey
 
+from serving.metrics import MULTIPROCESS
 from tests.serving.conftest import Start
 from tests.serving.running import KEYS, ScorerProcess, body, wait_for
 
@@ -36,6 +37,13 @@ def workers(scorer: ScorerProcess) -> set[int]:
     assert scorer.process
     children = Path(f"/proc/{scorer.process.pid}/task/{scorer.process.pid}/children").read_text().split()
     return {int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()}
+
+
+def figures_of(worker: int) -> dict[str, Path]:
+    """The files in which one keeps its figures for Prometheus, by name."""
+    environment = Path(f"/proc/{worker}/environ").read_bytes().split(b"\0")
+    (folder,) = [item.split(b"=", 1)[1].decode() for item in environment if item.startswith(MULTIPROCESS.encode())]
+    return {path.name: path for path in Path(folder).glob(f"*_{worker}.db")}
 
 
 def post(scorer: ScorerProcess, payment: tuple[int, int, int, int, int]) -> dict[str, Any]:
@@ -89,6 +97,18 @@ def test_a_worker_that_is_killed_is_replaced_and_every_retry_has_one_answer(many
         answers = [one.result() for one in first]
         assert [one.result() for one in [pool.submit(post, many, payment) for payment in payments]] == answers
     wait_for(lambda: len(workers(many)) == 3 and min(before) not in workers(many))
+
+
+def test_of_a_worker_that_was_killed_only_what_it_counted_is_told(many: ScorerProcess) -> None:
+    killed = min(workers(many))
+    kept = figures_of(killed)
+    assert any(name.startswith("gauge_live") for name in kept)
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: len(workers(many)) == 3 and killed not in workers(many))
+    httpx.get(f"http://127.0.0.1:{many.port}/metrics").raise_for_status()
+    folder = next(iter(kept.values())).parent
+    left = {path.name for path in folder.glob(f"*_{killed}.db")}
+    assert left == {name for name in kept if not name.startswith("gauge_live")}
 
 
 def test_all_end_in_order(many: ScorerProcess) -> None:
