@@ -5,17 +5,16 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
-from rich.markup import escape
 
-from demo.__main__ import lock_out_others
-from demo.options import Options, OptionsError, read_options
+from demo.command import INTERRUPTED, run_command
+from demo.options import Options, read_options
 from demo.place import DEMO, Place
-from demo.processes import adopt_orphans, end_descendants, heed_signals
 from demo.run import start_stores, wait_until
 from demo.secret_files import read_secret
-from demo.servers import ROOT, ServerError, claim_port
+from demo.servers import ROOT, claim_port
 from demo.steps import StepFailed
 from demo.web import start_mlflow, start_scorer
 
@@ -26,31 +25,11 @@ DEFAULT_SCORER_PORT = 8000
 def main() -> int:
     """Serve; returns the exit code."""
     console = Console(highlight=False, soft_wrap=True)
-    if not (DEMO / "summary.json").exists():
-        console.print("[red]error:[/] there is nothing to serve yet: run `make demo` first")
-        return 1
-    lock = lock_out_others()
-    if lock is None:
-        console.print(f"[red]error:[/] the servers of {DEMO} are in use by a demo or another `make serve`")
-        return 1
-    heed_signals()
-    adopt_orphans()
-    try:
-        with ExitStack() as stack:
-            serve(read_options(), console, stack)
-    except (ServerError, OptionsError, StepFailed) as error:
-        console.print(f"[red]error:[/] {escape(str(error))}")
-        return 1
-    except KeyboardInterrupt:
-        console.print("\nstopped")
-        return 0
-    finally:
-        end_descendants()
-        lock.close()
-    return 0
+    code = run_command(console, lambda stack: serve(read_options(), console, stack), on_the_demo=True)
+    return 0 if code == INTERRUPTED else code
 
 
-def serve(options: Options, console: Console, stack: ExitStack) -> None:
+def serve(options: Options, console: Console, stack: ExitStack) -> NoReturn:
     """Start everything, say where it is, and wait; ends with the scorer, or by KeyboardInterrupt."""
     place = Place(
         folder=DEMO,

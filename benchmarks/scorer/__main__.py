@@ -14,16 +14,13 @@ from typing import Any, Final
 
 import psutil
 from rich.console import Console
-from rich.markup import escape
 
 from benchmarks.scorer.contenders import ALL_AT_ONCE, CONTENDERS, SCORE, Contender, Running, start_contenders
 from benchmarks.scorer.files import KEY_VARIABLE
 from benchmarks.scorer.options import CLIENTS, WARM_UP_SECONDS, Options, read_options
 from benchmarks.scorer.report import Measured, report, show
-from demo.__main__ import lock_out_others
-from demo.options import OptionsError
+from demo.command import run_command
 from demo.place import DEMO, Place, python_of
-from demo.processes import adopt_orphans, end_descendants, heed_signals
 from demo.run import start_stores, wait_until
 from demo.secret_files import read_secret
 from demo.servers import ROOT, ServerError, free_port
@@ -37,31 +34,15 @@ COPIED: Final = ("secrets", "mlflow", "postgres", "valkey")
 def main() -> int:
     """Measure; returns the exit code."""
     console = Console(highlight=False, soft_wrap=True)
-    if not (DEMO / "summary.json").exists():
-        console.print("[red]error:[/] there is nothing to measure yet: run `make demo` first")
-        return 1
-    lock = lock_out_others()
-    if lock is None:
-        console.print(f"[red]error:[/] the servers of {DEMO} are in use by a demo or `make serve`: end it first")
-        return 1
-    heed_signals()
-    adopt_orphans()
-    try:
-        with ExitStack() as stack:
-            results = bench(read_options(), Steps(console), stack)
-    except (OptionsError, ServerError, StepFailed) as error:
-        console.print(f"[red]error:[/] {escape(str(error))}")
-        return 1
-    except KeyboardInterrupt:
-        console.print("\ninterrupted; everything it started is stopped")
-        return 130
-    finally:
-        end_descendants()
-        lock.close()
-    (BENCH / "results.json").write_text(json.dumps(results, indent=2) + "\n")
-    show(results, console)
-    console.print(f"The same figures: {BENCH / 'results.json'}.")
-    return 0
+
+    def work(stack: ExitStack) -> int:
+        results = bench(read_options(), Steps(console), stack)
+        (BENCH / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+        show(results, console)
+        console.print(f"The same figures: {BENCH / 'results.json'}.")
+        return 0
+
+    return run_command(console, work, on_the_demo=True)
 
 
 def bench(options: Options, steps: Steps, stack: ExitStack) -> dict[str, Any]:

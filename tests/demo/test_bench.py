@@ -12,6 +12,7 @@ from benchmarks.scorer import __main__ as bench
 from benchmarks.scorer.contenders import ALL_AT_ONCE, MLFLOW, NO_OP, PLAIN, SCORE
 from benchmarks.scorer.options import read_options
 from benchmarks.scorer.report import Measured, report, show
+from demo import command
 from demo.options import OptionsError
 
 
@@ -60,7 +61,7 @@ def test_the_table_names_everyone(results: dict[str, Any]) -> None:
 def test_without_a_demo_it_says_what_to_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(bench, "DEMO", tmp_path)
+    monkeypatch.setattr(command, "DEMO", tmp_path)
     assert bench.main() == 1
     assert "make demo" in capsys.readouterr().out
 
