@@ -81,15 +81,12 @@ end
 -- floor first.
 local function merge(key, floor, entries, keep, slack)
     local old = redis.call('GET', key) or (string.rep('\\0', 8))
-    local kept = string.sub(old, 1, 8)
-    floor = (second(floor, 1) > second(old, 1)) and floor or kept
     -- Mostly the new entries are the newest: then the old ones stay as they are, in one piece. In any case they stay as
     -- far as changed, the first byte that is not as it was.
-    local all, changed
-    if #old == 8 or #entries == 0 or before(old, #old - 23, entries, 1) then
-        all, changed = string.sub(old, 9) .. entries, #old + 1
-    else
-        local parts, i, j = {}, 9, 1
+    local history, changed = old .. entries, #old + 1
+    if #old > 8 and #entries > 0 and not before(old, #old - 23, entries, 1) then
+        local parts, i, j = {string.sub(old, 1, 8)}, 9, 1
+        changed = nil
         while j <= #entries do
             local from, low, high = i, 0, (#old + 1 - i) / 24
             while low < high do
@@ -111,21 +108,24 @@ local function merge(key, floor, entries, keep, slack)
             j = j + 24
         end
         if i <= #old then parts[#parts + 1] = string.sub(old, i) end
-        all = table.concat(parts)
+        history = table.concat(parts)
     end
-    local cut, low, high = second(all, #all - 23) - keep, 0, #all / 24
-    if second(all, 1) > cut - (slack or 0) then high = 0 end
+    local cut, low, high = second(history, #history - 23) - keep, 0, (#history - 8) / 24
+    if second(history, 9) > cut - (slack or 0) then high = 0 end
     while low < high do
         local mid = math.floor((low + high) / 2)
-        if second(all, 1 + mid * 24) <= cut then low = mid + 1 else high = mid end
+        if second(history, 9 + mid * 24) <= cut then low = mid + 1 else high = mid end
     end
+    local was = second(old, 1)
     if low > 0 then
-        local dropped = string.sub(all, low * 24 - 23, low * 24 - 16)
+        local dropped = string.sub(history, low * 24 - 15, low * 24 - 8)
         if second(dropped, 1) > second(floor, 1) then floor = dropped end
-        all = string.sub(all, 1 + low * 24)
     end
-    local history = floor .. all
-    if low > 0 or floor ~= kept or #old == 8 then
+    if low > 0 or second(floor, 1) > was then
+        if second(floor, 1) <= was then floor = string.sub(old, 1, 8) end
+        history = floor .. string.sub(history, 9 + low * 24)
+        redis.call('SET', key, history)
+    elseif #old == 8 then
         redis.call('SET', key, history)
     elseif changed and changed <= #history then
         -- What is written goes to the append-only file as well: the end of the history, not all of it.

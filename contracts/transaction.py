@@ -52,7 +52,8 @@ ANALYSIS_FIELDS: Final = (FieldSpec("pattern", "code", "of `FRAUD_PATTERNS`; nul
 
 def epoch_seconds(instant: datetime) -> int:
     """Whole seconds since 1970-01-01T00:00:00Z of an instant with a zone; finer is cut."""
-    return (instant - EPOCH) // timedelta(seconds=1)
+    since = instant - EPOCH
+    return since.days * 86_400 + since.seconds
 
 
 def from_epoch_seconds(seconds: int) -> datetime:
@@ -68,9 +69,10 @@ def _only_text_or_datetime(value: object) -> object:
 
 
 def _cut_to_seconds(value: datetime) -> datetime:
-    if value < EPOCH:
+    seconds = epoch_seconds(value)
+    if seconds < 0:
         raise ValueError("must not be before 1970-01-01T00:00:00Z")
-    return from_epoch_seconds(epoch_seconds(value))
+    return from_epoch_seconds(seconds)
 
 
 def _no_bool(value: object) -> object:

@@ -31,6 +31,7 @@ def make_records(champion: Champion, claims: Sequence[Claim], computed: Computed
     scores = champion.scores(computed.matrix).tolist()
     decisions = [decide(score, champion.bundle.thresholds) for score in scores]
     whys = _reasons_of_flagged(champion, computed, decisions)
+    at = iso(decided_at)
     rows = zip(claims, computed.matrix.tolist(), scores, decisions, whys, computed.degraded.tolist(), strict=True)
     return [
         _payment_part(claim.payment)
@@ -43,7 +44,7 @@ def make_records(champion: Champion, claims: Sequence[Claim], computed: Computed
             "features": dict(zip(FEATURES, features, strict=True)),
             "features_version": champion.bundle.features_version,
             "applied": claim.applied,
-            "decided_at": iso(decided_at),
+            "decided_at": at,
         }
         for claim, features, score, decision, why, degraded in rows
     ]

@@ -67,7 +67,7 @@ async def open_services(
             metrics,
             settings.scorer_poll_seconds,
         )
-        state = OnlineState(client)
+        state = OnlineState(client, timeout)
         recent = Recent()
         online = Online(state, log, recent, clock, metrics)
         drain = Drain(client, log, metrics, online.leave)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,10 +11,12 @@ from typing import Any, Final, cast
 import numpy as np
 from libvalkey import pack_command
 from valkey.asyncio import BlockingConnectionPool, Valkey
+from valkey.asyncio.connection import AbstractConnection
 from valkey.asyncio.retry import Retry
 from valkey.backoff import ConstantBackoff
 from valkey.exceptions import ConnectionError as ValkeyConnectionError
 from valkey.exceptions import NoScriptError, ResponseError
+from valkey.exceptions import TimeoutError as ValkeyTimeoutError
 
 from contracts.online_state import (
     ADOPTED,
@@ -87,8 +90,10 @@ def connect(url: str, password: str, timeout: float) -> Valkey:
 class OnlineState:
     """What the scorer does with the online state. Every method raises `ValkeyError` where Valkey does not answer."""
 
-    def __init__(self, client: Valkey) -> None:
+    def __init__(self, client: Valkey, timeout: float) -> None:
         self._client = client
+        self._timeout = timeout
+        self._idle: list[AbstractConnection] = []
 
     async def unfit(self) -> str:
         """Why the state cannot be used by this code, empty where it can."""
@@ -195,18 +200,29 @@ class OnlineState:
             return await self._send(packed)
 
     async def _send(self, packed: bytes) -> Any:
-        """One packed command's answer, as `execute_command` would get it, without its packing in Python."""
-        pool = self._client.connection_pool
-        connection = await pool.get_connection("EVALSHA")  # type: ignore[no-untyped-call]
+        """One packed command's answer, as `execute_command` would get it, for less of the processor's time.
+
+        It is packed in C, over a connection that is kept, with one clock for the whole trip.
+        """
+        connection = self._idle.pop() if self._idle else await self._connection()
 
         async def ask() -> Any:
             await connection.send_packed_command(packed)
             return await connection.read_response()
 
         try:
-            return await connection.retry.call_with_retry(ask, lambda _: connection.disconnect())
+            async with asyncio.timeout(self._timeout):
+                return await connection.retry.call_with_retry(ask, lambda _: connection.disconnect())
+        except TimeoutError as error:
+            raise ValkeyTimeoutError(f"no answer within {self._timeout} s") from error
         finally:
-            await pool.release(connection)
+            # One that failed is closed, and connects again when it is used.
+            self._idle.append(connection)
+
+    async def _connection(self) -> AbstractConnection:
+        connection: AbstractConnection = await self._client.connection_pool.get_connection("EVALSHA")  # type: ignore[no-untyped-call]
+        connection.socket_timeout = None
+        return connection
 
     async def _run(self, script: Script, calls: Sequence[Call]) -> list[Any]:
         """Run a script for each call, in order, in one trip; once more, where Valkey has forgotten the script."""

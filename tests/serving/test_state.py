@@ -32,7 +32,7 @@ def ask(valkey_server: Any, question: Callable[[OnlineState], Any]) -> Any:
     async def run() -> Any:
         client = connect(f"valkey://127.0.0.1:{valkey_server.port}/{DATABASE}", valkey_server.password, 5)
         try:
-            return await question(OnlineState(client))
+            return await question(OnlineState(client, 5.0))
         finally:
             await client.aclose(close_connection_pool=True)
 
