@@ -85,8 +85,9 @@ def _no_bool(value: object) -> object:
 Id = Annotated[int, Field(strict=True, ge=0, lt=MAX_ID + 1)]
 Amount = Annotated[
     Decimal,
-    BeforeValidator(_no_bool),
+    # First, so that they are checked in pydantic's Rust: beyond a validator they would be in Python.
     Field(ge=0, le=MAX_AMOUNT, decimal_places=2, allow_inf_nan=False),
+    BeforeValidator(_no_bool),
     WithJsonSchema(
         {
             "anyOf": [
