@@ -19,7 +19,7 @@ RUNTIME := $(GROUPS:%=$(ENV)/%/.installed)
 TESTABLE := $(GROUPS:%=$(ENV)/%/.testable)
 ARCHIVE := var/cache/spark/.made
 
-.PHONY: help demo serve explore tune ablate handbook bench test test-faults up down credentials test-compose lint audit format lock clean install
+.PHONY: help demo serve exercises check hint solution reset explore tune ablate handbook bench test test-faults up down credentials test-compose lint audit format lock clean install
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,21 @@ demo: $(RUNTIME) $(ARCHIVE) ## the whole line, embedded: DATA=<folder> DAYS=120 
 
 serve: $(RUNTIME) ## the scorer on what the demo left: SCORER_PORT=8000
 	@$(ENV)/embedded/bin/python -m demo.serve
+
+exercises: $(TESTABLE) ## the workshop: every exercise, and how far you are
+	@$(ENV)/embedded/bin/python -m exercises list
+
+check: $(TESTABLE) ## checks what you wrote: EXERCISE=point-in-time
+	@$(ENV)/embedded/bin/python -m exercises check "$(EXERCISE)"
+
+hint: $(TESTABLE) ## the next hint, of three: EXERCISE=
+	@$(ENV)/embedded/bin/python -m exercises hint "$(EXERCISE)"
+
+solution: $(TESTABLE) ## one right answer: EXERCISE=
+	@$(ENV)/embedded/bin/python -m exercises solution "$(EXERCISE)"
+
+reset: $(TESTABLE) ## begins an exercise again, keeping a copy of what you wrote: EXERCISE=
+	@$(ENV)/embedded/bin/python -m exercises reset "$(EXERCISE)"
 
 explore: $(ENV)/pipeline/.installed ## what the demo's payments say, as a page of pictures: LAKE_URI=var/demo/lake
 	@LAKE_URI="$${LAKE_URI:-var/demo/lake}" $(ENV)/pipeline/bin/python -m modeling.explore
@@ -44,7 +59,7 @@ ablate: $(ENV)/pipeline/.installed ## what each feature adds on the demo's last 
 
 # Each environment's tests run in it. All run, whatever fails; TESTS=<paths> picks some.
 TESTS ?= tests
-TESTS_embedded := tests/demo tests/test_imports.py tests/test_images.py tests/test_docs.py
+TESTS_embedded := tests/demo tests/exercises tests/test_imports.py tests/test_images.py tests/test_docs.py
 TESTS_airflow := tests/dags
 TESTS_serving := tests/serving
 TESTS_pipeline := tests/contracts tests/bank tests/spark_jobs tests/modeling tests/benchmarks tests/whole
@@ -99,9 +114,10 @@ lint: $(ENV)/lint/.installed $(RUNTIME) ## ruff, mypy --strict, the import rule
 	$(ENV)/lint/bin/ruff check .
 	$(ENV)/lint/bin/ruff format --check .
 	$(ENV)/lint/bin/mypy --python-executable $(ENV)/pipeline/bin/python contracts bank spark_jobs modeling benchmarks/handbook \
-	    benchmarks/scorer/prepare.py benchmarks/scorer/plain.py
+	    benchmarks/scorer/prepare.py benchmarks/scorer/plain.py exercises/conftest.py
 	$(ENV)/lint/bin/mypy --python-executable $(ENV)/serving/bin/python serving benchmarks/scorer/contender.py benchmarks/scorer/load.py
-	$(ENV)/lint/bin/mypy --python-executable $(ENV)/embedded/bin/python demo benchmarks/scorer/__main__.py
+	$(ENV)/lint/bin/mypy --python-executable $(ENV)/embedded/bin/python demo benchmarks/scorer/__main__.py \
+	    $(filter-out exercises/conftest.py,$(wildcard exercises/*.py))
 	MYPYPATH=dags $(ENV)/lint/bin/mypy --python-executable $(ENV)/airflow/bin/python dags/fraud_daily.py dags/fraud_training.py
 	@$(MAKE) --no-print-directory test TESTS=tests/test_imports.py
 
@@ -121,8 +137,8 @@ lock: $(UV) ## resolve pyproject.toml's groups into requirements/
 	for group in $(GROUPS) audit fuzz lint; do $(LOCK) --upgrade --group $$group pyproject.toml -o requirements/$$group.txt; done
 	$(LOCK) --upgrade --group test $(GROUPS:%=-c requirements/%.txt) pyproject.toml -o requirements/test.txt
 
-clean: ## remove everything below var/: environments, caches, the demo's state
-	rm -rf var
+clean: ## remove everything below var/ but what you did in the exercises: environments, caches, the demo's state
+	[ ! -d var ] || find var -mindepth 1 -maxdepth 1 ! -name exercises -exec rm -rf {} +
 
 # A target that is a file appears only when its recipe succeeded, so an aborted installation is done again.
 $(UV): requirements/uv.txt

@@ -30,7 +30,7 @@ def run_command(console: Console, work: Callable[[ExitStack], int], *, on_the_de
     if on_the_demo and not (DEMO / "summary.json").exists():
         console.print("[red]error:[/] nothing is there to work on yet: run `make demo` first")
         return FAILED
-    lock = _lock_out_others()
+    lock = lock_out_others()
     if lock is None:
         console.print(f"[red]error:[/] the servers of {DEMO} are in use by another command: wait for it, or end it")
         return FAILED
@@ -57,7 +57,7 @@ def run_command(console: Console, work: Callable[[ExitStack], int], *, on_the_de
     return code
 
 
-def _lock_out_others() -> IO[str] | None:
+def lock_out_others() -> IO[str] | None:
     """Hold the lock of the demo's folder; None where another command holds it."""
     DEMO.parent.mkdir(parents=True, exist_ok=True)
     lock = DEMO.with_suffix(".lock").open("w")

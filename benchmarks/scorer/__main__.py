@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any, Final
 
 import psutil
@@ -20,15 +18,15 @@ from benchmarks.scorer.files import KEY_VARIABLE
 from benchmarks.scorer.options import CLIENTS, WARM_UP_SECONDS, Options, read_options
 from benchmarks.scorer.report import Measured, report, show
 from demo.command import run_command
-from demo.place import DEMO, Place, python_of
+from demo.copy import copy_of_demo
+from demo.place import python_of
 from demo.run import start_stores, wait_until
 from demo.secret_files import read_secret
-from demo.servers import ROOT, ServerError, free_port
+from demo.servers import ROOT, ServerError
 from demo.steps import StepFailed, Steps
 from demo.web import start_mlflow
 
 BENCH: Final = ROOT / "var/bench"
-COPIED: Final = ("secrets", "mlflow", "postgres", "valkey")
 
 
 def main() -> int:
@@ -74,18 +72,6 @@ def bench(options: Options, steps: Steps, stack: ExitStack) -> dict[str, Any]:
                 # A payment that is asked again gets its first answer, which costs nearly nothing.
                 raise ServerError(f"{name} was asked for more than the {there_are:,} prepared: take fewer ROUNDS")
     return report(measured, options.model_dump(), cores={"servers": mine, "load and stores": others})
-
-
-def copy_of_demo(folder: Path) -> Place:
-    """A place of its own with what the demo left: what is measured must not stay in the demo."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for name in COPIED:
-        subprocess.run(["cp", "-a", "--reflink=auto", str(DEMO / name), str(folder / name)], check=True)
-    (folder / "lake").symlink_to(DEMO / "lake")
-    place = Place(folder, free_port(), free_port(), free_port(), free_port())
-    place.make_folders()
-    return place
 
 
 def share_cores(running: dict[str, Running]) -> tuple[list[int], list[int]]:

@@ -1,0 +1,243 @@
+"""Checks of the two DAGs, as Airflow's own DagBag reads them: structure, never source."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from exercises.expect import IncorrectError, Said, expect
+
+PRODUCER: Final = "exercise_features"
+CONSUMER: Final = "exercise_training"
+ASSET: Final = ("fraud_features", "fraud://lake/features")
+START: Final = datetime(2025, 1, 1, tzinfo=UTC)
+WORK: Final = {"build_features": "compute_features", "hand_over": "say_done", "train": "fit_model"}
+DAGS: Final = Path(__file__).resolve().parents[3] / "dags"
+
+AT_IMPORT = (
+    "Work was done while the file was imported. Airflow imports it again and again to see which DAGs there are: a task "
+    "is given the function, and calls it only when it runs."
+)
+OTHER_ASSET = (
+    "This is another Asset than the one asked for. Two DAGs meet in an Asset by its name and its uri; where these "
+    "differ, one announces what nobody waits for. Make it once, and use it in both."
+)
+NO_OUTLET = "No task announces the Asset, so nothing will ever start the other DAG. A task does by its `outlets`."
+TOO_EARLY = (
+    "The first task announces the Asset. It is announced when that task succeeds, and the day is not done then: the "
+    "last task announces."
+)
+
+
+def read_bag(path: Path) -> Any:
+    """The DAGs in a file or a folder, read by Airflow as its DAG processor does. No server, no database."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    return DagBag(dag_folder=path, safe_mode=False, load_op_links=False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A home of its own for Airflow, which reads these variables when it is first imported."""
+    home = tmp_path_factory.mktemp("airflow")
+    os.environ |= {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL",
+        "AIRFLOW__SCHEDULER__CATCHUP_BY_DEFAULT": "False",
+    }
+
+
+@pytest.fixture(scope="module")
+def dags(answer: Any) -> Callable[[], Any]:
+    """Reads the learner's DAGs when it is called: what goes wrong then belongs to a test."""
+    return functools.cache(lambda: read_answer(answer))
+
+
+def read_answer(answer: Any) -> Any:
+    """The learner's two DAGs by their ids."""
+    # Imported by itself first, so that an error in it is told with its line.
+    expect("importing the file: what was done by then", answer.RAN, [], AT_IMPORT)
+    bag = read_bag(answer.path)
+    if bag.import_errors:
+        words = Said(str(next(iter(bag.import_errors.values()))).strip().split("\n")[-1])
+        mistake = "Airflow refuses the file. In a DAG the tasks must have names of their own, and no circle."
+        raise IncorrectError("Airflow's DagBag on the file", words, Said("no error"), mistake)
+    names = sorted(bag.dags)
+    mistakes = [
+        ([], "Airflow finds no DAG. A function under @dag makes one only when it is called, at the end of the file."),
+        (lambda came: len(came) == 1, "One of the two DAGs is missing: is its function called, if it is under @dag?"),
+    ]
+    otherwise = f"The DAGs are called {PRODUCER} and {CONSUMER}, and there is no other."
+    expect("Airflow's DagBag on the file: its DAGs", names, sorted([PRODUCER, CONSUMER]), otherwise, mistakes)
+    return bag.dags
+
+
+def order(dag: Any) -> dict[str, list[str]]:
+    """Each task and those that come right after it."""
+    return {one.task_id: sorted(one.downstream_task_ids) for one in sorted(dag.tasks, key=lambda one: one.task_id)}
+
+
+def outlets(dag: Any) -> dict[str, list[tuple[str, str]]]:
+    """Each task and the name and uri of what it announces."""
+    return {one.task_id: named(one.outlets) for one in sorted(dag.tasks, key=lambda one: one.task_id)}
+
+
+def named(assets: Any) -> list[tuple[str, str]]:
+    """The names and uris of Assets."""
+    return [(str(getattr(one, "name", one)), str(getattr(one, "uri", ""))) for one in assets]
+
+
+def waits_for(dag: Any) -> list[tuple[str, str]]:
+    """The name and uri of each Asset that a DAG is scheduled by."""
+    condition = getattr(dag.timetable, "asset_condition", None)
+    if condition is None:
+        return []
+    return named(getattr(condition, "objects", [condition]))
+
+
+def runs(dag: Any) -> list[datetime]:
+    """When the first three runs of a DAG are due, from 2025-01-01 on; empty where no clock starts it."""
+    from airflow.serialization.encoders import coerce_to_core_timetable
+    from airflow.timetables.base import TimeRestriction
+
+    timetable, last, due = coerce_to_core_timetable(dag.timetable), None, []
+    for _ in range(3):
+        since = TimeRestriction(earliest=dag.start_date or START, latest=None, catchup=True)
+        last = timetable.next_dagrun_info_v2(last_dagrun_info=last, restriction=since)
+        if last is None or last.run_after is None:
+            break
+        due.append(datetime.fromtimestamp(last.run_after.timestamp(), UTC))
+    return due
+
+
+def test_order(dags: Callable[[], Any]) -> None:
+    """The second task waits for the first."""
+    expected = {"build_features": ["hand_over"], "hand_over": []}
+    apart = "The two tasks are not joined, so they run at the same time. `first >> second` says which waits for which."
+    mistakes = [
+        ({"build_features": [], "hand_over": []}, apart),
+        ({"build_features": [], "hand_over": ["build_features"]}, "The order is the wrong way round."),
+        (lambda came: came.keys() != expected.keys(), "The tasks are called build_features and hand_over, by task_id."),
+    ]
+    otherwise = "hand_over comes right after build_features, and nothing after it."
+    expect(f"{PRODUCER}: its tasks, and what comes after each", order(dags()[PRODUCER]), expected, otherwise, mistakes)
+    otherwise = "It has one task, called train."
+    expect(f"{CONSUMER}: its tasks, and what comes after each", order(dags()[CONSUMER]), {"train": []}, otherwise)
+
+
+def test_outlet(dags: Callable[[], Any]) -> None:
+    """The last task announces the Asset that was asked for, and no other does."""
+    expected = {"build_features": [], "hand_over": [ASSET]}
+    mistakes = [
+        ({"build_features": [], "hand_over": []}, NO_OUTLET),
+        (lambda came: bool(came["build_features"]), TOO_EARLY),
+        (lambda came: came["hand_over"] != [ASSET], OTHER_ASSET),
+    ]
+    called = f"{PRODUCER}: what each task announces (name and uri of its outlets)"
+    expect(called, outlets(dags()[PRODUCER]), expected, "hand_over announces the Asset, it alone.", mistakes)
+
+
+def test_waits_for_the_asset(dags: Callable[[], Any]) -> None:
+    """The second DAG is started by the Asset, not by a clock."""
+    clock = (
+        "No Asset starts this DAG. A time at which the features should be ready is a guess, and a late day breaks it: "
+        "the schedule of a DAG may be an Asset."
+    )
+    called = f"{CONSUMER}: the Assets it is scheduled by"
+    mistakes = [([], clock), (lambda came: len(came) == 1, OTHER_ASSET)]
+    otherwise = "It is scheduled by the one Asset that the other DAG announces."
+    expect(called, waits_for(dags()[CONSUMER]), [ASSET], otherwise, mistakes)
+
+
+def test_schedule(dags: Callable[[], Any]) -> None:
+    """The first DAG is due each day at 03:00 UTC, since 2025-01-01, and is not run for the days that went by."""
+    dag = dags()[PRODUCER]
+    start = Said(str(dag.start_date))
+    expect(
+        f"{PRODUCER}: start_date",
+        start,
+        Said("some time on 2025-01-01, UTC"),
+        "The DAG has a start_date: the day from which its schedule counts.",
+        same=lambda *_: dag.start_date is not None and timedelta(0) <= dag.start_date - START < timedelta(days=1),
+    )
+    due = runs(dag)
+    came = [f"{one:%H:%M}" for one in due] + [str(later - one) for one, later in pairwise(due)]
+    expected = ["03:00", "03:00", "03:00", "1 day, 0:00:00", "1 day, 0:00:00"]
+    mistakes = [
+        ([], "No clock starts this DAG: it has no schedule."),
+        (lambda came: came[:1] == ["00:00"] and came[3:] == expected[3:], "It runs at midnight, and not at 03:00 UTC."),
+    ]
+    otherwise = "It runs once a day, at 03:00 UTC. A schedule may be a cron expression: minute, hour, and three stars."
+    expect(f"{PRODUCER}: when its first runs are due (UTC), and how far apart", came, expected, otherwise, mistakes)
+
+
+def test_catchup_and_retries(dags: Callable[[], Any]) -> None:
+    """Days that went by are not made up for, and a task that fails is tried again."""
+    came = {name: dag.catchup for name, dag in sorted(dags().items())}
+    on = (
+        "Catch-up is on: when the DAG is first started, Airflow runs it once for every day since its start_date, all "
+        "at once. The jobs here take the days they are asked for; say catchup=False."
+    )
+    expect("catchup of both", came, {PRODUCER: False, CONSUMER: False}, on)
+    tries = {one.task_id: one.retries for dag in dags().values() for one in dag.tasks}
+    none = (
+        "A task is not tried again when it fails. A job that may be repeated safely should be: say so in default_args."
+    )
+    otherwise = "Each task is tried again twice: retries is 2, in the default_args of both DAGs."
+    expected = dict.fromkeys(WORK, 2)
+    expect("retries of each task", tries, expected, otherwise, [(lambda came: 0 in came.values(), none)])
+
+
+def test_tasks_do_their_work(dags: Callable[[], Any]) -> None:
+    """Each task calls its function when it runs."""
+    for task in [one for dag in dags().values() for one in dag.tasks]:
+        body = getattr(task, "python_callable", None)
+        done = sys.modules[body.__module__].RAN if body and hasattr(sys.modules.get(body.__module__), "RAN") else None
+        if body is None or done is None:
+            otherwise = "The task must run a Python function of this file."
+            raise IncorrectError(
+                f"the task {task.task_id}", Said(type(task).__name__), Said("a Python task"), otherwise
+            )
+        done.clear()
+        # A task may take what another one returned: here there is nothing.
+        body(*(None for one in inspect.signature(body).parameters.values() if one.default is one.empty))
+        otherwise = f"The task {task.task_id} must call {WORK[task.task_id]}(), once."
+        expect(f"the task {task.task_id}, when it runs: what was done", list(done), [WORK[task.task_id]], otherwise)
+
+
+def test_agrees_with_production(dags: Callable[[], Any]) -> None:
+    """The same Asset, announced by the last task alone, and the same kind of schedule, as in the line's own DAGs."""
+    sys.path.insert(0, str(DAGS))
+    line = read_bag(DAGS).dags
+    daily, training = line["fraud_daily"], line["fraud_training"]
+    mine = {
+        "announced": [one for some in outlets(dags()[PRODUCER]).values() for one in some],
+        "waited for": waits_for(dags()[CONSUMER]),
+        "scheduled by": type(dags()[CONSUMER].timetable).__name__,
+        "announced by the last task": all(
+            not order(dags()[PRODUCER])[n] for n, x in outlets(dags()[PRODUCER]).items() if x
+        ),
+        "catchup": {dags()[PRODUCER].catchup, dags()[CONSUMER].catchup},
+        "retries": {one.retries for dag in dags().values() for one in dag.tasks},
+    }
+    theirs = {
+        "announced": [one for some in outlets(daily).values() for one in some],
+        "waited for": waits_for(training),
+        "scheduled by": type(training.timetable).__name__,
+        "announced by the last task": all(not order(daily)[n] for n, x in outlets(daily).items() if x),
+        "catchup": {daily.catchup, training.catchup},
+        "retries": {one.retries for dag in (daily, training) for one in dag.tasks},
+    }
+    otherwise = "This is not how dags/fraud_daily.py and dags/fraud_training.py are joined."
+    expect("both DAGs, beside the line's own", mine, theirs, otherwise)

@@ -1,0 +1,235 @@
+"""Checks of `read_day`: types, missing fields, values of another kind, and the line's own schema and rules."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import LongType
+
+from exercises.expect import IncorrectError, Said, expect
+
+NAMES = ("transaction_id", "customer_id", "terminal_id", "amount", "occurred_at", "arrived_at")
+NOON = 1_709_294_400
+Read = Callable[[list[str]], tuple[DataFrame, DataFrame]]
+
+NOTHING: dict[str, list[Any]] = {"too many": [], "missing": []}
+INFERRED = (
+    "The type of a column came from the data: one wrong row made the whole column text. State the type of every "
+    "column yourself; then no row can change it."
+)
+NULLED = (
+    "A row that lacks a field is among the payments, with a null in its place. The schema lets a null pass without a "
+    "word: whether a value is there is a question that you have to ask for every column."
+)
+KIND = (
+    "A value of another kind was turned into null, or into a number, and its row is among the payments. The row must "
+    "be refused: the column _corrupt_record of your schema tells you which rows these are."
+)
+LOST = "A line is on neither side. What is no payment is refused, not thrown away: every line comes out exactly once."
+NOT_AS_IT_WAS = (
+    "The right rows are refused, but not with the line as it was. Keep the text beside what is read from it; "
+    "afterwards it cannot be put together again."
+)
+WHOLE_DAY = "One bad line made Spark refuse the whole day. A bad line is set apart, and the others are read."
+
+
+def line_of(number: int, **changes: object) -> str:
+    """A landed payment as a JSON line; a field that is changed to `...` is left out."""
+    row: dict[str, object] = {
+        "transaction_id": number,
+        "customer_id": 10 + number,
+        "terminal_id": 20 + number,
+        "amount": f"{number}.50",
+        "occurred_at": NOON + number,
+        "arrived_at": NOON + number + 2,
+    }
+    return json.dumps({name: value for name, value in (row | changes).items() if value is not ...})
+
+
+@pytest.fixture
+def read(answer: Any, spark: SparkSession, tmp_path: Path) -> Read:
+    """Calls `read_day` on lines that are written to a file, and sees that two DataFrames come."""
+
+    def call(lines: list[str]) -> tuple[DataFrame, DataFrame]:
+        path = tmp_path / "payments.jsonl"
+        path.write_text("".join(f"{line}\n" for line in lines))
+        came = answer.read_day(spark, str(path))
+        shape = Said("two DataFrames: the payments and the refused lines")
+        mistakes = [(lambda came: came is None, "Nothing came back. Is there a return?")]
+        is_pair = isinstance(came, tuple | list) and len(came) == 2 and all(isinstance(x, DataFrame) for x in came)
+        otherwise = "Return both sides, `payments, refused`, each a DataFrame that is not collected yet."
+        expect("read_day(spark, path)", came, shape, otherwise, mistakes, same=lambda *_: is_pair)
+        payments, refused = came
+        columns = collected("read_day(spark, path)[1].columns", lambda: refused.columns)
+        expect(
+            "read_day(spark, path)[1].columns", columns, ["line"], "The refused have one column, `line`, and no other."
+        )
+        return payments, refused
+
+    return call
+
+
+def collected(called: str, ask: Callable[[], Any]) -> Any:
+    """What Spark answers; where it fails, that is told as a mistake. Spark only works when it is asked."""
+    try:
+        return ask()
+    except Exception as error:
+        words = str(error).strip().split("\n")[0]
+        mistake = WHOLE_DAY if "MALFORMED" in str(error) else f"Spark could not run what you built: {words}"
+        raise IncorrectError(called, Said(type(error).__name__), Said("rows"), mistake) from None
+
+
+def sides(called: str, lines: list[str], both: tuple[DataFrame, DataFrame]) -> dict[str, list[Any]]:
+    """The ids of the payments and the refused lines, sorted; a line that is as it was is told by its number."""
+    told = {line: f"line {number}" for number, line in enumerate(lines, 1)}
+    ids = collected(called, lambda: [row["transaction_id"] for row in both[0].select("transaction_id").collect()])
+    refused = collected(called, lambda: [row["line"] for row in both[1].collect()])
+    return {"payments": sorted(ids, key=str), "refused": sorted((told.get(line, line) for line in refused), key=str)}
+
+
+def lost(lines: int) -> Callable[[Any], bool]:
+    """Whether fewer rows came out than lines went in."""
+    return lambda came: len(came["payments"]) + len(came["refused"]) < lines
+
+
+def passes(*numbers: int) -> Callable[[Any], bool]:
+    """Whether one of these, which are to be refused, is among the payments; None stands for an id made null."""
+    return lambda came: any(number in came["payments"] for number in (*numbers, None))
+
+
+def test_types(read: Read) -> None:
+    """The columns and their types are those that were asked for, whatever is in the data."""
+    payments, _ = read([line_of(1), line_of(2, customer_id="unknown"), line_of(3)])
+    called = "read_day(spark, path)[0], where one of three lines has a customer_id 'unknown': names and types"
+    came = collected(called, lambda: dict(payments.dtypes))
+    expected = {name: "string" if name == "amount" else "bigint" for name in NAMES}
+    expect(
+        called,
+        came,
+        expected,
+        "The payments have these six columns, in any order, with these types (in Spark a LongType is called bigint).",
+        [
+            (lambda came: came.get("customer_id") == "string", INFERRED),
+            (
+                lambda came: came.get("amount") not in (None, "string"),
+                "The amount was made a number. It stays text here, as it landed: a double would round it, and what it "
+                "is worth is decided by a later step.",
+            ),
+            (
+                lambda came: "_corrupt_record" in came,
+                "The helping column _corrupt_record is still among the payments'.",
+            ),
+            (lambda came: "int" in came.values(), "An int has 32 bits, and an id may need 64: that is a LongType."),
+            (lambda came: "timestamp" in came.values(), "Instants land as whole seconds since 1970, a LongType."),
+        ],
+    )
+
+
+def test_missing_fields(read: Read) -> None:
+    """A field that is not there, or is null, refuses the row."""
+    lines = [line_of(1), line_of(2, customer_id=...), line_of(3, amount=None), line_of(4, arrived_at=...), line_of(5)]
+    called = "read_day of five lines; 2 has no customer_id, 3 the amount null, 4 no arrived_at"
+    expect(
+        called,
+        sides(called, lines, read(lines)),
+        {"payments": [1, 5], "refused": ["line 2", "line 3", "line 4"]},
+        "The rows that lack a field, and only they, are refused, each with its line as it was.",
+        [
+            (lost(5), LOST),
+            (passes(2, 3, 4), NULLED),
+            (lambda came: came["payments"] == [1, 5] and len(came["refused"]) == 3, NOT_AS_IT_WAS),
+        ],
+    )
+
+
+def test_other_kinds(read: Read) -> None:
+    """A value of another kind than the schema's refuses the row, and so does a line that is no JSON."""
+    lines = [
+        line_of(1),
+        line_of(2, customer_id="7"),
+        line_of(3, terminal_id=7.5),
+        line_of(4, occurred_at="2024-03-01T12:00:00Z"),
+        line_of(5)[:-9],
+        line_of(6),
+    ]
+    called = 'read_day of six lines; 2 has customer_id "7", 3 terminal_id 7.5, 4 a date as text, 5 is cut off'
+    expect(
+        called,
+        sides(called, lines, read(lines)),
+        {"payments": [1, 6], "refused": ["line 2", "line 3", "line 4", "line 5"]},
+        "The rows with a value of another kind, and only they, are refused, each with its line as it was.",
+        [
+            (lost(6), LOST),
+            (passes(2, 3, 4, 5), KIND),
+            (lambda came: came["payments"] == [1, 6] and len(came["refused"]) == 4, NOT_AS_IT_WAS),
+        ],
+    )
+
+
+def test_agrees_with_production(read: Read, spark: SparkSession) -> None:
+    """On 400 lines: the types of the line's table `raw`, and its rules on what must be there."""
+    from spark_jobs.rules import reason
+    from spark_jobs.schemas import RAW, with_day
+
+    lines = many_lines()
+    rows = [(line, of_kind(line, RAW)) for line in lines]
+    raw = with_day(RAW)
+    typed = [tuple((row | {"source_row": n}).get(name) for name in raw.names) for n, (_, row) in enumerate(rows) if row]
+    judged = spark.createDataFrame(typed, raw).select("source_row", reason().alias("reason")).collect()
+    good = {row["source_row"] for row in judged if row["reason"] is None}
+    expected = sorted(tuple(rows[n][1][name] for name in NAMES) for n in good)
+
+    payments, refused = read(lines)
+    types = {field.name: field.dataType.simpleString() for field in RAW.fields if field.name in NAMES}
+    called = "read_day of 400 lines"
+    expect(called + ": types", collected(called, lambda: dict(payments.dtypes)), types, "See spark_jobs/schemas.py.")
+    came = collected(called, lambda: sorted(map(tuple, payments.select(*NAMES).collect()), key=str))
+    expect(
+        called, differing(came, expected), NOTHING, "The payments are not those that the line itself reads and keeps."
+    )
+    left = sorted(line for n, (line, _) in enumerate(rows) if n not in good)
+    said = collected(called, lambda: sorted((row["line"] for row in refused.collect()), key=str))
+    expect(
+        called, differing(said, left), NOTHING, "The refused lines are not those that the line itself would not keep."
+    )
+
+
+def differing(came: list[Any], expected: list[Any]) -> dict[str, list[Any]]:
+    """What is in one and not in the other, the first three of each."""
+    more, less = Counter(came) - Counter(expected), Counter(expected) - Counter(came)
+    return {"too many": sorted(more.elements(), key=str)[:3], "missing": sorted(less.elements(), key=str)[:3]}
+
+
+def many_lines() -> list[str]:
+    """400 lines; every third has a fault."""
+    chance = random.Random(20240301)
+    other: dict[str, list[object]] = {"id": ["12", 1.5, True, [3], {"n": 1}, 2**63, "x"], "amount": [None]}
+    lines = []
+    for number in range(400):
+        name = chance.choice(NAMES)
+        fault = {name: chance.choice([..., None, *other["amount" if name == "amount" else "id"]])}
+        line = line_of(number, **(fault if number % 3 == 0 else {}))
+        lines.append(line[: -chance.randrange(1, 40)] if number % 31 == 1 else line)
+    return lines
+
+
+def of_kind(line: str, schema: Any) -> dict[str, Any]:
+    """The row in a line whose values are of the schema's types, empty where one is not; what is missing is None."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return {}
+    for name in NAMES:
+        value = row.get(name)
+        is_long = schema[name].dataType == LongType()
+        fits = type(value) is int and abs(value) < 2**63 if is_long else type(value) is str
+        if value is not None and not fits:
+            return {}
+    return {name: row.get(name) for name in NAMES}

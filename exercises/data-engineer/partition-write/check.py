@@ -1,0 +1,300 @@
+"""Checks of `write_partition`: run again, killed at every step and in the middle of a file, read meanwhile."""
+
+from __future__ import annotations
+
+import gc
+import io
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from datetime import date, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from exercises.expect import IncorrectError, Said, expect
+
+DAY: Final = date(2024, 3, 1)
+PART: Final = "day=2024-03-01/part.parquet"
+STEPS: Final = 40
+CALLED: Final = "write_partition(rows, table, 2024-03-01)"
+IN_PLACE = (
+    "The file was written where readers look for it, so that for a while it is half there. Write it aside first, and "
+    "move it into place when it is whole."
+)
+GONE = (
+    "The old partition was removed before the new one was in place: killed between the two, the day is lost. A rename "
+    "onto a name that exists replaces it in one step; nothing has to be removed first."
+)
+IN_SIGHT = (
+    "Beside the partition lies a half-written file that readers take for data: they read every file in the folder "
+    "whose name does not begin with . or _. Write aside under such a name, or in such a folder."
+)
+APPENDED = (
+    "The second run added a file beside that of the first, and every row is there twice. A partition has one file, "
+    "with one name, and a run replaces it."
+)
+FAILED = "The function fails where the day is there already. Running it again must leave the same."
+STEPPING: Final = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate"}
+Write = Callable[[pa.Table, Path], Any]
+
+
+def rows_of(version: int, number: int = 30_000) -> pa.Table:
+    """Rows that differ from those of another version, and do not compress to nothing."""
+    amounts = np.random.default_rng(version).integers(0, 2**40, number)
+    return pa.table({"transaction_id": np.arange(number), "version": np.full(number, version), "amount_cents": amounts})
+
+
+@pytest.fixture
+def write(answer: Any) -> Write:
+    """Calls `write_partition` for one day."""
+    return lambda rows, table: answer.write_partition(rows, table, DAY)
+
+
+def in_sight(table: Path) -> list[str]:
+    """The files that a reader of the whole table takes for data, by path below it."""
+    found = (path.relative_to(table) for path in table.rglob("*") if path.is_file())
+    return sorted(str(path) for path in found if not any(part[0] in "._" for part in path.parts))
+
+
+def seen(file: Path, versions: dict[str, pa.Table]) -> str:
+    """What a reader sees of a file, in words: one of these versions, nothing, or half."""
+    try:
+        # Opened once: what is moved into its place meanwhile does not matter to this read.
+        found = pq.read_table(io.BytesIO(file.read_bytes()))
+    except FileNotFoundError:
+        return "nothing"
+    except (OSError, pa.ArrowException):
+        return "half a file"
+    for name, rows in versions.items():
+        if found.num_rows == rows.num_rows and found.select(rows.column_names).equals(rows):
+            return name
+    return f"other rows ({found.num_rows:,} of them)"
+
+
+def test_layout(write: Write, tmp_path: Path) -> None:
+    """One file of the asked name, in the folder of its day, with the rows that were given."""
+    rows, table = rows_of(1, 5), tmp_path / "lake" / "payments"
+    write(rows, table)
+    otherwise = "The partition of a day is the one file day=YYYY-MM-DD/part.parquet below the table's folder."
+    nothing = "Nothing was written below the table's folder. Folders that are missing have to be made."
+    called = f"{CALLED}: the files below table"
+    expect(called, in_sight(table) if table.exists() else [], [PART], otherwise, [([], nothing)])
+    otherwise = "The file does not hold the rows that were given."
+    expect(f"{CALLED}: the file", Said(seen(table / PART, {"the rows": rows})), "the rows", otherwise)
+
+
+def test_run_again(write: Write, tmp_path: Path) -> None:
+    """A second run replaces the first, and other days stay."""
+    other = tmp_path / "day=2024-02-29" / "part.parquet"
+    other.parent.mkdir()
+    pq.write_table(rows_of(7, 5), other)
+    write(rows_of(1, 5), tmp_path)
+    write(rows_of(2, 8), tmp_path)
+    files = sorted(["day=2024-02-29/part.parquet", PART])
+    called = f"{CALLED}, twice, where 2024-02-29 is there already: the files below table"
+    otherwise = "After any number of runs the day is its one file, and other days are as they were."
+    other_day = "Another day was removed. A run replaces its own day alone."
+    came = in_sight(tmp_path)
+    mistakes = [(lambda came: len(came) > 2, APPENDED), (lambda came: str(files[0]) not in came, other_day)]
+    expect(called, came, files, otherwise, mistakes)
+    versions = {"the rows of the second run": rows_of(2, 8), "the rows of the first run": rows_of(1, 5)}
+    told: list[tuple[object, str]] = [
+        ("the rows of the first run", "The second run left what the first had written: it has to replace it."),
+        ("other rows (13 of them)", "The second run added its rows to those of the first. A run replaces the day."),
+    ]
+    expect(
+        f"{CALLED}, twice: the file",
+        Said(seen(tmp_path / PART, versions)),
+        "the rows of the second run",
+        "The day does not hold what the second run was given.",
+        told,
+    )
+    otherwise = "Another day was changed. A run replaces its own day alone."
+    expect(f"{CALLED}: 2024-02-29", Said(seen(other, {"as it was": rows_of(7, 5)})), "as it was", otherwise)
+
+
+def start(work: Callable[[], object], told: Path) -> int:
+    """Do this work in a process of its own, which tells of an exception and ends with 1; returns the process's id."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        except BaseException as error:
+            told.write_text(f"{type(error).__name__}: {error}")
+            os._exit(1)
+        os._exit(0)
+    return child
+
+
+def wait_for(child: int) -> int:
+    """Wait until it ends; returns its exit code, minus a signal's number where one killed it."""
+    try:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    except BaseException:
+        # It does not end in time, and must not stay behind.
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        raise
+
+
+def die_before_step(step: int, below: Path) -> None:
+    """Kill this process before it opens a file below a folder, or makes, moves or removes one, for the n-th time."""
+    left = [step]
+
+    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+        if event not in STEPPING:
+            return
+        if event == "open" and not any(str(below) in os.fsdecode(one) for one in paths_in(arguments)):
+            return
+        left[0] -= 1
+        if left[0] < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(watch)
+
+
+def paths_in(arguments: tuple[Any, ...]) -> list[str | bytes]:
+    """Those of an event's arguments that are paths."""
+    return [os.fspath(one) for one in arguments if isinstance(one, str | bytes | os.PathLike)]
+
+
+def die_at_byte(limit: int) -> None:
+    """Have the kernel kill this process when a file of its grows beyond a size, whoever writes it."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+
+def judge_killed(table: Path, where: str) -> None:
+    """What a killed run left must be the old partition or the new one."""
+    versions = {"the old partition": rows_of(1), "the new partition": rows_of(2)}
+    came = seen(table / PART, versions)
+    expect(
+        f"{CALLED}, killed {where}: what a reader sees",
+        Said(came),
+        Said("the old partition, or the new one"),
+        "A killed run must leave the day as it was, or wholly new.",
+        [(lambda came: came == "nothing", GONE), (lambda came: came not in ("nothing", *versions), IN_PLACE)],
+        same=lambda came, _: came in versions,
+    )
+    expect(f"{CALLED}, killed {where}: the files below table", in_sight(table), [PART], IN_SIGHT)
+
+
+def killed(write: Write, table: Path, prepare: Callable[[], None], where: str) -> bool:
+    """Write the old rows, then the new ones in a process that is killed, and look; False where it lived to its end."""
+    write(rows_of(1), table)
+    new, told = rows_of(2), table.with_name("told")
+
+    def work() -> None:
+        prepare()
+        write(new, table)
+
+    code = wait_for(start(work, told))
+    if code == 1:
+        raise IncorrectError(f"{CALLED} over rows that are there", Said(told.read_text()), Said("no error"), FAILED)
+    judge_killed(table, where)
+    return code != 0
+
+
+def test_killed_in_the_middle_of_a_file(write: Write, tmp_path: Path) -> None:
+    """Killed by the kernel at some byte of the file it writes, by whatever means it writes."""
+    gc.collect()
+    table = tmp_path / "payments"
+    write(rows_of(2), table)
+    size = (table / PART).stat().st_size
+    for limit in (0, 4, size // 2, size - 1):
+        killed(write, table, partial(die_at_byte, limit), f"after {limit:,} of {size:,} bytes were written")
+
+
+def test_killed_between_two_steps(write: Write, tmp_path: Path) -> None:
+    """Killed before every single step that Python takes below the folder."""
+    table = tmp_path / "payments"
+    for step in range(STEPS):
+        where = f"before its step {step + 1} (opening, making, moving or removing a file)"
+        if not killed(write, table, partial(die_before_step, step, tmp_path), where):
+            break
+    versions = {"the new partition": rows_of(3)}
+    write(rows_of(3), table)
+    otherwise = "A run after killed ones does not replace the day."
+    expect(f"{CALLED}, after killed runs", Said(seen(table / PART, versions)), "the new partition", otherwise)
+    left = sorted(str(path.relative_to(table)) for path in table.rglob("*") if path.is_file())
+    otherwise = (
+        "Killed runs left files behind, and the next run did not take them away: they would pile up. A fixed name is "
+        "simply written over; names that differ each time have to be swept."
+    )
+    expect(f"{CALLED}, after killed runs: all files below table, hidden ones too", left, [PART], otherwise)
+
+
+def test_read_while_it_is_written(write: Write, tmp_path: Path) -> None:
+    """A reader that looks all the time sees a whole day, old or new, at every moment."""
+    write(rows_of(1), tmp_path)
+    versions = {"the old partition": rows_of(1), "the new partition": rows_of(2)}
+    told = tmp_path.with_name(f"{tmp_path.name}-told")
+
+    def work() -> None:
+        for _ in range(10):
+            for rows in (rows_of(2), rows_of(1)):
+                write(rows, tmp_path)
+
+    child = start(work, told)
+    came: set[str] = set()
+    try:
+        while os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            came.add(seen(tmp_path / PART, versions))
+    finally:
+        wait_for(child)
+    bad = sorted(came - set(versions))
+    otherwise = "A reader saw something else than a whole day while it was written anew."
+    mistakes = [(lambda came: "nothing" in came, GONE), (lambda came: "half a file" in came, IN_PLACE)]
+    expect("reading the day while write_partition writes it 20 times: what else was seen", bad, [], otherwise, mistakes)
+
+
+def test_agrees_with_production(answer: Any, tmp_path: Path) -> None:
+    """Three days of `raw`, one of them written again: a reader of the line sees what its own staged write leaves."""
+    from contracts.days import DayRange
+    from spark_jobs.lake import Lake
+    from spark_jobs.partitions import Staged, stage_days, staging
+    from spark_jobs.schemas import TABLES, arrow_schema
+
+    mine, theirs = Lake(tmp_path / "mine"), Lake(tmp_path / "theirs")
+    theirs.root.mkdir()
+    days = [DAY + timedelta(days=n) for n in (0, 1, 2, 1)]
+    for run, day in enumerate(days):
+        rows = raw_rows(run, arrow_schema(TABLES["raw"]))
+        answer.write_partition(rows, mine.root / "raw", day)
+        with staging(theirs, "job") as own:
+            with_day = rows.append_column("day", pa.array([day] * rows.num_rows, pa.date32()))
+            said = [one for batch in stage_days(with_day, "raw", str(own.folder)) for one in batch.to_pylist()]
+            staged = [Staged(one["table"], one["day"], one["rows"], Path(one["path"]), {}) for one in said]
+            own.publish(staged, ["raw"], DayRange(day, day), {day: rows.num_rows})
+    called = "write_partition for three days, the second twice"
+    otherwise = "A reader of the line finds other days, or other numbers of rows, than its own jobs would leave."
+    expect(called, counted(mine), counted(theirs), otherwise)
+    for day in theirs.days("raw"):
+        tables = [pq.read_table(io.BytesIO(lake.file("raw", day).read_bytes())) for lake in (mine, theirs)]
+        rows_read = [sorted(map(str, table.to_pylist())) for table in tables]
+        same = Said("the rows of the line's own write")
+        came = same if rows_read[0] == rows_read[1] else Said("other rows")
+        expect(f"{called}: what is read of {day}", came, same, "The day does not hold the rows of its last run.")
+
+
+def counted(lake: Any) -> dict[str, int]:
+    """The days of `raw`, and how many rows each has."""
+    return {str(day): rows for day, rows in lake.rows("raw", lake.days("raw")).items()}
+
+
+def raw_rows(run: int, schema: pa.Schema) -> pa.Table:
+    """50 rows of `raw` and more, other ones in each run."""
+    chance = np.random.default_rng(run)
+    numbers = range(50 + run)
+    ids = chance.integers(0, 10**6, len(numbers)).tolist()
+    rows = [{"source": "a", "source_row": n, "transaction_id": ids[n], "amount": "1.50"} for n in numbers]
+    return pa.Table.from_pylist(rows, schema=schema)

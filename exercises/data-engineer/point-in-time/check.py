@@ -1,0 +1,162 @@
+"""Checks of `count_week`: the window's two ends, payments of the same second, customers, and the line's own kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from exercises.expect import IncorrectError, Said, expect
+
+NOON = 1_709_294_400
+DAY = 86_400
+NAME = "customer_tx_count_7d"
+Payment = tuple[int, int, int]
+"""Its id, its customer, and when it occurred, in seconds."""
+Count = Callable[[str, list[Payment]], dict[int, Any]]
+
+FUTURE = (
+    "Payments that come later were counted. When this payment happens, they have not happened: a model that is trained "
+    "on them knows the future, and is worse than it looks."
+)
+NOT_ITSELF = "The payment itself was not counted: the window is (t - 7 days, t], and t belongs to it."
+ROWS = (
+    "Payments older than seven days still count. A window over a number of rows, or from the beginning on, knows "
+    "nothing of time: it must let go of a payment when seven days have passed."
+)
+UNIT = "Only payments of the last few seconds count: occurred_at is in seconds, and so is the range. A day is 86,400."
+CLOSED = (
+    "A payment exactly seven days before was counted. The window (t - 7 days, t] is open there: seven days is already "
+    "outside, one second less is inside. A range in Spark contains both its ends."
+)
+PEERS = (
+    "All payments of the same second see each other. A payment's place is (occurred_at, transaction_id): of one second "
+    "it sees those with a smaller id, and not those with a greater one. A range takes all that are equal in the order."
+)
+NO_PEERS = "Payments of the same second do not see one another. Those with a smaller transaction_id come before."
+READ_ORDER = "Payments of the same second were counted in the order in which they were read. Their ids order them."
+TOGETHER = "Payments of other customers were counted: the window must be one customer's."
+
+
+@pytest.fixture
+def count(answer: Any, spark: SparkSession) -> Count:
+    """Calls `count_week` on payments and collects the counts by id."""
+
+    def call(called: str, payments: list[Payment]) -> dict[int, Any]:
+        schema = "transaction_id long, customer_id long, occurred_at long"
+        came = answer.count_week(spark.createDataFrame(payments, schema))
+        otherwise = "Return the payments as a DataFrame, with one more column."
+        mistakes = [(lambda came: came is None, "Nothing came back. Is there a return?")]
+        is_frame = isinstance(came, DataFrame)
+        expect(called, came, Said("a DataFrame"), otherwise, mistakes, same=lambda *_: is_frame)
+        columns = Said(f"columns {came.columns}")
+        wanted = Said(f"columns transaction_id and {NAME} among them")
+        there = {"transaction_id", NAME} <= set(came.columns)
+        expect(called, columns, wanted, f"The payments keep their columns, and {NAME} is added.", same=lambda *_: there)
+        try:
+            rows = came.select("transaction_id", NAME).collect()
+        except Exception as error:
+            words = str(error).strip().split("\n")[0]
+            mistake = f"Spark could not run what you built: {words}"
+            raise IncorrectError(called, Said(type(error).__name__), Said("rows"), mistake) from None
+        ids = sorted((row["transaction_id"] for row in rows), key=str)
+        wanted_ids = sorted((one[0] for one in payments), key=str)
+        otherwise = "Every payment comes out once, with its count: rows were lost, or a join made more of them."
+        expect(f"{called}: the ids", ids, wanted_ids, otherwise)
+        return {row["transaction_id"]: row[NAME] for row in sorted(rows, key=lambda row: row["transaction_id"])}
+
+    return call
+
+
+def test_last_seven_days(count: Count) -> None:
+    """What is older has left the window, and what is later has not come."""
+    called = "count_week of one customer's payments 1 on day 0, 2 on day 6, 3 and 4 on day 8 (an hour apart)"
+    payments = [(1, 5, NOON), (2, 5, NOON + 6 * DAY), (3, 5, NOON + 8 * DAY), (4, 5, NOON + 8 * DAY + 3600)]
+    expect(
+        called,
+        count(called, payments),
+        {1: 1, 2: 2, 3: 2, 4: 3},
+        "Payment 1 is older than seven days when 3 and 4 happen; each payment counts itself, and none that is later.",
+        [
+            ({1: 0, 2: 1, 3: 1, 4: 2}, NOT_ITSELF),
+            ({1: 1, 2: 2, 3: 3, 4: 4}, ROWS),
+            ({1: 1, 2: 1, 3: 1, 4: 1}, UNIT),
+            (lambda came: came[1] is not None and came[1] > 1, FUTURE),
+        ],
+    )
+
+
+def test_open_end(count: Count) -> None:
+    """A payment exactly seven days before is outside."""
+    called = "count_week of one customer's payments 1 at t, 2 at t + 7 days - 1 second, 3 at t + 7 days"
+    payments = [(1, 5, NOON), (2, 5, NOON + 7 * DAY - 1), (3, 5, NOON + 7 * DAY)]
+    expect(
+        called,
+        count(called, payments),
+        {1: 1, 2: 2, 3: 2},
+        "Payment 2 still sees payment 1, and payment 3 does not.",
+        [({1: 1, 2: 2, 3: 3}, CLOSED), ({1: 1, 2: 1, 3: 2}, "The window is a second too short: payment 2 sees 1.")],
+    )
+
+
+def test_same_second(count: Count) -> None:
+    """Of one second, the ids tell which came before."""
+    called = "count_week of one customer's payments 9, 5 and 7, all of the same second, and 6 seven days later"
+    payments = [(9, 5, NOON), (5, 5, NOON), (7, 5, NOON), (6, 5, NOON + 7 * DAY)]
+    expect(
+        called,
+        count(called, payments),
+        {5: 1, 6: 1, 7: 2, 9: 3},
+        "5 comes first, then 7, then 9; when 6 happens, all three are exactly seven days old and have left.",
+        [
+            (lambda came: [came[n] for n in (5, 7, 9)] == [3, 3, 3], PEERS),
+            (lambda came: [came[n] for n in (5, 7, 9)] == [1, 1, 1], NO_PEERS),
+            ({5: 2, 6: 1, 7: 3, 9: 1}, READ_ORDER),
+            ({5: 1, 6: 4, 7: 2, 9: 3}, CLOSED),
+            (
+                {5: 1, 6: -2, 7: 2, 9: 3},
+                "What has left the window was taken away twice: the count of payment 6 is below zero.",
+            ),
+        ],
+    )
+
+
+def test_customers(count: Count) -> None:
+    """Each customer has a history of its own, whatever the order in which the rows are read."""
+    called = "count_week of payments 3 and 1 of customer 5 and 4 and 2 of customer 6, each an hour after the one before"
+    payments = [(number, 5 if number % 2 else 6, NOON + number * 3600) for number in (3, 4, 1, 2)]
+    expect(
+        called,
+        count(called, payments),
+        {1: 1, 2: 1, 3: 2, 4: 2},
+        "Of each customer it is the first and the second payment.",
+        [({1: 1, 2: 2, 3: 3, 4: 4}, TOGETHER), (lambda came: came[1] is not None and came[1] > 1, FUTURE)],
+    )
+
+
+def test_agrees_with_production(count: Count) -> None:
+    """On 1,500 payments of 20 customers, many of the same second, many exactly seven days apart: the line's kernel."""
+    from contracts.features import customer_features
+
+    chance = np.random.default_rng(20240301)
+    ids = chance.permutation(1_500) + 1
+    customers = chance.integers(1, 21, 1_500)
+    occurred = NOON + chance.integers(0, 120, 1_500) * (DAY // 4) + chance.choice([0, 0, 0, 1, 3599], 1_500)
+    order = np.lexsort((ids, occurred, customers))
+    kernel = customer_features(
+        customers[order], occurred[order], np.full(1_500, 100, dtype=np.int64), np.arange(1_500, dtype=np.int64)
+    )
+    expected = dict(zip(ids[order].tolist(), kernel[NAME].tolist(), strict=True))
+    called = "count_week of 1,500 payments"
+    rows = zip(ids.tolist(), customers.tolist(), occurred.tolist(), strict=True)
+    came = count(called, list(rows))
+    wrong = [number for number in sorted(expected) if came[number] != expected[number]][:5]
+    expect(
+        f"{called}: those that differ, at most five",
+        {number: came[number] for number in wrong},
+        {number: int(expected[number]) for number in wrong},
+        "The line counts otherwise. Look at both ends of the window, and at payments of the same second.",
+    )

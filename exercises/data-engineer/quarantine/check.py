@@ -1,0 +1,248 @@
+"""Checks of `split`: nulls, two faults, repeats, and the line's own rules on the same rows."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from exercises.expect import IncorrectError, Said, expect
+from spark_jobs.schemas import RAW
+
+NOON = 1_709_294_400
+DAY = 86_400
+Sides = dict[str, list[Any]]
+Split = Callable[[str, DataFrame], Sides]
+
+NOTHING: dict[str, list[Any]] = {"too many": [], "missing": []}
+DROPPED = (
+    "A row is on neither side. In SQL a condition on a missing value is not false but null, its opposite is null too, "
+    "and a filter keeps only what is true: such a row falls through both. Decide what null means before you filter."
+)
+NULL_IS_CLEAN = (
+    "A row with a missing value is among the clean ones. Its condition is null, neither true nor false, so that a "
+    "question like `is it broken?` got no yes. Decide what null means before you ask."
+)
+TWICE = (
+    "A row is in the quarantine once for each of its faults. It is one row: it has one reason, the first that is found."
+)
+REPEATED_NOTHING = "Rows without a transaction_id were taken for repeats of each other: their reason is the missing id."
+LATER_REASON = "The reason is not the first fault. The rules have an order, and the first that does not hold is told."
+
+
+def row(number: int, **changes: object) -> dict[str, object]:
+    """A good row of `raw`, that arrived two seconds after it occurred, unless told otherwise."""
+    good: dict[str, object] = {"source": "a", "source_row": number, "transaction_id": 100 + number, "customer_id": 1}
+    good |= {"terminal_id": 2, "amount": "12.50", "occurred_at": NOON, "occurred_micros": False, "arrived_at": NOON + 2}
+    return good | changes
+
+
+@pytest.fixture
+def frame(spark: SparkSession) -> Callable[..., DataFrame]:
+    """Makes a DataFrame of rows."""
+    return lambda *rows: spark.createDataFrame([tuple(one[name] for name in RAW.names) for one in rows], RAW)
+
+
+@pytest.fixture
+def split(answer: Any) -> Split:
+    """Calls `split` and collects both sides: the clean rows' numbers (source_row), the others' with their reasons."""
+
+    def call(called: str, raw: DataFrame) -> Sides:
+        came = answer.split(raw)
+        is_pair = isinstance(came, tuple | list) and len(came) == 2 and all(isinstance(x, DataFrame) for x in came)
+        mistakes = [(lambda came: came is None, "Nothing came back. Is there a return?")]
+        otherwise = "Return both sides, `clean, quarantine`, each a DataFrame that is not collected yet."
+        expect(called, came, Said("two DataFrames"), otherwise, mistakes, same=lambda *_: is_pair)
+        clean, quarantine = came
+        columns = [sorted(clean.columns), sorted(quarantine.columns)]
+        expect(
+            f"{called}: the columns of both sides",
+            columns,
+            [sorted(raw.columns), sorted([*raw.columns, "reason"])],
+            "The clean rows have the columns of raw and no helping ones; the others have `reason` besides.",
+        )
+        try:
+            kept = sorted(one["source_row"] for one in clean.collect())
+            aside = sorted((one["source_row"], one["reason"]) for one in quarantine.collect())
+        except Exception as error:
+            words = str(error).strip().split("\n")[0]
+            mistake = f"Spark could not run what you built: {words}"
+            raise IncorrectError(called, Said(type(error).__name__), Said("rows"), mistake) from None
+        return {"clean": kept, "quarantine": aside}
+
+    return call
+
+
+def numbers(came: Sides) -> Counter[int]:
+    """How often each row came out, on either side."""
+    return Counter([*came["clean"], *(number for number, _ in came["quarantine"])])
+
+
+def lost(rows: int) -> Callable[[Sides], bool]:
+    """Whether some of the rows 1 to `rows` are on neither side."""
+    return lambda came: len(numbers(came)) < rows
+
+
+def twice(came: Sides) -> bool:
+    """Whether a row came out more than once."""
+    return any(count > 1 for count in numbers(came).values())
+
+
+def test_one_fault(split: Split, frame: Callable[..., DataFrame]) -> None:
+    """Rows that break a rule are set apart, and the others are clean."""
+    called = "split: row 1 is good, 2 has the customer_id -5, 3 the amount 2000000.00, 4 occurred before 1970"
+    raw = frame(row(1), row(2, customer_id=-5), row(3, amount="2000000.00"), row(4, occurred_at=-1))
+    expected = {"clean": [1], "quarantine": [(2, "customer_id"), (3, "amount"), (4, "occurred_at")]}
+    sides = "The sides are swapped: the rules say what holds of a good payment."
+    swapped = [(lambda came: came["clean"] == [2, 3, 4], sides)]
+    otherwise = "A row is clean if every rule holds; else it goes to the quarantine with the name of the field."
+    expect(called, split(called, raw), expected, otherwise, [*swapped, (lost(4), DROPPED), (twice, TWICE)])
+
+
+def test_missing_values(split: Split, frame: Callable[..., DataFrame]) -> None:
+    """What is missing, or no number, makes a condition null: the row belongs in the quarantine."""
+    called = "split: row 1 is good, 2 has no customer_id, 3 no amount, 4 the amount 'abc', 5 no transaction_id"
+    raw = frame(
+        row(1), row(2, customer_id=None), row(3, amount=None), row(4, amount="abc"), row(5, transaction_id=None)
+    )
+    expected = {"clean": [1], "quarantine": [(2, "customer_id"), (3, "amount"), (4, "amount"), (5, "transaction_id")]}
+    in_clean = (lambda came: any(number in came["clean"] for number in (2, 3, 4, 5)), NULL_IS_CLEAN)
+    no_reason = (
+        lambda came: any(reason is None for _, reason in came["quarantine"]),
+        "A row is in the quarantine without a reason: its condition is null, so that none was found to be broken.",
+    )
+    otherwise = "A missing value breaks the rule of its field, and the reason is the field's name."
+    expect(called, split(called, raw), expected, otherwise, [(lost(5), DROPPED), (twice, TWICE), in_clean, no_reason])
+
+
+def test_two_faults(split: Split, frame: Callable[..., DataFrame]) -> None:
+    """A row with two faults is one row, with the first of its reasons."""
+    called = "split: row 1 has the terminal_id -1 and no amount, 2 no customer_id and no terminal_id, 3 is good"
+    raw = frame(row(1, terminal_id=-1, amount=None), row(2, customer_id=None, terminal_id=None), row(3))
+    expected = {"clean": [3], "quarantine": [(1, "terminal_id"), (2, "customer_id")]}
+    otherwise = "Each row comes out once, those with faults with the first field, in the order of the rules."
+    later = (lambda came: [number for number, _ in came["quarantine"]] == [1, 2], LATER_REASON)
+    expect(called, split(called, raw), expected, otherwise, [(lost(3), DROPPED), (twice, TWICE), later])
+
+
+def test_repeats(split: Split, frame: Callable[..., DataFrame]) -> None:
+    """Of several good rows with one id the first to arrive is clean; the others are set apart, not lost."""
+    called = (
+        "split: rows 1, 2, 3 have the transaction_id 7; 1 arrived at 12:00:09, 2 and 3 at 12:00:05; "
+        "rows 4 and 5 have no transaction_id"
+    )
+    later, sooner = {"transaction_id": 7, "arrived_at": NOON + 9}, {"transaction_id": 7, "arrived_at": NOON + 5}
+    without = {"transaction_id": None}
+    raw = frame(row(1, **later), row(3, **sooner), row(2, **sooner), row(4, **without), row(5, **without))
+    repeated = "transaction_id_repeated"
+    missing = [(4, "transaction_id"), (5, "transaction_id")]
+    expected = {"clean": [2], "quarantine": [(1, repeated), (3, repeated), *missing]}
+    mistakes = [
+        (
+            lambda came: set(came["clean"]) >= {1, 2, 3},
+            "All rows with the same transaction_id are clean: the payment would be counted three times.",
+        ),
+        (
+            lambda came: not {1, 2, 3} <= set(numbers(came)),
+            "Repeats are lost: dropDuplicates throws rows away, and which one it keeps is left to chance. Number the "
+            "rows of one id instead, and give those after the first a reason.",
+        ),
+        (
+            lambda came: not {1, 2, 3} & set(came["clean"]) and not twice(came),
+            "Every row of a repeated id is in the quarantine, the first too: then the payment itself is lost.",
+        ),
+        (lambda came: any(n in (4, 5) and why == repeated for n, why in came["quarantine"]), REPEATED_NOTHING),
+        (twice, "A row came out on both sides, or twice on one: each row has one place."),
+        (
+            lambda came: came["clean"] in ([1], [3]),
+            "Another row than the first was kept. First is the least (arrived_at, source, source_row), whatever the "
+            "order in which the rows are read; the key decides between rows that arrived together.",
+        ),
+        (lost(5), DROPPED),
+    ]
+    otherwise = "Of the good rows with one transaction_id one is clean, the first to arrive; the others are repeated."
+    expect(called, split(called, raw), expected, otherwise, mistakes)
+
+
+def test_repeat_of_a_bad_row(split: Split, frame: Callable[..., DataFrame]) -> None:
+    """A row that breaks a rule takes no id from a good one that comes after it."""
+    called = "split: rows 1 and 2 have the transaction_id 7; 1 arrived first and has the amount 'abc', 2 is good"
+    raw = frame(row(1, transaction_id=7, amount="abc"), row(2, transaction_id=7, arrived_at=NOON + 60))
+    expected = {"clean": [2], "quarantine": [(1, "amount")]}
+    mistake = (
+        "The good row was taken for a repeat of the bad one, and so the payment is lost. Only rows that keep all the "
+        "rules can take an id: judge first, and look for repeats among what is good."
+    )
+    mistakes = [(lambda came: (2, "transaction_id_repeated") in came["quarantine"], mistake), (lost(2), DROPPED)]
+    otherwise = "Row 1 breaks a rule, so row 2 is the first good one with this id."
+    expect(called, split(called, raw), expected, otherwise, mistakes)
+
+
+def test_agrees_with_production(split: Split, spark: SparkSession, tmp_path: Path) -> None:
+    """On 600 rows of three days: what the job `validate` would decide, rules and repeats."""
+    from contracts.transaction import EPOCH, TRANSACTION_FIELDS
+    from spark_jobs.lake import Lake, read_days
+    from spark_jobs.repeats import mark_repeats
+    from spark_jobs.rules import REPEATED, reason
+    from spark_jobs.schemas import arrow_schema
+
+    lake, days = Lake(tmp_path), [(EPOCH + timedelta(seconds=NOON + n * DAY)).date() for n in range(3)]
+    for n, day in enumerate(days):
+        path = lake.file("raw", day)
+        path.parent.mkdir(parents=True)
+        pq.write_table(pa.Table.from_pylist(many_rows(n), schema=arrow_schema(RAW)), path)
+    landed = read_days(spark, lake, "raw", days)
+    judged = mark_repeats(spark, lake, landed.withColumn("reason", reason()), days, 600).collect()
+
+    def told(code: str) -> str:
+        """The exercise tells the field alone."""
+        return (
+            code if code == REPEATED else next(spec.name for spec in TRANSACTION_FIELDS if code.startswith(spec.name))
+        )
+
+    called = "split(600 rows)"
+    came = split(called, landed.drop("day"))
+    kept = sorted(one["source_row"] for one in judged if one["reason"] is None)
+    aside = sorted((one["source_row"], told(one["reason"])) for one in judged if one["reason"] is not None)
+    total = len(came["clean"]) + len(came["quarantine"])
+    expect(f"{called}: clean + quarantine", total, 600, "Rows in are not rows out: something is lost, or doubled.")
+    otherwise = "This is not what the job `validate` decides on the same rows."
+    expect(f"{called}: clean", differing(came["clean"], kept), NOTHING, otherwise)
+    expect(f"{called}: quarantine", differing(came["quarantine"], aside), NOTHING, otherwise)
+
+
+def differing(came: list[Any], expected: list[Any]) -> dict[str, list[Any]]:
+    """What is in one and not in the other, the first three of each."""
+    more, less = Counter(came) - Counter(expected), Counter(expected) - Counter(came)
+    return {"too many": sorted(more.elements(), key=str)[:3], "missing": sorted(less.elements(), key=str)[:3]}
+
+
+def many_rows(day: int) -> list[dict[str, object]]:
+    """200 rows of a day; a third have one fault or two, and a third have an id that others have, on any day."""
+    chance = random.Random(20240301 + day)
+    faults: dict[str, list[object]] = {
+        name: [None, -1, -7] for name in ("transaction_id", "customer_id", "terminal_id")
+    }
+    faults |= {"amount": [None, "abc", "-0.01", "1000000.01"], "occurred_at": [None, -1]}
+    rows = []
+    for n in range(200):
+        second = NOON + day * DAY + chance.randrange(-40_000, 40_000)
+        changes: dict[str, object] = {"source": chance.choice("ab"), "occurred_at": second}
+        changes["arrived_at"] = second + chance.randrange(30)
+        changes["transaction_id"] = 1000 * day + 100 + n
+        if n % 3 == 0:
+            # Many of these arrive in the same second, so that the rows' keys decide.
+            changes |= {"transaction_id": chance.randrange(40), "arrived_at": NOON + day * DAY + chance.randrange(2)}
+            changes |= {"occurred_at": NOON + day * DAY}
+        if chance.random() < 1 / 3:
+            changes |= {name: chance.choice(faults[name]) for name in chance.choices(list(faults), k=2)}
+        rows.append(row(day * 200 + n, **changes))
+    return rows

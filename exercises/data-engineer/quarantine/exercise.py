@@ -1,0 +1,29 @@
+"""Split landed payments into clean ones and a quarantine, such that nothing is lost and nothing is there twice."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+REPEATED = "transaction_id_repeated"
+
+
+def rules() -> list[tuple[str, Column]]:
+    """Each field, in the order in which it is asked, and what holds of it in a good payment.
+
+    Where the field is missing, the condition is neither true nor false but null.
+    """
+    ids = [(name, F.col(name) >= 0) for name in ("transaction_id", "customer_id", "terminal_id")]
+    amount = F.expr("try_cast(amount as decimal(38, 2))")
+    return [*ids, ("amount", amount.between(0, 1_000_000)), ("occurred_at", F.col("occurred_at") >= 0)]
+
+
+def split(raw: DataFrame) -> tuple[DataFrame, DataFrame]:
+    """The clean rows of `raw` (its columns), and the others (its columns and `reason`, text).
+
+    The reason is the first field whose rule does not hold; of rows that keep all the rules and have one
+    transaction_id, the first by (arrived_at, source, source_row) is clean, and the others have the reason `REPEATED`.
+    """
+    # --- your work: begin
+    raise NotImplementedError("your work goes here")
+    # --- your work: end

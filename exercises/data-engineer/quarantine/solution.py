@@ -1,0 +1,36 @@
+"""Split landed payments into clean ones and a quarantine, such that nothing is lost and nothing is there twice."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+REPEATED = "transaction_id_repeated"
+
+
+def rules() -> list[tuple[str, Column]]:
+    """Each field, in the order in which it is asked, and what holds of it in a good payment.
+
+    Where the field is missing, the condition is neither true nor false but null.
+    """
+    ids = [(name, F.col(name) >= 0) for name in ("transaction_id", "customer_id", "terminal_id")]
+    amount = F.expr("try_cast(amount as decimal(38, 2))")
+    return [*ids, ("amount", amount.between(0, 1_000_000)), ("occurred_at", F.col("occurred_at") >= 0)]
+
+
+def split(raw: DataFrame) -> tuple[DataFrame, DataFrame]:
+    """The clean rows of `raw` (its columns), and the others (its columns and `reason`, text).
+
+    The reason is the first field whose rule does not hold; of rows that keep all the rules and have one
+    transaction_id, the first by (arrived_at, source, source_row) is clean, and the others have the reason `REPEATED`.
+    """
+    # --- your work: begin
+    broken = [F.when(~F.coalesce(holds, F.lit(False)), F.lit(name)) for name, holds in rules()]
+    judged = raw.withColumn("reason", F.coalesce(*broken))
+    is_good = F.col("reason").isNull()
+    # Good and bad rows are numbered apart, so that a bad one takes no id from a good one.
+    by_arrival = Window.partitionBy("transaction_id", is_good).orderBy("arrived_at", "source", "source_row")
+    judged = judged.withColumn("n", F.row_number().over(by_arrival))
+    judged = judged.withColumn("reason", F.when(is_good & (F.col("n") > 1), REPEATED).otherwise(F.col("reason")))
+    return judged.where(is_good).drop("n", "reason"), judged.where(~is_good).drop("n")
+    # --- your work: end

@@ -1,0 +1,228 @@
+"""Checks `choose`: thresholds by what they cost and whom they send to review, never by their values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from itertools import combinations_with_replacement
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from contracts.bundle import Thresholds
+from exercises.expect import Said, expect
+from modeling.costs import Costs, total_cost
+from modeling.thresholds import EVERY_PAYMENT, allowed_reviews, cheapest_thresholds
+
+COSTS = Costs(review=5, wrong_decline=25)
+refuse = partial(expect, same=lambda *_: False)
+
+Given = dict[str, np.ndarray]
+
+PLAIN: Given = {
+    "scores": np.array([0.95, 0.75, 0.65, 0.35, 0.25, 0.05]),
+    "frauds": np.array([True, False, True, True, False, False]),
+    "amounts": np.array([100.0, 20, 80, 60, 30, 10]),
+}
+TIGHT: Given = {
+    "scores": np.array([0.95, 0.95, 0.85, 0.75, 0.55, 0.45, 0.35, 0.25, 0.15, 0.05]),
+    "frauds": np.array([1, 1, 1, 0, 1, 0, 1, 0, 0, 0], dtype=bool),
+    "amounts": np.array([100.0, 50, 70, 20, 40, 30, 90, 20, 10, 10]),
+}
+LATER: Given = {
+    "scores": np.array([0.95, 0.85, 0.65, 0.55, 0.25, 0.15, 0.05, 0.05]),
+    "frauds": np.array([0, 1, 0, 0, 0, 1, 0, 0], dtype=bool),
+    "amounts": np.array([20.0, 60, 90, 10, 30, 400, 20, 10]),
+}
+"""The test window: here other thresholds would be best."""
+
+
+def test_cheapest(answer):
+    thresholds, _ = _choice(answer, PLAIN, LATER, EVERY_PAYMENT)
+    _judge(PLAIN, thresholds, EVERY_PAYMENT)
+
+
+def test_budget(answer):
+    for budget in (200, 100, 0):
+        thresholds, _ = _choice(answer, TIGHT, LATER, budget)
+        _judge(TIGHT, thresholds, budget)
+
+
+def test_cost_on_test(answer):
+    thresholds, came = _choice(answer, TIGHT, LATER, 200)
+    cost = partial(_cost, thresholds=thresholds)
+    expect(
+        f"choose(...)[1], the cost of 1,000 payments of a test window of {len(LATER['scores'])}, by your thresholds",
+        came,
+        1_000 * cost(LATER) / len(LATER["scores"]),
+        "It is what the decisions by the chosen thresholds cost on the test window, for 1,000 of its payments.",
+        mistakes=[
+            (
+                1_000 * cost(TIGHT) / len(TIGHT["scores"]),
+                "That is the cost on the validation window, on which the thresholds were chosen: it flatters them.",
+            ),
+            (
+                cost(TIGHT),
+                "That is the cost on the validation window, where the thresholds were chosen, and not of 1,000.",
+            ),
+            (cost(LATER), "That is the cost of all payments of the window. Say it of 1,000 payments."),
+            (cost(LATER) / len(LATER["scores"]), "That is the cost of one payment. Say it of 1,000."),
+        ],
+    )
+
+
+def test_agrees_with_production(answer):
+    for seed, budget in ((1, 10), (2, 3.5), (3, EVERY_PAYMENT)):
+        validation, test = _payments(seed, 2_000), _payments(seed + 100, 1_500)
+        thresholds, came = _choice(answer, validation, test, budget)
+        _judge(validation, thresholds, budget, test)
+        expect(
+            f"choose({len(validation['scores']):,} payments, {len(test['scores']):,} to test, budget {budget:g})[1]",
+            came,
+            1_000 * _cost(test, thresholds) / len(test["scores"]),
+            "modeling/costs.py finds another cost for your thresholds, of 1,000 payments of the test window.",
+        )
+
+
+def _judge(given: Given, chosen: Thresholds, budget: float, test: Given = LATER) -> None:
+    """Hold thresholds to the line's own: no dearer, and within the budget."""
+    best = cheapest_thresholds(**given, costs=COSTS, reviews_per_1000=budget)
+    allowed, count = allowed_reviews(len(given["scores"]), budget), len(given["scores"])
+    declined, reviewed = _decided(given, chosen)
+    cost, least = _cost(given, chosen), _cost(given, best)
+    limit = f", at most {allowed} reviewed" if budget < EVERY_PAYMENT else ""
+    called = f"choose({count:,} payments, reviews_per_1000={budget:g}), its decisions on the validation window"
+    if count <= 10:
+        called = (
+            f"choose(scores={given['scores'].tolist()}, frauds={given['frauds'].astype(int).tolist()}, "
+            f"amounts={given['amounts'].astype(int).tolist()}, review costs 5, wrong decline 25, "
+            f"reviews_per_1000={budget:g}), its decisions"
+        )
+    expect(
+        called,
+        Said(
+            f"review {chosen.review:g}, decline {chosen.decline:g}: "
+            f"{declined} declined, {reviewed} reviewed, cost {cost:.2f}"
+        ),
+        Said(f"cost {least:.2f}{limit}"),
+        "There is a cheaper pair. Try every pair of candidates, review at or below decline: every score, and 1.",
+        mistakes=[(_either(hit), says) for hit, says in _mistakes(given, chosen, budget, allowed, test)],
+        same=lambda *_: reviewed <= allowed and math.isclose(cost, least, abs_tol=1e-6),
+    )
+
+
+def _mistakes(given: Given, chosen: Thresholds, budget: float, allowed: int, test: Given) -> list[tuple[bool, str]]:
+    """What may have gone wrong, the most telling first: whether it has, and what to say."""
+    count = len(given["scores"])
+    reviewed, decisions = _decided(given, chosen)[1], _decided(given, chosen)
+
+    def by(payments: Given, reviews_per_1000: float) -> bool:
+        """Whether these decisions come of the line's thresholds for other payments, or for another budget."""
+        found = cheapest_thresholds(**payments, costs=COSTS, reviews_per_1000=reviews_per_1000)
+        return decisions == _decided(given, found)
+
+    free = cheapest_thresholds(**given, costs=COSTS)
+    places = f"{budget:g} of 1,000 payments are {allowed} of these {count:,}"
+    return [
+        (
+            reviewed > allowed and decisions == _decided(given, free),
+            f"You ignored the budget, or took it for reviews in all: {places}.",
+        ),
+        (reviewed > allowed, f"There are more reviews than the budget allows: {places}."),
+        (
+            chosen.review == chosen.decline == 0.5 or chosen.review == 0.5,
+            "0.5 is no natural threshold. Where frauds are rare and dear, the cheapest one is wherever the costs say.",
+        ),
+        (
+            by(test, budget) or any(_scanned(decisions, given, test, budget, one["scores"]) for one in (test, given)),
+            "You chose on the test window. Then nothing is left to tell what the choice is worth: use validation.",
+        ),
+        (
+            by(given | {"amounts": np.ones(count)}, budget),
+            "A missed fraud costs its amount, not 1 and not nothing: `cost_of` counts it so.",
+        ),
+        (
+            count > 1_000 and reviewed <= budget and by(given, 1_000 * budget / count),
+            f"The budget counts reviews of 1,000 payments, not reviews in all: {places}.",
+        ),
+        (
+            _scanned(decisions, given, given, budget, given["scores"], flagged=True),
+            "You counted declined payments as reviews. Nobody looks at them: only those between the thresholds count.",
+        ),
+        (
+            decisions[0] == _decided(given, free)[0] and allowed < _decided(given, free)[1],
+            "You chose without the budget, and then cut the reviews down. Choose both thresholds together under it: "
+            "with few reviews, it may pay to decline more.",
+        ),
+        (
+            allowed > 0 and by(given, 1_000 * (allowed - 0.5) / count),
+            f"A whole budget may be used: {allowed} reviews are still within it.",
+        ),
+        (
+            chosen.review == chosen.decline and allowed > 0,
+            "Both thresholds are the same, so nothing is reviewed. A review is cheaper than a wrong decline.",
+        ),
+    ]
+
+
+def _scanned(
+    decisions: tuple[int, int], given: Given, on: Given, budget: float, candidates: np.ndarray, flagged: bool = False
+) -> bool:
+    """Whether these decisions come of choosing on other payments among these candidates; of few payments alone.
+
+    With `flagged`, declined payments count as reviews.
+    """
+    if len(given["scores"]) > 10:
+        return False
+    pairs = combinations_with_replacement([*np.unique(candidates).tolist(), 1.0], 2)
+    tried = [Thresholds(review=review, decline=decline) for review, decline in pairs]
+    allowed = allowed_reviews(len(on["scores"]), budget)
+    fit = [one for one in tried if (sum(_decided(on, one)) if flagged else _decided(on, one)[1]) <= allowed]
+    least = min(_cost(on, one) for one in fit)
+    return any(decisions == _decided(given, one) for one in fit if _cost(on, one) <= least + 1e-9)
+
+
+def _either(hit: bool) -> Callable[[object], bool]:
+    return lambda _: hit
+
+
+def _decided(given: Given, thresholds: Thresholds) -> tuple[int, int]:
+    """How many are declined, and how many reviewed."""
+    declined, flagged = given["scores"] >= thresholds.decline, given["scores"] >= thresholds.review
+    return int(declined.sum()), int((flagged & ~declined).sum())
+
+
+def _cost(given: Given, thresholds: Thresholds) -> float:
+    return total_cost(**given, thresholds=thresholds, costs=COSTS)
+
+
+def _payments(seed: int, count: int) -> Given:
+    """Scores in hundredths and a half, calibrated: of those with score p, about p are frauds."""
+    rng = np.random.default_rng(seed)
+    scores = (np.floor(100 * np.clip(rng.beta(0.12, 3, count), 0, 0.99)) + 0.5) / 100
+    return {"scores": scores, "frauds": rng.random(count) < scores, "amounts": np.round(rng.gamma(2, 30, count), 2)}
+
+
+def _choice(answer, validation: Given, test: Given, budget: float) -> tuple[Thresholds, float]:
+    """The thresholds and the cost. Says so where they are none."""
+    windows = [answer.Window(**{name: values.copy() for name, values in given.items()}) for given in (validation, test)]
+    came: Any = answer.choose(*windows, COSTS, budget)
+    called = f"choose({len(validation['scores']):,} payments, {len(test['scores']):,} to test, budget {budget:g})"
+    wanted = Said("(Thresholds(review=..., decline=...), cost of 1,000 test payments)")
+    if not isinstance(came, tuple | list) or len(came) != 2:
+        refuse(called, came, wanted, "Return two things: the thresholds, and what they cost on the test window.")
+    thresholds, cost = came
+    pair = [getattr(thresholds, name, None) for name in ("review", "decline")]
+    if isinstance(thresholds, tuple | list) and len(thresholds) == 2:
+        pair = list(thresholds)
+    if not all(_is_number(value) and 0 <= value <= 1 for value in pair) or pair[0] > pair[1]:
+        refuse(called, came, wanted, "The thresholds are two numbers from 0 to 1, review no higher than decline.")
+    if not _is_number(cost):
+        refuse(called, came, wanted, "The second value, the cost of 1,000 test payments, is not a finite number.")
+    return Thresholds(review=float(pair[0]), decline=float(pair[1])), float(cost)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)

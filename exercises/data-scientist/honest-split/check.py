@@ -1,0 +1,285 @@
+"""Checks `honest_split`: the windows, their ends, the labels, and the line's own split."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import date, timedelta
+from functools import partial
+
+import numpy as np
+
+from bank.world import Payments, WorldSize, simulate
+from contracts.days import DayRange, first_second
+from contracts.labels import DAY, LABEL_DELAY_DAYS, NEVER, known_at
+from exercises.expect import Said, expect
+from modeling.split import split_days
+
+START = first_second(date(2025, 3, 1))
+TRAINED_ON_DAY = 20
+TEST_DAYS = 7
+DELAY_STARTS = TRAINED_ON_DAY - LABEL_DELAY_DAYS
+TEST_ENDS = TRAINED_ON_DAY + TEST_DAYS
+
+WINDOWS = (0.5, 4.25, 12.75, 13.5, 16.5, 19.75, 20.5, 23.5, 26.75, 27.5, 30.5)
+"""The days on which payments occur, none at midnight."""
+
+
+def test_training_window(answer):
+    called = f"honest_split: payments on days {_days(WINDOWS)}, trained_at = day {TRAINED_ON_DAY}"
+    training, _ = _split(answer, called, WINDOWS)
+    before = _positions(WINDOWS, lambda day: day < DELAY_STARTS)
+    up_to_training = _positions(WINDOWS, lambda day: day < TRAINED_ON_DAY)
+    expect(
+        f"{called}: positions in `training`",
+        sorted(training),
+        before,
+        f"Train on all before day {DELAY_STARTS}: {TRAINED_ON_DAY} less the label delay of {LABEL_DELAY_DAYS} days.",
+        mistakes=[
+            (
+                up_to_training,
+                "You left no gap of the label delay. The frauds of the last 7 days are not known yet when you train, "
+                "so those payments would be learned as genuine.",
+            ),
+            (
+                lambda came: any(WINDOWS[row] >= TRAINED_ON_DAY for row in came),
+                "It trains on payments that happen after the training. A random split, or one by shares, does this: "
+                "split by time instead.",
+            ),
+            (
+                lambda came: 0 < len(came) < len(before) and set(came) < set(before),
+                "Payments of the first days are missing. The training window has no lower end: take all history.",
+            ),
+        ],
+    )
+
+
+def test_test_window(answer):
+    called = f"honest_split: payments on days {_days(WINDOWS)}, trained_at = day {TRAINED_ON_DAY}"
+    _, test = _split(answer, called, WINDOWS)
+    expect(
+        f"{called}: positions in `test`",
+        sorted(test),
+        _positions(WINDOWS, lambda day: TRAINED_ON_DAY <= day < TEST_ENDS),
+        f"Test on the {TEST_DAYS} days from day {TRAINED_ON_DAY} on: the model scores them from the moment it exists.",
+        mistakes=[
+            (
+                _positions(WINDOWS, lambda day: day >= TRAINED_ON_DAY),
+                "The test has no end. It lasts `test_days` days; of later payments the labels are not due yet.",
+            ),
+            (
+                _positions(WINDOWS, lambda day: TEST_ENDS <= day < TEST_ENDS + TEST_DAYS),
+                "The test begins a label delay too late. The gap lies before `trained_at`, not after it.",
+            ),
+            (
+                lambda came: any(WINDOWS[row] < DELAY_STARTS for row in came),
+                "It tests on payments that it was trained on. Split by time, not at random.",
+            ),
+            (
+                lambda came: any(WINDOWS[row] < TRAINED_ON_DAY for row in came),
+                "It tests on payments of the gap, which were over before the model was trained.",
+            ),
+        ],
+    )
+
+
+def test_ends_of_windows(answer):
+    days = (
+        DELAY_STARTS - 1 / DAY,
+        DELAY_STARTS,
+        TRAINED_ON_DAY - 1 / DAY,
+        TRAINED_ON_DAY,
+        TEST_ENDS - 1 / DAY,
+        TEST_ENDS,
+    )
+    says = "13 less a second, 13, 20 less a second, 20, 27 less a second, 27"
+    called = f"honest_split: payments on days {says}, trained_at = day {TRAINED_ON_DAY}"
+    training, test = _split(answer, called, days)
+    came = {"training": sorted(training), "test": sorted(test)}
+    expect(
+        called,
+        came,
+        {"training": [0], "test": [3, 4]},
+        "Look at the ends: each window holds its first second and not its last.",
+        mistakes=[
+            (
+                lambda came: 3 in came["training"] or (3 in came["test"] and 2 in came["test"]),
+                "The second of `trained_at` is on the wrong side: it is the first second of the test.",
+            ),
+            (
+                lambda came: 3 not in came["test"],
+                "The first second of the test is in no window. A window holds its first second.",
+            ),
+            (
+                lambda came: 5 in came["test"],
+                "A boundary is counted twice. The test's last second is the one before day 27, "
+                "for day 27 opens the next window.",
+            ),
+            (
+                lambda came: 1 in came["training"],
+                "The first second of the gap is trained on. Training ends before `trained_at - LABEL_DELAY`, "
+                "so that whole days stay together.",
+            ),
+        ],
+    )
+
+
+def test_training_labels(answer):
+    # When it occurred and when it was reported, in days.
+    cases = ((2, None), (3, 10), (5, 19.5), (6, 20), (8, 24), (12, 13))
+    occurred, reported = zip(*cases, strict=True)
+    called = (
+        f"honest_split: payments on days {_days(occurred)}, reported on days {_days(reported)}, trained_at = day 20"
+    )
+    training, _ = _split(answer, called, occurred, reported)
+    expect(
+        f"{called}: `training_frauds` by position",
+        training,
+        {0: False, 1: True, 2: True, 3: True, 4: False, 5: True},
+        "A training label says whether the fraud is known at `trained_at`: occurred + delay and the report both past.",
+        mistakes=[
+            (
+                {0: False, 1: True, 2: True, 3: True, 4: True, 5: True},
+                "It learns a label that became known only after training: the payment of day 8 was reported on day 24. "
+                "On day 20 nobody knew, so it passes for genuine.",
+            ),
+            (
+                {0: False, 1: True, 2: True, 3: False, 4: False, 5: True},
+                "A report made in the second of `trained_at` is known then: known at t means no later than t.",
+            ),
+            (
+                {0: False, 1: True, 2: False, 3: False, 4: False, 5: True},
+                "Known frauds are missing. Read the labels at `trained_at`, not at the end of the training window.",
+            ),
+        ],
+    )
+
+
+def test_test_labels(answer):
+    cases = ((20.5, None), (20.5, 28), (22, 33.5), (24, 34), (25, 36), (26.5, 27))
+    occurred, reported = zip(*cases, strict=True)
+    called = (
+        f"honest_split: payments on days {_days(occurred)}, reported on days {_days(reported)}, trained_at = day 20"
+    )
+    _, test = _split(answer, called, occurred, reported)
+    expect(
+        f"{called}: `test_frauds` by position",
+        test,
+        {0: False, 1: True, 2: True, 3: True, 4: False, 5: True},
+        "The test is judged when its last day's label delay has passed: on day 34. What is known then is its label.",
+        mistakes=[
+            (
+                lambda came: not any(came.values()),
+                "No fraud is known in the test. You read its labels too early: at `trained_at`, or when the test ends. "
+                "Judge it a label delay after its end.",
+            ),
+            (
+                {0: False, 1: True, 2: True, 3: True, 4: True, 5: True},
+                "It uses a report that comes after the test was judged: day 36 is past day 34.",
+            ),
+        ],
+    )
+
+
+def test_agrees_with_production(answer):
+    for seed in (3, 4):
+        start = date(2025, 1, 1) + timedelta(days=seed)
+        world, reported, order = _world(seed, start)
+        occurred = world.occurred[order]
+        line = split_days(DayRange(start, start + timedelta(days=59)))
+        # Of the line's three windows, its validation is to its training what the test is here.
+        expected = {
+            "training": _labelled(occurred, reported, line.training, line.trained_at),
+            "test": _labelled(occurred, reported, line.validation, line.validated_at),
+        }
+        days = len(line.validation.days())
+        called = f"honest_split of {len(order):,} simulated payments, shuffled, test_days={days}"
+        came = dict(zip(expected, _called(answer, called, occurred, reported, line.trained_at, days), strict=True))
+        for name, wanted in expected.items():
+            expect(
+                f"{called}: payments in `{name}`",
+                len(came[name]),
+                len(wanted),
+                "It is not the window of modeling/split.py. Payments come in any order, and `test_days` varies.",
+            )
+            expect(
+                f"{called}: `{name}` and its labels",
+                Said(f"{_differ(came[name], wanted)} of {len(wanted):,} payments differ"),
+                Said(f"0 of {len(wanted):,} payments differ"),
+                "It disagrees with the line's own split. A label must stay with its payment, in any order of payments.",
+            )
+
+
+def _world(seed: int, start: date) -> tuple[Payments, np.ndarray, np.ndarray]:
+    """A simulated world, with the payments' order and their reports in that order: some at once, some weeks late."""
+    rng = np.random.default_rng(seed)
+    (world,) = simulate(WorldSize(customers=60, terminals=40, days=30, seed=seed, start=start + timedelta(days=12)))
+    late = rng.choice([1, 5, 9, 20], len(world.occurred)) * DAY
+    order = rng.permutation(len(world.occurred))
+    return world, np.where(world.fraud, world.occurred + late, NEVER)[order], order
+
+
+def _labelled(occurred: np.ndarray, reported: np.ndarray, window: DayRange, now: int) -> dict[int, bool]:
+    inside = np.flatnonzero((occurred >= window.start_second) & (occurred < window.end_second))
+    return dict(zip(inside.tolist(), known_at(occurred[inside], reported[inside], now).tolist(), strict=True))
+
+
+def _differ(came: dict[int, bool], wanted: dict[int, bool]) -> int:
+    return sum(came.get(row) != label for row, label in wanted.items())
+
+
+def _split(answer, called, occurred, reported=None) -> list[dict[int, bool]]:
+    """The labels of both windows by position, of times in days."""
+    return _called(
+        answer, called, _seconds(occurred), _seconds(reported or [None] * len(occurred)), _seconds([20])[0], 7
+    )
+
+
+def _called(answer, called, occurred, reported, trained_at, test_days) -> list[dict[int, bool]]:
+    came = answer.honest_split(occurred.copy(), reported.copy(), int(trained_at), test_days)
+    names = [field.name for field in fields(answer.HonestSplit)]
+    missing = [name for name in names if not hasattr(came, name)]
+    wanted = Said("a HonestSplit with " + ", ".join(names))
+    expect(called, came, wanted, "Return a HonestSplit. Is there a `return`?", same=lambda *_: not missing)
+    return [
+        _read(called, name, getattr(came, name), getattr(came, f"{name}_frauds"), len(occurred))
+        for name in ("training", "test")
+    ]
+
+
+def _read(called: str, name: str, rows, labels, payments: int) -> dict[int, bool]:
+    """Labels by position; says what is wrong with arrays that are none."""
+    refuse = partial(expect, same=lambda *_: False)
+    at = _array(rows)
+    if at.dtype == bool and at.shape == (payments,):
+        # A mask says as much as positions.
+        at = np.flatnonzero(at)
+    if at.size == 0:
+        at = at.astype(np.int64)
+    good = at.ndim == 1 and at.dtype.kind in "iu" and len(set(at.tolist())) == len(at)
+    if not good or not all(0 <= row < payments for row in at.tolist()):
+        wanted = Said("whole numbers from 0 to n - 1, each once")
+        refuse(f"{called}: `{name}`", rows, wanted, "These are positions in `occurred`: np.flatnonzero makes some.")
+    values = _array(labels)
+    if values.shape != at.shape or not np.isin(values, [0, 1]).all():
+        wanted = Said(f"{len(at)} of True and False")
+        refuse(f"{called}: `{name}_frauds`", labels, wanted, f"There is one label for each payment in `{name}`.")
+    return dict(zip(at.tolist(), values.astype(bool).tolist(), strict=True))
+
+
+def _array(value) -> np.ndarray:
+    try:
+        return np.asarray(value)
+    except ValueError:
+        return np.asarray(None)
+
+
+def _seconds(days) -> np.ndarray:
+    return np.array([NEVER if day is None else START + round(day * DAY) for day in days], dtype=np.int64)
+
+
+def _positions(days, inside) -> list[int]:
+    return [row for row, day in enumerate(days) if inside(day)]
+
+
+def _days(days) -> str:
+    return ", ".join("never" if day is None else f"{day:g}" for day in days)

@@ -1,0 +1,51 @@
+"""Measure how much four leaks flatter a model: each alone, against its honest counterpart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import pandas as pd
+
+from contracts.features import BASE_FEATURES
+from contracts.labels import DAY, LABEL_DELAY
+
+FEATURES: Final = [*BASE_FEATURES, "customer_id", "terminal_id"]
+TEST_DAYS: Final = 14
+NONE: Final = -1.0
+"""Stands for the time since the previous payment, or until the next, where there is none."""
+
+Score = Callable[[pd.DataFrame, pd.DataFrame, Sequence[str]], float]
+"""Trains a model on the first table, and returns its average precision on the second; it sees the columns named."""
+
+
+def split_in_time(payments: pd.DataFrame, trained_at: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Training and test, with the label delay between them."""
+    occurred = payments["occurred"]
+    training = occurred < trained_at - LABEL_DELAY
+    test = (occurred >= trained_at) & (occurred < trained_at + TEST_DAYS * DAY)
+    return payments[training], payments[test]
+
+
+def split_at_random(payments: pd.DataFrame, trained_at: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The payments of both windows, dealt out at random: as many to training and as many to the test."""
+    training, test = split_in_time(payments, trained_at)
+    dealt = pd.concat([training, test]).sort_values("transaction_id").sample(frac=1, random_state=0)
+    return dealt.iloc[: len(training)], dealt.iloc[len(training) :]
+
+
+def thin_out(payments: pd.DataFrame) -> pd.DataFrame:
+    """All frauds, and about a tenth of the genuine payments: undersampling."""
+    return payments[payments["fraud"] | (payments["transaction_id"] % 10 == 0)]
+
+
+def inflations(payments: pd.DataFrame, trained_at: int, score: Score) -> dict[str, float]:
+    """What each leak adds to the average precision: the leaky score minus the honest one, by the leak's name.
+
+    `payments` has a row for each payment, in any order, with the columns `transaction_id`, `occurred` (seconds since
+    1970), `fraud` (bool), `balance_after` and `FEATURES`. The names are `random_split`, `forward_shift`,
+    `thinned_first` and `balance_after`.
+    """
+    # --- your work: begin
+    raise NotImplementedError("your work goes here")
+    # --- your work: end

@@ -1,0 +1,290 @@
+"""Checks `log_calibrated`: loads back what was logged, from a store of its own, and looks at it as a user would."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from contracts.bundle import Calibration, probability
+from exercises.expect import Said, UnavailableError, expect
+from modeling.boosting import fit_boosted_trees
+from modeling.estimators import fit_calibration
+from modeling.registry import DEFAULTS
+
+FEATURES = ["terminal_fraud_rate_7d", "amount", "customer_tx_count_7d", "is_night"]
+CALLED = "log_calibrated(model, training, held_out)"
+OVERFITTED = {
+    "learning_rate": 0.3,
+    "max_iter": 50,
+    "max_leaf_nodes": 31,
+    "min_samples_leaf": 3,
+    "early_stopping": False,
+    "random_state": 0,
+}
+"""Trees that know their training payments nearly by heart, so that their scores need calibration."""
+TOLERANCE = 0.02
+"""scikit-learn's way to fit a Platt pair leans a little to the middle; the line's does not."""
+
+refuse = partial(expect, same=lambda *_: False)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model, its training payments, held out ones, and later ones to try it on."""
+
+    model: Any
+    training: pd.DataFrame
+    held_out: pd.DataFrame
+    later: pd.DataFrame
+
+    def margins(self, table: pd.DataFrame) -> np.ndarray:
+        """The model's raw log-odds."""
+        return self.model.decision_function(table[FEATURES].to_numpy())
+
+
+@cache
+def case() -> Case:
+    """Payments whose frauds depend on three features and are mostly chance."""
+    rng = np.random.default_rng(1)
+    training, held_out, later = (_payments(rng, count) for count in (1_500, 3_000, 1_000))
+    frauds = training["fraud"].to_numpy()
+    model = fit_boosted_trees(training[FEATURES].to_numpy(), frauds, OVERFITTED, [0] * len(FEATURES))
+    return Case(model, training, held_out, later)
+
+
+def _payments(rng: np.random.Generator, count: int) -> pd.DataFrame:
+    table = pd.DataFrame(
+        {
+            "amount": np.round(rng.gamma(2, 30, count), 2),
+            "customer_tx_count_7d": rng.poisson(8, count).astype(float),
+            "fraud": False,
+            "is_night": (rng.random(count) < 0.2).astype(float),
+            "terminal_fraud_rate_7d": np.round(rng.beta(0.3, 4, count), 3),
+        }
+    )
+    odds = -4 + table["amount"] / 40 + 4 * table["terminal_fraud_rate_7d"] + 0.5 * table["is_night"]
+    return table.assign(fraud=rng.random(count) < 1 / (1 + np.exp(-odds)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """MLflow on a database and a folder that go away again; nothing asks a server."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (DEFAULTS | {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}).items():
+            patch.setenv(name, value)
+        # What is logged to an experiment of another name stays here as well.
+        patch.chdir(folder)
+        try:
+            import mlflow
+
+            mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
+            mlflow.set_experiment(experiment_id=mlflow.create_experiment("check", (folder / "artifacts").as_uri()))
+        except Exception as error:
+            raise UnavailableError(f"MLflow does not start on {folder}: is the disk full? ({error})") from error
+        yield
+
+
+@pytest.fixture(scope="module")
+def logged(answer) -> Callable[[], str]:
+    """The address of what an answer logs; logged once."""
+
+    @cache
+    def log() -> str:
+        import mlflow
+
+        given = case()
+        try:
+            came = answer.log_calibrated(given.model, given.training.copy(), given.held_out.copy())
+        finally:
+            while mlflow.active_run():
+                mlflow.end_run()
+        return _address(came)
+
+    return log
+
+
+def _address(came: Any) -> str:
+    address = getattr(came, "model_uri", came)
+    if not isinstance(address, str) or ":/" not in address:
+        refuse(CALLED, came, Said("an address like models:/m-..."), "Return the `model_uri` of what log_model returns.")
+    return str(address)
+
+
+def test_it_is_there(logged):
+    _info(logged())
+
+
+def test_signature(logged):
+    signature = _info(logged()).signature
+    if signature is None or signature.inputs is None or not signature.inputs.has_input_names():
+        refuse(
+            "the logged model's signature",
+            signature,
+            Said(f"inputs {', '.join(FEATURES)}"),
+            "There is no signature with column names. It tells whoever runs the model which columns it takes, and lets "
+            "MLflow refuse others: give `signature`, made by infer_signature of a table and its predictions.",
+        )
+    names = signature.inputs.input_names()
+    expect(
+        "the names of the columns in the logged model's signature",
+        names,
+        FEATURES,
+        "The signature lists what the model takes: FEATURES and nothing else.",
+        mistakes=[
+            (
+                lambda came: sorted(came) == sorted(FEATURES),
+                "The columns are in another order than FEATURES. The model knows columns by their place, so another "
+                "column gets the place of each, and nothing complains. Choose the columns by FEATURES, everywhere.",
+            )
+        ],
+    )
+
+
+def test_input_example(logged):
+    import mlflow
+
+    example = _info(logged()).saved_input_example_info
+    if example is None:
+        why = "There is no input example. It shows how to call the model, and MLflow tries it when logging."
+        refuse("the logged model's input example", None, Said("a few rows with the columns FEATURES"), why)
+    rows = mlflow.pyfunc.load_model(logged()).input_example
+    if not isinstance(rows, pd.DataFrame) or list(rows.columns) != FEATURES:
+        why = (
+            "The input example is what the model takes: a few rows of a table with the columns FEATURES, in that order."
+        )
+        refuse("the logged model's input example", rows, Said("a few rows with the columns FEATURES"), why)
+    if len(rows) > 100:
+        why = "An example is a few rows, not all payments: they would be kept with every version, for all to read."
+        refuse("rows of the input example", len(rows), Said("a few"), why)
+
+
+def test_format(logged):
+    flavours = _info(logged()).flavors
+    expect(
+        "how the logged model is written",
+        flavours.get("sklearn", {}).get("serialization_format"),
+        "skops",
+        "Log it by mlflow.sklearn, in the format skops.",
+        mistakes=[
+            (
+                lambda came: came in ("pickle", "cloudpickle"),
+                "A pickle may run any code when it is loaded. skops loads only types that are named: use it.",
+            )
+        ],
+    )
+
+
+def test_agrees_with_production(logged):
+    _judge(logged(), case())
+
+
+def _judge(address: str, given: Case) -> None:
+    """Hold the loaded model's answers to the line's own calibration on the held out payments."""
+    import mlflow
+
+    called = f"the loaded model's answers for {len(given.later):,} later payments"
+    wanted = _scores(given, fit_calibration(given.margins(given.held_out), given.held_out["fraud"].to_numpy()))
+    try:
+        # In another order of columns: the signature puts them right.
+        came = np.asarray(mlflow.pyfunc.load_model(address).predict(given.later[sorted(FEATURES, reverse=True)]))
+        came = came.astype(float)
+    except Exception as error:
+        refuse(
+            called, Said(f"{type(error).__name__}: {error}"[:300]), _told(wanted, given), "It cannot be loaded and run."
+        )
+    if came.ndim == 2 and came.shape[1] == 2:
+        came = came[:, 1]
+    if came.shape != wanted.shape or not np.isfinite(came).all():
+        why = "It gives no probability for each payment: `pyfunc_predict_fn` says which method answers."
+        refuse(
+            called, Said(f"an array of shape {came.shape}"), Said(f"an array of shape {wanted.shape} or (n, 2)"), why
+        )
+
+    def near(other: np.ndarray) -> bool:
+        return bool(np.abs(came - other).max() <= 2 * TOLERANCE)
+
+    misread = given.model.decision_function(given.later[sorted(FEATURES)].to_numpy())
+    on_training = _platt(given, given.training[FEATURES], given.training["fraud"])
+    by_place = _platt(given, given.held_out.drop(columns="fraud"), given.held_out["fraud"])
+    raw = given.model.predict_proba(given.later[FEATURES].to_numpy())[:, 1]
+    mistakes = [
+        (
+            bool(np.isin(came, [0, 1]).all()),
+            "It answers with classes, not with probabilities: pyfunc calls `predict` unless `pyfunc_predict_fn` says "
+            "otherwise.",
+        ),
+        (near(raw), "You logged the model as it was, uncalibrated. Log the calibrated one."),
+        (
+            near(on_training),
+            "You calibrated on the training payments. The model knows them by heart, so there its scores look far "
+            "surer than they are: calibrate on payments that it has not seen.",
+        ),
+        (near(1 - wanted), "That is the probability of a genuine payment. The second column is that of a fraud."),
+        (
+            near(by_place)
+            or bool(np.corrcoef(came, misread)[0, 1] > np.corrcoef(came, given.margins(given.later))[0, 1]),
+            "The columns are in another order than FEATURES somewhere, maybe in the calibration. The model takes them "
+            "by their place: choose the columns by FEATURES, everywhere.",
+        ),
+        (
+            not _reordered(given.margins(given.later), came) and len(np.unique(came)) < len(came) / 4,
+            "These are steps and not a curve: many payments share a score. That is isotonic calibration, which needs "
+            "far more frauds. Platt's is the method `sigmoid`.",
+        ),
+        (
+            _reordered(given.margins(given.later), came),
+            "These answers rank payments in another way than the model does. Platt's calibration never changes the "
+            "ranking: do not fit the model again (FrozenEstimator), and use the method `sigmoid`.",
+        ),
+    ]
+    expect(
+        called,
+        _told(came, given),
+        _told(wanted, given),
+        "Fit Platt's curve (method `sigmoid`) to the model's scores of all held out payments, and log the outcome.",
+        mistakes=[(lambda _, hit=hit: hit, says) for hit, says in mistakes],
+        same=lambda *_: bool(np.abs(came - wanted).max() <= TOLERANCE),
+    )
+
+
+def _platt(given: Case, table: pd.DataFrame, frauds: pd.Series) -> np.ndarray:
+    """The scores that come of calibrating on some payments, as scikit-learn does it."""
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.frozen import FrozenEstimator
+
+    calibrated = CalibratedClassifierCV(FrozenEstimator(given.model), method="sigmoid").fit(table.to_numpy(), frauds)
+    return calibrated.predict_proba(given.later[FEATURES].to_numpy())[:, 1]
+
+
+def _reordered(margins: np.ndarray, came: np.ndarray) -> bool:
+    ranked = came[np.argsort(margins)]
+    return bool((np.diff(ranked) < -1e-9).any())
+
+
+def _scores(given: Case, calibration: Calibration) -> np.ndarray:
+    return probability(given.margins(given.later), calibration)
+
+
+def _told(scores: np.ndarray, given: Case) -> Said:
+    first = ", ".join(f"{score:.3f}" for score in scores[:4])
+    return Said(f"{first}, ...; {scores.mean():.3f} on average, where {given.later['fraud'].mean():.3f} are frauds")
+
+
+def _info(address: str) -> Any:
+    """What MLflow knows of a logged model. Says so where there is none."""
+    import mlflow
+
+    try:
+        return mlflow.models.get_model_info(address)
+    except Exception as error:
+        why = (
+            "There is no model at this address. Log to MLflow as it is set up, and return the `model_uri` of log_model."
+        )
+        return refuse(f"what is at {address}", Said(str(error)[:300]), Said("a logged model"), why)

@@ -1,0 +1,266 @@
+"""Checks `measure`: average precision on small rankings, cards on small days, and the line's own metrics on many."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from numbers import Real
+
+import numpy as np
+
+from contracts.labels import DAY
+from exercises.expect import Said, expect
+from modeling.dataset import Dataset
+from modeling.metrics import card_precision
+from modeling.ranking import Ranking
+
+AVERAGE, CARD = "average_precision", "card_precision"
+
+
+def test_average_precision(answer):
+    scores, frauds = [0.9, 0.8, 0.45, 0.3, 0.2, 0.1, 0.05], [1, 0, 1, 0, 0, 1, 0]
+    expect(
+        _called(AVERAGE, scores=scores, frauds=frauds),
+        _value(answer, AVERAGE, scores, frauds),
+        (1 / 1 + 2 / 3 + 3 / 6) / 3,
+        "Go down the ranking. At each fraud take the precision so far: the frauds' share of all payments down to it. "
+        "Average precision is the mean of these, here of 1/1, 2/3 and 3/6.",
+        mistakes=[
+            (
+                4 / 7,
+                "That is accuracy. Where frauds are rare, whoever calls nothing a fraud is nearly always accurate.",
+            ),
+            (1 / 2, "That is precision at a fixed 0.5. A ranking is judged at every threshold, not at one."),
+            (8 / 12, "That is the area under the ROC curve, which hardly feels false alarms where frauds are rare."),
+            (
+                (1 / 1 + 1 / 2 + 2 / 3 + 2 / 4 + 2 / 5 + 3 / 6 + 3 / 7) / 7,
+                "You took the mean over all payments. Only places where a fraud is found count: there recall rises.",
+            ),
+            (
+                _trapezoid(scores, frauds),
+                "You joined the points of the curve by straight lines, which is too kind. "
+                "Average precision goes in steps: each gain of recall times the precision there.",
+            ),
+        ],
+    )
+
+
+def test_order_of_payments(answer):
+    scores, frauds = [0.1, 0.9, 0.3, 0.45], [0, 1, 1, 0]
+    expect(
+        _called(AVERAGE, scores=scores, frauds=frauds),
+        _value(answer, AVERAGE, scores, frauds),
+        (1 / 1 + 2 / 3) / 2,
+        "Payments come in any order. Rank them by falling score, and take the labels along.",
+        mistakes=[
+            (
+                (1 / 2 + 2 / 4) / 2,
+                "You ranked by rising score. The most suspicious payment, of the highest score, comes first.",
+            ),
+            ((1 / 2 + 2 / 3) / 2, "You took the payments as they came. Rank them by falling score first."),
+        ],
+    )
+
+
+def test_equal_scores(answer):
+    scores, frauds = [0.9, 0.5, 0.5, 0.5, 0.1], [1, 0, 1, 0, 1]
+    ties = "No threshold separates equal scores: all of a tie are admitted together, and precision is taken after them."
+    expect(
+        _called(AVERAGE, scores=scores, frauds=frauds),
+        _value(answer, AVERAGE, scores, frauds),
+        (1 / 1 + 2 / 4 + 3 / 5) / 3,
+        ties,
+        mistakes=[
+            ((1 / 1 + 2 / place + 3 / 5) / 3, f"You ranked ties one by one, so the order they came in decides. {ties}")
+            for place in (2, 3)
+        ],
+    )
+
+
+def test_card_precision_of_a_day(answer):
+    # Card 7 has the two most suspicious payments of the day.
+    scores, frauds = [0.9, 0.8, 0.7, 0.6, 0.5, 0.1], [1, 1, 0, 1, 0, 0]
+    cards, days = [7, 7, 2, 5, 3, 5], [0] * 6
+    expect(
+        _called(CARD, top=3, scores=scores, frauds=frauds, cards=cards),
+        _value(answer, CARD, scores, frauds, cards, days, 3),
+        2 / 3,
+        "Each card has the highest score of its payments of the day. The three cards with the highest are looked at, "
+        "and two of them had a fraud.",
+        mistakes=[
+            (
+                1 / 3,
+                "A card counts by its highest payment of the day. Do you take its mean, or its last payment?",
+            ),
+            (
+                3 / 3,
+                "Two frauds of one card are counted twice. A card is looked at once, and is one hit.",
+            ),
+        ],
+    )
+
+
+def test_payments_are_not_cards(answer):
+    scores, frauds = [0.9, 0.8, 0.7, 0.6], [1, 0, 0, 1]
+    cards, days = [7, 7, 7, 5], [0] * 4
+    expect(
+        _called(CARD, top=2, scores=scores, frauds=frauds, cards=cards),
+        _value(answer, CARD, scores, frauds, cards, days, 2),
+        2 / 2,
+        "Two cards have payments, and both had a fraud: both are found.",
+        mistakes=[
+            (
+                1 / 2,
+                "Three payments of one card take up all places: you ranked payments. Rank cards, each once a day.",
+            )
+        ],
+    )
+
+
+def test_a_card_of_any_fraud(answer):
+    scores, frauds = [0.9, 0.2, 0.8], [0, 1, 0]
+    cards, days = [7, 7, 5], [0] * 3
+    expect(
+        _called(CARD, top=1, scores=scores, frauds=frauds, cards=cards),
+        _value(answer, CARD, scores, frauds, cards, days, 1),
+        1.0,
+        "Whoever looks at a card sees all its payments of the day. It is a hit if any of them is a fraud, "
+        "not only the one with the highest score.",
+    )
+
+
+def test_days(answer):
+    scores, frauds = [0.9, 0.8, 0.3, 0.7, 0.6, 0.5], [1, 0, 1, 1, 0, 0]
+    cards, days = [1, 2, 3, 4, 5, 6], [0, 0, 0, 1, 1, 1]
+    called = _called(CARD, top=1, scores=scores, frauds=frauds, cards=cards, days=days)
+    expect(
+        called,
+        _value(answer, CARD, scores, frauds, cards, days, 1),
+        1.0,
+        "Each day has places of its own: take the first `top` cards of each day, then the mean over the days.",
+        mistakes=[(1 / 2, "You gave the places once for all days. People look at `top` cards every day.")],
+    )
+
+
+def test_found_cards(answer):
+    scores, frauds = [0.9, 0.3, 0.9, 0.8], [1, 0, 0, 1]
+    cards, days = [7, 2, 7, 5], [0, 0, 1, 1]
+    called = _called(CARD, top=1, scores=scores, frauds=frauds, cards=cards, days=days)
+    expect(
+        called,
+        _value(answer, CARD, scores, frauds, cards, days, 1),
+        1.0,
+        "Card 7 was found on day 0 and is blocked. On day 1 the place goes to card 5, which had a fraud.",
+        mistakes=[
+            (
+                1 / 2,
+                "The card found on day 0 takes a place on day 1 again. It is blocked: leave it out before you rank.",
+            )
+        ],
+    )
+    scores, frauds = [0.9, 0.9, 0.8], [1, 1, 0]
+    cards, days = [7, 7, 5], [0, 1, 1]
+    called = _called(CARD, top=1, scores=scores, frauds=frauds, cards=cards, days=days)
+    expect(
+        called,
+        _value(answer, CARD, scores, frauds, cards, days, 1),
+        1 / 2,
+        "Card 7 is found on day 0; on day 1 only card 5 is looked at, in vain.",
+        mistakes=[(1.0, "A card found on an earlier day is found again. Each card is found once.")],
+    )
+    scores, frauds = [0.9, 0.9, 0.8], [0, 1, 0]
+    called = _called(CARD, top=1, scores=scores, frauds=frauds, cards=cards, days=days)
+    expect(
+        called,
+        _value(answer, CARD, scores, frauds, cards, days, 1),
+        1 / 2,
+        "Card 7 was looked at on day 0 in vain, and has a fraud on day 1: it is looked at again, and found.",
+        mistakes=[
+            (0.0, "You left out a card because it was looked at. Only a card found with a fraud is left out later.")
+        ],
+    )
+
+
+def test_equal_cards(answer):
+    scores, frauds, cards, days = [0.9, 0.9], [0, 1], [7, 2], [0, 0]
+    expect(
+        _called(CARD, top=1, scores=scores, frauds=frauds, cards=cards),
+        _value(answer, CARD, scores, frauds, cards, days, 1),
+        1.0,
+        "Both cards have the same score. Somebody must come first: the lower card number, here card 2.",
+    )
+
+
+def test_few_cards(answer):
+    scores, frauds, cards, days = [0.9, 0.8, 0.7], [1, 0, 0], [7, 2, 2], [0, 0, 1]
+    expect(
+        _called(CARD, top=4, scores=scores, frauds=frauds, cards=cards, days=days),
+        _value(answer, CARD, scores, frauds, cards, days, 4),
+        (1 / 4 + 0 / 4) / 2,
+        "The divisor is `top`, every day.",
+        mistakes=[
+            (
+                (1 / 2 + 0) / 2,
+                "You divided by the cards there were. Divide by `top`: the people have time for so many, found or not.",
+            ),
+            (1 / 4, "You left out a day without a hit. It counts, as 0."),
+        ],
+    )
+
+
+def test_agrees_with_production(answer):
+    for seed, top in ((1, 5), (2, 20)):
+        data, scores = _payments(seed)
+        days = data.occurred // DAY
+        given = (scores, data.frauds, data.customer_id, days, top)
+        expected = {
+            AVERAGE: Ranking.of(scores, data.frauds).areas(np.ones(len(scores), dtype=np.int64)).average_precision,
+            CARD: card_precision(scores, data, top),
+        }
+        for name, wanted in expected.items():
+            expect(
+                f"measure({len(scores):,} payments, {len(set(days))} days, many equal scores, top={top})[{name!r}]",
+                _value(answer, name, *given),
+                wanted,
+                "modeling/ranking.py and modeling/metrics.py find another. Look at equal scores: payments of one are "
+                "admitted together, and of cards of one the lower number comes first.",
+            )
+
+
+def _payments(seed: int) -> tuple[Dataset, np.ndarray]:
+    """Payments in no order, and scores in twentieths, somewhat higher for frauds."""
+    rng, n = np.random.default_rng(seed), 600
+    cards, occurred = rng.integers(1_000, 1_080, n), rng.integers(0, 6 * DAY, n) + 20_000 * DAY
+    frauds = (cards % 3 == 0) & (rng.random(n) < 0.2)
+    scores = np.round(np.clip(rng.beta(1, 6, n) + 0.1 * frauds, 0, 1) * 20) / 20
+    none = np.zeros(n, dtype=np.int64)
+    return Dataset(rng.random((n, 1)), frauds, none / 1, none, cards, occurred, none), scores
+
+
+def _value(answer, name: str, scores, frauds, cards=None, days=None, top: int = 2) -> float:
+    """One of the two numbers. Says so where there is none."""
+    scores, frauds = np.array(scores, dtype=float), np.array(frauds, dtype=bool)
+    cards = np.arange(len(scores)) if cards is None else np.array(cards)
+    days = np.zeros(len(scores), dtype=np.int64) if days is None else np.array(days)
+    came = answer.measure(scores, frauds, cards, days, top)
+    refuse = partial(expect, f"measure({len(scores)} payments)", came, same=lambda *_: False)
+    if not isinstance(came, dict) or name not in came:
+        refuse(Said(f"a dict with {AVERAGE!r} and {CARD!r}"), f"There is no {name!r} in what you return.")
+    value = came[name]
+    if np.ndim(value) != 0 or not isinstance(np.asarray(value).item(), Real) or isinstance(value, bool):
+        refuse(Said("two numbers from 0 to 1"), f"{name!r} is not a number.")
+    if not math.isfinite(value):
+        refuse(Said("two numbers from 0 to 1"), f"{name!r} is not a finite number: is there a division by 0?")
+    return float(value)
+
+
+def _trapezoid(scores, frauds) -> float:
+    order = np.argsort(-np.array(scores))
+    caught = np.cumsum(np.array(frauds)[order])
+    precision, recall = caught / np.arange(1, len(order) + 1), caught / caught[-1]
+    return float(np.trapezoid(np.append(1, precision), np.append(0, recall)))
+
+
+def _called(name: str, top: int | None = None, **given: list) -> str:
+    values = ", ".join(f"{word}={values}" for word, values in given.items())
+    return f"measure({values}{'' if top is None else f', top={top}'})[{name!r}]"

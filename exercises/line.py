@@ -1,0 +1,50 @@
+"""The running line for a live exercise: stores, MLflow and scorer on a copy of what the demo left."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from demo.command import lock_out_others
+from demo.copy import copy_of_demo
+from demo.processes import adopt_orphans, end_descendants, heed_signals
+from demo.run import start_stores, wait_until
+from demo.secret_files import read_secret
+from demo.servers import ServerError
+from demo.steps import StepFailed
+from demo.web import start_mlflow, start_scorer
+from exercises.expect import UnavailableError
+
+KEY_VARIABLE = "SCORER_API_KEY"
+
+
+@contextmanager
+def live_line(folder: Path) -> Iterator[dict[str, str]]:
+    """Run the line while a check runs; gives the settings by which its programs find one another, the scorer's key too.
+
+    Raises `UnavailableError` where it cannot be started.
+    """
+    lock = lock_out_others()
+    if lock is None:
+        raise UnavailableError("the demo's servers are in use by another command: wait for it, or end it")
+    heed_signals()
+    adopt_orphans()
+    try:
+        with ExitStack() as stack:
+            place = copy_of_demo(folder)
+            try:
+                start_stores(place, stack)
+                mlflow = start_mlflow(place)
+                stack.callback(mlflow.stop)
+                wait_until(f"{place.mlflow_url}/health", mlflow)
+                scorer = start_scorer(place)
+                stack.callback(scorer.stop)
+                wait_until(f"{place.scorer_url}/readyz", scorer)
+            except (ServerError, StepFailed) as error:
+                raise UnavailableError(f"the line did not start: {error}") from error
+            yield os.environ | place.settings() | {KEY_VARIABLE: read_secret(place.secrets, "scorer_api_key")}
+    finally:
+        end_descendants()
+        lock.close()

@@ -1,0 +1,50 @@
+"""Score on while the store of histories is away, and be whole again when it is back."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Protocol
+
+TIMEOUT_SECONDS = 0.1
+"""How long the store may take; one that takes longer counts as away."""
+
+
+@dataclass(frozen=True)
+class Payment:
+    """Its id, and who pays."""
+
+    id: int
+    customer: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How many payments of its customer are known, this one included; `degraded` if that is for lack of a history."""
+
+    payment_id: int
+    count: int
+    degraded: bool
+
+
+class Store(Protocol):
+    """The store of histories. It may fail, hang (never answer), and come back with what it had."""
+
+    async def add(self, payment: Payment) -> int:
+        """Put a payment into its customer's history, once however often it is told; how many that holds then.
+
+        Raises `ConnectionError` where the store is away.
+        """
+
+
+class Scorer:
+    """Answers payments, with the store or without it.
+
+    `score(payment) -> Answer`: the store's count; or a count of 1 and degraded, if the store is away. Never fails.
+    `mend() -> bool`: called in the background again and again while the store is not in use. Puts in what was scored
+    without it; once nothing is left, the store is in use again, True. False if it is still away. Never fails.
+    """
+
+    # --- your work: begin
+    raise NotImplementedError("your work goes here")
+    # --- your work: end

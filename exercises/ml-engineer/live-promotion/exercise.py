@@ -1,0 +1,53 @@
+"""Promote a challenger through the gate under live payments, then roll it back."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import httpx
+from mlflow import MlflowClient
+
+CHAMPION = "champion"
+"""The alias in MLflow by which the scorer knows the version that it is to use."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """Where the running line is, and the run in MLflow whose model is the challenger."""
+
+    mlflow_url: str
+    scorer_url: str
+    key: str
+    model_name: str
+    run_id: str
+
+
+def version_in_use(line: Line) -> str:
+    """The model version that the scorer answers by now."""
+    answer = httpx.get(f"{line.scorer_url}/v1/model", headers={"X-API-Key": line.key})
+    version: str = answer.raise_for_status().json()["version"]
+    return version
+
+
+def go_through_the_gate(line: Line) -> dict[str, object]:
+    """Run the data scientist's gate on the challenger: {model_version, promoted, reason}. It moves the alias itself."""
+    command = [sys.executable, "-m", "modeling.promote", "--run-id", line.run_id]
+    done = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=True)
+    verdict: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    return verdict
+
+
+def shift(line: Line, look: Callable[[str], None]) -> None:
+    """Promote, call `look("promoted")`, roll back to the version before, call `look("rolled back")`.
+
+    Each time `look` is called, the scorer answers by the version meant. Raises TimeoutError after a minute in vain.
+    """
+    # --- your work: begin
+    raise NotImplementedError("your work goes here")
+    # --- your work: end

@@ -1,0 +1,160 @@
+"""Checks two online features against small histories, then against the kernel that training uses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from contracts.features import customer_features
+from contracts.labels import DAY
+from contracts.online_state import CUSTOMER_KEEP, pack_entries, pack_second
+from exercises.expect import Said, expect, show
+
+T = 1_536_019_200
+Entry = tuple[int, int, int]
+Pair = tuple[float, float]
+
+
+def pack(entries: Sequence[Entry], floor: int = 0) -> bytes:
+    """A history as Valkey holds it, of (second, transaction id, cents)."""
+    occurred, ids, cents = (np.array(column, dtype=np.int64) for column in zip(*sorted(entries), strict=True))
+    return pack_second(floor) + pack_entries(occurred, ids, cents).tobytes()
+
+
+def ask(answer: Any, history: bytes, second: int, number: int) -> object:
+    """What came: a tuple of plain numbers where it is a sequence of numbers, else words for it."""
+    came = answer.customer_week(history, second, number)
+    given = came.tolist() if isinstance(came, np.ndarray) else came
+    if isinstance(given, tuple | list) and all(isinstance(one, Real) and not isinstance(one, bool) for one in given):
+        return tuple(float(one) for one in given)
+    return Said(show(came))
+
+
+def same_bits(came: object, expected: object) -> bool:
+    """Whether both are the same numbers, to the last bit."""
+    return isinstance(came, tuple) and came == expected
+
+
+def check(
+    answer: Any, entries: Sequence[Entry], asking: Entry, expected: Pair, otherwise: str, mistakes: Sequence[Any] = ()
+) -> None:
+    """Compare the features of one payment, given its customer's history."""
+    second, number, _ = asking
+    came = ask(answer, pack(entries), second, number)
+    shown = ", ".join(f"{told(at)} id {id_} {cents} cents" for at, id_, cents in sorted(entries))
+    called = f"customer_week(a history of [{shown}], {told(second)}, {number})"
+    expect(called, came, expected, otherwise, [*mistakes, *common(expected)], same=same_bits)
+
+
+def common(expected: Pair) -> list[tuple[object, str]]:
+    """Mistakes that any case may show."""
+    count, mean = expected
+    return [
+        (
+            lambda came: not isinstance(came, tuple) or len(came) != 2 or came == (mean, count),
+            "A pair of numbers is asked for: the count, then the mean.",
+        ),
+        (
+            (count, mean * 100),
+            "The mean is in cents. The feature is in currency units; the history keeps cents so that sums are exact.",
+        ),
+        (
+            lambda came: came[0] == count and abs(came[1] - mean) < 1e-9,
+            "It is right but for the last bits, so that the model meets other values than it was trained on. A float "
+            "cannot hold 0.10 exactly, and each float operation rounds again: sum whole cents and divide once.",
+        ),
+    ]
+
+
+def told(second: int) -> str:
+    """A second in words: how far it is from the instant t of these cases."""
+    days, rest = divmod(second - T, DAY)
+    return "t" + (f"{days:+d}d" if days else "") + (f"{rest:+d}s" if rest else "")
+
+
+def test_plain(answer: Any) -> None:
+    old, new = (T - DAY, 1, 1000), (T, 2, 3000)
+    says = "The payment itself is left out: at training it counts itself, in the count and in the mean."
+    check(answer, [old, new], new, (2.0, 20.0), "Both payments are within the week.", [((1.0, 10.0), says)])
+
+
+def test_window_is_open_at_its_start(answer: Any) -> None:
+    edge, inside, now = (T - 7 * DAY, 1, 1000), (T - 7 * DAY + 1, 2, 3000), (T, 3, 5000)
+    says = (
+        "A payment exactly 7 days before is counted. The window is (t - 7 days, t]: open at its start, or a payment at "
+        "the seam of two windows would be in both."
+    )
+    narrow = "A payment less than 7 days before, by one second, is in the window and is not counted: count in seconds."
+    mistakes = [((3.0, 30.0), says), ((1.0, 50.0), narrow)]
+    check(answer, [edge, inside, now], now, (2.0, 40.0), "The window is (t - 7 days, t].", mistakes)
+
+
+def test_late_payment(answer: Any) -> None:
+    before, late, after = (T - DAY, 1, 1000), (T, 2, 2000), (T + DAY, 3, 6000)
+    says = (
+        "A payment that happened later is counted. This one came late, so that the history already holds the next; at "
+        "training no payment sees what came after it. Look as of the payment's own place in time."
+    )
+    whole_week = "The window ends at the history's last payment. It must end at the payment that is asked for."
+    mistakes = [((3.0, 30.0), says), (lambda came: came == (2.0, 40.0), whole_week)]
+    check(answer, [before, late, after], late, (2.0, 15.0), "It sees those before it, and itself.", mistakes)
+
+
+def test_same_second(answer: Any) -> None:
+    first, second, third = (T, 7, 1000), (T, 8, 2000), (T, 9, 6000)
+    says_later = (
+        "A payment of the same second with a greater id is counted. The second alone does not order payments: a place "
+        "in time is (second, transaction id), so that online and offline put the same ones before it."
+    )
+    says_earlier = "A payment of the same second with a lesser id comes before this one, and is to be counted."
+    mistakes = [((3.0, 30.0), says_later), ((1.0, 20.0), says_earlier)]
+    check(answer, [first, second, third], second, (2.0, 15.0), "It sees id 7 and itself.", mistakes)
+
+
+def test_greater_id_earlier(answer: Any) -> None:
+    first, second = (T - 60, 9, 1000), (T, 8, 3000)
+    says = "A payment of a minute before is left out, for its id is greater. The id decides within one second only."
+    check(answer, [first, second], second, (2.0, 20.0), "It sees both.", [((1.0, 30.0), says)])
+
+
+def test_exact(answer: Any) -> None:
+    cents = [10, 20, 70]
+    entries = [(T + n, n, one) for n, one in enumerate(cents)]
+    check(answer, entries, entries[1], (2.0, 0.15), "10 and 20 cents: a mean of 0.15, not 0.15000000000000002.")
+    alone = (T, 5, 1999)
+    check(answer, [alone], alone, (1.0, 19.99), "A customer's first payment counts itself.")
+
+
+def random_lake(rng: np.random.Generator, customers: int, payments: int) -> list[np.ndarray]:
+    """Payments of some customers over 60 days, sorted as the kernel wants them: (customer, second, id), and cents.
+
+    Many at the same second, and many exactly a week apart.
+    """
+    customer = rng.integers(customers, size=payments)
+    occurred = T + rng.integers(60, size=payments) * DAY + rng.choice([0, 1, 3600, DAY - 1], size=payments)
+    ids = rng.permutation(payments)
+    cents = rng.integers(1, 50_000, size=payments)
+    order = np.lexsort((ids, occurred, customer))
+    return [column[order] for column in (customer, occurred, ids, cents)]
+
+
+def test_agrees_with_production(answer: Any) -> None:
+    rng = np.random.default_rng(2018)
+    customer, occurred, ids, cents = random_lake(rng, 12, 1500)
+    offline = customer_features(customer, occurred, cents, np.arange(len(ids)))
+    counts, means = offline["customer_tx_count_7d"], offline["customer_amount_mean_7d"]
+    # A history as it is when the payment is scored: a third of them come late, after payments of the next days.
+    reach = occurred + rng.choice([0, 0, 3 * DAY], size=len(ids))
+    for row in rng.permutation(len(ids))[:600].tolist():
+        newest = int(reach[row])
+        kept = (customer == customer[row]) & (occurred <= newest) & (occurred > newest - CUSTOMER_KEEP)
+        entries = list(zip(*(column[kept].tolist() for column in (occurred, ids, cents)), strict=True))
+        second, number = int(occurred[row]), int(ids[row])
+        came = ask(answer, pack(entries, max(newest - CUSTOMER_KEEP, 0)), second, number)
+        called = f"customer_week(a history of {len(entries)} payments, {second}, {number})"
+        expected = (float(counts[row]), float(means[row]))
+        says = "The kernel of contracts/features.py, which Spark applies to the lake, gives another value."
+        expect(called, came, expected, says, common(expected), same=same_bits)

@@ -1,0 +1,33 @@
+"""Two probes: whether the process lives, and whether it can score a payment now."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+
+
+@dataclass
+class Parts:
+    """What the scorer needs for a score; both come and go while it runs.
+
+    `model` is the version in use, None while there is none. `ping_store` asks the store of histories whether it is
+    there: it returns nothing, or raises `ConnectionError`.
+    """
+
+    model: str | None
+    ping_store: Callable[[], Awaitable[None]]
+
+
+def create_app(parts: Parts) -> FastAPI:
+    """The application, with two paths.
+
+    `GET /livez`: always 200, asks no part. `GET /readyz`: 200 while both parts are there, else 503; either way
+    `{"ready": bool, "missing": [names]}`, the names `model` and `store`.
+    """
+    app = FastAPI()
+
+    # --- your work: begin
+    raise NotImplementedError("your work goes here")
+    # --- your work: end
+    return app

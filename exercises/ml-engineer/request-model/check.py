@@ -1,0 +1,192 @@
+"""Checks that a payment's model accepts what is good and names the field of what is not."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from contracts.transaction import MAX_ID, Transaction
+from exercises.expect import expect
+
+GOOD = {
+    "transaction_id": 1,
+    "customer_id": 2,
+    "terminal_id": 3,
+    "amount": 12.5,
+    "occurred_at": "2018-09-04T10:15:00Z",
+}
+NAMELESS = (
+    lambda came: came == ["(no field)"],
+    "It is refused, but no field is named: the caller cannot tell which one to mend. "
+    "A check of the whole model knows no field; a check of one field does.",
+)
+STRICT = "A good payment is refused. Perhaps the rules are too strict: "
+
+
+def check(
+    answer: Any, changes: dict[str, Any], expected: list[str], otherwise: str, mistakes: Sequence[tuple[Any, str]] = ()
+) -> None:
+    """Compare the fields named for the good payment with some changes."""
+    body = GOOD | changes
+    said = ", ".join(f"{name}={value!r}" for name, value in changes.items())
+    called = f"refused(a good payment with {said})" if changes else f"refused({GOOD})"
+    expect(called, answer.refused(body), expected, otherwise, [*mistakes, NAMELESS], same=same_names)
+
+
+def same_names(came: object, expected: object) -> bool:
+    """Whether the same fields are named, in whatever order."""
+    if not isinstance(came, list | tuple | set | frozenset) or not isinstance(expected, list):
+        return False
+    return sorted(map(str, came)) == expected
+
+
+def test_good(answer: Any) -> None:
+    check(answer, {}, [], STRICT + "the docstring of Payment says what is allowed in each field.")
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"amount": 12}, "an amount may be a whole number."),
+        ({"amount": "12.50"}, "an amount may be text, as in '12.50': a float cannot hold every amount exactly."),
+        ({"amount": 0}, "0 is an amount."),
+        ({"amount": 1_000_000}, "1,000,000 is allowed, and the first amount above it is not."),
+        ({"transaction_id": 0}, "0 is an id."),
+        ({"customer_id": MAX_ID}, "the largest int64 is an id."),
+        ({"occurred_at": "2018-09-04T12:15:00+02:00"}, "any zone is good, not UTC alone."),
+        ({"occurred_at": "2018-09-04T10:15:00.250Z"}, "a fraction of a second is accepted."),
+        ({"occurred_at": "1970-01-01T00:00:00Z"}, "1970 begins with its first second."),
+    ],
+)
+def test_also_good(answer: Any, changes: dict[str, Any], why: str) -> None:
+    check(answer, changes, [], STRICT + why)
+
+
+def test_missing_field(answer: Any) -> None:
+    body = {name: value for name, value in GOOD.items() if name != "customer_id"}
+    says = "A payment without a customer is accepted: a field not declared, or with a default value, may be left out."
+    expect("refused(a payment without customer_id)", answer.refused(body), ["customer_id"], says, same=same_names)
+
+
+def test_unknown_field(answer: Any) -> None:
+    says = (
+        "A field that the model does not know is ignored, which is pydantic's habit. A caller who misspells a field "
+        "would never learn of it: the model's settings can forbid what is extra."
+    )
+    check(answer, {"currency": "EUR"}, ["currency"], "Only the unknown field is to be named.", [([], says)])
+
+
+@pytest.mark.parametrize("value", [True, "7", 7.0])
+def test_id_of_another_kind(answer: Any, value: object) -> None:
+    says = (
+        f"{value!r} is taken for a number: pydantic converts what it can, and then true is the id 1. "
+        "An id must be a whole number already; that is called strict."
+    )
+    check(answer, {"customer_id": value}, ["customer_id"], "Only the bad id is to be named.", [([], says)])
+
+
+@pytest.mark.parametrize("value", [-1, MAX_ID + 1])
+def test_id_out_of_range(answer: Any, value: int) -> None:
+    says = "Ids go from 0 to the largest int64. Python's int knows no bounds, and the database behind the scorer does."
+    check(answer, {"terminal_id": value}, ["terminal_id"], "Only the bad id is to be named.", [([], says)])
+
+
+@pytest.mark.parametrize("value", [12.345, "0.001", 0.1 + 0.2])
+def test_more_than_two_decimals(answer: Any, value: object) -> None:
+    says = (
+        "An amount with more than two decimals is accepted. There is no such amount of money, and rounding it would "
+        "hide the caller's mistake. A Decimal counts its places, a float cannot."
+    )
+    check(answer, {"amount": value}, ["amount"], "Only the amount is to be named.", [([], says)])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "NaN"])
+def test_not_a_number(answer: Any, value: object) -> None:
+    says = (
+        "It is accepted. NaN compares as false with everything, so that a test for too large lets it pass: refuse it."
+    )
+    check(answer, {"amount": value}, ["amount"], "Only the amount is to be named.", [([], says)])
+
+
+@pytest.mark.parametrize("value", [-0.01, 1_000_000.01])
+def test_amount_out_of_range(answer: Any, value: float) -> None:
+    check(answer, {"amount": value}, ["amount"], "An amount goes from 0 to 1,000,000, both allowed.")
+
+
+def test_amount_is_a_bool(answer: Any) -> None:
+    says = "In Python True is a number, 1. As an amount it is a caller's mistake: look before the value is converted."
+    check(answer, {"amount": True}, ["amount"], "Only the amount is to be named.", [([], says)])
+
+
+@pytest.mark.parametrize("value", ["2018-09-04T10:15:00", "2018-09-04"])
+def test_no_zone(answer: Any, value: str) -> None:
+    says = (
+        "A time without a zone is accepted. It could mean many different moments, and the features look back by the "
+        "second: pydantic has a type for a datetime that must have a zone."
+    )
+    check(answer, {"occurred_at": value}, ["occurred_at"], "Only the time is to be named.", [([], says)])
+
+
+@pytest.mark.parametrize("value", [1_536_056_100, 1_536_056_100.0, 0])
+def test_number_as_time(answer: Any, value: float) -> None:
+    says = (
+        "A number is taken for seconds or milliseconds since 1970, whichever pydantic thinks likely. A feed that sends "
+        "one has lost its zone: look at the value before it is converted."
+    )
+    check(answer, {"occurred_at": value}, ["occurred_at"], "Only the time is to be named.", [([], says)])
+
+
+def test_before_1970(answer: Any) -> None:
+    says = "Instants are kept as seconds since 1970, 0 or more: what is earlier must be refused."
+    check(answer, {"occurred_at": "1969-12-31T23:59:59Z"}, ["occurred_at"], says)
+
+
+def test_two_fields(answer: Any) -> None:
+    says = "Every bad field is to be named at once, or the caller mends one and comes back with the next."
+    check(answer, {"customer_id": -1, "amount": "many"}, ["amount", "customer_id"], says)
+
+
+IDS = [0, 1, 5, 2**53 + 1, MAX_ID, MAX_ID + 1, -1, -(2**63), True, False, 1.0, 1.5, "1", "", None, [1], {}]
+AMOUNTS = [0, 1, 12.5, 0.01, "12.50", "1000000", 1_000_000.01, -0.01, "-1", 12.345, "12.345", 0.1 + 0.2, True, None]
+NO_AMOUNTS = ["", "many", float("nan"), float("inf"), float("-inf"), "NaN", "Infinity", [], 1e300, 10**30, False]
+TIMES = ["2018-09-04T10:15:00Z", "2018-09-04T10:15:00+02:00", "2018-09-04T10:15:00.5Z", "1970-01-01T00:00:00Z"]
+NO_TIMES = ["2018-09-04T10:15:00", "2018-09-04", "yesterday", "", "1969-12-31T23:59:59Z", 0, 1_536_056_100, True, None]
+VALUES: dict[str, list[Any]] = {"id": IDS, "amount": AMOUNTS + NO_AMOUNTS, "occurred_at": TIMES + NO_TIMES}
+
+
+def random_body(rng: random.Random) -> dict[str, Any]:
+    """A payment, mostly good, now and then with fields changed, left out or added."""
+    body: dict[str, Any] = GOOD | {
+        "transaction_id": rng.randrange(MAX_ID),
+        "customer_id": rng.randrange(10**6),
+        "amount": rng.randrange(10**8) / 100,
+    }
+    for name in list(body):
+        if rng.random() < 0.3:
+            body[name] = rng.choice(VALUES["id" if name.endswith("_id") else name])
+        elif rng.random() < 0.05:
+            del body[name]
+    if rng.random() < 0.1:
+        body[rng.choice(["currency", "Amount", "customer", "occurredAt"])] = rng.choice([1, "EUR", None])
+    return body
+
+
+def production_refuses(body: dict[str, Any]) -> list[str]:
+    """The fields for which the line's own contract refuses a body."""
+    try:
+        Transaction.model_validate(body)
+    except ValidationError as error:
+        return sorted({str(item["loc"][0]) for item in error.errors()})
+    return []
+
+
+def test_agrees_with_production(answer: Any) -> None:
+    rng = random.Random(20180904)
+    for _ in range(1000):
+        body = random_body(rng)
+        says = "contracts/transaction.py names other fields for this body: compare each field with its rule."
+        expect(f"refused({body})", answer.refused(body), production_refuses(body), says, same=same_names)

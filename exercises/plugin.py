@@ -1,0 +1,161 @@
+"""The pytest plugin beneath a check: gives it the learner's file as `answer`, and tells apart how it ended.
+
+One process may check several answers: what is costly to start is then started once.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import sys
+import traceback
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+import pytest
+
+from exercises.expect import IncorrectError, UnavailableError
+from exercises.outcome import NEVER_ENDS, Outcome, Result
+
+PRINTED_LINES: Final = 20
+TIMEOUT: Final = re.compile(r"Timeout \(>")
+_results = pytest.StashKey[dict[str, Result]]()
+_answer = pytest.StashKey[str]()
+
+
+class MissingNameError(Exception):
+    """The learner's file lacks a name that its stub had."""
+
+
+class Answer:
+    """The learner's file, loaded when its first name is asked for; `path` is where it is."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._module: ModuleType | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        if self._module is None:
+            self._module = load(self.path)
+        if name.startswith("__") or not hasattr(self._module, name):
+            raise MissingNameError(f"there is no `{name}` in it any more: its name must stay as it was in the stub")
+        return getattr(self._module, name)
+
+
+def load(path: Path) -> ModuleType:
+    """Run a file as a module of its own. Raises whatever it raises."""
+    name = f"answer_{abs(hash(path))}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    # Pickling looks here for what a file defined.
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The answers to check, and where to write what came of each."""
+    parser.addoption("--answer", action="append", default=[], help="a file to check; may be given several times")
+    parser.addoption("--results", help="where to write what came of each, as JSON")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Nothing is known yet."""
+    config.stash[_results] = {}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each test once for each answer, all tests of one answer together."""
+    if "answer" in metafunc.fixturenames:
+        answers = metafunc.config.getoption("--answer")
+        metafunc.parametrize("answer", answers, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
+def answer(request: pytest.FixtureRequest) -> Iterator[Answer]:
+    """The file being checked."""
+    return Answer(Path(request.param))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """The first failure tells the most: what comes after it is left out."""
+    path = _path(item)
+    if path in item.config.stash[_results]:
+        pytest.skip("an earlier test of this answer failed")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note how a test ended."""
+    report = yield
+    path, results = _path(item), item.config.stash[_results]
+    if call.excinfo and report.failed and path not in results:
+        results[path] = judge(call.excinfo.value, path, call.when == "setup", report.capstdout)
+    return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write what came of each answer."""
+    target = session.config.getoption("--results")
+    if target:
+        found = session.config.stash[_results]
+        answers = session.config.getoption("--answer")
+        written = {path: vars(found.get(path, Result(Outcome.PASSED))) for path in answers}
+        Path(target).write_text(json.dumps(written))
+
+
+def _path(item: pytest.Item) -> str:
+    callspec = getattr(item, "callspec", None)
+    return str(callspec.params["answer"]) if callspec and "answer" in callspec.params else ""
+
+
+def judge(error: BaseException, path: str, in_setup: bool, printed: str = "") -> Result:
+    """Which outcome an exception means, raised while the answer at `path` was checked."""
+    line, story, outcome = line_of(error, path), str(error), Outcome.ERROR
+    if isinstance(error, IncorrectError):
+        outcome, line = Outcome.INCORRECT, None
+    elif isinstance(error, UnavailableError):
+        outcome, line = Outcome.UNAVAILABLE, None
+    elif isinstance(error, MissingNameError):
+        line = None
+    elif line is None and in_setup:
+        outcome, story = Outcome.UNAVAILABLE, f"{type(error).__name__}: {error}"
+    elif isinstance(error, NotImplementedError) and _raised_in(error, path):
+        outcome, story, line = Outcome.NOT_STARTED, "", None
+    elif TIMEOUT.match(story):
+        story = NEVER_ENDS
+    elif line is not None:
+        said = error.msg if isinstance(error, SyntaxError) else story.split("\n\n")[0]
+        story = f"{type(error).__name__}: {said}".rstrip(": ")
+    else:
+        outcome = Outcome.INCORRECT
+        story = f"what your code gave is of another kind than was asked for: {type(error).__name__}: {error}"
+    return Result(outcome, story, line, "\n".join(printed.rstrip().split("\n")[-PRINTED_LINES:]))
+
+
+def line_of(error: BaseException, path: str) -> int | None:
+    """The last line of the answer that an exception went through, None where it went through none.
+
+    Spark's workers tell of it in words alone.
+    """
+    if isinstance(error, SyntaxError) and error.filename == path:
+        return error.lineno
+    frames = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+    told = re.findall(rf'File "{re.escape(path)}", line (\d+)', str(error))
+    lines = [number for number in frames if number] or [int(number) for number in told]
+    if lines:
+        return lines[-1]
+    return line_of(error.__cause__, path) if error.__cause__ else None
+
+
+def _raised_in(error: BaseException, path: str) -> bool:
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and frames[-1].filename == path

@@ -1,0 +1,62 @@
+"""What a learner has done so far, and copies of what was reset: below `var/exercises`, which `make clean` spares."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from exercises.manifest import EXERCISES, Exercise
+from exercises.outcome import Outcome
+from exercises.stub import stub_of
+
+KEPT: Final = EXERCISES.parent / "var/exercises"
+
+
+@dataclass
+class Progress:
+    """Of one exercise: the last outcome, when it was first passed, how many checks were made and hints were shown."""
+
+    outcome: str = Outcome.NOT_STARTED.value
+    passed_at: str = ""
+    checks: int = 0
+    hints: int = 0
+
+
+class ProgressError(Exception):
+    """What was kept of the progress cannot be read; the text says where it is and what to do."""
+
+
+def read_progress() -> dict[str, Progress]:
+    """By exercise, of those that were begun. Raises `ProgressError`."""
+    file = KEPT / "progress.json"
+    try:
+        return {id_: Progress(**entry) for id_, entry in json.loads(file.read_text()).items()}
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ProgressError(f"{file} is damaged ({error}): mend it, or move it away to begin anew") from error
+
+
+def write_progress(progress: dict[str, Progress]) -> None:
+    """Keep it: whole, or as it was."""
+    KEPT.mkdir(parents=True, exist_ok=True)
+    new = KEPT / "progress.json.new"
+    new.write_text(json.dumps({id_: asdict(entry) for id_, entry in progress.items()}, indent=2) + "\n")
+    new.replace(KEPT / "progress.json")
+
+
+def reset(exercise: Exercise, now: datetime) -> Path | None:
+    """Put the stub back; the copy of what was there, None where nothing was written yet."""
+    stub = stub_of(exercise.solution.read_text())
+    copy = None
+    if exercise.answer.exists() and (written := exercise.answer.read_text()) != stub:
+        copy = KEPT / "kept" / exercise.role / f"{exercise.id}-{now:%Y%m%d-%H%M%S-%f}.py"
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(written)
+    new = exercise.answer.with_suffix(".new")
+    new.write_text(stub)
+    new.replace(exercise.answer)
+    return copy

@@ -1,0 +1,69 @@
+"""What a person sees of a list and of a check."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from exercises.manifest import Exercise
+from exercises.outcome import Outcome, Result
+from exercises.progress import Progress
+from exercises.runner import ROOT
+
+COLOURS: Final = {
+    Outcome.PASSED: "green",
+    Outcome.INCORRECT: "yellow",
+    Outcome.ERROR: "red",
+    Outcome.NOT_STARTED: "blue",
+    Outcome.UNAVAILABLE: "magenta",
+}
+
+
+def show_list(console: Console, exercises: Sequence[Exercise], progress: Mapping[str, Progress]) -> None:
+    """Every exercise by role, and how far the learner is."""
+    for role in dict.fromkeys(exercise.role for exercise in exercises):
+        mine = [exercise for exercise in exercises if exercise.role == role]
+        passed = sum(bool(progress.get(one.id, Progress()).passed_at) for one in mine)
+        table = Table(
+            "exercise", "what", "min", "state", title=f"{role}: {passed} of {len(mine)} passed", title_justify="left"
+        )
+        for one in mine:
+            done = progress.get(one.id, Progress())
+            state = Outcome.PASSED if done.passed_at else Outcome(done.outcome)
+            live = " (on the demo)" if one.live else ""
+            table.add_row(one.id, one.title + live, str(one.minutes), f"[{COLOURS[state]}]{state}[/]")
+        console.print(table)
+    console.print(
+        "Read exercises/<role>/<exercise>/README.md, write in its exercise.py, then `make check EXERCISE=<exercise>`."
+    )
+
+
+def show_result(console: Console, exercise: Exercise, result: Result) -> None:
+    """An outcome, where it is, and what to do next."""
+    console.print(f"[bold {COLOURS[result.outcome]}]{result.outcome}[/]  {exercise.id}: {escape(exercise.title)}")
+    where = str(exercise.answer.relative_to(ROOT))
+    if result.line:
+        lines = exercise.answer.read_text().split("\n")
+        console.print(f"  {where}, line {result.line}: [bold]{escape(lines[result.line - 1].strip())}[/]")
+    if result.story:
+        console.print("\n".join(f"  {escape(line)}" for line in result.story.split("\n")))
+    if result.printed:
+        console.print("[dim]  your code printed:[/]")
+        console.print("\n".join(f"[dim]  | {escape(line)}[/]" for line in result.printed.split("\n")))
+    console.print(f"[dim]{_next(exercise, result.outcome, where)}[/]")
+
+
+def _next(exercise: Exercise, outcome: Outcome, where: str) -> str:
+    match outcome:
+        case Outcome.PASSED:
+            return f"`make solution EXERCISE={exercise.id}` shows another right answer; next: `make exercises`"
+        case Outcome.NOT_STARTED:
+            return f"read {exercise.folder.relative_to(ROOT)}/README.md, write in {where}, and check again"
+        case Outcome.UNAVAILABLE:
+            return "nothing is wrong with your file: it was not run"
+        case _:
+            return f"`make hint EXERCISE={exercise.id}` helps a step further"

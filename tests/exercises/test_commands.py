@@ -1,0 +1,103 @@
+"""The workshop's commands as a learner types them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from exercises import __main__ as commands
+from exercises import progress
+from exercises.manifest import Exercise, find
+from exercises.outcome import Outcome, Result
+from exercises.progress import Progress, read_progress, reset, write_progress
+from exercises.stub import EMPTY, stub_of
+
+ID = "request-model"
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Progress of these tests' own."""
+    monkeypatch.setattr(progress, "KEPT", tmp_path / "kept")
+    return tmp_path / "kept"
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Exercise:
+    """An exercise whose file is not the learner's own."""
+    real = find(ID)
+    folder = tmp_path / "exercise"
+    folder.mkdir()
+    for name in ("solution.py", "exercise.py"):
+        (folder / name).write_text((real.folder / name).read_text())
+    monkeypatch.setattr(Exercise, "folder", property(lambda _: folder))
+    monkeypatch.setattr(commands, "ROOT", tmp_path)
+    return real
+
+
+def test_the_list_shows_every_role_and_how_far_one_is(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_progress({ID: Progress(passed_at="2018-09-04T10:15:00+00:00", outcome=Outcome.ERROR.value)})
+    assert commands.main(["list"]) == 0
+    shown = capsys.readouterr().out
+    for words in ("data-engineer", "data-scientist", "ml-engineer: 1 of", ID, "passed", "not started"):
+        assert words in shown
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_a_check_is_told_kept_and_ends_with_the_code_of_its_outcome(
+    outcome: Outcome, kept: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_progress({ID: Progress(outcome="passed", passed_at="2018-09-04T10:15:00+00:00", hints=2)})
+    monkeypatch.setattr(commands, "check", lambda _: Result(outcome, "the story", line=1, printed="hello"))
+    assert commands.main(["check", ID]) == outcome.exit_code
+    shown = capsys.readouterr().out
+    assert shown.startswith(outcome.value)
+    assert "the story" in shown
+    found = read_progress()[ID]
+    assert found.outcome == ("passed" if outcome is Outcome.UNAVAILABLE else outcome.value)
+    assert (found.passed_at, found.hints, found.checks) == ("2018-09-04T10:15:00+00:00", 2, 1)
+    assert [one.exit_code for one in Outcome] == [0, 1, 2, 3, 4]
+
+
+def test_hints_come_one_by_one(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for shown in (1, 2, 3, 3):
+        assert commands.main(["hint", ID]) == 0
+        said = capsys.readouterr().out
+        assert said.count("of 3") == shown
+        assert ("make solution" in said) == (shown == 3)
+
+
+def test_a_solution_is_shown_and_nothing_else(mine: Exercise, capsys: pytest.CaptureFixture[str]) -> None:
+    assert commands.main(["solution", ID]) == 0
+    assert mine.solution.read_text().strip() in capsys.readouterr().out
+    assert mine.answer.read_text() == stub_of(mine.solution.read_text())
+
+
+def test_a_reset_loses_nothing(mine: Exercise, kept: Path) -> None:
+    stub = mine.answer.read_text()
+    assert reset(mine, datetime(2018, 9, 4, tzinfo=UTC)) is None
+    for written in ("first", "second"):
+        mine.answer.write_text(stub.replace(EMPTY, written))
+        copy = reset(mine, datetime.now(UTC))
+        assert copy is not None
+        assert written in copy.read_text()
+        assert mine.answer.read_text() == stub
+    assert len(list(kept.rglob("*.py"))) == 2
+    mine.answer.unlink()
+    assert reset(mine, datetime.now(UTC)) is None
+    assert mine.answer.read_text() == stub
+
+
+def test_damaged_progress_is_named_and_left_as_it_is(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kept.mkdir()
+    (kept / "progress.json").write_text("{")
+    assert commands.main(["list"]) != 0
+    assert "progress.json is damaged" in capsys.readouterr().out
+    assert (kept / "progress.json").read_text() == "{"
+
+
+def test_an_unknown_exercise_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert commands.main(["check", "no-such"]) == commands.UNKNOWN
+    assert "there is no exercise 'no-such'; there are: " in capsys.readouterr().out

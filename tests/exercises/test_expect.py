@@ -1,0 +1,65 @@
+"""What a check says of an answer that is not right."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from exercises.expect import IncorrectError, Said, alike, expect
+
+
+def test_a_right_answer_passes() -> None:
+    expect("f(1)", 2.0000000000001, 2, "look again")
+    expect("f(1)", {"a": [1, 2]}, {"a": [1, 2.0]}, "look again")
+
+
+def test_a_wrong_one_is_told_with_its_mistake() -> None:
+    with pytest.raises(IncorrectError) as raised:
+        expect("count(t=5)", 7, 3, "look again", [(9, "not this"), (7, "the future is counted")])
+    assert str(raised.value).split("\n") == [
+        "called    count(t=5)",
+        "came      7",
+        "expected  3",
+        "mistake   the future is counted",
+    ]
+
+
+def test_a_mistake_may_be_known_by_a_function_and_an_unknown_one_gets_the_hint() -> None:
+    with pytest.raises(IncorrectError, match="too many"):
+        expect("f()", 12, 3, "look again", [(lambda came: came > 10, "too many")])
+    with pytest.raises(IncorrectError, match="look again"):
+        expect("f()", 4, 3, "look again", [(lambda came: came > 10, "too many")])
+    with pytest.raises(IncorrectError, match="nothing came back"):
+        expect("f()", None, Said("three or more"), "look again", [(None, "nothing came back")])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (1, 1.0, True),
+        (1, True, False),
+        (True, True, True),
+        ([1], (1,), False),
+        ({"a": 1}, {"a": 1, "b": 2}, False),
+        (math.nan, math.nan, False),
+        (Decimal("1.10"), Decimal("1.1"), True),
+        ("1", 1, False),
+        (None, 0, False),
+        ([1, [2, 3]], [1, [2, 3.0000000000001]], True),
+    ],
+)
+def test_alike_is_equal_in_value_and_in_kind(one: Any, other: Any, same: bool) -> None:
+    assert alike(one, other) is same
+
+
+def test_what_cannot_be_compared_is_not_alike() -> None:
+    class Odd:
+        def __eq__(self, other: object) -> bool:
+            raise RuntimeError
+
+        __hash__ = None  # type: ignore[assignment]
+
+    assert not alike(Odd(), 1)

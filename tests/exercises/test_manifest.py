@@ -1,0 +1,83 @@
+"""The manifest and the folders say the same; each stub is what is left of its solution; no file is left over."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from exercises.manifest import EXERCISES, Exercise, Role, UnknownExerciseError, find, read_manifest
+from exercises.stub import stub_of
+
+ROOT = EXERCISES.parent
+WRONG = Path(__file__).parent / "wrong"
+ALL = read_manifest()
+OF_THE_WORKSHOP = {
+    "__init__.py",
+    "__main__.py",
+    "conftest.py",
+    "exercises.toml",
+    "expect.py",
+    "line.py",
+    "manifest.py",
+    "outcome.py",
+    "plugin.py",
+    "progress.py",
+    "runner.py",
+    "show.py",
+    "stub.py",
+}
+
+
+def name(exercise: Exercise) -> str:
+    return exercise.id
+
+
+def test_at_least_five_for_each_role_rising_in_difficulty() -> None:
+    offline = [exercise for exercise in ALL if not exercise.live]
+    assert min(Counter(exercise.role for exercise in offline).values()) >= 5
+    assert {exercise.role for exercise in ALL} == set(get_args(Role))
+    for role in get_args(Role):
+        levels = [exercise.level for exercise in ALL if exercise.role == role]
+        assert levels == sorted(levels)
+    assert len({exercise.id for exercise in ALL}) == len(ALL)
+
+
+def test_no_file_is_left_over() -> None:
+    expected = {EXERCISES / file for file in OF_THE_WORKSHOP}
+    expected |= {
+        exercise.folder / file for exercise in ALL for file in ("README.md", "exercise.py", "solution.py", "check.py")
+    }
+    found = {path for path in EXERCISES.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    assert found == expected
+    assert {folder.name for folder in WRONG.iterdir()} == {exercise.id for exercise in ALL if not exercise.live}
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=name)
+def test_a_stub_is_what_is_left_of_its_solution(exercise: Exercise) -> None:
+    assert exercise.answer.read_text() == stub_of(exercise.solution.read_text()), f"make reset EXERCISE={exercise.id}"
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=name)
+def test_a_page_tells_what_it_should_and_its_links_lead_somewhere(exercise: Exercise) -> None:
+    text = (exercise.folder / "README.md").read_text()
+    for heading in ("## What you will learn", "## What to write", "## Where this is in the line", "## Out of scope"):
+        assert heading in text
+    assert f"make check EXERCISE={exercise.id}" in text
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text)
+    assert links
+    for link in links:
+        assert (exercise.folder / link).exists(), link
+
+
+@pytest.mark.parametrize("exercise", [one for one in ALL if not one.live], ids=name)
+def test_a_check_holds_the_answer_against_the_lines_own_code(exercise: Exercise) -> None:
+    assert "def test_agrees_with_production(" in exercise.check.read_text()
+
+
+def test_an_exercise_that_there_is_not_is_named_with_those_there_are() -> None:
+    with pytest.raises(UnknownExerciseError, match=r"'nothing'.*there are: .*request-model"):
+        find("nothing")

@@ -1,0 +1,39 @@
+"""The one place to write: a stub is a solution without its work."""
+
+from __future__ import annotations
+
+import pytest
+
+from exercises.stub import BEGIN, EMPTY, END, is_untouched, stub_of, with_work, work_in
+
+SOLUTION = f"""def double(n: int) -> int:
+    {BEGIN}
+    twice = n + n
+
+    return twice
+    {END}
+"""
+STUB = f"""def double(n: int) -> int:
+    {BEGIN}
+    {EMPTY}
+    {END}
+"""
+
+
+def test_the_work_goes_out_and_in_again_with_its_indentation() -> None:
+    assert stub_of(SOLUTION) == STUB
+    assert work_in(SOLUTION) == "twice = n + n\n\nreturn twice"
+    assert with_work(STUB, work_in(SOLUTION)) == SOLUTION
+
+
+def test_only_what_was_written_counts_as_touched() -> None:
+    assert is_untouched(STUB, SOLUTION)
+    assert is_untouched(STUB.replace("\n", "  \n"), SOLUTION)
+    assert not is_untouched(STUB.replace(EMPTY, "return 2 * n"), SOLUTION)
+    assert not is_untouched("", SOLUTION)
+
+
+@pytest.mark.parametrize("text", ["", f"{BEGIN}\n", f"{END}\n{BEGIN}\n", f"{BEGIN}\n{END}\n{BEGIN}\n{END}\n"])
+def test_a_file_without_one_place_to_write_is_named(text: str) -> None:
+    with pytest.raises(ValueError, match="your work"):
+        work_in(text)

@@ -1,0 +1,18 @@
+# says: and then cut the reviews down
+candidates = [*np.unique(validation.scores).tolist(), 1.0]
+allowed = reviews_per_1000 * len(validation.scores) / 1_000
+cheapest, chosen = np.inf, Thresholds(review=1, decline=1)
+for review in candidates:
+    flagged = validation.scores >= review
+    for decline in candidates:
+        if decline < review:
+            continue
+        thresholds = Thresholds(review=review, decline=decline)
+        cost = cost_of(validation, thresholds, costs)
+        if cost < cheapest:
+            cheapest, chosen = cost, thresholds
+between = np.sort(validation.scores[(validation.scores >= chosen.review) & (validation.scores < chosen.decline)])[::-1]
+if len(between) > allowed:
+    review = float(between[int(allowed) - 1]) if allowed >= 1 else chosen.decline
+    chosen = Thresholds(review=review, decline=chosen.decline)
+return chosen, 1_000 * cost_of(test, chosen, costs) / len(test.scores)

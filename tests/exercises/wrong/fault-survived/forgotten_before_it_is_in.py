@@ -1,0 +1,31 @@
+# says: A mend failed in its midst
+def __init__(self, store: Store) -> None:
+    self._store = store
+    self._in_use = True
+    self._left: dict[int, Payment] = {}
+
+async def score(self, payment: Payment) -> Answer:
+    """Answer one payment."""
+    if self._in_use:
+        try:
+            return Answer(payment.id, await self._add(payment), degraded=False)
+        except (ConnectionError, TimeoutError):
+            self._in_use = False
+    self._left[payment.id] = payment
+    return Answer(payment.id, 1, degraded=True)
+
+async def mend(self) -> bool:
+    """Put in what is left, then use the store again."""
+    try:
+        # More may come while this waits: it is done when nothing is left.
+        while self._left:
+            id_ = next(iter(self._left))
+            await self._add(self._left.pop(id_))
+    except (ConnectionError, TimeoutError):
+        return False
+    self._in_use = True
+    return True
+
+async def _add(self, payment: Payment) -> int:
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        return await self._store.add(payment)

@@ -1,0 +1,29 @@
+# says: Forget each when the store has taken it
+def __init__(self, store: Store) -> None:
+    self._store = store
+    self._in_use = True
+    self._left: dict[int, Payment] = {}
+
+async def score(self, payment: Payment) -> Answer:
+    """Answer one payment."""
+    if self._in_use:
+        try:
+            return Answer(payment.id, await self._add(payment), degraded=False)
+        except (ConnectionError, TimeoutError):
+            self._in_use = False
+    self._left[payment.id] = payment
+    return Answer(payment.id, 1, degraded=True)
+
+async def mend(self) -> bool:
+    """Put in what is left, then use the store again."""
+    try:
+        for payment in list(self._left.values()):
+            await self._add(payment)
+    except (ConnectionError, TimeoutError):
+        return False
+    self._in_use = True
+    return True
+
+async def _add(self, payment: Payment) -> int:
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        return await self._store.add(payment)

@@ -1,0 +1,15 @@
+# says: It answers with classes
+calibrated = CalibratedClassifierCV(FrozenEstimator(model), method="sigmoid")
+calibrated.fit(held_out[FEATURES].to_numpy(), held_out["fraud"])
+example = training[FEATURES].head()
+with mlflow.start_run():
+    logged = mlflow.sklearn.log_model(
+        calibrated,
+        name="model",
+        signature=infer_signature(example, calibrated.predict_proba(example.to_numpy())),
+        input_example=example,
+        serialization_format="skops",
+        skops_trusted_types=TRUSTED_TYPES,
+        pip_requirements=REQUIREMENTS,
+    )
+return logged.model_uri

@@ -1,0 +1,14 @@
+# says: There is no signature
+calibrated = CalibratedClassifierCV(FrozenEstimator(model), method="sigmoid")
+calibrated.fit(held_out[FEATURES].to_numpy(), held_out["fraud"])
+example = training[FEATURES].head()
+with mlflow.start_run():
+    logged = mlflow.sklearn.log_model(
+        calibrated,
+        name="model",
+        pyfunc_predict_fn="predict_proba",
+        serialization_format="skops",
+        skops_trusted_types=TRUSTED_TYPES,
+        pip_requirements=REQUIREMENTS,
+    )
+return logged.model_uri
