@@ -5,7 +5,7 @@
 | `c:<customer_id>`, `t:<terminal_id>` | a history: 8 bytes `floor`, then entries of 24 bytes in order of place |
 | `i:<day>` | hash of the payments that came by way of the lake: id (8 bytes, big-endian) -> `LOCATION` |
 | `state:days` | set of the days that have an `i:<day>` |
-| `state:meta` | hash: the stamp, `Stamp`'s fields as text; and `ADOPTED`, once the recorded decisions are in it |
+| `state:meta` | hash: the stamp, `Stamp`'s fields as text; `ADOPTED`, once recorded decisions are in it; `KNOWN_TO` |
 | `state:applied` | counter: how many payments were applied, hence each one's place in the order of application |
 | `p:<transaction_id>` | hash of a scored payment: `body`, `applied`, and once it is answered `answer` |
 | `decisions` | stream of the decisions not yet in PostgreSQL |
@@ -34,6 +34,8 @@ FLOOR_BYTES: Final = 8
 FORMAT: Final = 2
 META_KEY: Final = "state:meta"
 ADOPTED: Final = "decisions_adopted"
+KNOWN_TO: Final = "known_to"
+"""While the state is repaired: the highest number in the order of application that it knew of itself."""
 DAYS_KEY: Final = "state:days"
 APPLIED_KEY: Final = "state:applied"
 DECISIONS_KEY: Final = "decisions"

@@ -34,6 +34,7 @@ class Champions:
         self._refused: Version | None = None
         self._polls_since_refusal = 0
         self._problem = "no champion has been asked for yet"
+        self._last_good_refused = ""
 
     @property
     def current(self) -> Champion:
@@ -54,7 +55,15 @@ class Champions:
             await asyncio.sleep(self._poll_seconds)
 
     async def refresh(self) -> None:
-        """Ask once, and take a new version in."""
+        """Ask once, and take a new version in. What goes wrong is said, and the champion in use stays."""
+        try:
+            await self._ask()
+        except Exception as error:
+            # A disk that is full, a process that cannot be started: it is tried again at the next poll.
+            event("champion not asked for", logging.ERROR, exc_info=True)
+            self._say(f"{type(error).__name__}: {error}")
+
+    async def _ask(self) -> None:
         try:
             version = await self._registry.champion()
             if version is None:
@@ -64,23 +73,27 @@ class Champions:
             elif self._worth_trying(version):
                 await self._take(version)
         except RegistryError as error:
-            self._say(str(error))
-            if self._current is None:
-                await self._take_last_good()
+            await self._fall_back(str(error))
 
-    async def _take_last_good(self) -> None:
-        """Serve what proved itself before, as long as nobody says what is champion now."""
+    async def _fall_back(self, problem: str) -> None:
+        """Where there is no champion in use, serve what proved itself before."""
+        if self._current is not None or self._last_good_refused:
+            self._say(problem + self._last_good_refused)
+            return
         try:
             kept = self._last_good.read()
             if kept is None:
+                self._say(problem)
                 return
             version, files = kept
             champion = await try_then_load(files, version.number)
         except BundleError as error:
-            self._say(f"{self._problem}; and the version kept on disk is refused: {error}")
+            self._last_good_refused = f"; and the version kept on disk is refused: {error}"
+            self._say(problem + self._last_good_refused)
             return
         self._use(champion, version)
-        event("champion loaded from disk", logging.WARNING, version=champion.version, reason=self._problem)
+        self._say(problem)
+        event("champion loaded from disk", logging.WARNING, version=champion.version, reason=problem)
 
     def _worth_trying(self, version: Version) -> bool:
         self._polls_since_refusal += 1
@@ -91,11 +104,12 @@ class Champions:
             with tempfile.TemporaryDirectory(prefix="champion-") as folder:
                 await self._registry.download(version, Path(folder))
                 champion = await try_then_load(Path(folder), version.number)
-                self._keep(version, Path(folder))
+                # Away from the payments: others may hold its lock.
+                await asyncio.to_thread(self._keep, version, Path(folder))
         except BundleError as error:
             self._refused, self._polls_since_refusal = version, 0
             self._metrics.models_refused.inc()
-            self._say(f"version {version.number} is refused: {error}")
+            await self._fall_back(f"version {version.number} is refused: {error}")
             return
         self._use(champion, version)
         self._refused = None
@@ -103,7 +117,7 @@ class Champions:
         event("champion loaded", version=champion.version)
 
     def _use(self, champion: Champion, version: Version) -> None:
-        self._current, self._loaded = champion, version
+        self._current, self._loaded, self._last_good_refused = champion, version, ""
         self._metrics.show_model(champion.version, champion.bundle.features_version)
 
     def _keep(self, version: Version, files: Path) -> None:

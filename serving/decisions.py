@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
-from psycopg import AsyncConnection, OperationalError
+from psycopg import AsyncConnection, Error, OperationalError
 from psycopg.conninfo import make_conninfo
 from psycopg.errors import UndefinedTable
 from psycopg.rows import DictRow, dict_row
@@ -23,8 +23,10 @@ from serving.clock import iso
 from serving.payment import Place
 from serving.settings import DECISIONS_OWNER
 
-CONNECTIONS: Final = 4
+Result = TypeVar("Result")
+CONNECTIONS: Final = 8
 PATIENCE: Final = 11
+SOON: Final = 2.5
 """Times the timeout: a statement has ten of it on the server, and its answer some more on the way."""
 _LOCK: Final = 7_240_461
 """Any number of our own: two scorers that start at once must not create the table at once."""
@@ -53,6 +55,8 @@ create table if not exists serving.decisions (
     applied bigint not null,
     decided_at timestamptz not null
 );
+-- Of a large log that takes longer than a statement may.
+set local statement_timeout = 0;
 create index if not exists decisions_occurred_at on serving.decisions (occurred_at);
 create index if not exists decisions_decided_at on serving.decisions (decided_at, transaction_id);
 create index if not exists decisions_applied on serving.decisions (applied);
@@ -91,7 +95,15 @@ where transaction_id in (
 order by transaction_id
 """
 _APPLY: Final = """
-with numbered as (select * from unnest(%(ids)s::bigint[], %(numbers)s::bigint[]) as n(transaction_id, applied)),
+-- Locked in one order by everyone: two who put in the same payments must not wait for one another.
+with locked as (
+    select transaction_id from serving.decisions where transaction_id = any(%(ids)s::bigint[])
+    order by transaction_id for update
+),
+numbered as (
+    select n.* from unnest(%(ids)s::bigint[], %(numbers)s::bigint[]) as n(transaction_id, applied)
+    join locked using (transaction_id)
+),
 gone as (delete from serving.unapplied using numbered where unapplied.transaction_id = numbered.transaction_id)
 update serving.decisions set applied = numbered.applied from numbered
 where decisions.transaction_id = numbered.transaction_id
@@ -100,6 +112,9 @@ _RECORDED: Final = f"""
 select {_COLUMNS} from serving.decisions
 where (decided_at, transaction_id) > (%(after)s::timestamptz, %(number)s) and decided_at < %(until)s and applied > 0
 order by decided_at, transaction_id limit %(limit)s
+"""
+_APPLIED_AFTER: Final = f"""
+select {_COLUMNS} from serving.decisions where applied > %s order by applied limit %s
 """
 _LOCATE: Final = """
 select transaction_id, terminal_id, floor(extract(epoch from occurred_at))::bigint as second,
@@ -135,6 +150,7 @@ class DecisionLog:
         )
         self._made = False
         self._patience = PATIENCE * timeout
+        self._soon_seconds = SOON * timeout
 
     async def open(self) -> None:
         """Begin; PostgreSQL may be away."""
@@ -145,7 +161,10 @@ class DecisionLog:
         await self._pool.close()
 
     async def check(self) -> None:
-        """Find the table, or make it."""
+        """Find the table, or make it; for whoever waits, not for long."""
+        await self._soon(self._check())
+
+    async def _check(self) -> None:
         async with self._connection() as connection:
             await connection.execute("select 1 from serving.decisions limit 1")
 
@@ -156,18 +175,27 @@ class DecisionLog:
             return done.rowcount
 
     async def find(self, ids: Sequence[int]) -> dict[int, Record]:
-        """The decisions on these payments, of those that have one."""
+        """The decisions on these payments, of those that have one; for whoever waits, not for long."""
+        return await self._soon(self._find(ids))
+
+    async def _find(self, ids: Sequence[int]) -> dict[int, Record]:
         async with self._connection() as connection:
             rows = await (await connection.execute(_FIND, [list(ids)])).fetchall()
         return {row["transaction_id"]: _as_kept(row) for row in rows}
 
     async def record(self, kept: Mapping[int, bytes]) -> dict[int, Record]:
-        """Write decisions on payments that are not in the online state yet; gives those that were there before."""
+        """Write decisions on payments that are not in the online state yet; gives those that were there before.
+
+        For whoever waits, not for long; what is not written by then may be written all the same.
+        """
+        return await self._soon(self._record(kept))
+
+    async def _record(self, kept: Mapping[int, bytes]) -> dict[int, Record]:
         async with self._connection() as connection:
             done = await connection.execute(_RECORD, [_as_list(kept.values())])
             added = {row["transaction_id"] for row in await done.fetchall()}
         before = [number for number in kept if number not in added]
-        return await self.find(before) if before else {}
+        return await self._find(before) if before else {}
 
     async def unapplied(self, after: int, limit: int) -> list[Record]:
         """Decisions on payments that are not in the online state yet, in order of id, after one of them."""
@@ -185,6 +213,13 @@ class DecisionLog:
             row = await (await connection.execute("select max(applied) as highest from serving.decisions")).fetchone()
         return int(row["highest"] or 0) if row else 0
 
+    async def applied_after(self, number: int, limit: int) -> list[Record]:
+        """Decisions on payments whose numbers in the order of application are above one, in that order."""
+        async with self._connection() as connection:
+            return [
+                _as_kept(row) for row in await (await connection.execute(_APPLIED_AFTER, [number, limit])).fetchall()
+            ]
+
     async def recorded(self, after: tuple[datetime, int], until: datetime, limit: int) -> list[Record]:
         """Decisions made between two instants on payments that were in the online state, after a place among them."""
         async with self._connection() as connection:
@@ -194,19 +229,48 @@ class DecisionLog:
     @asynccontextmanager
     async def only_one(self) -> AsyncIterator[bool]:
         """Whether this process alone may repair; held until it is left."""
-        async with self._connection(math.inf) as connection:
-            got = await (await connection.execute(_TRY_LOCK)).fetchone()
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(self._patience):
+                    connection = await stack.enter_async_context(self._connection(math.inf))
+                    got = await (await connection.execute(_TRY_LOCK)).fetchone()
+            except TimeoutError as error:
+                raise OperationalError(f"no answer within {self._patience:.0f} s") from error
             try:
                 yield bool(got and got["got"])
             finally:
                 if got and got["got"]:
-                    await connection.execute(_UNLOCK)
+                    await self._unlock(connection)
+
+    async def _unlock(self, connection: AsyncConnection[DictRow]) -> None:
+        try:
+            async with asyncio.timeout(self._patience):
+                await connection.execute(_UNLOCK)
+        except (Error, TimeoutError):
+            # The lock ends with its connection.
+            await connection.close()
 
     async def locate(self, ids: Sequence[int]) -> dict[int, Place]:
         """Where the payments were that were decided on."""
         async with self._connection() as connection:
             rows = await (await connection.execute(_LOCATE, [list(ids)])).fetchall()
         return {row["transaction_id"]: (row["terminal_id"], row["second"], row["cents"]) for row in rows}
+
+    async def _soon(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """What comes of some work, or `OperationalError` after a few seconds.
+
+        A statement that is called off waits some seconds more for a server that says nothing: it is left to that.
+        """
+        task = asyncio.create_task(work)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=self._soon_seconds)
+        finally:
+            if not task.done():
+                task.cancel()
+                task.add_done_callback(_forget)
+        if not done:
+            raise OperationalError(f"no answer within {self._soon_seconds:.0f} s")
+        return task.result()
 
     @asynccontextmanager
     async def _connection(self, patience: float | None = None) -> AsyncIterator[AsyncConnection[DictRow]]:
@@ -229,6 +293,12 @@ class DecisionLog:
 async def _configure(connection: AsyncConnection[DictRow]) -> None:
     """Read JSON by the faster library: bringing the online state back reads much of it."""
     set_json_loads(orjson.loads, connection)
+
+
+def _forget(task: asyncio.Task[Any]) -> None:
+    """Take note of how a task ended that nobody waits for."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _as_list(kept: Iterable[bytes]) -> str:

@@ -41,7 +41,7 @@ class LastGood:
         shutil.copytree(files, fresh)
         shutil.rmtree(target, ignore_errors=True)
         fresh.rename(target)
-        name = fresh.with_suffix(".json")
+        name = self._folder / f"{fresh.name}.json"
         name.write_text(json.dumps(asdict(version)) + "\n")
         name.replace(self._folder / CURRENT)
         for other in self._folder.glob("version-*"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -81,5 +82,16 @@ def _forget_the_dead(folder: str) -> None:
     """A worker that was killed takes its present state with it; what it counted stays."""
     for file in Path(folder).glob("gauge_live*_*.db"):
         number = file.stem.rpartition("_")[2]
-        if not Path("/proc", number).exists():
-            mark_process_dead(number)  # type: ignore[no-untyped-call]
+        if not _lives(int(number)):
+            # Another worker may be asked at the same time, and be quicker.
+            with suppress(FileNotFoundError):
+                mark_process_dead(number)  # type: ignore[no-untyped-call]
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process of this user runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

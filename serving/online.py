@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import psycopg
-from valkey.exceptions import ValkeyError
+from valkey.exceptions import ResponseError, ValkeyError
 
 from serving.answers import Record, pack
 from serving.clock import Clock
@@ -57,7 +57,9 @@ class Online:
         self._left_at = math.inf
         self._times_left = 0
         self._raised = -1
+        self._saved = 0
         self._run_id = ""
+        self._sound = ""
         self._adoption = b""
         self._degraded_since = False
         self._at_work = 0
@@ -102,17 +104,24 @@ class Online:
         """Bring the state back whenever it was left, for ever."""
         while True:
             try:
-                async with asyncio.timeout(SWEEP_SECONDS):
-                    await self._left.wait()
-            except TimeoutError:
-                await self._sweep()
-                continue
-            try:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(SWEEP_SECONDS):
+                        await self._left.wait()
+                if not self._left.is_set():
+                    await self._sweep()
+                    continue
+                with contextlib.suppress(psycopg.Error, OSError):
+                    await self._save_recent()
                 if await self.look():
                     continue
             except Exception:
                 # Whatever it is, payments are scored without history until somebody has read this.
                 event("online state not looked at", logging.ERROR, exc_info=True)
+            await asyncio.sleep(PROBE_SECONDS)
+
+    async def settle(self) -> None:
+        """Look until the state is in use: beside other scorers, that may be after one of them has repaired it."""
+        while not await self.look():
             await asyncio.sleep(PROBE_SECONDS)
 
     async def put_in(self, records: list[Record]) -> None:
@@ -131,9 +140,9 @@ class Online:
     async def _sweep(self) -> None:
         """Put in what a worker left that was killed, and see to it that this is the Valkey that it was."""
         with contextlib.suppress(ValkeyError, psycopg.Error, OSError):
-            if await self._state.run_id() != self._run_id:
-                # It came back, or another in its place, before anybody had found it away.
-                self.leave(UnfitStateError("Valkey was started anew"))
+            # It came back, or another in its place, before anybody had found it away; or lost all, and was repaired.
+            if await self._state.present_run() != self._run_id or await self._state.adoption() != self._adoption:
+                self.leave(UnfitStateError("Valkey was started anew, or lost its data"))
                 return
             await self._adopt_unapplied()
 
@@ -142,10 +151,10 @@ class Online:
         began = self._times_left
         unfit = NOT_ADOPTED
         try:
+            self._run_id = await self._state.accept_run()
             unfit = await self._state.unfit()
             if unfit not in ("", NOT_ADOPTED):
                 raise UnfitStateError(unfit)
-            self._run_id = await self._state.run_id()
             if self._raised != began:
                 await self._state.raise_applied(await self._log.highest(), forgotten=began > 0)
                 self._raised = began
@@ -156,10 +165,16 @@ class Online:
                 await self._repair(lost=bool(unfit))
                 return await self._take_up(began)
         except (psycopg.Error, OSError) as error:
-            if unfit or self._degraded_since or self._times_left != began:
+            if (
+                unfit
+                or self._degraded_since
+                or self._times_left != began
+                or self._run_id != (self._sound or self._run_id)
+            ):
                 self._say(_why(error))
             else:
                 # Nothing is known to be missing, and a payment is better scored by what is there.
+                self._sound = self._run_id
                 self._say("")
         except (ValkeyError, UnfitStateError) as error:
             self._say(_why(error))
@@ -175,8 +190,11 @@ class Online:
                 await self._adopt(list((await self._log.find(ids)).values()))
         if lost:
             await self._adopt_all()
+        elif (known_to := await self._state.known_to()) is not None:
+            await self._adopt_forgotten(known_to)
         while await self._adopt_unapplied() >= AT_ONCE:
             pass
+        await self._state.forget_known_to()
         if lost:
             await self._state.mark_adopted()
         self._adoption = await self._state.adoption()
@@ -201,7 +219,7 @@ class Online:
             if self._times_left != began:
                 return False
             self._left.clear()
-            self._left_at, self._degraded_since = math.inf, False
+            self._left_at, self._degraded_since, self._sound = math.inf, False, self._run_id
             self._say("")
             return True
         except TimeoutError as error:
@@ -222,6 +240,23 @@ class Online:
 
         done = await _each_part(read, self._adopt)
         event("recorded decisions put into the online state", decisions=done)
+
+    async def _adopt_forgotten(self, known_to: int) -> None:
+        """What is recorded with numbers that the state knows nothing of, whoever answered it."""
+
+        async def read(last: Record | None) -> list[Record]:
+            return await self._log.applied_after(last["applied"] if last else known_to, AT_ONCE)
+
+        await _each_part(read, self._adopt)
+
+    async def _save_recent(self) -> None:
+        """Once for each time that the state is left: others are asked again for what this process has just answered."""
+        if self._saved == self._times_left:
+            return
+        saved = self._times_left
+        for ids in _parts(self._recent.last(AT_RISK_SECONDS, self._left_at)[::-1]):
+            await self._log.append([kept for number in ids if (kept := self._recent.get(number))])
+        self._saved = saved
 
     async def _adopt_unapplied(self) -> int:
         """Payments that were scored without the state; how many."""
@@ -283,5 +318,7 @@ def _parts(ids: list[int]) -> Iterator[list[int]]:
 def _why(error: Exception) -> str:
     if isinstance(error, UnfitStateError):
         return str(error)
+    if isinstance(error, ResponseError):
+        return f"Valkey refuses: {type(error).__name__}: {error}".strip()
     what = "PostgreSQL" if isinstance(error, psycopg.Error) else "Valkey"
     return f"{what} does not answer: {type(error).__name__}: {error}".strip()

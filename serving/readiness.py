@@ -1,4 +1,4 @@
-"""Whether a payment can be scored, and what is missing where it cannot."""
+"""Whether a payment can be scored whole, and what is missing where it cannot."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Readiness:
 
     @property
     def ready(self) -> bool:
-        """Whether a payment can be scored."""
+        """Whether a payment can be scored whole."""
         return self.checks["online_state"].ok and self.checks["model"].ok
 
     def as_dict(self) -> dict[str, Any]:

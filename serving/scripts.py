@@ -1,4 +1,4 @@
-"""The scorer's Lua: each script is atomic, idempotent, and takes all it needs as keys and arguments."""
+"""The scorer's Lua: each script is atomic, idempotent but for RAISE_APPLIED, and takes all it needs as arguments."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from contracts.features import CUSTOMER_HORIZON_DAYS, FEATURES_VERSION, TERMINAL_HORIZON_DAYS
 from contracts.labels import LABEL_DELAY_DAYS
-from contracts.online_state import ADOPTED, CUSTOMER_KEEP, FORMAT, MERGE_LUA, SLACK, TERMINAL_KEEP
+from contracts.online_state import ADOPTED, CUSTOMER_KEEP, FORMAT, KNOWN_TO, MERGE_LUA, SLACK, TERMINAL_KEEP
 
 ANSWER_KEEP: Final = max(CUSTOMER_KEEP, TERMINAL_KEEP)
 """Seconds of the wall clock for which a payment's first answer is repeated."""
@@ -105,24 +105,28 @@ return answers
 )
 """KEYS counter, stamp, and for each payment it, its customer, its terminal; ARGV for each its body and both entries."""
 
+LOST: Final = b"lost"
 KEEP_ANSWERS: Final = Script(
     f"""
 local kept = {{}}
-for n = 1, #KEYS - 1 do
-    local payment, body, answer = KEYS[n + 1], ARGV[2 * n - 1], ARGV[2 * n]
-    kept[n] = redis.call('HGET', payment, 'answer')
+for n = 1, #ARGV do
+    local known = redis.call('HMGET', KEYS[n + 1], 'answer', 'applied')
+    kept[n] = known[1]
+    -- Without its claim it would have an answer, and stand in no history.
+    if not known[1] and not known[2] then return {{'{LOST.decode()}'}} end
+end
+for n = 1, #ARGV do
     if not kept[n] then
         -- To the stream first: if memory runs out between the two, the decision is drained twice rather than never.
-        redis.call('XADD', KEYS[1], '*', 'decision', answer)
-        if redis.call('HSET', payment, 'body', body, 'answer', answer) == 2 then
-            redis.call('EXPIRE', payment, {ANSWER_KEEP})
-        end
+        redis.call('XADD', KEYS[1], '*', 'decision', ARGV[n])
+        redis.call('HSET', KEYS[n + 1], 'answer', ARGV[n])
     end
 end
 return kept
 """
 )
-"""KEYS stream, payments; ARGV for each its body and answer -> for each nil where it was kept, else what was there."""
+"""KEYS stream, payments; ARGV their answers -> for each nil where it was kept, else what was there; or LOST, and none
+was kept, where a payment is not claimed any more."""
 
 ADOPT: Final = Script(
     MERGE_LUA
@@ -154,12 +158,14 @@ RAISE_APPLIED: Final = Script(
     f"""
 local now = tonumber(redis.call('GET', KEYS[1]) or '0')
 if ARGV[2] == '1' or tonumber(ARGV[1]) > now then
+    redis.call('HSETNX', KEYS[2], '{KNOWN_TO}', string.format('%.0f', now))
     redis.call('SET', KEYS[1], string.format('%.0f', math.max(now, tonumber(ARGV[1])) + {SKIP}))
 end
 return 1
 """
 )
-"""KEYS counter; ARGV the highest number recorded, and 1 where later ones may be forgotten: the next one is higher."""
+"""KEYS counter, stamp; ARGV the highest number recorded, and 1 where later ones may be forgotten: the next is higher.
+What the counter was before any of it stays in the stamp, until what is above it is put back."""
 
 MARK_ADOPTED: Final = Script(
     f"""

@@ -74,7 +74,7 @@ async def open_services(
         background = Background()
         # Beside other workers nobody should meet one that is not ready. What takes long goes on afterwards.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.gather(online.look(), champions.refresh()), START_SECONDS)
+            await asyncio.wait_for(asyncio.gather(online.settle(), champions.refresh()), START_SECONDS)
         background.start("online", online.run())
         background.start("champions", champions.run())
         background.start("drain", drain.run())

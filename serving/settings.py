@@ -35,7 +35,7 @@ class Settings(BaseSettings):
     """How often the registry is asked for the champion."""
     scorer_champion_dir: Path = Path("var/champion")
     """Where the last champion that proved itself is kept, for a start without the registry."""
-    scorer_timeout_seconds: float = Field(default=1.0, gt=0)
+    scorer_timeout_seconds: float = Field(default=1.0, ge=0.5)
     """How long Valkey and PostgreSQL may take to answer."""
 
 

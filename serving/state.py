@@ -23,6 +23,7 @@ from contracts.online_state import (
     APPLIED_KEY,
     DAYS_KEY,
     DECISIONS_KEY,
+    KNOWN_TO,
     LOCATION,
     META_KEY,
     customer_key,
@@ -37,6 +38,7 @@ from serving.scripts import (
     CHECK_STAMP,
     CLAIM,
     KEEP_ANSWERS,
+    LOST,
     MARK_ADOPTED,
     MERGE_REPORTS,
     RAISE_APPLIED,
@@ -45,6 +47,8 @@ from serving.scripts import (
 )
 
 CONNECTIONS: Final = 32
+TRIPS: Final = 16
+"""Connections kept for trips, at most: the others of the pool are for everything else."""
 Call = tuple[Sequence[str], Sequence[bytes]]
 
 
@@ -93,7 +97,9 @@ class OnlineState:
     def __init__(self, client: Valkey, timeout: float) -> None:
         self._client = client
         self._timeout = timeout
+        self._trips = asyncio.Semaphore(TRIPS)
         self._idle: list[AbstractConnection] = []
+        self._run_id = ""
 
     async def unfit(self) -> str:
         """Why the state cannot be used by this code, empty where it can."""
@@ -124,8 +130,9 @@ class OnlineState:
         if not answers:
             return []
         keys = [DECISIONS_KEY, *(payment_key(payment.transaction_id) for payment, _ in answers)]
-        offered = [part for payment, answer in answers for part in (payment.body, answer)]
-        first = await self._call(KEEP_ANSWERS, keys, offered)
+        first = await self._call(KEEP_ANSWERS, keys, [answer for _, answer in answers])
+        if first and first[0] == LOST:
+            raise UnfitStateError("the online state lost its data between the claim of a payment and its answer")
         return [kept or answer for kept, (_, answer) in zip(first, answers, strict=True)]
 
     async def adopt(self, recorded: Sequence[tuple[Payment, bytes, int]]) -> list[int]:
@@ -138,11 +145,26 @@ class OnlineState:
         return [int(number) for number in await self._call(ADOPT, keys, arguments)]
 
     async def raise_applied(self, recorded: int, *, forgotten: bool) -> None:
-        """Give no number again: the highest recorded is given, and whether later ones may have been forgotten."""
-        await self._call(RAISE_APPLIED, [APPLIED_KEY], [str(recorded).encode(), b"1" if forgotten else b"0"])
+        """Give no number again: up to the highest recorded one, nor later ones where some may be forgotten."""
+        flag = b"1" if forgotten else b"0"
+        await self._call(RAISE_APPLIED, [APPLIED_KEY, META_KEY], [str(recorded).encode(), flag])
 
-    async def run_id(self) -> str:
-        """Which run of Valkey this is: another after each start, or where another server took its place."""
+    async def known_to(self) -> int | None:
+        """The highest number that the state knew of when it was left; None where all above it is put back."""
+        found: bytes | None = await self._client.hget(META_KEY, KNOWN_TO)  # type: ignore[misc]
+        return int(found) if found else None
+
+    async def forget_known_to(self) -> None:
+        """All above it is put back."""
+        await self._client.hdel(META_KEY, KNOWN_TO)  # type: ignore[misc]
+
+    async def accept_run(self) -> str:
+        """Use the Valkey that runs now; which run this is: another after each start or change of servers."""
+        self._run_id = await self.present_run()
+        return self._run_id
+
+    async def present_run(self) -> str:
+        """Which run of Valkey answers now."""
         return str((await self._client.info("server"))["run_id"])
 
     async def mark_adopted(self) -> None:
@@ -204,25 +226,48 @@ class OnlineState:
 
         It is packed in C, over a connection that is kept, with one clock for the whole trip.
         """
-        connection = self._idle.pop() if self._idle else await self._connection()
+        async with self._trips:
+            connection = self._idle.pop() if self._idle else await self._connection()
 
-        async def ask() -> Any:
-            await connection.send_packed_command(packed)
-            return await connection.read_response()
+            async def ask() -> Any:
+                if not connection.is_connected:
+                    await connection.connect()  # type: ignore[no-untyped-call]
+                    await self._refuse_another_run(connection)
+                await connection.send_packed_command(packed)
+                return await connection.read_response()
 
-        try:
-            async with asyncio.timeout(self._timeout):
-                return await connection.retry.call_with_retry(ask, lambda _: connection.disconnect())
-        except TimeoutError as error:
-            raise ValkeyTimeoutError(f"no answer within {self._timeout} s") from error
-        finally:
-            # One that failed is closed, and connects again when it is used.
-            self._idle.append(connection)
+            try:
+                async with asyncio.timeout(self._timeout):
+                    return await connection.retry.call_with_retry(ask, lambda _: connection.disconnect())
+            except TimeoutError as error:
+                raise ValkeyTimeoutError(f"no answer within {self._timeout} s") from error
+            finally:
+                # One that failed is closed, and connects again when it is used.
+                self._idle.append(connection)
 
     async def _connection(self) -> AbstractConnection:
         connection: AbstractConnection = await self._client.connection_pool.get_connection("EVALSHA")  # type: ignore[no-untyped-call]
         connection.socket_timeout = None
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._refuse_another_run(connection)
+        except BaseException as error:
+            await self._client.connection_pool.release(connection)
+            if isinstance(error, TimeoutError):
+                raise ValkeyTimeoutError(f"no answer within {self._timeout} s") from error
+            raise
         return connection
+
+    async def _refuse_another_run(self, connection: AbstractConnection) -> None:
+        """Raise `UnfitStateError` where a new connection leads to another run of Valkey than was made sound.
+
+        However short it was away: what it forgot meanwhile is to be put back before it is asked anything.
+        """
+        await connection.send_command("INFO", "server")
+        found = _run_id(await connection.read_response())
+        if self._run_id and found != self._run_id:
+            await connection.disconnect()
+            raise UnfitStateError("Valkey was started anew")
 
     async def _run(self, script: Script, calls: Sequence[Call]) -> list[Any]:
         """Run a script for each call, in order, in one trip; once more, where Valkey has forgotten the script."""
@@ -260,6 +305,12 @@ def _claimed(payment: Payment, answer: list[bytes]) -> Claimed:
 def _refuse_unfit(answer: Sequence[Any]) -> None:
     if answer[0] == b"unfit":
         raise UnfitStateError(f"the online state cannot be used: {answer[1].decode()}")
+
+
+def _run_id(info: bytes) -> str:
+    """From the answer to INFO as it comes over a connection."""
+    lines = info.decode().splitlines()
+    return next(line.partition(":")[2] for line in lines if line.startswith("run_id:"))
 
 
 def _unpack_place(packed: bytes) -> Place:

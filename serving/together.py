@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from typing import Generic, TypeVar
 
 Asked = TypeVar("Asked")
@@ -33,7 +34,8 @@ class Together(Generic[Asked, Got]):
         self._waiting.append((asked, future))
         if self._idle:
             self._idle -= 1
-            task = asyncio.create_task(self._work_off())
+            # In a context of its own: it goes on for others when the first asker has its answer.
+            task = asyncio.create_task(self._work_off(), context=Context())
             self._rounds.add(task)
             task.add_done_callback(self._rounds.discard)
         return await future

@@ -52,7 +52,7 @@ class WithoutHistory:
         """The position of one that is known with another body, None where there is none."""
         known = await self._known(payments)
         for position, payment in enumerate(payments):
-            if isinstance(_given(payment, known), Conflict):
+            if _conflicts(payment, known):
                 return position
         return None
 
@@ -62,7 +62,7 @@ class WithoutHistory:
         new = {one.transaction_id: one for one in reversed(payments) if one.transaction_id not in known}
         self._metrics.repeated.inc(len(payments) - len(new))
         answers = known | await self._answer_new(champion, list(new.values()))
-        return [_given(payment, answers) for payment in payments]
+        return [Conflict() if _conflicts(one, answers) else answers[one.transaction_id] for one in payments]
 
     async def _known(self, payments: Sequence[Payment]) -> dict[int, Record]:
         """The answers that these payments had before, whatever their bodies were."""
@@ -95,11 +95,10 @@ class WithoutHistory:
         return records | before
 
 
-def _given(payment: Payment, answers: dict[int, Record]) -> Record | Conflict:
-    record = answers.get(payment.transaction_id)
-    if record is not None and Payment.recorded(record).body != payment.body:
-        return Conflict()
-    return record or {}
+def _conflicts(payment: Payment, known: dict[int, Record]) -> bool:
+    """Whether a payment's id is known with another body."""
+    record = known.get(payment.transaction_id)
+    return record is not None and Payment.recorded(record).body != payment.body
 
 
 def _alone(payment: Payment) -> Claim:

@@ -21,7 +21,7 @@ async def livez(services: ServicesDep) -> JSONResponse:
 
 @router.get("/readyz")
 async def readyz(services: ServicesDep) -> JSONResponse:
-    """200 when a payment can be scored, else 503; either way each part's state.
+    """200 when a payment can be scored whole, else 503; either way each part's state.
 
     Without its decision log the scorer is ready and degraded: decisions wait in the online state.
     """

@@ -51,7 +51,9 @@ class Answer(BaseModel):
     decision: Decision
     reasons: list[ReasonOut]
     model_version: str
-    degraded: bool = Field(description="The history no longer reached back far enough: the payment came very late")
+    degraded: bool = Field(
+        description="Scored on less than its whole history: it came very late, or the online state was away"
+    )
 
 
 class BatchAnswer(BaseModel):

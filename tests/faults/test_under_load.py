@@ -259,6 +259,8 @@ def test_postgresql_does_not_answer(line: Line) -> None:
         for pid in processes:
             os.kill(pid, signal.SIGSTOP)
         under_load(line, OUTAGE_SECONDS)
+        told = httpx.get(f"http://127.0.0.1:{line.scorer.port}/readyz", timeout=4)
+        assert (told.status_code, told.json()["degraded"]) == (200, True)
         for pid in processes:
             os.kill(pid, signal.SIGCONT)
 

@@ -228,6 +228,11 @@ def test_a_start_without_the_registry_serves_the_last_good_version_and_says_so(
     assert scorer.client.get("/v1/model").json()["problem"] == ""
     refused = stub.promote(tmp_path / "two")
     wait_for(lambda: f"version {refused} is refused" in scorer.client.get("/v1/model").json()["problem"])
+    scorer.kill()
+    # A start beside a champion that is damaged is as good as one without the registry.
+    scorer.start()
+    told = scorer.client.get("/v1/model").json()
+    assert (told["version"], f"version {refused} is refused" in told["problem"]) == ("1", True)
     stub.stop()
     scorer.kill()
     scorer.start()

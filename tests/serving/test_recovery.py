@@ -72,6 +72,7 @@ def test_a_restart_of_valkey_keeps_answers_and_histories(own: ScorerProcess, own
     own_valkey.stop()
     restart(own_valkey)
     assert own.score(*payment) == first
+    wait_for(lambda: ready(own))
     follower = (fresh(), payment[1], fresh(), 100, T + 1)
     own.score(*follower)
     assert own.features(follower[0])["customer_tx_count_1d"] == 2
@@ -166,6 +167,31 @@ def test_a_valkey_that_forgot_its_last_second_is_reminded_of_it(
         wait_for(lambda: len(log.execute(query, [ids]).fetchall()) == len(ids))
         numbers = [number for (number,) in log.execute(query, [ids]).fetchall()]
     assert sorted(set(numbers)) == numbers
+
+
+def test_what_valkey_forgot_is_put_back_by_a_scorer_that_was_started_anew(
+    own: ScorerProcess, own_valkey: Server, own_log: str, secrets: Path, fresh: Fresh
+) -> None:
+    customer, terminal = fresh(), fresh()
+    own.score(fresh(), customer, terminal, 100, T)
+    (file,) = own_valkey.log.parent.glob("data/appendonlydir/*.incr.aof")
+    remembered = file.stat().st_size
+    forgotten = [(fresh(), customer, terminal, 300 + n, T + 2 + n) for n in range(5)]
+    answers = [own.score(*payment) for payment in forgotten]
+    with psycopg.connect(own_log, user="scorer", password=(secrets / "decisions_password").read_text().strip()) as log:
+        ids = [number for number, *_ in forgotten]
+        query = "select count(*) from serving.decisions where transaction_id = any(%s)"
+        wait_for(lambda: log.execute(query, [ids]).fetchall() == [(len(ids),)])
+    own.kill()
+    own_valkey.process.kill()
+    own_valkey.process.wait()
+    os.truncate(file, remembered)
+    restart(own_valkey)
+    own.start()
+    assert [own.score(*payment) for payment in forgotten] == answers
+    follower = (fresh(), customer, terminal, 400, T + 60)
+    own.score(*follower)
+    assert own.features(follower[0])["customer_tx_count_1d"] == 7
 
 
 def test_after_a_loss_of_all_data_and_a_new_write_every_answer_and_history_is_back(

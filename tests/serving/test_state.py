@@ -11,6 +11,7 @@ import pytest
 import valkey
 
 from contracts.online_state import ADOPTED, DECISIONS_KEY, META_KEY, Stamp, payment_key
+from serving.errors import UnfitStateError
 from serving.payment import Payment
 from serving.state import Answered, Claim, Conflict, OnlineState, connect
 
@@ -52,6 +53,36 @@ def test_of_two_answers_to_a_payment_the_first_stays_and_goes_to_the_stream_once
     assert [fields for _, fields in state.xrange(DECISIONS_KEY)] == [{b"decision": b"the first"}]
     (again,) = ask(valkey_server, lambda online: online.claim([payment]))
     assert again == Answered(b"the first")
+
+
+def test_many_trips_at_once_leave_room_for_everything_else(valkey_server: Any, state: Any) -> None:
+    async def many(online: OnlineState) -> str:
+        await asyncio.gather(*(online.unfit() for _ in range(200)))
+        return await online.accept_run()
+
+    assert state.info("server")["run_id"] == ask(valkey_server, many)
+
+
+def test_an_answer_without_its_claim_is_not_kept(valkey_server: Any, state: Any, fresh: Fresh) -> None:
+    claimed, lost = (Payment(fresh(), fresh(), fresh(), 100, T) for _ in range(2))
+    ask(valkey_server, lambda online: online.claim([claimed, lost]))
+    state.delete(payment_key(lost.transaction_id))
+    before = state.xlen(DECISIONS_KEY)
+    offered = [(claimed, b"one"), (lost, b"other")]
+    with pytest.raises(UnfitStateError, match="lost its data"):
+        ask(valkey_server, partial(OnlineState.keep_answers, answers=offered))
+    assert state.xlen(DECISIONS_KEY) == before
+
+
+def test_another_run_of_valkey_is_refused_until_it_is_accepted(valkey_server: Any, state: Any) -> None:
+    async def after_another(online: OnlineState) -> str:
+        online._run_id = "another"
+        with pytest.raises(UnfitStateError, match="started anew"):
+            await online.unfit()
+        await online.accept_run()
+        return await online.unfit()
+
+    assert ask(valkey_server, after_another) == ""
 
 
 def test_reserved_is_not_applied(valkey_server: Any, state: Any, fresh: Fresh) -> None:
