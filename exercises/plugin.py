@@ -54,7 +54,11 @@ def load(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     # Pickling looks here for what a file defined.
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except SystemExit as error:
+        # As it is, it would end pytest's own doing where a fixture asks for the answer.
+        raise RuntimeError(f"sys.exit({error.code}) ends Python itself") from error
     return module
 
 

@@ -19,6 +19,7 @@ OF_THE_WORKSHOP = {
     "__init__.py",
     "__main__.py",
     "conftest.py",
+    "earlier_champion.py",
     "exercises.toml",
     "expect.py",
     "line.py",

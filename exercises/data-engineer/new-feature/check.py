@@ -1,0 +1,216 @@
+"""The new feature on the demo's own payments: offline over all, remembered, and online for the last day, one by one."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from valkey import Valkey
+
+from exercises.expect import Said, expect
+
+FEATURE = "customer_terminal_count_30d"
+DAY = 86_400
+OWN_DATABASE = 9
+SMALL = [
+    # transaction_id, customer_id, terminal_id, second, what its feature is
+    (1, 5, 7, 10 * DAY, 1),
+    (2, 5, 7, 20 * DAY, 2),
+    (4, 5, 7, 40 * DAY, 3),
+    (3, 5, 7, 40 * DAY, 2),
+    (5, 5, 8, 40 * DAY, 1),
+    (6, 6, 7, 40 * DAY, 1),
+    (7, 5, 7, 50 * DAY, 3),
+]
+SMALL_AT_T = "seven payments, the fourth and the third at the same second"
+
+
+@dataclass(frozen=True)
+class Days:
+    """The demo's payments: all, those before the last day, and the last day's rows in order."""
+
+    all: DataFrame
+    before: DataFrame
+    last: list[Any]
+
+
+@pytest.fixture(scope="session")
+def days(spark: SparkSession) -> Days:
+    """What ingest and validate left of the bank's rows."""
+    folder = Path(os.environ["LAKE_URI"]) / "clean"
+    names = sorted(path.name for path in folder.iterdir() if path.name.startswith("day="))
+    clean = spark.read.parquet(*(str(folder / name) for name in names))
+    payments = clean.select(
+        "transaction_id", "customer_id", "terminal_id", F.unix_timestamp("occurred_at").alias("second")
+    ).cache()
+    midnight = payments.agg(F.max("second")).first()[0] // DAY * DAY
+    last = payments.where(F.col("second") >= midnight).orderBy("second", "transaction_id").collect()
+    return Days(payments, payments.where(F.col("second") < midnight), last)
+
+
+@pytest.fixture
+def valkey() -> Iterator[Valkey]:
+    """A database of its own beside the scorer's."""
+    password = (Path(os.environ["SECRETS_DIR"]) / "valkey_password").read_text().strip()
+    with Valkey.from_url(os.environ["VALKEY_URL"], password=password, db=OWN_DATABASE) as client:
+        client.flushdb()
+        yield client
+
+
+def features_of(called: str, found: Any, wanted: int) -> dict[int, int]:
+    """What `offline` gave, by payment."""
+    expect(
+        called,
+        Said(type(found).__name__),
+        Said("DataFrame"),
+        "a Spark DataFrame is to come back",
+        [(Said("NoneType"), "nothing came back: return the DataFrame")],
+        same=lambda *_: isinstance(found, DataFrame),
+    )
+    missing = {"transaction_id", FEATURE} - set(found.columns)
+    expect(f"{called}: missing columns", sorted(missing), [], f"transaction_id and {FEATURE} are asked for")
+    rows = found.select("transaction_id", FEATURE).collect()
+    expect(
+        f"{called}: the number of rows",
+        len(rows),
+        wanted,
+        "one row for each payment is to come back",
+        [
+            (lambda came: came > wanted, "a payment is there more than once: a join gives a row for each pair"),
+            (lambda came: came < wanted, "payments are lost: does each find at least itself?"),
+        ],
+    )
+    return dict(rows)
+
+
+def small(spark: SparkSession) -> DataFrame:
+    return spark.createDataFrame(
+        [row[:4] for row in SMALL], "transaction_id long, customer_id long, terminal_id long, second long"
+    )
+
+
+def wrong_counts() -> list[tuple[dict[int, int], str]]:
+    """What typical mistakes make of the small payments."""
+
+    def count(counts: Any) -> dict[int, int]:
+        return {one[0]: sum(counts(one, other) for other in SMALL) for one in SMALL}
+
+    def alike(one: Any, other: Any) -> bool:
+        return one[1:3] == other[1:3]
+
+    def place(row: Any) -> tuple[int, int]:
+        return row[3], row[0]
+
+    def within(one: Any, other: Any) -> bool:
+        return bool(other[3] > one[3] - 30 * DAY)
+
+    return [
+        (
+            count(lambda a, b: alike(a, b) and abs(a[3] - b[3]) < 30 * DAY),
+            "the future is counted: a payment sees those after it, which nobody knows when it comes",
+        ),
+        (
+            count(lambda a, b: alike(a, b) and place(b) <= place(a) and b[3] >= a[3] - 30 * DAY),
+            "exactly thirty days ago is outside: the window (t - 30 days, t] is open at its start",
+        ),
+        (
+            count(lambda a, b: alike(a, b) and within(a, b) and b[3] <= a[3]),
+            "of two payments in the same second one comes after the other: the one with the greater id",
+        ),
+        (
+            count(lambda a, b: alike(a, b) and within(a, b) and place(b) < place(a)),
+            "the payment itself counts too",
+        ),
+        (
+            count(lambda a, b: a[1] == b[1] and within(a, b) and place(b) <= place(a)),
+            "only payments at the same terminal count",
+        ),
+        (
+            count(lambda a, b: a[2] == b[2] and within(a, b) and place(b) <= place(a)),
+            "only payments of the same customer count",
+        ),
+        (
+            count(lambda a, b: alike(a, b) and place(b) <= place(a)),
+            "what is older than thirty days does not count any more",
+        ),
+    ]
+
+
+def test_offline_on_a_few(spark: SparkSession, answer: Any) -> None:
+    called = f"offline({SMALL_AT_T})"
+    found = features_of(called, answer.offline(small(spark)), len(SMALL))
+    expect(called, found, {row[0]: row[4] for row in SMALL}, "look at each payment's window by hand", wrong_counts())
+
+
+def test_online_on_a_few(valkey: Valkey, answer: Any) -> None:
+    called = f"online, for {SMALL_AT_T}, one after another"
+    found = {
+        row[0]: answer.online(valkey, answer.Payment(*row[:4])) for row in sorted(SMALL, key=lambda r: (r[3], r[0]))
+    }
+    otherwise = "online is to give what offline gives"
+    expect(called, found, {row[0]: row[4] for row in SMALL}, otherwise, wrong_counts())
+    again = answer.online(valkey, answer.Payment(*SMALL[1][:4]))
+    expect(
+        "online, for the second payment again, when later ones have come",
+        again,
+        2,
+        "asked again, a payment gets the same: a caller who got no answer asks once more",
+        [
+            (3, "the payment was counted twice: keep payments by their ids, so that the same one takes its own place"),
+            (
+                lambda came: came and came > 3,
+                "it counts payments that came after it: only those up to its own place count",
+            ),
+        ],
+    )
+
+
+def test_remembered_and_online_agree_with_offline_on_the_demos_last_day(
+    days: Days, valkey: Valkey, answer: Any
+) -> None:
+    offline = features_of("offline(all payments)", answer.offline(days.all), days.all.count())
+    answer.remember(days.before, valkey)
+    size = valkey.dbsize()
+    expect(
+        "the number of keys in Valkey after remember",
+        size,
+        Said("more than 0"),
+        "nothing was remembered",
+        same=lambda came, _: came > 0,
+    )
+    # A run that is repeated, because the first one was killed perhaps.
+    answer.remember(days.before, valkey)
+    for row in days.last:
+        payment = answer.Payment(row.transaction_id, row.customer_id, row.terminal_id, row.second)
+        expect(
+            f"online(valkey, {payment}), after remember was run twice",
+            answer.online(valkey, payment),
+            offline[row.transaction_id],
+            "online and offline disagree on this payment of the last day",
+            [
+                (
+                    lambda came, right=offline[row.transaction_id]: isinstance(came, int) and came > right,
+                    "it counts too many: was remember's second run counted again, or what is older than thirty days?",
+                ),
+                (
+                    lambda came, right=offline[row.transaction_id]: isinstance(came, int) and came < right,
+                    "it counts too few: is everything remembered under the key that online reads?",
+                ),
+            ],
+        )
+    some = list(itertools.islice(days.last, 20))
+    for row in some:
+        payment = answer.Payment(row.transaction_id, row.customer_id, row.terminal_id, row.second)
+        expect(
+            f"online(valkey, {payment}), asked again",
+            answer.online(valkey, payment),
+            offline[row.transaction_id],
+            "asked again, a payment gets the same",
+        )

@@ -1,0 +1,141 @@
+"""The learner's model goes the line's own way: thresholds, MLflow, evaluation, the gate."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import pytest
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
+
+from contracts.days import DayRange
+from contracts.features import FEATURES
+from exercises.earlier_champion import Scene, make_earlier_champion
+from exercises.expect import Said, expect
+from modeling.candidate import Candidate
+from modeling.dataset import SplitData, read_split
+from modeling.estimators import fit_baseline, typical_genuine
+from modeling.evaluate import evaluate
+from modeling.lake import history_of
+from modeling.promote import promote
+from modeling.registry import registry
+from modeling.settings import Settings
+from modeling.split import split_days
+from modeling.tracking import parameters, parameters_fingerprint, track
+from modeling.train import fit_decider
+
+MOST_SECONDS = 180
+KIND = "HistGradientBoostingClassifier"
+CALLED = "fit(features, frauds)"
+
+
+@pytest.fixture(scope="session")
+def earlier(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """The champion to beat: a model of the lake's earlier days."""
+    return make_earlier_champion(tmp_path_factory.mktemp("lake"))
+
+
+@pytest.fixture(scope="session")
+def data(earlier: Scene) -> SplitData:
+    """All days that there are, split as the line splits them."""
+    return read_split(Settings().lake, split_days(days_of(earlier)))
+
+
+@pytest.fixture
+def scene(earlier: Scene) -> Scene:
+    """As it is before the learner begins."""
+    earlier.restore()
+    return earlier
+
+
+def days_of(scene: Scene) -> DayRange:
+    # The last day was played live, and is not one to train on.
+    return DayRange(date.fromisoformat(scene.days[0]), date.fromisoformat(scene.days[-2]))
+
+
+def check_model(model: Any, seconds: float) -> None:
+    expect(
+        CALLED,
+        Said(type(model).__name__),
+        Said(KIND),
+        f"it is to return a {KIND}: the scorer runs its trees without scikit-learn",
+        [(Said("NoneType"), "nothing came back: return the model")],
+    )
+    try:
+        check_is_fitted(model)
+        fitted = True
+    except NotFittedError:
+        fitted = False
+    expect(f"{CALLED}: whether the model is fitted", fitted, True, "the model that came back has not learned: call fit")
+    expect(
+        f"{CALLED}: the number of features",
+        getattr(model, "n_features_in_", None),
+        len(FEATURES),
+        "the scorer gives the model all features, in this order: fit it on all columns as they are",
+    )
+    expect(
+        f"{CALLED}: seconds",
+        Said(f"{seconds:.0f}"),
+        Said(f"at most {MOST_SECONDS}"),
+        "it takes too long for a training that runs every day",
+        same=lambda *_: seconds <= MOST_SECONDS,
+    )
+
+
+def track_as_the_line_does(model: Any, data: SplitData, scene: Scene, settings: Settings) -> str:
+    """What `modeling.train` does with a model once it is fitted; the run's id."""
+    days, costs, budget = days_of(scene), settings.costs, settings.reviews_per_1000
+    found = parameters(costs, budget) | {f"candidate.{name}": value for name, value in model.get_params().items()}
+    with registry(settings) as client:
+        baseline = fit_baseline(data.training)
+        candidate = Candidate(
+            first=days.first,
+            last=days.last,
+            history_from=history_of(settings.lake, days).first,
+            reviews_per_1000=budget,
+            decider=fit_decider(model, data.validation, costs, budget),
+            baseline=fit_decider(baseline, data.validation, costs, budget),
+            reference=dict(zip(FEATURES, typical_genuine(data.training).tolist(), strict=True)),
+            data_fingerprint=data.fingerprint,
+            parameters_fingerprint=parameters_fingerprint({name: str(value) for name, value in found.items()}),
+            held_to_amount=False,
+        )
+        return track(client, candidate, data, model, baseline, {}, {name: str(value) for name, value in found.items()})
+
+
+def test_the_gate_lets_it_through(scene: Scene, data: SplitData, answer: Any) -> None:
+    began = time.monotonic()
+    features, frauds = data.training.features.copy(), data.training.frauds.copy()
+    model = answer.fit(features, frauds)
+    check_model(model, time.monotonic() - began)
+    settings = Settings()
+    run_id = track_as_the_line_does(model, data, scene, settings)
+    evaluate(run_id, settings)
+    verdict = promote(run_id, settings)
+    starts: Callable[[str], Callable[[Any], bool]] = lambda words: lambda came: str(came).startswith(words)  # noqa: E731
+    expect(
+        f"the gate, on a model that {CALLED} fitted against version {scene.champion}",
+        Said(verdict["reason"]),
+        Said("at least as good: ..."),
+        "the gate kept it out",
+        [
+            (
+                starts("worse at telling frauds apart"),
+                "its order of the payments is worse than the champion's: too few or too deep trees, or too fast a "
+                "learning rate, learn the noise of a few frauds",
+            ),
+            (
+                starts("dearer"),
+                "its average precision would do, and its decisions cost more: the scores of its riskiest payments are "
+                "too sure or too unsure; slower learning and larger leaves make them steadier",
+            ),
+            (
+                starts("a little worse in both"),
+                "it is nearly as good, in both, and the gate wants one of them at least",
+            ),
+        ],
+        same=lambda came, _: starts("at least as good")(came),
+    )

@@ -1,0 +1,85 @@
+"""For live exercises: the bank still runs a model of its earlier days, and the demo's own waits to replace it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+from mlflow import MlflowClient
+
+from exercises.expect import UnavailableError
+
+CHAMPION: Final = "champion"
+MODEL: Final = os.environ.get("MODEL_NAME") or "fraud"
+PATIENCE_SECONDS: Final = 60
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A client of MLflow, the version that is champion, the demo's own version with its run, and the lake's days."""
+
+    client: MlflowClient
+    champion: str
+    demo: str
+    demo_run_id: str
+    days: list[str]
+
+    def restore(self) -> None:
+        """The earlier model is champion, and the scorer has taken it. Raises `UnavailableError`."""
+        self.client.set_registered_model_alias(MODEL, CHAMPION, self.champion)
+        end = time.monotonic() + PATIENCE_SECONDS
+        while version_in_use() != self.champion:
+            if time.monotonic() > end:
+                raise UnavailableError(f"the scorer did not take version {self.champion}")
+            time.sleep(0.1)
+
+    def versions(self) -> int:
+        """How many versions are registered."""
+        return len(self.client.search_model_versions(f"name='{MODEL}'"))
+
+
+def version_in_use() -> str:
+    """The version that the scorer answers by."""
+    url, key = os.environ["SCORER_URL"], os.environ["SCORER_API_KEY"]
+    answer = httpx.get(f"{url}/v1/model", headers={"X-API-Key": key}, timeout=10)
+    return str(answer.raise_for_status().json()["version"])
+
+
+def make_earlier_champion(folder: Path) -> Scene:
+    """Train a model on the first half of the lake's days and register it. Raises `UnavailableError`."""
+    client = MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
+    present = client.get_model_version_by_alias(MODEL, CHAMPION)
+    lake = Path(os.environ["LAKE_URI"])
+    days = sorted(path.name.removeprefix("day=") for path in (lake / "features").iterdir())
+    first, last = days[0], days[len(days) // 2 - 1]
+    part = _lake_until(lake, last, folder)
+    run_id = _command("modeling.train", "--from", first, "--to", last, lake=part)["run_id"]
+    version = _command("modeling.evaluate", "--run-id", run_id, lake=part)["model_version"]
+    return Scene(client, version, present.version, present.tags["run_id"], days)
+
+
+def _lake_until(lake: Path, last: str, folder: Path) -> Path:
+    """A lake that ends with a day, made of links."""
+    for table in ("clean", "features", "reports"):
+        (folder / table).mkdir()
+        for day in (lake / table).iterdir():
+            if day.name.removeprefix("day=") <= last:
+                (folder / table / day.name).symlink_to(day)
+    return folder
+
+
+def _command(module: str, *options: str, lake: Path) -> dict[str, Any]:
+    command = [sys.executable, "-m", module, *options]
+    environment = os.environ | {"LAKE_URI": str(lake)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UnavailableError(f"{module} failed: {done.stderr[-500:]}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
