@@ -19,7 +19,7 @@ RUNTIME := $(GROUPS:%=$(ENV)/%/.installed)
 TESTABLE := $(GROUPS:%=$(ENV)/%/.testable)
 ARCHIVE := var/cache/spark/.made
 
-.PHONY: help demo serve exercises check hint solution reset explore tune ablate handbook bench test test-faults up down credentials test-compose lint audit format lock clean install
+.PHONY: help demo serve exercises check hint solution reset explore tune ablate handbook bench test test-capstones test-faults up down credentials test-compose lint audit format lock clean install
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ test: $(TESTABLE) $(ARCHIVE) ## every test that needs no Docker: TESTS=tests/ban
 	run serving $(TESTS_serving); \
 	run pipeline $(TESTS_pipeline); \
 	exit $$status
+
+test-capstones: $(TESTABLE) ## proves the live exercises, on a copy of what the demo left
+	@$(ENV)/embedded/bin/python -m pytest --timeout 1800 tests/capstones
 
 test-faults: $(ENV)/serving/.testable $(ENV)/embedded/.installed ## faults under load: PAYMENTS=100000 OUTAGE_SECONDS=10
 	@$(ENV)/serving/bin/python -m pytest --timeout 1800 tests/faults

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+OTHERWISE = ("tests/capstones", "tests/compose", "tests/faults")
+"""Tests with a command of their own."""
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SETTINGS = [*sorted(ROOT.glob("*/settings.py")), ROOT / "demo/options.py", ROOT / "benchmarks/handbook/options.py"]
 
@@ -49,7 +51,7 @@ def test_make_test_runs_every_test_that_needs_no_docker() -> None:
     run = [ROOT / path for line in lists for path in line.split()]
     assert all(path.exists() for path in run)
     for file in sorted((ROOT / "tests").rglob("test_*.py")):
-        by_another_command = any(file.is_relative_to(ROOT / folder) for folder in ("tests/compose", "tests/faults"))
+        by_another_command = any(file.is_relative_to(ROOT / folder) for folder in OTHERWISE)
         assert by_another_command != any(file.is_relative_to(path) for path in run), file.relative_to(ROOT)
 
 

@@ -1,4 +1,4 @@
-"""Each exercise against its stub, its solution, typical wrong answers, and code that does not run."""
+"""Each exercise that needs no running line comes to what it should, whatever is answered."""
 
 from __future__ import annotations
 
@@ -7,51 +7,11 @@ from pathlib import Path
 import pytest
 
 from exercises.manifest import Exercise, read_manifest
-from exercises.outcome import Outcome
-from exercises.runner import run_checks
-from exercises.stub import stub_of, with_work
+from tests.exercises.proof import prove
 
-WRONG = Path(__file__).parent / "wrong"
-SAYS = "# says: "
 OFFLINE = [exercise for exercise in read_manifest() if not exercise.live]
-
-
-def wrong_answers(exercise: Exercise) -> dict[str, tuple[str, str]]:
-    """By name: the words of the mistake that each is to be told, and the work."""
-    found = {}
-    for file in sorted((WRONG / exercise.id).glob("*.py")):
-        first, _, work = file.read_text().partition("\n")
-        assert first.startswith(SAYS), file
-        found[file.stem] = (first.removeprefix(SAYS), work)
-    return found
 
 
 @pytest.mark.parametrize("exercise", OFFLINE, ids=lambda exercise: exercise.id)
 def test_each_answer_comes_to_what_it_should(exercise: Exercise, tmp_path: Path) -> None:
-    solution, wrong = exercise.solution.read_text(), wrong_answers(exercise)
-    assert len(wrong) >= 2
-    texts = {
-        "stub": stub_of(solution),
-        "solution": solution,
-        "syntax": with_work(solution, "def ("),
-        "exception": with_work(solution, 'raise ValueError("of my own")'),
-        **{f"wrong: {name}": with_work(solution, work) for name, (_, work) in wrong.items()},
-    }
-    paths = {name: tmp_path / f"{number}.py" for number, name in enumerate(texts)}
-    for name, text in texts.items():
-        paths[name].write_text(text)
-    results = run_checks(exercise, list(paths.values()))
-    found = {name: results[path] for name, path in paths.items()}
-    expected = dict.fromkeys(texts, Outcome.INCORRECT) | {
-        "stub": Outcome.NOT_STARTED,
-        "solution": Outcome.PASSED,
-        "syntax": Outcome.ERROR,
-        "exception": Outcome.ERROR,
-    }
-    assert {name: result.outcome for name, result in found.items()} == expected, found
-    for name, (says, _) in wrong.items():
-        assert says in found[f"wrong: {name}"].story
-    work = solution.split("\n").index(next(line for line in solution.split("\n") if "your work: begin" in line)) + 2
-    assert found["exception"].line == work
-    assert "of my own" in found["exception"].story
-    assert found["syntax"].line == work
+    prove(exercise, tmp_path)

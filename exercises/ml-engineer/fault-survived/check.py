@@ -22,7 +22,7 @@ from serving.recent import Recent
 from serving.scoring import Scorer as LineScorer
 
 SECONDS = 2.0
-"""What an answer may take here; the budget is 0.1 s, and a busy machine is given more."""
+"""What an answer may take here; the budget is a quarter of one, and a busy machine is given more."""
 NOTHING = Said(f"no answer within {SECONDS:.0f} s")
 NOT_ASYNC = Said("something that cannot be awaited")
 Mood = Literal["answers", "raises", "hangs", "takes it and hangs"]
@@ -372,8 +372,14 @@ class Line:
             raise ValkeyConnectionError
         return ""
 
-    async def run_id(self) -> str:
+    async def accept_run(self) -> str:
         return "the same"
+
+    async def known_to(self) -> None:
+        return None
+
+    async def forget_known_to(self) -> None:
+        return None
 
     async def adoption(self) -> bytes:
         return b"the same"

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Protocol
 
-TIMEOUT_SECONDS = 0.1
+TIMEOUT_SECONDS = 0.25
 """How long the store may take; one that takes longer counts as away."""
 
 
