@@ -77,6 +77,10 @@ def solution(console: Console, exercise: Exercise) -> int:
 def reset_one(console: Console, exercise: Exercise) -> int:
     """Begin again, keeping a copy of what you wrote."""
     copy = reset(exercise, datetime.now(UTC))
+    progress = read_progress()
+    if exercise.id in progress:
+        progress[exercise.id].outcome = Outcome.NOT_STARTED.value
+        write_progress(progress)
     console.print(f"{exercise.answer.relative_to(ROOT)} is as it was at first: write below {BEGIN!r}")
     if copy:
         console.print(f"what you had written is in {copy.relative_to(ROOT)}")

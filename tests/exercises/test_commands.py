@@ -85,6 +85,9 @@ def test_a_reset_loses_nothing(mine: Exercise, kept: Path) -> None:
         assert written in copy.read_text()
         assert mine.answer.read_text() == stub
     assert len(list(kept.rglob("*.py"))) == 2
+    write_progress({ID: Progress(outcome=Outcome.ERROR.value, checks=3)})
+    assert commands.main(["reset", ID]) == 0
+    assert read_progress()[ID] == Progress(outcome=Outcome.NOT_STARTED.value, checks=3)
     mine.answer.unlink()
     assert reset(mine, datetime.now(UTC)) is None
     assert mine.answer.read_text() == stub
