@@ -85,8 +85,10 @@ def test_every_payment_was_decided_once(stack: Stack) -> None:
     assert stack.sql("decisions", query) == sent
     assert int(sent.split("|")[0]) > 100
     applied = stack.sql("decisions", "select count(*), count(distinct applied), max(applied) from serving.decisions")
-    count = str(decided(stack))
-    assert applied.split("|") == [count, count, stack.valkey("GET", "state:applied")]
+    rows, numbers, highest = map(int, applied.split("|"))
+    # Numbers are left out after a fault, and none is given twice.
+    assert rows == numbers == decided(stack)
+    assert highest <= int(stack.valkey("GET", "state:applied"))
     (replay,) = stack.containers()["replay"]
     assert (replay["RestartCount"], replay["State"]["ExitCode"]) == (0, 0)
 
@@ -127,7 +129,11 @@ def test_the_live_features_are_those_of_the_lake(stack: Stack, live_run: dict[st
     days = ["--from", live_run["conf"]["from"], "--to", live_run["conf"]["to"]]
     compared = stack.spark_line("spark_jobs.compare_decisions", *days)
     sent = int(stack.sql("bank", f"select count(*) from bank.transactions where day >= '{days[1]}'"))
-    assert compared == {"compared": sent, "mismatches": 0, "missing": 0, "touched_by_late": 0, "degraded": 0}
+    degraded = compared["degraded"]
+    # Those that came while Valkey was away, and no others.
+    assert 0 < degraded < sent
+    whole = {"compared": sent - degraded, "mismatches": 0, "missing": 0, "touched_by_late": 0}
+    assert compared == whole | {"degraded": degraded}
 
 
 def test_down_and_up_again_everything_is_there(stack: Stack) -> None:
