@@ -5,6 +5,7 @@ One process may check several answers: what is costly to start is then started o
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import re
@@ -59,6 +60,9 @@ def load(path: Path) -> ModuleType:
     except SystemExit as error:
         # As it is, it would end pytest's own doing where a fixture asks for the answer.
         raise RuntimeError(f"sys.exit({error.code}) ends Python itself") from error
+    if "pyspark" in sys.modules:
+        # Spark's workers cannot import it by its name: what it defines is sent to them whole.
+        importlib.import_module("pyspark.cloudpickle").register_pickle_by_value(module)
     return module
 
 
@@ -135,14 +139,16 @@ def judge(error: BaseException, path: str, in_setup: bool, printed: str = "") ->
     elif isinstance(error, NotImplementedError) and _raised_in(error, path):
         outcome, story, line = Outcome.NOT_STARTED, "", None
     elif TIMEOUT.match(story):
-        story = NEVER_ENDS
+        story = NEVER_ENDS if line else f"{NEVER_ENDS} If the machine is very busy, try again."
     elif line is not None:
         said = error.msg if isinstance(error, SyntaxError) else story.split("\n\n")[0]
         story = f"{type(error).__name__}: {said}".rstrip(": ")
     else:
         outcome = Outcome.INCORRECT
         story = f"what your code gave is of another kind than was asked for: {type(error).__name__}: {error}"
-    return Result(outcome, story, line, "\n".join(printed.rstrip().split("\n")[-PRINTED_LINES:]))
+    # Without what pytest-timeout adds: a line of plus signs, and every thread's stack.
+    own = re.split(r"^\++ Timeout \++$", printed, flags=re.MULTILINE)[0]
+    return Result(outcome, story, line, "\n".join(own.rstrip().split("\n")[-PRINTED_LINES:]))
 
 
 def line_of(error: BaseException, path: str) -> int | None:

@@ -29,6 +29,7 @@ OF_THE_WORKSHOP = {
     "progress.py",
     "runner.py",
     "show.py",
+    "spark_answers.py",
     "stub.py",
 }
 

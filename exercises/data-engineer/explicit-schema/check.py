@@ -13,11 +13,13 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import LongType
 
-from exercises.expect import IncorrectError, Said, expect
+from exercises.expect import Said, expect
+from exercises.spark_answers import collected
 
 NAMES = ("transaction_id", "customer_id", "terminal_id", "amount", "occurred_at", "arrived_at")
 NOON = 1_709_294_400
 Read = Callable[[list[str]], tuple[DataFrame, DataFrame]]
+Asked = Callable[[str, Callable[[], Any]], Any]
 
 NOTHING: dict[str, list[Any]] = {"too many": [], "missing": []}
 INFERRED = (
@@ -54,7 +56,13 @@ def line_of(number: int, **changes: object) -> str:
 
 
 @pytest.fixture
-def read(answer: Any, spark: SparkSession, tmp_path: Path) -> Read:
+def asked(answer: Any) -> Asked:
+    """What Spark answers to what the learner built."""
+    return lambda called, ask: collected(called, ask, answer.path, {"MALFORMED": WHOLE_DAY})
+
+
+@pytest.fixture
+def read(answer: Any, asked: Asked, spark: SparkSession, tmp_path: Path) -> Read:
     """Calls `read_day` on lines that are written to a file, and sees that two DataFrames come."""
 
     def call(lines: list[str]) -> tuple[DataFrame, DataFrame]:
@@ -67,7 +75,7 @@ def read(answer: Any, spark: SparkSession, tmp_path: Path) -> Read:
         otherwise = "Return both sides, `payments, refused`, each a DataFrame that is not collected yet."
         expect("read_day(spark, path)", came, shape, otherwise, mistakes, same=lambda *_: is_pair)
         payments, refused = came
-        columns = collected("read_day(spark, path)[1].columns", lambda: refused.columns)
+        columns = asked("read_day(spark, path)[1].columns", lambda: refused.columns)
         expect(
             "read_day(spark, path)[1].columns", columns, ["line"], "The refused have one column, `line`, and no other."
         )
@@ -76,21 +84,11 @@ def read(answer: Any, spark: SparkSession, tmp_path: Path) -> Read:
     return call
 
 
-def collected(called: str, ask: Callable[[], Any]) -> Any:
-    """What Spark answers; where it fails, that is told as a mistake. Spark only works when it is asked."""
-    try:
-        return ask()
-    except Exception as error:
-        words = str(error).strip().split("\n")[0]
-        mistake = WHOLE_DAY if "MALFORMED" in str(error) else f"Spark could not run what you built: {words}"
-        raise IncorrectError(called, Said(type(error).__name__), Said("rows"), mistake) from None
-
-
-def sides(called: str, lines: list[str], both: tuple[DataFrame, DataFrame]) -> dict[str, list[Any]]:
+def sides(asked: Asked, called: str, lines: list[str], both: tuple[DataFrame, DataFrame]) -> dict[str, list[Any]]:
     """The ids of the payments and the refused lines, sorted; a line that is as it was is told by its number."""
     told = {line: f"line {number}" for number, line in enumerate(lines, 1)}
-    ids = collected(called, lambda: [row["transaction_id"] for row in both[0].select("transaction_id").collect()])
-    refused = collected(called, lambda: [row["line"] for row in both[1].collect()])
+    ids = asked(called, lambda: [row["transaction_id"] for row in both[0].select("transaction_id").collect()])
+    refused = asked(called, lambda: [row["line"] for row in both[1].collect()])
     return {"payments": sorted(ids, key=str), "refused": sorted((told.get(line, line) for line in refused), key=str)}
 
 
@@ -104,11 +102,11 @@ def passes(*numbers: int) -> Callable[[Any], bool]:
     return lambda came: any(number in came["payments"] for number in (*numbers, None))
 
 
-def test_types(read: Read) -> None:
+def test_types(read: Read, asked: Asked) -> None:
     """The columns and their types are those that were asked for, whatever is in the data."""
     payments, _ = read([line_of(1), line_of(2, customer_id="unknown"), line_of(3)])
     called = "read_day(spark, path)[0], where one of three lines has a customer_id 'unknown': names and types"
-    came = collected(called, lambda: dict(payments.dtypes))
+    came = asked(called, lambda: dict(payments.dtypes))
     expected = {name: "string" if name == "amount" else "bigint" for name in NAMES}
     expect(
         called,
@@ -132,13 +130,13 @@ def test_types(read: Read) -> None:
     )
 
 
-def test_missing_fields(read: Read) -> None:
+def test_missing_fields(read: Read, asked: Asked) -> None:
     """A field that is not there, or is null, refuses the row."""
     lines = [line_of(1), line_of(2, customer_id=...), line_of(3, amount=None), line_of(4, arrived_at=...), line_of(5)]
     called = "read_day of five lines; 2 has no customer_id, 3 the amount null, 4 no arrived_at"
     expect(
         called,
-        sides(called, lines, read(lines)),
+        sides(asked, called, lines, read(lines)),
         {"payments": [1, 5], "refused": ["line 2", "line 3", "line 4"]},
         "The rows that lack a field, and only they, are refused, each with its line as it was.",
         [
@@ -149,7 +147,7 @@ def test_missing_fields(read: Read) -> None:
     )
 
 
-def test_other_kinds(read: Read) -> None:
+def test_other_kinds(read: Read, asked: Asked) -> None:
     """A value of another kind than the schema's refuses the row, and so does a line that is no JSON."""
     lines = [
         line_of(1),
@@ -162,7 +160,7 @@ def test_other_kinds(read: Read) -> None:
     called = 'read_day of six lines; 2 has customer_id "7", 3 terminal_id 7.5, 4 a date as text, 5 is cut off'
     expect(
         called,
-        sides(called, lines, read(lines)),
+        sides(asked, called, lines, read(lines)),
         {"payments": [1, 6], "refused": ["line 2", "line 3", "line 4", "line 5"]},
         "The rows with a value of another kind, and only they, are refused, each with its line as it was.",
         [
@@ -173,7 +171,34 @@ def test_other_kinds(read: Read) -> None:
     )
 
 
-def test_agrees_with_production(read: Read, spark: SparkSession) -> None:
+def test_lines_as_they_are(read: Read, asked: Asked) -> None:
+    """The same line twice is two lines, blanks belong to a line, and what a value is worth is another's question."""
+    odd = "  no JSON at all "
+    lines = [line_of(1), line_of(1), odd, odd, line_of(2, customer_id=-1, amount="")]
+    called = (
+        "read_day of five lines; 1 and 2 are the same, 3 and 4 the same text with blanks around it, 5 has odd values"
+    )
+    expect(
+        called,
+        sides(asked, called, lines, read(lines)),
+        {"payments": [1, 1, 2], "refused": ["line 4", "line 4"]},
+        "Each line comes out once: a payment if its fields are there and of their kind, else the text as it was.",
+        [
+            (
+                lambda came: len(came["payments"]) + len(came["refused"]) < 5,
+                "Lines that are the same became one: a set operation, such as distinct or subtract, drops them.",
+            ),
+            (
+                lambda came: 2 not in came["payments"],
+                "A row was refused for what its values are worth. Here only what is missing or of another kind is "
+                "refused; the rules come later.",
+            ),
+            (lambda came: len(came["refused"]) == 2, NOT_AS_IT_WAS),
+        ],
+    )
+
+
+def test_agrees_with_production(read: Read, asked: Asked, spark: SparkSession) -> None:
     """On 400 lines: the types of the line's table `raw`, and its rules on what must be there."""
     from spark_jobs.rules import reason
     from spark_jobs.schemas import RAW, with_day
@@ -189,13 +214,13 @@ def test_agrees_with_production(read: Read, spark: SparkSession) -> None:
     payments, refused = read(lines)
     types = {field.name: field.dataType.simpleString() for field in RAW.fields if field.name in NAMES}
     called = "read_day of 400 lines"
-    expect(called + ": types", collected(called, lambda: dict(payments.dtypes)), types, "See spark_jobs/schemas.py.")
-    came = collected(called, lambda: sorted(map(tuple, payments.select(*NAMES).collect()), key=str))
+    expect(called + ": types", asked(called, lambda: dict(payments.dtypes)), types, "See spark_jobs/schemas.py.")
+    came = asked(called, lambda: sorted(map(tuple, payments.select(*NAMES).collect()), key=str))
     expect(
         called, differing(came, expected), NOTHING, "The payments are not those that the line itself reads and keeps."
     )
     left = sorted(line for n, (line, _) in enumerate(rows) if n not in good)
-    said = collected(called, lambda: sorted((row["line"] for row in refused.collect()), key=str))
+    said = asked(called, lambda: sorted((row["line"] for row in refused.collect()), key=str))
     expect(
         called, differing(said, left), NOTHING, "The refused lines are not those that the line itself would not keep."
     )

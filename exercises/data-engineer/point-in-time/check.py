@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from exercises.expect import IncorrectError, Said, expect
+from exercises.expect import Said, expect
+from exercises.spark_answers import collected
 
 NOON = 1_709_294_400
 DAY = 86_400
@@ -52,20 +53,19 @@ def count(answer: Any, spark: SparkSession) -> Count:
         mistakes = [(lambda came: came is None, "Nothing came back. Is there a return?")]
         is_frame = isinstance(came, DataFrame)
         expect(called, came, Said("a DataFrame"), otherwise, mistakes, same=lambda *_: is_frame)
-        columns = Said(f"columns {came.columns}")
-        wanted = Said(f"columns transaction_id and {NAME} among them")
-        there = {"transaction_id", NAME} <= set(came.columns)
+        columns = Said(f"columns {sorted(came.columns)}")
+        wanted = Said(f"columns {sorted(['transaction_id', 'customer_id', 'occurred_at', NAME])}")
+        there = columns == wanted
         expect(called, columns, wanted, f"The payments keep their columns, and {NAME} is added.", same=lambda *_: there)
-        try:
-            rows = came.select("transaction_id", NAME).collect()
-        except Exception as error:
-            words = str(error).strip().split("\n")[0]
-            mistake = f"Spark could not run what you built: {words}"
-            raise IncorrectError(called, Said(type(error).__name__), Said("rows"), mistake) from None
+        rows = collected(called, came.select("transaction_id", "customer_id", "occurred_at", NAME).collect, answer.path)
         ids = sorted((row["transaction_id"] for row in rows), key=str)
         wanted_ids = sorted((one[0] for one in payments), key=str)
         otherwise = "Every payment comes out once, with its count: rows were lost, or a join made more of them."
         expect(f"{called}: the ids", ids, wanted_ids, otherwise)
+        kept = sorted((row["transaction_id"], row["customer_id"], row["occurred_at"]) for row in rows)
+        expect(
+            f"{called}: the payments themselves", kept, sorted(payments), "The payments' own columns stay as they are."
+        )
         return {row["transaction_id"]: row[NAME] for row in sorted(rows, key=lambda row: row["transaction_id"])}
 
     return call

@@ -15,7 +15,8 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from exercises.expect import IncorrectError, Said, expect
+from exercises.expect import Said, expect
+from exercises.spark_answers import collected
 from spark_jobs.schemas import RAW
 
 NOON = 1_709_294_400
@@ -73,14 +74,20 @@ def split(answer: Any) -> Split:
             [sorted(raw.columns), sorted([*raw.columns, "reason"])],
             "The clean rows have the columns of raw and no helping ones; the others have `reason` besides.",
         )
-        try:
-            # Both at once: each question to Spark costs a while.
-            good = clean.select("source_row", F.lit(None).cast("string").alias("reason"), F.lit(True).alias("good"))
-            rows = good.union(quarantine.select("source_row", "reason", F.lit(False))).collect()
-        except Exception as error:
-            words = str(error).strip().split("\n")[0]
-            mistake = f"Spark could not run what you built: {words}"
-            raise IncorrectError(called, Said(type(error).__name__), Said("rows"), mistake) from None
+        kinds = [sorted(side.drop("reason").dtypes) for side in (clean, quarantine)]
+        changed = "A column came back as another type: rows are set apart as they came, and not changed."
+        expect(f"{called}: the columns' types on both sides", kinds, [sorted(raw.dtypes)] * 2, changed)
+        # Both at once: each question to Spark costs a while.
+        good = clean.select(*raw.columns, F.lit(None).cast("string").alias("reason"), F.lit(True).alias("good"))
+        aside = quarantine.select(*raw.columns, "reason", F.lit(False))
+        rows = collected(called, good.union(aside).collect, answer.path)
+        came_back = {tuple(row[: len(raw.columns)]) for row in rows}
+        expect(
+            f"{called}: rows that did not go in",
+            sorted(came_back - {tuple(row) for row in raw.collect()}, key=str)[:3],
+            [],
+            "A row came back with another value: a quarantine keeps what came, or nobody sees what was wrong with it.",
+        )
         kept = sorted(one["source_row"] for one in rows if one["good"])
         aside = sorted(((one["source_row"], one["reason"]) for one in rows if not one["good"]), key=str)
         return {"clean": kept, "quarantine": aside}
