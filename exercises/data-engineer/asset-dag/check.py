@@ -215,7 +215,11 @@ def test_catchup_and_retries(dags: Callable[[], Any]) -> None:
     expect(
         "end_date of both", ends, {PRODUCER: None, CONSUMER: None}, "The DAGs go on for ever: they have no end_date."
     )
-    rules = {one.task_id: str(one.trigger_rule) for dag in dags().values() for one in dag.tasks}
+    rules = {
+        one.task_id: str(getattr(one.trigger_rule, "value", one.trigger_rule))
+        for dag in dags().values()
+        for one in dag.tasks
+    }
     failed = (
         "A task runs although the one before it failed: the Asset would be announced for a day that is not there. Its "
         "trigger_rule stays as it is by default."
