@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import sys
+import tempfile
 from collections.abc import Callable
 from datetime import date, timedelta
 from functools import partial
@@ -50,6 +51,14 @@ def rows_of(version: int, number: int = 30_000) -> pa.Table:
     """Rows that differ from those of another version, and do not compress to nothing."""
     amounts = np.random.default_rng(version).integers(0, 2**40, number)
     return pa.table({"transaction_id": np.arange(number), "version": np.full(number, version), "amount_cents": amounts})
+
+
+@pytest.fixture(autouse=True)
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a learner writes to the machine's temporary folder comes to one that the check sees."""
+    folder = tmp_path / "machine-tmp"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
 
 
 @pytest.fixture
@@ -225,12 +234,38 @@ def test_killed_between_two_steps(write: Write, tmp_path: Path) -> None:
     write(rows_of(3), table)
     otherwise = "A run after killed ones does not replace the day."
     expect(f"{CALLED}, after killed runs", Said(seen(table / PART, versions)), "the new partition", otherwise)
-    left = sorted(str(path.relative_to(table)) for path in table.rglob("*") if path.is_file())
+    everything = {path for path in tmp_path.rglob("*") if path.is_file()} - {table.with_name("told")}
+    left = sorted(os.path.relpath(path, table) for path in everything)
     otherwise = (
         "Killed runs left files behind, and the next run did not take them away: they would pile up. A fixed name is "
         "simply written over; names that differ each time have to be swept."
     )
-    expect(f"{CALLED}, after killed runs: all files below table, hidden ones too", left, [PART], otherwise)
+    called = f"{CALLED}, after killed runs: all files that are left, seen from table, hidden ones too"
+    expect(called, left, [PART], otherwise)
+
+
+def test_killed_where_no_day_is_there(write: Write, tmp_path: Path) -> None:
+    """The first write of a day is no other: nothing of it is in sight, or all."""
+    new = rows_of(2)
+    for number, prepare in enumerate(
+        [partial(die_at_byte, 4), *(partial(die_before_step, n, tmp_path) for n in range(6))]
+    ):
+        table = tmp_path / f"payments-{number}"
+        wait_for(start(partial(prepared, prepare, write, new, table), tmp_path / "told"))
+        came = seen(table / PART, {"the new partition": new})
+        expect(
+            f"{CALLED}, killed while it wrote the day for the first time: what a reader sees",
+            Said(came),
+            Said("nothing, or the new partition"),
+            "Also where no day is there yet, readers must never see a half one. " + IN_PLACE,
+            same=lambda came, _: came in ("nothing", "the new partition"),
+        )
+
+
+def prepared(prepare: Callable[[], None], write: Write, rows: pa.Table, table: Path) -> None:
+    """Arrange for the end of this process, then write."""
+    prepare()
+    write(rows, table)
 
 
 def test_read_while_it_is_written(write: Write, tmp_path: Path) -> None:
