@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from numbers import Real
 from typing import Any
@@ -62,9 +63,14 @@ def common(expected: Pair) -> list[tuple[object, str]]:
             "The mean is in cents. The feature is in currency units; the history keeps cents so that sums are exact.",
         ),
         (
-            lambda came: came[0] == count and abs(came[1] - mean) < 1e-9,
+            lambda came: came[0] == count and math.isclose(came[1], mean, rel_tol=1e-6),
             "It is right but for the last bits, so that the model meets other values than it was trained on. A float "
-            "cannot hold 0.10 exactly, and each float operation rounds again: sum whole cents and divide once.",
+            "cannot hold 0.10 exactly, and each float operation rounds again: sum whole cents, and divide once, by 100 "
+            "times the count.",
+        ),
+        (
+            lambda came: came[0] == count and abs(came[1] - mean) < 0.006,
+            "The mean is rounded to cents. The model was trained on the mean as it is.",
         ),
     ]
 
@@ -114,6 +120,19 @@ def test_same_second(answer: Any) -> None:
     check(answer, [first, second, third], second, (2.0, 15.0), "It sees id 7 and itself.", mistakes)
 
 
+def test_the_window_is_that_of_the_payment(answer: Any) -> None:
+    first, late, after = (T - 6 * DAY, 1, 1000), (T, 2, 2000), (T + 3 * DAY, 3, 6000)
+    says = "The window begins a week before the last payment of the history, not before the one that is asked for."
+    check(
+        answer,
+        [first, late, after],
+        late,
+        (2.0, 15.0),
+        "It sees the one six days before, and itself.",
+        [((1.0, 20.0), says)],
+    )
+
+
 def test_greater_id_earlier(answer: Any) -> None:
     first, second = (T - 60, 9, 1000), (T, 8, 3000)
     says = "A payment of a minute before is left out, for its id is greater. The id decides within one second only."
@@ -124,6 +143,14 @@ def test_exact(answer: Any) -> None:
     cents = [10, 20, 70]
     entries = [(T + n, n, one) for n, one in enumerate(cents)]
     check(answer, entries, entries[1], (2.0, 0.15), "10 and 20 cents: a mean of 0.15, not 0.15000000000000002.")
+    cents = [5, 5, 7]
+    entries = [(T + n, n, one) for n, one in enumerate(cents)]
+    says = "17 cents of three payments: 17 / 300. To divide by 3 first and by 100 then rounds twice, and gives another."
+    check(answer, entries, entries[2], (3.0, 17 / 300), says)
+    entries = [(T + n, n, 100_000_000) for n in range(30)]
+    says = "30 payments of a million: their sum in cents is more than 32 bits hold. Sum in 64 bits, or in Python."
+    short = (lambda came: isinstance(came, tuple) and came[0] == 30.0 and abs(came[1] - 1e6) > 1, says)
+    check(answer, entries, entries[29], (30.0, 1_000_000.0), says, [short])
     alone = (T, 5, 1999)
     check(answer, [alone], alone, (1.0, 19.99), "A customer's first payment counts itself.")
 

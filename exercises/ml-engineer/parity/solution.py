@@ -14,6 +14,7 @@ WINDOW = 7 * DAY
 def customer_week(history: bytes, second: int, transaction_id: int) -> tuple[float, float]:
     """How many payments a customer made in the week up to a payment, and their mean amount in currency units.
 
+    The mean is the sum of cents, divided once, by 100 times the count.
     `history` is the customer's, packed: `unpack_history(history)` gives its floor, which is not needed here, and its
     entries, shape (n,), sorted by (`occurred`, `transaction_id`); `value` is the amount in cents. `second` (since 1970)
     and `transaction_id` are the payment's place in time; the payment itself is in the history.

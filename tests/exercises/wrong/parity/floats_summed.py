@@ -1,4 +1,4 @@
-# says: sum whole cents and divide once
+# says: sum whole cents, and divide once
 _, entries = unpack_history(history)
 amounts = [
     entry["value"] / 100
