@@ -25,7 +25,7 @@ SECONDS = 2.0
 """What an answer may take here; the budget is a quarter of one, and a busy machine is given more."""
 NOTHING = Said(f"no answer within {SECONDS:.0f} s")
 NOT_ASYNC = Said("something that cannot be awaited")
-Mood = Literal["answers", "raises", "hangs", "takes it and hangs"]
+Mood = Literal["answers", "takes its time", "raises", "hangs", "takes it and hangs"]
 Mistakes = Sequence[tuple[Any, str]]
 
 
@@ -51,6 +51,8 @@ class Store:
         if self.mood == "raises":
             raise StoreAwayError("the store is away")
         history = self.histories[payment.customer]
+        if self.mood == "takes its time":
+            await asyncio.sleep(0.02)
         if self.mood == "hangs":
             await asyncio.Event().wait()
         history.add(payment.id)
@@ -173,6 +175,11 @@ def test_whole(answer: Any) -> None:
         await world.score(1, 1, False, "the store answers", WHOLE)
         await world.score(2, 2, False, "the store answers", WHOLE)
         await world.score(3, 1, False, "the first of another customer", WHOLE, customer=2)
+        says = "The store is asked once for each payment: what it answers is the count."
+        expect("how often the store was asked for three payments", world.store.asked, 3, says)
+        world.store.mood = "takes its time"
+        slow = "The store answers well within TIMEOUT_SECONDS, if not at once: that is its answer."
+        await world.score(4, 3, False, "the store takes a fiftieth of a second", slow)
 
     run(test)
 
@@ -196,6 +203,18 @@ def test_away(answer: Any, mood: Mood) -> None:
             "The store is not back, and was taken for back: nothing was put in, which would have told. What is scored "
             "without the store is owed to it. Keep it until it is put in."
         )
+        if mood == "raises":
+            slow: tuple[Any, str] = (
+                lambda came: came == NOTHING,
+                "mend tries again and again by itself, or sleeps. It tries once, and the background calls it again.",
+            )
+            expect(
+                f"mend(), the store {mood}",
+                await world.came(world.scorer.mend()),
+                False,
+                not_back,
+                [slow, *MEND_MISTAKES],
+            )
         await world.mend(False, f"the store {mood} still", not_back)
         await world.score(8, 1, True, f"the store {mood} still, after a mend", ALONE)
 
@@ -313,13 +332,39 @@ def test_payments_in_the_midst_of_a_mend(answer: Any) -> None:
     run(test)
 
 
+def test_a_payment_at_any_moment_of_a_mend(answer: Any) -> None:
+    async def test() -> None:
+        for turns in range(40):
+            world = World(answer)
+            world.store.mood = "raises"
+            for id_ in (1, 2):
+                await world.score(id_, 1, True, "the store is away", ALONE)
+            world.store.mood = "answers"
+            mend = asyncio.ensure_future(world.came(world.scorer.mend()))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await world.scored(10)
+            expect("mend(), the store is back, and a payment comes meanwhile", await mend, True, "The store answers.")
+            says = (
+                "The store is in use, and a payment is not in it: it came after the last look at what is left, and "
+                "before the store was used again. Let nothing be awaited between these two."
+            )
+            expect("what the store holds after mend said True", world.store.holds(), [1, 2, 10], says)
+
+    run(test)
+
+
 def test_many_at_once(answer: Any) -> None:
     async def test() -> None:
         world = World(answer)
         world.store.mood = "takes it and hangs"
         came = await asyncio.gather(*(world.scored(id_) for id_ in range(1, 21)))
         for id_, one in enumerate(came, 1):
-            world.compare(id_, one, 1, True, "one of 20 at once when the store begins to hang", ALONE)
+            queue: tuple[Any, str] = (
+                lambda came: came == NOTHING,
+                "They wait one after another, each as long as the limit allows: let none wait for another's call.",
+            )
+            world.compare(id_, one, 1, True, "one of 20 at once when the store begins to hang", ALONE, [queue])
         world.store.mood = "answers"
         await world.mend(True, "the store is back", "The store answers, and everything can be put in.")
         expect("what the store holds after mend", world.store.holds(), list(range(1, 21)), LOST)

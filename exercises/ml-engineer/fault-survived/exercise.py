@@ -40,7 +40,8 @@ class Store(Protocol):
 class Scorer:
     """Answers payments, with the store or without it.
 
-    `score(payment) -> Answer`: the store's count; or a count of 1 and degraded, if the store is away. Never fails.
+    `score(payment) -> Answer`: the store's count; or a count of 1 and degraded, if the store is away. Never fails. A
+    caller may send a payment again (the same id): what is kept of it is kept once.
     `mend() -> bool`: called in the background again and again while the store is not in use. Puts in what was scored
     without it; once nothing is left, the store is in use again, True. False if it is still away. Never fails.
     """
