@@ -120,8 +120,8 @@ def test_the_summary_has_the_keys_that_programs_read(tmp_path: Path) -> None:
 
 
 def test_serving_without_a_demo_says_what_to_do(tmp_path: Path) -> None:
-    code = "import sys, demo.serve as s; from pathlib import Path; s.DEMO = Path(sys.argv[1]); sys.exit(s.main())"
-    command = [sys.executable, "-c", code, str(tmp_path)]
+    begin = "import sys; from pathlib import Path; from demo import command, serve; command.DEMO = Path(sys.argv[1])"
+    command = [sys.executable, "-c", f"{begin}; sys.exit(serve.main())", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "run `make demo` first" in done.stdout
