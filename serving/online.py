@@ -115,7 +115,7 @@ class Online:
                 if await self.look():
                     continue
             except Exception:
-                # Whatever it is, payments are scored without history until somebody has read this.
+                # Whatever it is, it is logged whole and tried again: the state stays as it is, in use or left.
                 event("online state not looked at", logging.ERROR, exc_info=True)
             await asyncio.sleep(PROBE_SECONDS)
 
