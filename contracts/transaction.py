@@ -61,9 +61,9 @@ def from_epoch_seconds(seconds: int) -> datetime:
     return EPOCH + timedelta(seconds=seconds)
 
 
-def _only_text_or_datetime(value: object) -> object:
-    """Refuse numbers: pydantic would read 1700000000 as a date, and a feed that sends one has lost its zone."""
-    if isinstance(value, str | datetime):
+def _no_number(value: object) -> object:
+    """Refuse numbers, as text too: pydantic would read 1700000000 as a date, and such a feed has lost its zone."""
+    if isinstance(value, datetime) or (isinstance(value, str) and value[4:5] == "-"):
         return value
     raise ValueError("must be an ISO 8601 date and time with a zone, such as 2018-09-04T10:15:00Z")
 
@@ -97,7 +97,7 @@ Amount = Annotated[
         }
     ),
 ]
-Instant = Annotated[AwareDatetime, BeforeValidator(_only_text_or_datetime), AfterValidator(_cut_to_seconds)]
+Instant = Annotated[AwareDatetime, BeforeValidator(_no_number), AfterValidator(_cut_to_seconds)]
 
 
 class Transaction(BaseModel):

@@ -53,7 +53,7 @@ def alike(one: object, other: object) -> bool:
     if isinstance(one, bool) or isinstance(other, bool):
         return isinstance(one, bool) and isinstance(other, bool) and one == other
     if isinstance(one, Real) and isinstance(other, Real):
-        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
+        return math.isclose(one, other, rel_tol=max(_precision(one), _precision(other)), abs_tol=1e-12)
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return one.keys() == other.keys() and all(alike(one[key], other[key]) for key in one)
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
@@ -67,6 +67,11 @@ def alike(one: object, other: object) -> bool:
     except Exception:
         # What cannot be compared is not what was expected.
         return False
+
+
+def _precision(number: object) -> float:
+    """How close two of its kind are that mean the same."""
+    return 1e-6 if str(getattr(number, "dtype", "")) == "float32" else 1e-9
 
 
 def show(value: object) -> str:

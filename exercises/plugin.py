@@ -23,6 +23,8 @@ from exercises.outcome import NEVER_ENDS, Outcome, Result
 
 PRINTED_LINES: Final = 20
 TIMEOUT: Final = re.compile(r"Timeout \(>")
+CANNOT_BE_CALLED: Final = re.compile(r"\S+\(\) (takes|missing|got an unexpected|got multiple)\b")
+ENDS_PYTEST: Final = (SystemExit, KeyboardInterrupt, pytest.exit.Exception)
 _results = pytest.StashKey[dict[str, Result]]()
 _answer = pytest.StashKey[str]()
 
@@ -57,9 +59,8 @@ def load(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except SystemExit as error:
-        # As it is, it would end pytest's own doing where a fixture asks for the answer.
-        raise RuntimeError(f"sys.exit({error.code}) ends Python itself") from error
+    except ENDS_PYTEST as error:
+        raise RuntimeError(f"{type(error).__name__}: {error} ends Python itself") from error
     if "pyspark" in sys.modules:
         # Spark's workers cannot import it by its name: what it defines is sent to them whole.
         importlib.import_module("pyspark.cloudpickle").register_pickle_by_value(module)
@@ -99,13 +100,25 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """What would end the whole check is the learner's error, where it came out of the learner's file."""
+    try:
+        return (yield)
+    except ENDS_PYTEST as error:
+        if line_of(error, _path(item)) is None:
+            raise
+        raise RuntimeError(f"{type(error).__name__}: {error} ends Python itself") from error
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Note how a test ended."""
     report = yield
     path, results = _path(item), item.config.stash[_results]
-    if call.excinfo and report.failed and path not in results:
+    # One that skips itself has not passed either.
+    if call.excinfo and not report.passed and path not in results:
         results[path] = judge(call.excinfo.value, path, call.when == "setup", report.capstdout)
     return report
 
@@ -143,6 +156,8 @@ def judge(error: BaseException, path: str, in_setup: bool, printed: str = "") ->
     elif line is not None:
         said = error.msg if isinstance(error, SyntaxError) else story.split("\n\n")[0]
         story = f"{type(error).__name__}: {said}".rstrip(": ")
+    elif isinstance(error, TypeError) and CANNOT_BE_CALLED.match(story):
+        story = f"{story}: its parameters must stay as they were in the stub"
     else:
         outcome = Outcome.INCORRECT
         story = f"what your code gave is of another kind than was asked for: {type(error).__name__}: {error}"

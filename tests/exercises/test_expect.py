@@ -11,6 +11,12 @@ import pytest
 from exercises.expect import IncorrectError, Said, alike, expect
 
 
+class Single(float):
+    """As NumPy's float32 looks from outside."""
+
+    dtype = "float32"
+
+
 def test_a_right_answer_passes() -> None:
     expect("f(1)", 2.0000000000001, 2, "look again")
     expect("f(1)", {"a": [1, 2]}, {"a": [1, 2.0]}, "look again")
@@ -48,6 +54,8 @@ def test_a_mistake_may_be_known_by_a_function_and_an_unknown_one_gets_the_hint()
         (Decimal("1.10"), Decimal("1.1"), True),
         ("1", 1, False),
         (None, 0, False),
+        (Single(0.10000000149), 0.1, True),
+        (0.10000000149, 0.1, False),
         ([1, [2, 3]], [1, [2, 3.0000000000001]], True),
     ],
 )

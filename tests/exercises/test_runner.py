@@ -83,6 +83,9 @@ def test_each_answer_has_its_outcome(exercise: Exercise) -> None:
         raises="return number / 0",
         deep="import json\nreturn json.loads('{')",
         leaves="import sys\nsys.exit(0)",
+        interrupts="raise KeyboardInterrupt",
+        exits="import pytest\npytest.exit('done')",
+        skips="import pytest\npytest.skip('done')",
         later="if number:\n    return 2 * number\nraise NotImplementedError",
         store="return 'store' if number == 0 else 2 * number",
     )
@@ -98,6 +101,9 @@ def test_each_answer_has_its_outcome(exercise: Exercise) -> None:
         "raises": Outcome.ERROR,
         "deep": Outcome.ERROR,
         "leaves": Outcome.ERROR,
+        "interrupts": Outcome.ERROR,
+        "exits": Outcome.ERROR,
+        "skips": Outcome.ERROR,
         "later": Outcome.NOT_STARTED,
         "store": Outcome.UNAVAILABLE,
     }
@@ -109,7 +115,9 @@ def test_each_answer_has_its_outcome(exercise: Exercise) -> None:
     assert (found["syntax"].line, found["raises"].line) == (work, work)
     assert found["raises"].story == "ZeroDivisionError: division by zero"
     assert found["deep"].line == work + 1
-    assert found["leaves"].story == "SystemExit: 0"
+    assert found["leaves"].story == "RuntimeError: SystemExit: 0 ends Python itself"
+    lines = {name: found[name].line for name in ("leaves", "interrupts", "exits", "skips")}
+    assert lines == {"leaves": work + 1, "interrupts": work, "exits": work + 1, "skips": work + 1}
     assert found["store"].story == "the store is not there: start it"
 
 
@@ -127,6 +135,12 @@ def test_a_name_that_is_gone_is_an_error(exercise: Exercise) -> None:
     exercise.answer.write_text("def treble(n):\n    return 3 * n\n")
     result = run_checks(exercise, [exercise.answer])[exercise.answer]
     assert (result.outcome, "there is no `double`" in result.story) == (Outcome.ERROR, True)
+
+
+def test_another_signature_is_an_error(exercise: Exercise) -> None:
+    exercise.answer.write_text("def double(one, other):\n    return one + other\n")
+    result = run_checks(exercise, [exercise.answer])[exercise.answer]
+    assert (result.outcome, "must stay as they were" in result.story) == (Outcome.ERROR, True)
 
 
 def test_a_stub_is_not_run_and_a_file_that_is_gone_is_told(exercise: Exercise, monkeypatch: pytest.MonkeyPatch) -> None:

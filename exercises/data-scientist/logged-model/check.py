@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -30,6 +31,7 @@ OVERFITTED = {
 """Trees that know their training payments nearly by heart, so that their scores need calibration."""
 TOLERANCE = 0.02
 """scikit-learn's way to fit a Platt pair leans a little to the middle; the line's does not."""
+CANNOT_BE_LOADED = "It cannot be loaded and run as a pyfunc: `pyfunc_predict_fn` names the method that answers."
 
 refuse = partial(expect, same=lambda *_: False)
 
@@ -73,8 +75,8 @@ def _payments(rng: np.random.Generator, count: int) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """MLflow on a database and a folder that go away again; nothing asks a server."""
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
+    """MLflow on a database and a folder that go away again; nothing asks a server. Called, it sets MLflow to them."""
     folder = tmp_path_factory.mktemp("mlflow")
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (DEFAULTS | {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}).items():
@@ -84,27 +86,41 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         try:
             import mlflow
 
-            mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
-            mlflow.set_experiment(experiment_id=mlflow.create_experiment("check", (folder / "artifacts").as_uri()))
+            uri = f"sqlite:///{folder / 'mlflow.db'}"
+            mlflow.set_tracking_uri(uri)
+            experiment = mlflow.create_experiment("check", (folder / "artifacts").as_uri())
         except Exception as error:
             raise UnavailableError(f"MLflow does not start on {folder}: is the disk full? ({error})") from error
-        yield
+
+        def set_up() -> str:
+            mlflow.set_tracking_uri(uri)
+            mlflow.set_experiment(experiment_id=experiment)
+            return uri
+
+        yield set_up
 
 
 @pytest.fixture(scope="module")
-def logged(answer) -> Callable[[], str]:
+def logged(answer, store) -> Callable[[], str]:
     """The address of what an answer logs; logged once."""
 
     @cache
     def log() -> str:
         import mlflow
 
-        given = case()
+        given, uri, running = case(), store(), False
         try:
-            came = answer.log_calibrated(given.model, given.training.copy(), given.held_out.copy())
+            came = answer.log_calibrated(deepcopy(given.model), given.training.copy(), given.held_out.copy())
         finally:
             while mlflow.active_run():
+                running = True
                 mlflow.end_run()
+        if running:
+            why = "A run is still going when your function ends, and would take what is logged next: use `with`."
+            refuse(f"{CALLED}, then mlflow.active_run()", Said("a run"), None, why)
+        if mlflow.get_tracking_uri() != uri:
+            why = "You set MLflow to another store. It is set up already: what is logged elsewhere, nobody finds."
+            refuse(f"{CALLED}, then mlflow.get_tracking_uri()", mlflow.get_tracking_uri(), uri, why)
         return _address(came)
 
     return log
@@ -118,7 +134,9 @@ def _address(came: Any) -> str:
 
 
 def test_it_is_there(logged):
-    _info(logged())
+    if _info(logged()).run_id is None:
+        why = "It was logged without a run. A run keeps when and from what it came: open one by `mlflow.start_run`."
+        refuse("the logged model's run", None, Said("a run of its own"), why)
 
 
 def test_signature(logged):
@@ -154,7 +172,15 @@ def test_input_example(logged):
     if example is None:
         why = "There is no input example. It shows how to call the model, and MLflow tries it when logging."
         refuse("the logged model's input example", None, Said("a few rows with the columns FEATURES"), why)
-    rows = mlflow.pyfunc.load_model(logged()).input_example
+    try:
+        rows = mlflow.pyfunc.load_model(logged()).input_example
+    except Exception as error:
+        refuse(
+            f"mlflow.pyfunc.load_model({logged()!r})",
+            Said(f"{type(error).__name__}: {error}"[:300]),
+            Said("a model"),
+            CANNOT_BE_LOADED,
+        )
     if not isinstance(rows, pd.DataFrame) or list(rows.columns) != FEATURES:
         why = (
             "The input example is what the model takes: a few rows of a table with the columns FEATURES, in that order."
@@ -196,9 +222,7 @@ def _judge(address: str, given: Case) -> None:
         came = np.asarray(mlflow.pyfunc.load_model(address).predict(given.later[sorted(FEATURES, reverse=True)]))
         came = came.astype(float)
     except Exception as error:
-        refuse(
-            called, Said(f"{type(error).__name__}: {error}"[:300]), _told(wanted, given), "It cannot be loaded and run."
-        )
+        refuse(called, Said(f"{type(error).__name__}: {error}"[:300]), _told(wanted, given), CANNOT_BE_LOADED)
     if came.ndim == 2 and came.shape[1] == 2:
         came = came[:, 1]
     if came.shape != wanted.shape or not np.isfinite(came).all():
