@@ -1,5 +1,5 @@
 # says: It stays not ready
-missing = [] if parts.model else ["model"]
+missing = ["model"] if parts.model is None else []
 try:
     parts.ping_store().send(None)
 except StopIteration:

@@ -6,5 +6,5 @@ async def livez():
 @app.get("/readyz")
 async def readyz():
     await parts.ping_store()
-    missing = [] if parts.model else ["model"]
+    missing = ["model"] if parts.model is None else []
     return JSONResponse({"ready": not missing, "missing": missing}, 503 if missing else 200)

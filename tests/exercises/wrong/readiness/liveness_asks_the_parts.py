@@ -2,7 +2,7 @@
 @app.get("/livez")
 @app.get("/readyz")
 async def probe():
-    missing = [] if parts.model else ["model"]
+    missing = ["model"] if parts.model is None else []
     try:
         await parts.ping_store()
     except ConnectionError:

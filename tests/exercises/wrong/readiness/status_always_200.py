@@ -5,7 +5,7 @@ async def livez():
 
 @app.get("/readyz")
 async def readyz():
-    missing = [] if parts.model else ["model"]
+    missing = ["model"] if parts.model is None else []
     try:
         await parts.ping_store()
     except ConnectionError:

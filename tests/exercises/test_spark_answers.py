@@ -1,0 +1,43 @@
+"""What goes wrong when Spark is asked is the learner's error only where it went through the learner's file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exercises.expect import IncorrectError
+from exercises.plugin import load
+from exercises.spark_answers import collected
+
+
+def failing(error: Exception) -> Any:
+    raise error
+
+
+def test_an_answer_is_handed_on(tmp_path: Path) -> None:
+    assert collected("rows()", lambda: [1], tmp_path / "answer.py") == [1]
+
+
+def test_what_spark_cannot_run_is_incorrect_and_known_words_have_their_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "answer.py"
+    error = RuntimeError("[UNRESOLVED_COLUMN] no such column\nand a long plan")
+    with pytest.raises(
+        IncorrectError, match=r"Spark could not run what you built: \[UNRESOLVED_COLUMN\] no such"
+    ) as told:
+        collected("rows()", lambda: failing(error), path)
+    assert "a long plan" not in str(told.value)
+    with pytest.raises(IncorrectError, match="that column is gone"):
+        collected("rows()", lambda: failing(error), path, {"UNRESOLVED_COLUMN": "that column is gone"})
+
+
+def test_the_learners_own_lines_raise_as_they_are_on_a_worker_too(tmp_path: Path) -> None:
+    path = tmp_path / "answer.py"
+    path.write_text("def rows():\n    return 1 / 0\n")
+    answer = load(path)
+    with pytest.raises(ZeroDivisionError):
+        collected("rows()", answer.rows, path)
+    told = RuntimeError(f'Traceback:\n  File "{path}", line 2, in rows\nZeroDivisionError')
+    with pytest.raises(RuntimeError, match="Traceback"):
+        collected("rows()", lambda: failing(told), path)

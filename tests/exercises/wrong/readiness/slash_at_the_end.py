@@ -1,0 +1,13 @@
+# says: leave the slash out
+@app.get("/livez")
+async def livez() -> dict[str, bool]:
+    return {"alive": True}
+
+@app.get("/readyz/")
+async def readyz() -> JSONResponse:
+    missing = ["model"] if parts.model is None else []
+    try:
+        await parts.ping_store()
+    except ConnectionError:
+        missing.append("store")
+    return JSONResponse({"ready": not missing, "missing": missing}, status_code=503 if missing else 200)
