@@ -7,6 +7,7 @@ Python's at a time, and between any two a request (or a swap) is made by another
 from __future__ import annotations
 
 import asyncio
+import inspect
 import math
 import random
 import sys
@@ -33,6 +34,14 @@ SECONDS = 2.0
 MOMENT = 0.1
 AMOUNT = 75.0
 MOST_STEPS = 2000
+GONE = (
+    lambda came: isinstance(came, Exception),
+    "The old model was given up before the new one was there. It goes on until the swap.",
+)
+
+
+class TrialError(ValueError):
+    """What a model of the check's raises while it is tried."""
 
 
 class World:
@@ -41,20 +50,28 @@ class World:
     def __init__(self, answer: Any) -> None:
         self.answer = answer
         self.damaged: set[str] = set()
+        self.loads, self.failing = 0, set[str]()
         self.reference: dict[str, float] = {}
         self.while_loading: Callable[[], None] = lambda: None
         self.while_tried: Callable[[], None] = lambda: None
+        self.while_scoring: Callable[[], None] = lambda: None
 
     @cached_property
     def champions(self) -> Any:
         """The learner's own; made in the test that first asks, so that it is not taken for part of the check."""
         kind = self.answer.Champions
-        missing = [name for name in ("__init__", "take", "score") if not callable(vars(kind).get(name))]
-        expect("the methods that Champions lacks", missing, [], "Write all three: its docstring says what each does.")
-        return kind(self.load)
+        bare = kind.__init__ is object.__init__
+        made = kind() if bare else kind(self.load)
+        methods = {name: getattr(made, name, None) for name in ("take", "score")}
+        lacking = ["__init__"] * bare + [name for name, method in methods.items() if not callable(method)]
+        expect("the methods that Champions lacks", lacking, [], "Write all three: its docstring says what each does.")
+        later = [name for name, method in methods.items() if inspect.iscoroutinefunction(method)]
+        expect("the async methods of Champions", later, [], "Threads call them, and nothing awaits: plain `def`.")
+        return made
 
     def load(self, version: str) -> Any:
         """What the learner's code loads models with."""
+        self.loads += 1
         self.while_loading()
         if version in self.damaged:
             raise BundleError(f"bundle/trees.treelite of version {version} is damaged")
@@ -62,7 +79,10 @@ class World:
         def score(amount: float) -> float:
             if amount == self.answer.REFERENCE_AMOUNT:
                 self.while_tried()
+                if version in self.failing:
+                    raise TrialError(f"version {version} has no trees")
                 return self.reference.get(version, int(version) / 1000)
+            self.while_scoring()
             return int(version) / 1000
 
         return self.answer.Model(version, score, threshold(version), int(version) / 1000)
@@ -72,11 +92,15 @@ class World:
         champions = self.champions
         return in_thread(lambda: asked(champions))
 
+    def ask(self) -> object:
+        """What a request is given, or words where it waits for long."""
+        return within(self.request())
+
     def take(self, version: str) -> object:
         """What `take` gives; an exception that it must not raise."""
         try:
             return self.champions.take(version)
-        except BundleError as error:
+        except (BundleError, TrialError) as error:
             return error
 
     def right(self, version: str) -> Any:
@@ -91,6 +115,12 @@ def asked(champions: Any) -> object:
         return champions.score(AMOUNT)
     except Exception as error:
         return error
+
+
+def within(future: Future[object]) -> object:
+    """What came of it, or words where nothing comes soon."""
+    done, _ = wait_for([future], SECONDS)
+    return future.result() if done else Said(f"nothing within {SECONDS:.0f} s")
 
 
 def in_thread(call: Callable[[], object]) -> Future[object]:
@@ -108,8 +138,8 @@ def in_thread(call: Callable[[], object]) -> Future[object]:
 
 
 def threshold(version: str) -> float:
-    """Odd versions approve all, even ones decline all."""
-    return 1.0 if int(version) % 2 else 0.0
+    """Odd versions approve all but version 999, which scores its threshold; even ones decline all."""
+    return 0.999 if int(version) % 2 else 0.0
 
 
 @pytest.fixture
@@ -125,8 +155,13 @@ def take(world: World, version: str, taken: bool, otherwise: str) -> None:
         "The exception of a damaged bundle escapes. It would end whatever asks for new versions, and the damage is "
         "no fault of the requests: a version that cannot be loaded is refused, and the old one goes on.",
     )
+    tried = (
+        lambda came: isinstance(came, TrialError),
+        "What a damaged model raises while it is tried escapes. A version that cannot score is refused as well, and "
+        "the old one goes on: the trial is there to fail.",
+    )
     none = (None, "take says whether the version is in use now, True or False, and here it gives nothing.")
-    expect(f"take({version!r})", came, taken, otherwise, [escaped, none])
+    expect(f"take({version!r})", came, taken, otherwise, [escaped, tried, none])
 
 
 def answers(world: World, called: str, came: object, versions: list[str], otherwise: str, mistakes: Any = ()) -> None:
@@ -145,21 +180,29 @@ def is_mixed(world: World) -> Callable[[object], bool]:
     return lambda came: isinstance(came, world.answer.Answer) and came not in [world.right(v) for v in ("1", "2")]
 
 
+def not_ready(world: World, called: str, otherwise: str) -> None:
+    """Expect that there is no champion."""
+    error, expected = world.answer.NotReadyError, Said("a NotReadyError, raised")
+    expect(called, world.ask(), expected, otherwise, same=lambda came, _: isinstance(came, error))
+
+
 def test_first(world: World) -> None:
-    came = world.request().result(SECONDS)
     says = "Before the first champion score raises NotReadyError, of which the scorer makes a 503 that says why."
-    not_ready = world.answer.NotReadyError
-    expect(
-        "score(75.0) before any take",
-        came,
-        Said("a NotReadyError, raised"),
-        says,
-        same=lambda came, _: isinstance(came, not_ready),
-    )
+    not_ready(world, "score(75.0) before any take", says)
     take(world, "1", True, "A good version is to be taken.")
-    answers(world, "score(75.0)", world.request().result(SECONDS), ["1"], "All three are of the champion.")
+    answers(world, "score(75.0)", world.ask(), ["1"], "All three are of the champion.")
     take(world, "2", True, "A good version takes the place of the old one.")
-    answers(world, "score(75.0)", world.request().result(SECONDS), ["2"], "Version 2 was taken, and is to answer.")
+    answers(world, "score(75.0)", world.ask(), ["2"], "Version 2 was taken, and is to answer.")
+    shared = "What one object took is in use by another: keep the champion in `self`, not in the class or the module."
+    not_ready(World(world.answer), "score(75.0) of a second Champions, that took nothing", shared)
+    called = "score(75.0) of the first, after the second was made"
+    answers(world, called, world.ask(), ["2"], shared, [(GONE[0], shared)])
+
+
+def test_score_at_the_threshold(world: World) -> None:
+    take(world, "999", True, "A good version is to be taken.")
+    says = "A score that equals the threshold declines: at least as high is >=."
+    answers(world, "score(75.0), threshold 0.999", world.ask(), ["999"], says)
 
 
 def test_damaged(world: World) -> None:
@@ -167,7 +210,7 @@ def test_damaged(world: World) -> None:
     world.damaged.add("2")
     take(world, "2", False, "load raised BundleError: the version is damaged, and was not taken.")
     says = "The damaged version was refused, and the one before is to go on as if nothing had happened."
-    answers(world, "score(75.0) after a damaged version", world.request().result(SECONDS), ["1"], says)
+    answers(world, "score(75.0) after a damaged version", world.ask(), ["1"], says, [GONE])
     take(world, "3", True, "A good version after a damaged one is to be taken.")
 
 
@@ -180,6 +223,8 @@ def test_damaged(world: World) -> None:
             "It scores the reference payment with NaN. NaN compares as false with everything, so that a test for "
             "`difference > TOLERANCE` lets it pass: ask whether the difference is within, and refuse what is not.",
         ),
+        (0.002001, "It scores the reference payment with 0.002001 where 0.002 is known: that is not within TOLERANCE."),
+        (0.001, "It scores the reference payment with 0.001 where 0.002 is known: too low is as wrong as too high."),
     ],
 )
 def test_nonsense(world: World, score: float, says: str) -> None:
@@ -187,7 +232,13 @@ def test_nonsense(world: World, score: float, says: str) -> None:
     world.reference["2"] = score
     take(world, "2", False, says)
     swapped = "take refused the version, and yet it answers: it was swapped in before it was verified."
-    answers(world, "score(75.0) after it", world.request().result(SECONDS), ["1"], swapped)
+    answers(world, "score(75.0) after it", world.ask(), ["1"], swapped, [GONE])
+
+
+def test_as_good_as_known(world: World) -> None:
+    world.reference["2"] = 0.002 + 5e-10
+    says = "It scores the reference payment half a TOLERANCE beside what is known, which is within it: take it."
+    take(world, "2", True, says)
 
 
 def test_while_loading(world: World) -> None:
@@ -195,36 +246,26 @@ def test_while_loading(world: World) -> None:
     seen: list[object] = []
 
     def ask() -> None:
-        request = world.request()
-        done, _ = wait_for([request], SECONDS)
-        seen.append(request.result() if done else Said(f"nothing within {SECONDS:.0f} s"))
+        world.while_loading = lambda: None
+        seen.append(world.ask())
 
-    world.while_loading = ask
+    world.loads, world.while_loading = 0, ask
     take(world, "2", True, "A good version takes the place of the old one.")
     waits = (
         lambda came: isinstance(came, Said),
         "The request waits until the new model is loaded, which takes seconds, and then every caller waits as long. "
         "A lock must not be held while loading; for one assignment none is needed.",
     )
-    gone = (
-        lambda came: isinstance(came, Exception),
-        "The old model was given up before the new one was there. It goes on until the swap.",
-    )
     called = "score(75.0) while version 2 is loaded, version 1 in use"
-    expect("how often load was called for version 2", len(seen), 1, "Loading takes seconds: once is enough.")
-    answers(world, called, seen[0], ["1"], "Until it is loaded version 1 answers.", [waits, gone])
+    says = "Loading takes seconds: once is enough, and a request does not load."
+    expect("how often load was called until version 2 is in use", world.loads, 1, says)
+    answers(world, called, seen[0], ["1"], "Until it is loaded version 1 answers.", [waits, GONE])
 
 
 def test_while_tried(world: World) -> None:
     take(world, "1", True, "A good version is to be taken.")
     seen: list[object] = []
-
-    def ask() -> None:
-        request = world.request()
-        done, _ = wait_for([request], SECONDS)
-        seen.append(request.result() if done else Said(f"nothing within {SECONDS:.0f} s"))
-
-    world.while_tried = ask
+    world.while_tried = lambda: seen.append(world.ask())
     take(world, "2", True, "A good version takes the place of the old one.")
     waits = (
         lambda came: isinstance(came, Said),
@@ -237,7 +278,28 @@ def test_while_tried(world: World) -> None:
     )
     called = "score(75.0) while version 2 is tried on the reference payment, version 1 in use"
     expect("whether the reference payment was scored", bool(seen), True, "The model is to be tried before it is used.")
-    answers(world, called, seen[0], ["1"], "Until it has proved itself version 1 answers.", [early, waits])
+    answers(world, called, seen[0], ["1"], "Until it has proved itself version 1 answers.", [early, waits, GONE])
+
+
+def test_while_scoring(world: World) -> None:
+    take(world, "1", True, "A good version is to be taken.")
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        world.while_scoring = lambda: None
+        begun.set()
+        go_on.wait(4 * SECONDS)
+
+    world.while_scoring = slow
+    world.request()
+    begun.wait(SECONDS)
+    others: dict[str, Callable[[], object]] = {"score(75.0)": lambda: asked(world.champions)}
+    others["take('2')"] = lambda: world.take("2")
+    says = "It waits for the other request, as long as that is scored. A lock must not be held around model.score."
+    for called, call in others.items():
+        waited = isinstance(within(in_thread(call)), Said)
+        expect(f"whether {called} waits while another request is scored", waited, False, says)
+    go_on.set()
 
 
 def at_every_step(path: Path, call: Callable[[], object], step: Callable[[int], None]) -> int:
@@ -285,9 +347,7 @@ def test_requests_at_every_step_of_a_swap(world: World) -> None:
     )
     called = "score(75.0) in the midst of take('2'), version 1 in use"
     for request in requests:
-        done, _ = wait_for([request], SECONDS)
-        came = request.result() if done else Said("no answer, even after the swap")
-        answers(world, called, came, ["1", "2"], "The answer is wholly of one version.", [mixed, gone])
+        answers(world, called, within(request), ["1", "2"], "The answer is wholly of one version.", [mixed, gone])
 
 
 def test_a_swap_at_every_step_of_a_request(world: World) -> None:
@@ -312,6 +372,14 @@ def test_a_swap_at_every_step_of_a_request(world: World) -> None:
         answers(world, called, came[0], ["1", "2"], "The answer is wholly of one version.", [mixed])
         if not swaps:
             return
+
+
+def test_fails_when_tried(world: World) -> None:
+    take(world, "1", True, "A good version is to be taken.")
+    world.failing.add("2")
+    take(world, "2", False, "It raises ValueError when the reference payment is scored, and was taken: try it.")
+    says = "The version that failed was refused, and the one before is to go on."
+    answers(world, "score(75.0) after it", world.ask(), ["1"], says, [GONE])
 
 
 class FakeRegistry:

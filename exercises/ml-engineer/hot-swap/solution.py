@@ -57,11 +57,15 @@ class Champions:
             model = self._load(version)
         except BundleError:
             return False
-        # Written so that NaN, which compares as false with everything, is refused.
-        if not abs(model.score(REFERENCE_AMOUNT) - model.reference_score) <= TOLERANCE:
+        try:
+            # Asked so that NaN, which compares as false with everything, is not sound.
+            sound = abs(model.score(REFERENCE_AMOUNT) - model.reference_score) <= TOLERANCE
+        except Exception:
+            # Nobody knows beforehand what a damaged model raises.
             return False
-        self._champion = model
-        return True
+        if sound:
+            self._champion = model
+        return sound
 
     def score(self, amount: float) -> Answer:
         """Answer one request, by one model."""

@@ -34,7 +34,7 @@ def create_app(parts: Parts) -> FastAPI:
 
     @app.get("/readyz")
     async def readyz() -> JSONResponse:
-        missing = [] if parts.model else ["model"]
+        missing = ["model"] if parts.model is None else []
         try:
             await parts.ping_store()
         except ConnectionError:

@@ -19,6 +19,7 @@ GOOD = {
     "amount": 12.5,
     "occurred_at": "2018-09-04T10:15:00Z",
 }
+ID_FIELDS = ["transaction_id", "customer_id", "terminal_id"]
 NAMELESS = (
     lambda came: came == ["(no field)"],
     "It is refused, but no field is named: the caller cannot tell which one to mend. "
@@ -45,7 +46,8 @@ def same_names(came: object, expected: object) -> bool:
 
 
 def test_good(answer: Any) -> None:
-    check(answer, {}, [], STRICT + "the docstring of Payment says what is allowed in each field.")
+    says = "the docstring of Payment says what is allowed. A check of your own must give back the value."
+    check(answer, {}, [], STRICT + says)
 
 
 @pytest.mark.parametrize(
@@ -55,21 +57,24 @@ def test_good(answer: Any) -> None:
         ({"amount": "12.50"}, "an amount may be text, as in '12.50': a float cannot hold every amount exactly."),
         ({"amount": 0}, "0 is an amount."),
         ({"amount": 1_000_000}, "1,000,000 is allowed, and the first amount above it is not."),
-        ({"transaction_id": 0}, "0 is an id."),
-        ({"customer_id": MAX_ID}, "the largest int64 is an id."),
+        (dict.fromkeys(ID_FIELDS, 0), "0 is an id."),
+        (dict.fromkeys(ID_FIELDS, MAX_ID), "the largest int64 is an id."),
         ({"occurred_at": "2018-09-04T12:15:00+02:00"}, "any zone is good, not UTC alone."),
         ({"occurred_at": "2018-09-04T10:15:00.250Z"}, "a fraction of a second is accepted."),
         ({"occurred_at": "1970-01-01T00:00:00Z"}, "1970 begins with its first second."),
+        ({"occurred_at": "1969-12-31T23:30:00-02:00"}, "in UTC this is 1970, so compare moments, not years."),
     ],
 )
 def test_also_good(answer: Any, changes: dict[str, Any], why: str) -> None:
     check(answer, changes, [], STRICT + why)
 
 
-def test_missing_field(answer: Any) -> None:
-    body = {name: value for name, value in GOOD.items() if name != "customer_id"}
-    says = "A payment without a customer is accepted: a field not declared, or with a default value, may be left out."
-    expect("refused(a payment without customer_id)", answer.refused(body), ["customer_id"], says, same=same_names)
+@pytest.mark.parametrize("left_out", GOOD)
+def test_missing_field(answer: Any, left_out: str) -> None:
+    body = {name: value for name, value in GOOD.items() if name != left_out}
+    says = f"A payment without {left_out} is accepted: a field not declared, or with a default value, may be left out."
+    called, otherwise = f"refused(a payment without {left_out})", "Only the field left out is to be named."
+    expect(called, answer.refused(body), [left_out], otherwise, [([], says), NAMELESS], same=same_names)
 
 
 def test_unknown_field(answer: Any) -> None:
@@ -80,19 +85,21 @@ def test_unknown_field(answer: Any) -> None:
     check(answer, {"currency": "EUR"}, ["currency"], "Only the unknown field is to be named.", [([], says)])
 
 
+@pytest.mark.parametrize("name", ID_FIELDS)
 @pytest.mark.parametrize("value", [True, "7", 7.0])
-def test_id_of_another_kind(answer: Any, value: object) -> None:
+def test_id_of_another_kind(answer: Any, name: str, value: object) -> None:
     says = (
         f"{value!r} is taken for a number: pydantic converts what it can, and then true is the id 1. "
         "An id must be a whole number already; that is called strict."
     )
-    check(answer, {"customer_id": value}, ["customer_id"], "Only the bad id is to be named.", [([], says)])
+    check(answer, {name: value}, [name], "Only the bad id is to be named.", [([], says)])
 
 
+@pytest.mark.parametrize("name", ID_FIELDS)
 @pytest.mark.parametrize("value", [-1, MAX_ID + 1])
-def test_id_out_of_range(answer: Any, value: int) -> None:
+def test_id_out_of_range(answer: Any, name: str, value: int) -> None:
     says = "Ids go from 0 to the largest int64. Python's int knows no bounds, and the database behind the scorer does."
-    check(answer, {"terminal_id": value}, ["terminal_id"], "Only the bad id is to be named.", [([], says)])
+    check(answer, {name: value}, [name], "Only the bad id is to be named.", [([], says)])
 
 
 @pytest.mark.parametrize("value", [12.345, "0.001", 0.1 + 0.2])
@@ -140,9 +147,24 @@ def test_number_as_time(answer: Any, value: float) -> None:
     check(answer, {"occurred_at": value}, ["occurred_at"], "Only the time is to be named.", [([], says)])
 
 
-def test_before_1970(answer: Any) -> None:
-    says = "Instants are kept as seconds since 1970, 0 or more: what is earlier must be refused."
-    check(answer, {"occurred_at": "1969-12-31T23:59:59Z"}, ["occurred_at"], says)
+@pytest.mark.parametrize("value", ["1536056100", "1536056100.5"])
+def test_number_as_text_as_time(answer: Any, value: str) -> None:
+    says = (
+        "A number within a text is taken for seconds since 1970 as well: that a value is a text does not make it a "
+        "date. Look at what is in it before it is converted."
+    )
+    check(answer, {"occurred_at": value}, ["occurred_at"], "Only the time is to be named.", [([], says)])
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("1969-12-31T23:59:59Z", "what is earlier must be refused."),
+        ("1970-01-01T00:30:00+02:00", "in UTC this is in 1969. Compare moments, not years."),
+    ],
+)
+def test_before_1970(answer: Any, value: str, why: str) -> None:
+    check(answer, {"occurred_at": value}, ["occurred_at"], f"Moments are kept as seconds since 1970, 0 or more: {why}")
 
 
 def test_two_fields(answer: Any) -> None:
@@ -154,7 +176,7 @@ IDS = [0, 1, 5, 2**53 + 1, MAX_ID, MAX_ID + 1, -1, -(2**63), True, False, 1.0, 1
 AMOUNTS = [0, 1, 12.5, 0.01, "12.50", "1000000", 1_000_000.01, -0.01, "-1", 12.345, "12.345", 0.1 + 0.2, True, None]
 NO_AMOUNTS = ["", "many", float("nan"), float("inf"), float("-inf"), "NaN", "Infinity", [], 1e300, 10**30, False]
 TIMES = ["2018-09-04T10:15:00Z", "2018-09-04T10:15:00+02:00", "2018-09-04T10:15:00.5Z", "1970-01-01T00:00:00Z"]
-NO_TIMES = ["2018-09-04T10:15:00", "2018-09-04", "yesterday", "", "1969-12-31T23:59:59Z", 0, 1_536_056_100, True, None]
+NO_TIMES = ["2018-09-04T10:15:00", "2018-09-04", "yesterday", "", "1969-12-31T23:59:59Z", "7", 0, 1_536_056_100, None]
 VALUES: dict[str, list[Any]] = {"id": IDS, "amount": AMOUNTS + NO_AMOUNTS, "occurred_at": TIMES + NO_TIMES}
 
 

@@ -13,7 +13,8 @@ class Payment(BaseModel):
     """One card payment as a caller sends it: JSON, read into a dict.
 
     `transaction_id`, `customer_id`, `terminal_id`: whole numbers, 0 to `MAX_ID`. `amount`: a number, or a number as
-    text, 0 to 1,000,000, at most two decimals. `occurred_at`: text, ISO 8601 with a zone, from 1970 on. Nothing else.
+    text, 0 to 1,000,000, at most two decimals. `occurred_at`: text, ISO 8601 with a zone, from 1970 (in UTC) on.
+    Nothing else.
     """
 
     # --- your work: begin
