@@ -33,10 +33,18 @@ TIGHT: Given = {
 }
 LATER: Given = {
     "scores": np.array([0.95, 0.85, 0.65, 0.55, 0.25, 0.15, 0.05, 0.05]),
-    "frauds": np.array([0, 1, 0, 0, 0, 1, 0, 0], dtype=bool),
-    "amounts": np.array([20.0, 60, 90, 10, 30, 400, 20, 10]),
+    "frauds": np.array([1, 0, 0, 0, 0, 1, 0, 0], dtype=bool),
+    "amounts": np.array([60.0, 20, 90, 10, 30, 400, 20, 10]),
 }
 """The test window: here other thresholds would be best."""
+EXTREMES: list[tuple[list[int], float]] = [
+    ([1, 1, 1, 1, 1], 0),
+    ([0, 0, 0, 0, 0], EVERY_PAYMENT),
+    ([1, 1, 0, 0, 1], 400),
+]
+"""Labels and a budget: it is best to decline all, to approve all, and to decline from a genuine payment's score on."""
+CENT = partial(math.isclose, rel_tol=1e-9, abs_tol=0.0051)
+"""Money may be rounded to cents."""
 
 
 def test_cheapest(answer):
@@ -45,9 +53,17 @@ def test_cheapest(answer):
 
 
 def test_budget(answer):
-    for budget in (200, 100, 0):
+    for budget in (200, 100, 350, 0):
         thresholds, _ = _choice(answer, TIGHT, LATER, budget)
         _judge(TIGHT, thresholds, budget)
+
+
+def test_extremes(answer):
+    for frauds, budget in EXTREMES:
+        scores, amounts = np.array([0.95, 0.65, 0.45, 0.35, 0.25]), np.array([90.0, 80, 70, 60, 200])
+        given = {"scores": scores, "frauds": np.array(frauds, dtype=bool), "amounts": amounts}
+        thresholds, _ = _choice(answer, given, LATER, budget)
+        _judge(given, thresholds, budget)
 
 
 def test_cost_on_test(answer):
@@ -69,7 +85,12 @@ def test_cost_on_test(answer):
             ),
             (cost(LATER), "That is the cost of all payments of the window. Say it of 1,000 payments."),
             (cost(LATER) / len(LATER["scores"]), "That is the cost of one payment. Say it of 1,000."),
+            (
+                1_000 * cost(LATER) / len(TIGHT["scores"]),
+                "You divided by the number of validation payments. The cost is that of the test window.",
+            ),
         ],
+        same=CENT,
     )
 
 
@@ -78,11 +99,14 @@ def test_agrees_with_production(answer):
         validation, test = _payments(seed, 2_000), _payments(seed + 100, 1_500)
         thresholds, came = _choice(answer, validation, test, budget)
         _judge(validation, thresholds, budget, test)
+        cost = 1_000 * _cost(test, thresholds) / len(test["scores"])
         expect(
             f"choose({len(validation['scores']):,} payments, {len(test['scores']):,} to test, budget {budget:g})[1]",
             came,
-            1_000 * _cost(test, thresholds) / len(test["scores"]),
+            cost,
             "modeling/costs.py finds another cost for your thresholds, of 1,000 payments of the test window.",
+            mistakes=[(partial(math.isclose, cost, abs_tol=1), "You rounded more than cents away.")],
+            same=CENT,
         )
 
 
@@ -123,17 +147,26 @@ def _mistakes(given: Given, chosen: Thresholds, budget: float, allowed: int, tes
         found = cheapest_thresholds(**payments, costs=COSTS, reviews_per_1000=reviews_per_1000)
         return decisions == _decided(given, found)
 
+    best = cheapest_thresholds(**given, costs=COSTS, reviews_per_1000=budget)
     free = cheapest_thresholds(**given, costs=COSTS)
-    places = f"{budget:g} of 1,000 payments are {allowed} of these {count:,}"
+    pair = (chosen.review, chosen.decline)
+    part = budget * count / 1_000
+    places = f"{budget:g} of 1,000 payments are {part:g} of these {count:,}"
+    if not math.isclose(part, allowed):
+        places += f", so {allowed} may be reviewed"
     return [
         (
-            reviewed > allowed and decisions == _decided(given, free),
+            reviewed >= part + 1 and decisions == _decided(given, free),
             f"You ignored the budget, or took it for reviews in all: {places}.",
         ),
         (reviewed > allowed, f"There are more reviews than the budget allows: {places}."),
         (
             chosen.review == chosen.decline == 0.5 or chosen.review == 0.5,
             "0.5 is no natural threshold. Where frauds are rare and dear, the cheapest one is wherever the costs say.",
+        ),
+        (
+            _decided(given, best) == (0, 0),
+            "It is cheapest to approve all. Is 1 among your candidates, which no score reaches?",
         ),
         (
             by(test, budget) or any(_scanned(decisions, given, test, budget, one["scores"]) for one in (test, given)),
@@ -148,7 +181,7 @@ def _mistakes(given: Given, chosen: Thresholds, budget: float, allowed: int, tes
             f"The budget counts reviews of 1,000 payments, not reviews in all: {places}.",
         ),
         (
-            _scanned(decisions, given, given, budget, given["scores"], flagged=True),
+            allowed > 0 and _scanned(decisions, given, given, budget, given["scores"], flagged=True),
             "You counted declined payments as reviews. Nobody looks at them: only those between the thresholds count.",
         ),
         (
@@ -161,7 +194,15 @@ def _mistakes(given: Given, chosen: Thresholds, budget: float, allowed: int, tes
             f"A whole budget may be used: {allowed} reviews are still within it.",
         ),
         (
-            chosen.review == chosen.decline and allowed > 0,
+            chosen.review < 1 and all(math.isclose(10 * one, round(10 * one)) for one in pair),
+            "Your thresholds are tenths, which is too coarse. Try every score of the validation window.",
+        ),
+        (
+            decisions[0] == 0 and _decided(given, best)[0] > 0,
+            "Nobody is declined. Where frauds are all but sure, or nobody is there to review, to decline costs less.",
+        ),
+        (
+            chosen.review == chosen.decline and allowed > 0 and _decided(given, best)[1] > 0,
             "Both thresholds are the same, so nothing is reviewed. A review is cheaper than a wrong decline.",
         ),
     ]
@@ -218,7 +259,8 @@ def _choice(answer, validation: Given, test: Given, budget: float) -> tuple[Thre
     if isinstance(thresholds, tuple | list) and len(thresholds) == 2:
         pair = list(thresholds)
     if not all(_is_number(value) and 0 <= value <= 1 for value in pair) or pair[0] > pair[1]:
-        refuse(called, came, wanted, "The thresholds are two numbers from 0 to 1, review no higher than decline.")
+        says = "First come the thresholds: two numbers from 0 to 1, review no higher than decline. Then comes the cost."
+        refuse(called, came, wanted, says)
     if not _is_number(cost):
         refuse(called, came, wanted, "The second value, the cost of 1,000 test payments, is not a finite number.")
     return Thresholds(review=float(pair[0]), decline=float(pair[1])), float(cost)

@@ -22,6 +22,10 @@ TEST_ENDS = TRAINED_ON_DAY + TEST_DAYS
 
 WINDOWS = (0.5, 4.25, 12.75, 13.5, 16.5, 19.75, 20.5, 23.5, 26.75, 27.5, 30.5)
 """The days on which payments occur, none at midnight."""
+MOVED = (
+    "There are as many frauds as there should be, but the labels are those of other payments. Give the labels in the "
+    "order of the positions, and leave `occurred` and `reported` in theirs."
+)
 
 
 def test_training_window(answer):
@@ -150,6 +154,7 @@ def test_training_labels(answer):
                 {0: False, 1: True, 2: False, 3: False, 4: False, 5: True},
                 "Known frauds are missing. Read the labels at `trained_at`, not at the end of the training window.",
             ),
+            (lambda came: sum(came.values()) == 4, MOVED),
         ],
     )
 
@@ -176,6 +181,36 @@ def test_test_labels(answer):
                 {0: False, 1: True, 2: True, 3: True, 4: True, 5: True},
                 "It uses a report that comes after the test was judged: day 36 is past day 34.",
             ),
+            (lambda came: sum(came.values()) == 4, MOVED),
+        ],
+    )
+
+
+def test_any_order(answer):
+    # Not in the order of time, and with the labels of both kinds in each window.
+    cases = ((26, 27), (3, None), (21, 25), (12, 13), (28, 29), (24, None), (8, 9), (5, 24))
+    occurred, reported = zip(*cases, strict=True)
+    called = f"honest_split: payments on days {_days(occurred)}, reported on days {_days(reported)}, no test_days given"
+    training, test = _split(answer, called, occurred, reported, test_days=None)
+    came = {"training": training, "test": test}
+    right = {"training": {1: False, 3: True, 6: True, 7: False}, "test": {0: True, 2: True, 5: False}}
+    placed = {name: sorted(window) == sorted(right[name]) for name, window in came.items()}
+    expect(
+        f"{called}: labels by position",
+        {name: dict(sorted(window.items())) for name, window in came.items()},
+        right,
+        "Payments come in any order: a position is one in the arrays as they were given.",
+        mistakes=[
+            (
+                lambda came: all(placed.values()) and [sum(window.values()) for window in came.values()] == [2, 2],
+                MOVED,
+            ),
+            (
+                lambda came: [len(window) for window in came.values()] == [4, 3],
+                "The positions are those of sorted payments. Payments come in any order, and positions are those in "
+                "the arrays as they were given: sort neither, or translate the positions back.",
+            ),
+            (lambda _: placed["training"], "`test_days` was not given, and is then 7, as the stub says."),
         ],
     )
 
@@ -227,15 +262,15 @@ def _differ(came: dict[int, bool], wanted: dict[int, bool]) -> int:
     return sum(came.get(row) != label for row, label in wanted.items())
 
 
-def _split(answer, called, occurred, reported=None) -> list[dict[int, bool]]:
+def _split(answer, called, occurred, reported=None, test_days=TEST_DAYS) -> list[dict[int, bool]]:
     """The labels of both windows by position, of times in days."""
-    return _called(
-        answer, called, _seconds(occurred), _seconds(reported or [None] * len(occurred)), _seconds([20])[0], 7
-    )
+    reports = _seconds(reported or [None] * len(occurred))
+    return _called(answer, called, _seconds(occurred), reports, _seconds([TRAINED_ON_DAY])[0], test_days)
 
 
 def _called(answer, called, occurred, reported, trained_at, test_days) -> list[dict[int, bool]]:
-    came = answer.honest_split(occurred.copy(), reported.copy(), int(trained_at), test_days)
+    days = [] if test_days is None else [test_days]
+    came = answer.honest_split(occurred.copy(), reported.copy(), int(trained_at), *days)
     names = [field.name for field in fields(answer.HonestSplit)]
     missing = [name for name in names if not hasattr(came, name)]
     wanted = Said("a HonestSplit with " + ", ".join(names))
@@ -255,15 +290,29 @@ def _read(called: str, name: str, rows, labels, payments: int) -> dict[int, bool
         at = np.flatnonzero(at)
     if at.size == 0:
         at = at.astype(np.int64)
+    _flat(f"{called}: `{name}`", at)
     good = at.ndim == 1 and at.dtype.kind in "iu" and len(set(at.tolist())) == len(at)
     if not good or not all(0 <= row < payments for row in at.tolist()):
         wanted = Said("whole numbers from 0 to n - 1, each once")
         refuse(f"{called}: `{name}`", rows, wanted, "These are positions in `occurred`: np.flatnonzero makes some.")
     values = _array(labels)
+    _flat(f"{called}: `{name}_frauds`", values)
     if values.shape != at.shape or not np.isin(values, [0, 1]).all():
         wanted = Said(f"{len(at)} of True and False")
         refuse(f"{called}: `{name}_frauds`", labels, wanted, f"There is one label for each payment in `{name}`.")
     return dict(zip(at.tolist(), values.astype(bool).tolist(), strict=True))
+
+
+def _flat(called: str, values: np.ndarray) -> None:
+    """Refuse a column or a row of two dimensions: it holds the right values in the wrong shape."""
+    expect(
+        called,
+        Said(f"an array of shape {values.shape}"),
+        Said(f"shape ({len(values) if values.ndim else 'k'},)"),
+        "It has two dimensions. `np.argwhere` gives a column and `np.where` a tuple; `np.flatnonzero` gives a flat "
+        "array, and `ravel()` makes any array flat.",
+        same=lambda *_: values.ndim != 2 or 1 not in values.shape,
+    )
 
 
 def _array(value) -> np.ndarray:

@@ -44,8 +44,11 @@ class Look:
     def __call__(self, training: Any, test: Any, features: Any) -> float:
         """The number of what these are."""
         for name, table in (("training", training), ("test", test)):
-            if not isinstance(table, pd.DataFrame) or "transaction_id" not in table:
+            if not isinstance(table, pd.DataFrame):
                 refuse(f"score's {name}", table, Said("a table of payments"), "score takes (training, test, features).")
+            if "transaction_id" not in table:
+                came = Said(f"{len(table)} rows with the columns {show(list(table))}")
+                refuse(f"score's {name}", came, Said("whole rows of payments"), CUT)
         split, thinned = self._rows(training, test)
         added = self._columns(training, test, features)
         self.asked.append(f"{split}, {thinned}, {added}")
@@ -66,6 +69,8 @@ class Look:
         came = Said(f"{len(training)} and {len(test)} payments, {len(given[0] & given[1])} of them in both")
         if len(given[0]) + len(given[1]) < len(training) + len(test):
             why = "A payment is there twice. Each helper gives every payment once."
+        elif given == whole[::-1]:
+            why = "Training and test have changed places: score takes (training, test, features)."
         elif given == [whole[0], thin[1]]:
             why = "Only the test is thinned out. Thin out training in the honest way and both in the leaky one."
         elif given[0] & given[1]:
@@ -74,6 +79,11 @@ class Look:
             return "at random", "whole"
         elif given[0] | given[1] == whole[0] | whole[1]:
             why = "The random split has other sizes than the one in time. Change one thing: use `split_at_random`."
+        elif given[0] <= whole[0] and given[1] <= whole[1]:
+            why = (
+                "The split is the one in time, but payments are missing, and not those that `thin_out` leaves out. "
+                "Give all payments of a window, or `thin_out` of them: no `dropna`, no sample of your own."
+            )
         elif given[0] | given[1] <= whole[0] | whole[1]:
             why = (
                 "You thinned out payments split at random. Leak one thing at a time: here the split is the one in time."
@@ -85,7 +95,7 @@ class Look:
 
     def _columns(self, training: pd.DataFrame, test: pd.DataFrame, features: Any) -> str:
         """What was added to `FEATURES`, told by its values."""
-        names = list(features) if isinstance(features, list | tuple | pd.Index) else []
+        names = list(features) if isinstance(features, list | tuple | pd.Index | np.ndarray) else []
         missing = [name for name in FEATURES if name not in names]
         absent = [name for name in names if name not in training or name not in test]
         if missing or absent or len(set(names)) < len(names):
@@ -95,26 +105,35 @@ class Look:
                 Said("FEATURES, and a column of the tables or none more"),
                 "Name all of FEATURES and what you add, as one list of columns that both tables have.",
             )
+        no_features = [name for name in names if name in NO_FEATURES]
+        if no_features:
+            refuse("score(..., features)", no_features, Said("none of these in features"), NO_FEATURE)
         both = pd.concat([training, test])
-        return " and ".join(sorted(self._column(name, both) for name in names if name not in FEATURES)) or "nothing"
+        added = " and ".join(sorted(self._column(name, both) for name in names if name not in FEATURES)) or "nothing"
+        if added not in self.made_up:
+            refuse("score(..., features)", Said(f"FEATURES, {added}"), Said("FEATURES and one thing more"), TWO_ADDED)
+        return added
 
     def _column(self, name: str, table: pd.DataFrame) -> str:
         if name == "balance_after":
             return name
         came = table[["transaction_id", name]].set_index("transaction_id")[name].astype(float).sort_index()
+        why = "This is neither the time since the customer's previous payment nor that until the next."
         for kind, values in self._times.items():
             wanted = values.loc[came.index]
             there = wanted != NONE
             scale = (came[there] / wanted[there]).round(9)
             # Hours are as good as seconds; what is missing must be as agreed.
-            if scale.nunique() == 1 and scale.iloc[0] > 0 and (came[~there] == NONE).all():
+            as_good = scale.nunique() == 1 and scale.iloc[0] > 0
+            if as_good and kind not in SLIPS and not (came[~there] == NONE).all():
+                why = "The times are right, but where a customer has no payment before, or after, there must be NONE."
+            elif as_good and (came[~there] == NONE).all():
                 if kind in SLIPS:
                     right = self._times[kind.split()[-1]].loc[came.index]
                     differ = came != right
                     called = f"score(..., features with {name!r}), some of it by transaction_id"
                     refuse(called, came[differ].head(4).to_dict(), right[differ].head(4).to_dict(), SLIPS[kind])
                 return kind
-        why = "This is neither the time since the customer's previous payment nor that until the next."
         if came.isna().any():
             why = "There is NaN where a customer has no payment before, or after. Fill it with NONE."
         elif (came[came != NONE] < 0).any():
@@ -129,32 +148,54 @@ class Look:
         """Columns of times by kind, each by transaction_id, in seconds; those of `SLIPS` are mistakes."""
         windows = pd.concat([_timed(part) for part in _split(self.payments, self.trained_at)])
         anyone = _timed(self.payments.assign(customer_id=0))
+        onwards = _timed(self.payments, within_customers=False)
         unsorted = _timed(self.payments, in_time=False)
         found = {}
         for column in ("since_previous", "until_next"):
             found[column] = _timed(self.payments)[column]
             found[f"per window {column}"] = windows[column]
             found[f"any customer {column}"] = anyone[column]
+            found[f"on to the next customer {column}"] = onwards[column]
             found[f"unsorted {column}"] = unsorted[column]
         return found
 
 
+NO_FEATURES = ("transaction_id", "occurred", "fraud")
+NO_FEATURE = (
+    "`fraud` is the answer, and `transaction_id` and `occurred` only say which payment it is: none is a feature here. "
+    "Did you hand over all columns of the table? Name FEATURES, and what you add."
+)
+CUT = (
+    "The column `transaction_id` is missing, by which the check knows the payments. "
+    "Hand over whole rows: `features` says which of the columns the model sees."
+)
+TWO_ADDED = (
+    "More than one thing was added at once, so nobody can tell what each does. Add one at a time. "
+    "Or has FEATURES itself changed? `append` and `+=` change it for all that follow."
+)
 PER_WINDOW = (
     "You added the column after the split, so the first payments of the test have lost their past. "
     "What lies before a payment is no leak: add the column to all payments, then split."
 )
-ANY_CUSTOMER = "The previous payment is one of another customer. Shift within each customer: group by `customer_id`."
+ANY_CUSTOMER = (
+    "The payment before, or after, is one of another customer. Shift within each customer: group by `customer_id`."
+)
 UNSORTED = "Payments come in any order, so the row before is not the payment before. Sort them by time first."
 SLIPS = {
     f"{slip} {column}": says
-    for slip, says in {"per window": PER_WINDOW, "any customer": ANY_CUSTOMER, "unsorted": UNSORTED}.items()
+    for slip, says in {
+        "per window": PER_WINDOW,
+        "any customer": ANY_CUSTOMER,
+        "on to the next customer": ANY_CUSTOMER,
+        "unsorted": UNSORTED,
+    }.items()
     for column in ("since_previous", "until_next")
 }
 
 
 def test_what_is_compared(answer):
     for base in (0.5, 0.41):
-        # Two sets of numbers, so that nobody knows them before.
+        # Two sets of numbers, so that nobody knows them before. In the second, one leak lowers the score.
         shift = base - 0.5
         made_up: dict[str, Any] = {
             "honest": base,
@@ -167,7 +208,7 @@ def test_what_is_compared(answer):
             "since_previous and until_next": 0.39 + shift,
             "training": -0.05,
             "both": 0.20 + shift,
-            "balance_after": 0.25 + shift,
+            "balance_after": 0.25 + 4 * shift,
             "leaks": {"at random", "since_previous", "until_next", "training", "both", "balance_after"},
         }
         payments, trained_at = _few()
@@ -222,6 +263,10 @@ def test_what_is_compared(answer):
                 f"You asked the score for (split, thinned, added): {'; '.join(dict.fromkeys(look.asked))}.",
                 mistakes=[
                     *mistakes.get(name, []),
+                    (
+                        lambda value, right=expected[name]: right < 0 and value in (0, -right),
+                        "A leak may lower the score, too. Return each difference as it is, without `abs` or `max`.",
+                    ),
                     (-expected[name], "The sign is turned: inflation is the leaky score minus the honest one."),
                     (expected[name] + honest, "That is the leaky score itself. Subtract the honest one."),
                     (lambda value: value == 0, "Leaky and honest are the same here. Which of the two is leaky?"),
@@ -270,23 +315,25 @@ def _thinned(payments: pd.DataFrame) -> pd.DataFrame:
     return payments[payments["fraud"] | (payments["transaction_id"] % 10 == 0)]
 
 
-def _timed(payments: pd.DataFrame, in_time: bool = True) -> pd.DataFrame:
+def _timed(payments: pd.DataFrame, in_time: bool = True, within_customers: bool = True) -> pd.DataFrame:
     """The times to each customer's payments before and after, by transaction_id, in seconds."""
     order = ["customer_id", "occurred", "transaction_id"] if in_time else ["customer_id"]
     table = payments.sort_values(order, kind="stable")
     occurred, customer = table["occurred"].to_numpy(), table["customer_id"].to_numpy()
-    same = customer[1:] == customer[:-1]
+    same = (customer[1:] == customer[:-1]) | (not within_customers)
     gap = np.where(same, np.diff(occurred), NONE).astype(float)
     columns = {"since_previous": np.append(NONE, gap), "until_next": np.append(gap, NONE)}
     return pd.DataFrame(columns, index=table["transaction_id"].to_numpy())
 
 
 def _few() -> tuple[pd.DataFrame, int]:
-    """Sixty payments of four customers, shuffled, and when a model is trained on them."""
+    """Sixty payments of six customers, shuffled, and when a model is trained on them."""
     rng, n = np.random.default_rng(5), 60
     table = pd.DataFrame(rng.random((n, len(FEATURES))), columns=FEATURES)
     table["transaction_id"] = np.arange(n) + 100
     table["customer_id"] = rng.integers(1, 5, n)
+    # The last payment of the fifth is in training, that of the sixth in the test: after them comes none.
+    table.loc[[8, 17], "customer_id"], table.loc[[25, 45], "customer_id"] = 5, 6
     table["occurred"] = 20_000 * DAY + np.sort(rng.integers(0, 50 * DAY, n))
     table["fraud"] = rng.random(n) < 0.2
     table["balance_after"] = np.round(rng.random(n) * 100, 2)
