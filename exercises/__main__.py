@@ -80,6 +80,7 @@ def reset_one(console: Console, exercise: Exercise) -> int:
     progress = read_progress()
     if exercise.id in progress:
         progress[exercise.id].outcome = Outcome.NOT_STARTED.value
+        progress[exercise.id].hints = 0
         write_progress(progress)
     console.print(f"{exercise.answer.relative_to(ROOT)} is as it was at first: write below {BEGIN!r}")
     if copy:

@@ -43,7 +43,9 @@ def live_line(folder: Path) -> Iterator[dict[str, str]]:
                 stack.callback(scorer.stop)
                 wait_until(f"{place.scorer_url}/readyz", scorer)
             except (ServerError, StepFailed) as error:
-                raise UnavailableError(f"the line did not start: {error}") from error
+                raise UnavailableError(
+                    f"the line did not start: {error}\n`make demo` makes anew what it starts from"
+                ) from error
             yield os.environ | place.settings() | {KEY_VARIABLE: read_secret(place.secrets, "scorer_api_key")}
     finally:
         end_descendants()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import tomllib
 from pathlib import Path
 from typing import Final, Literal
@@ -60,5 +61,8 @@ def find(id_: str) -> Exercise:
     """One by its id. Raises `UnknownExerciseError`."""
     there_are = {exercise.id: exercise for exercise in read_manifest()}
     if id_ not in there_are:
-        raise UnknownExerciseError(f"there is no exercise {id_!r}; there are: {', '.join(there_are)}")
+        near = difflib.get_close_matches(id_, there_are, 1)
+        said = f"there is no exercise {id_!r}" if id_ else "say which exercise, as in EXERCISE=point-in-time"
+        which = f"is it {near[0]}?" if near else f"there are: {', '.join(there_are)}"
+        raise UnknownExerciseError(f"{said}; {which}")
     return there_are[id_]

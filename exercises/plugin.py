@@ -154,7 +154,7 @@ def judge(error: BaseException, path: str, in_setup: bool, printed: str = "") ->
     elif TIMEOUT.match(story):
         story = NEVER_ENDS if line else f"{NEVER_ENDS} If the machine is very busy, try again."
     elif line is not None:
-        said = error.msg if isinstance(error, SyntaxError) else story.split("\n\n")[0]
+        said = error.msg if isinstance(error, SyntaxError) else re.split(r"\n\n|;\n", story)[0]
         story = f"{type(error).__name__}: {said}".rstrip(": ")
     elif isinstance(error, TypeError) and CANNOT_BE_CALLED.match(story):
         story = f"{story}: its parameters must stay as they were in the stub"

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from exercises.manifest import Exercise
+from exercises.manifest import Exercise, read_manifest
 from exercises.outcome import Outcome, Result
 from exercises.progress import Progress
 from exercises.runner import ROOT
@@ -33,9 +33,11 @@ def show_list(console: Console, exercises: Sequence[Exercise], progress: Mapping
         )
         for one in mine:
             done = progress.get(one.id, Progress())
-            state = Outcome.PASSED if done.passed_at else Outcome(done.outcome)
+            now = Outcome(done.outcome)
+            state = "passed before" if done.passed_at and now is not Outcome.PASSED else str(now)
+            colour = COLOURS[Outcome.PASSED if done.passed_at else now]
             live = " (on the demo)" if one.live else ""
-            table.add_row(one.id, one.title + live, str(one.minutes), f"[{COLOURS[state]}]{state}[/]")
+            table.add_row(one.id, one.title + live, str(one.minutes), f"[{colour}]{state}[/]")
         console.print(table)
     console.print(
         "Read exercises/<role>/<exercise>/README.md, write in its exercise.py, then `make check EXERCISE=<exercise>`."
@@ -60,10 +62,16 @@ def show_result(console: Console, exercise: Exercise, result: Result) -> None:
 def _next(exercise: Exercise, outcome: Outcome, where: str) -> str:
     match outcome:
         case Outcome.PASSED:
-            return f"`make solution EXERCISE={exercise.id}` shows another right answer; next: `make exercises`"
+            return f"`make solution EXERCISE={exercise.id}` shows another right answer; next: {_following(exercise)}"
         case Outcome.NOT_STARTED:
             return f"read {exercise.folder.relative_to(ROOT)}/README.md, write in {where}, and check again"
         case Outcome.UNAVAILABLE:
             return "nothing is wrong with your file: it was not run"
         case _:
             return f"`make hint EXERCISE={exercise.id}` helps a step further"
+
+
+def _following(exercise: Exercise) -> str:
+    mine = [one.id for one in read_manifest() if one.role == exercise.role]
+    rest = mine[mine.index(exercise.id) + 1 :] if exercise.id in mine else []
+    return f"{exercise.role}/{rest[0]}" if rest else "`make exercises`, the last of this role is done"

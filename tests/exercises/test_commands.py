@@ -41,7 +41,7 @@ def test_the_list_shows_every_role_and_how_far_one_is(kept: Path, capsys: pytest
     write_progress({ID: Progress(passed_at="2018-09-04T10:15:00+00:00", outcome=Outcome.ERROR.value)})
     assert commands.main(["list"]) == 0
     shown = capsys.readouterr().out
-    for words in ("data-engineer", "data-scientist", "ml-engineer: 1 of", ID, "passed", "not started"):
+    for words in ("data-engineer", "data-scientist", "ml-engineer: 1 of", ID, "passed before", "not started"):
         assert words in shown
 
 
@@ -85,7 +85,7 @@ def test_a_reset_loses_nothing(mine: Exercise, kept: Path) -> None:
         assert written in copy.read_text()
         assert mine.answer.read_text() == stub
     assert len(list(kept.rglob("*.py"))) == 2
-    write_progress({ID: Progress(outcome=Outcome.ERROR.value, checks=3)})
+    write_progress({ID: Progress(outcome=Outcome.ERROR.value, checks=3, hints=2)})
     assert commands.main(["reset", ID]) == 0
     assert read_progress()[ID] == Progress(outcome=Outcome.NOT_STARTED.value, checks=3)
     mine.answer.unlink()
@@ -101,6 +101,24 @@ def test_damaged_progress_is_named_and_left_as_it_is(kept: Path, capsys: pytest.
     assert (kept / "progress.json").read_text() == "{"
 
 
-def test_an_unknown_exercise_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert commands.main(["check", "no-such"]) == commands.UNKNOWN
-    assert "there is no exercise 'no-such'; there are: " in capsys.readouterr().out
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("no-such", "there is no exercise 'no-such'; there are: explicit-schema, "),
+        ("paritty", "there is no exercise 'paritty'; is it parity?"),
+        ("", "say which exercise, as in EXERCISE=point-in-time; there are: explicit-schema, "),
+    ],
+)
+def test_an_unknown_exercise_is_named(given: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert commands.main(["check", given]) == commands.UNKNOWN
+    assert says in capsys.readouterr().out
+
+
+def test_what_passed_leads_to_the_next_of_its_role(
+    kept: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(commands, "check", lambda _: Result(Outcome.PASSED))
+    commands.main(["check", ID])
+    assert "next: ml-engineer/readiness" in capsys.readouterr().out
+    commands.main(["check", "live-promotion"])
+    assert "the last of this role" in capsys.readouterr().out

@@ -15,6 +15,9 @@ from contracts.labels import DAY
 from tests.whole.line import Line
 from tests.whole.small_world import BIG, HISTORY_END, LIVE, LIVE_DAY, Row, SmallWorld
 
+# The first test waits for the whole line: databases, a history, a training.
+pytestmark = pytest.mark.timeout(900)
+
 LATE_SECOND = LIVE + 30_000
 
 

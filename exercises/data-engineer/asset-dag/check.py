@@ -28,6 +28,10 @@ AT_IMPORT = (
     "Work was done while the file was imported. Airflow imports it again and again to see which DAGs there are: a task "
     "is given the function, and calls it only when it runs."
 )
+NOT_CALLED = (
+    "A task is missing. A function under @task becomes a task only when it is called in the DAG's block: `train()` "
+    "on a line of its own, or between two `>>`."
+)
 OTHER_ASSET = (
     "This is another Asset than the one asked for. Two DAGs meet in an Asset by its name and its uri; where these "
     "differ, one announces what nobody waits for. Make it once, and use it in both."
@@ -134,12 +138,14 @@ def test_order(dags: Callable[[], Any]) -> None:
     mistakes = [
         ({"build_features": [], "hand_over": []}, apart),
         ({"build_features": [], "hand_over": ["build_features"]}, "The order is the wrong way round."),
+        (lambda came: came.keys() < expected.keys(), NOT_CALLED),
         (lambda came: came.keys() != expected.keys(), "The tasks are called build_features and hand_over, by task_id."),
     ]
     otherwise = "hand_over comes right after build_features, and nothing after it."
     expect(f"{PRODUCER}: its tasks, and what comes after each", order(dags()[PRODUCER]), expected, otherwise, mistakes)
     otherwise = "It has one task, called train."
-    expect(f"{CONSUMER}: its tasks, and what comes after each", order(dags()[CONSUMER]), {"train": []}, otherwise)
+    called = f"{CONSUMER}: its tasks, and what comes after each"
+    expect(called, order(dags()[CONSUMER]), {"train": []}, otherwise, [({}, NOT_CALLED)])
 
 
 def test_outlet(dags: Callable[[], Any]) -> None:

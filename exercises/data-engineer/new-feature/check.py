@@ -156,20 +156,31 @@ def test_online_on_a_few(valkey: Valkey, answer: Any) -> None:
     }
     otherwise = "online is to give what offline gives"
     expect(called, found, {row[0]: row[4] for row in SMALL}, otherwise, wrong_counts())
-    again = answer.online(valkey, answer.Payment(*SMALL[1][:4]))
-    expect(
-        "online, for the second payment again, when later ones have come",
-        again,
-        2,
-        "asked again, a payment gets the same: a caller who got no answer asks once more",
-        [
-            (3, "the payment was counted twice: keep payments by their ids, so that the same one takes its own place"),
-            (
-                lambda came: came and came > 3,
-                "it counts payments that came after it: only those up to its own place count",
-            ),
-        ],
-    )
+    for row in SMALL:
+        again = answer.online(valkey, answer.Payment(*row[:4]))
+        later = row[:1] == (3,)
+        expect(
+            f"online, for payment {row[0]} again, when all have come",
+            again,
+            row[4],
+            "asked again, a payment gets the same: a caller who got no answer asks once more",
+            [
+                (
+                    lambda came, later=later: later and came == 3,
+                    "it counts a payment of the same second with a greater id, which had not come when this one was "
+                    "answered first",
+                ),
+                (
+                    row[4] + 1,
+                    "the payment was counted twice: keep payments by their ids, so that the same one takes its own "
+                    "place, and count none that came after it",
+                ),
+                (
+                    lambda came, right=row[4]: isinstance(came, int) and came > right,
+                    "it counts payments that came after it: only those up to its own place count",
+                ),
+            ],
+        )
 
 
 def test_remembered_and_online_agree_with_offline_on_the_demos_last_day(

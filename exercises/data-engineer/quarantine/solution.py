@@ -27,10 +27,10 @@ def split(raw: DataFrame) -> tuple[DataFrame, DataFrame]:
     # --- your work: begin
     broken = [F.when(~F.coalesce(holds, F.lit(False)), F.lit(name)) for name, holds in rules()]
     judged = raw.withColumn("reason", F.coalesce(*broken))
-    is_good = F.col("reason").isNull()
+    no_reason = F.col("reason").isNull()
     # Good and bad rows are numbered apart, so that a bad one takes no id from a good one.
-    by_arrival = Window.partitionBy("transaction_id", is_good).orderBy("arrived_at", "source", "source_row")
+    by_arrival = Window.partitionBy("transaction_id", no_reason).orderBy("arrived_at", "source", "source_row")
     judged = judged.withColumn("n", F.row_number().over(by_arrival))
-    judged = judged.withColumn("reason", F.when(is_good & (F.col("n") > 1), REPEATED).otherwise(F.col("reason")))
-    return judged.where(is_good).drop("n", "reason"), judged.where(~is_good).drop("n")
+    judged = judged.withColumn("reason", F.when(no_reason & (F.col("n") > 1), REPEATED).otherwise(F.col("reason")))
+    return judged.where(no_reason).drop("n", "reason"), judged.where(~no_reason).drop("n")
     # --- your work: end

@@ -66,6 +66,12 @@ def test_extremes(answer):
         _judge(given, thresholds, budget)
 
 
+def test_scores_close_together(answer):
+    given = TIGHT | {"scores": 0.0017 + np.array(TIGHT["scores"]) / 20}
+    thresholds, _ = _choice(answer, given, LATER, 200)
+    _judge(given, thresholds, 200)
+
+
 def test_cost_on_test(answer):
     thresholds, came = _choice(answer, TIGHT, LATER, 200)
     cost = partial(_cost, thresholds=thresholds)
@@ -169,6 +175,11 @@ def _mistakes(given: Given, chosen: Thresholds, budget: float, allowed: int, tes
             "It is cheapest to approve all. Is 1 among your candidates, which no score reaches?",
         ),
         (
+            not set(pair) <= {1, *given["scores"], *test["scores"]}
+            and all(math.isclose(100 * one, round(100 * one)) for one in pair),
+            "Your thresholds are steps of a grid, which is too coarse. Try every validation score, and 1.",
+        ),
+        (
             by(test, budget) or any(_scanned(decisions, given, test, budget, one["scores"]) for one in (test, given)),
             "You chose on the test window. Then nothing is left to tell what the choice is worth: use validation.",
         ),
@@ -192,10 +203,6 @@ def _mistakes(given: Given, chosen: Thresholds, budget: float, allowed: int, tes
         (
             allowed > 0 and by(given, 1_000 * (allowed - 0.5) / count),
             f"A whole budget may be used: {allowed} reviews are still within it.",
-        ),
-        (
-            chosen.review < 1 and all(math.isclose(10 * one, round(10 * one)) for one in pair),
-            "Your thresholds are tenths, which is too coarse. Try every score of the validation window.",
         ),
         (
             decisions[0] == 0 and _decided(given, best)[0] > 0,

@@ -134,7 +134,9 @@ class Look:
                     called = f"score(..., features with {name!r}), some of it by transaction_id"
                     refuse(called, came[differ].head(4).to_dict(), right[differ].head(4).to_dict(), SLIPS[kind])
                 return kind
-        if came.isna().any():
+        if any(self._is_unsorted(came, kind) for kind in self._times if kind.startswith("unsorted")):
+            why = UNSORTED
+        elif came.isna().any():
             why = "There is NaN where a customer has no payment before, or after. Fill it with NONE."
         elif (came[came != NONE] < 0).any():
             why = "Some times are negative. Subtract the earlier from the later, so that each time is positive."
@@ -142,6 +144,12 @@ class Look:
         wanted = Said(f"time since the previous payment, {show(right.tolist())}, or until the next")
         refuse(f"score(..., features with {name!r})", came.tolist(), wanted, why)
         return ""
+
+    def _is_unsorted(self, came: pd.Series, kind: str) -> bool:
+        """Whether these are the times between neighbours as the rows came, with whatever sign and fill."""
+        wanted = self._times[kind].loc[came.index]
+        there = wanted != NONE
+        return bool((came[there] / wanted[there]).abs().round(9).nunique() == 1)
 
     @cached_property
     def _times(self) -> dict[str, pd.Series]:

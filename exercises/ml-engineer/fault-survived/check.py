@@ -354,6 +354,22 @@ def test_a_payment_at_any_moment_of_a_mend(answer: Any) -> None:
     run(test)
 
 
+def test_a_mend_of_many(answer: Any) -> None:
+    async def test() -> None:
+        world = World(answer)
+        world.store.mood = "raises"
+        for id_ in range(1, 31):
+            await world.score(id_, 1, True, "the store is away", ALONE)
+        world.store.mood = "takes its time"
+        says = (
+            "It takes long, for 30 are left, and each is put in within the limit. "
+            "The limit is for each call, not for mend as a whole."
+        )
+        await world.mend(True, "30 payments are left, and the store takes 0.02 s for each", says)
+
+    run(test)
+
+
 def test_many_at_once(answer: Any) -> None:
     async def test() -> None:
         world = World(answer)

@@ -42,7 +42,7 @@ class Champions:
     """Holds the champion, the model in use. Many threads call `score` at once; one thread calls `take` now and then.
 
     `Champions(load)`: `load(version)` gives a `Model` after some seconds, or raises `BundleError` for a damaged one.
-    `take(version) -> bool`: load it, try it, and use it from then on; whether that was done. It never raises.
+    `take(version) -> bool`: load it, try it, and use it from then on; whether that was done. No damaged version raises.
     `score(amount) -> Answer`: by the champion, decline where its score >= its threshold; `NotReadyError` without one.
     """
 

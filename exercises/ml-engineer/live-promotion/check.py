@@ -85,8 +85,9 @@ def test_promoted_and_rolled_back_while_payments_come(scene: Scene, answer: Any)
     there_were = scene.versions()
 
     def look(moment: str) -> None:
-        time.sleep(0.5)
+        # At once: who does not wait is not to be saved by a poll. Then some payments come.
         looked[moment] = version_in_use()
+        time.sleep(0.5)
 
     line = answer.Line(os.environ["MLFLOW_TRACKING_URI"], url, key, MODEL, scene.demo_run_id)
     try:
@@ -126,7 +127,13 @@ def test_promoted_and_rolled_back_while_payments_come(scene: Scene, answer: Any)
         looked["rolled back"],
         scene.champion,
         "rolled back is to the version that was champion before",
-        [(scene.demo, "the challenger is still in use: move the alias back, and wait until the scorer has it")],
+        [
+            (
+                scene.demo,
+                "the challenger is still in use: move the alias back, and wait until the scorer has it. If you did: "
+                "back to which version? The gate moves the alias, so what was champion is to be read before",
+            )
+        ],
     )
     expect(
         "the number of model versions afterwards",

@@ -1,4 +1,4 @@
-# says: the scorer has not taken it yet
+# says: wait until
 client = MlflowClient(line.mlflow_url)
 before = client.get_model_version_by_alias(line.model_name, CHAMPION).version
 go_through_the_gate(line)
