@@ -30,7 +30,7 @@ demo: $(RUNTIME) $(ARCHIVE) ## the whole line, embedded: DATA=<folder> DAYS=120 
 serve: $(RUNTIME) ## the scorer on what the demo left: SCORER_PORT=8000
 	@$(ENV)/embedded/bin/python -m demo.serve
 
-exercises: $(TESTABLE) ## the workshop: every exercise, and how far you are
+exercises: $(TESTABLE) $(ARCHIVE) ## the workshop: every exercise, and how far you are
 	@$(ENV)/embedded/bin/python -m exercises list
 
 check: $(TESTABLE) ## checks what you wrote: EXERCISE=point-in-time

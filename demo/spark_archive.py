@@ -46,12 +46,13 @@ def jvm_options(scratch: Path, home: Path) -> str:
 def make_archive(home: Path) -> bool:
     """Run a small Spark job that notes the classes it loads; returns whether there is an archive now."""
     archive = archive_path(home)
-    if archive.exists():
+    python = ROOT / "var/env/pipeline/bin/python"
+    # Java passes over an archive of jars that were installed anew since.
+    if archive.exists() and archive.stat().st_mtime > python.lstat().st_mtime:
         return True
     CONF.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
         fresh = Path(scratch) / "fresh.jsa"
-        python = ROOT / "var/env/pipeline/bin/python"
         environment = os.environ | {
             "JAVA_HOME": str(home),
             "PYSPARK_PYTHON": str(python),

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from demo.java import java_home
+from demo.spark_archive import CONF, jvm_options
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-OPTIONS = "--master local[1] --driver-java-options '-XX:TieredStopAtLevel=1 -XX:+UseSerialGC' pyspark-shell"
 
 
 @pytest.fixture(scope="session")
@@ -23,8 +22,16 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     from spark_jobs.session import start_session
 
     home = java_home(tmp_path_factory.mktemp("java"))
-    os.environ |= {"JAVA_HOME": str(home), "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1", "TZ": "UTC"}
-    os.environ["PYSPARK_SUBMIT_ARGS"] = OPTIONS
+    CONF.mkdir(parents=True, exist_ok=True)
+    os.environ |= {
+        "JAVA_HOME": str(home),
+        "PYSPARK_PYTHON": sys.executable,
+        "PYSPARK_SUBMIT_ARGS": "--master local[1] pyspark-shell",
+        "SPARK_CONF_DIR": str(CONF),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "SPARK_SUBMIT_OPTS": jvm_options(tmp_path_factory.mktemp("spark"), home),
+        "TZ": "UTC",
+    }
     session = start_session("exercises")
     yield session
     session.stop()
