@@ -115,7 +115,7 @@ test-compose: $(ENV)/embedded/.testable ## builds the containers, drives them fr
 
 # What checks run, in the environment of their exercise.
 CHECKS_OWN := exercises/conftest.py exercises/earlier_champion.py
-lint: $(ENV)/lint/.installed $(RUNTIME) ## ruff, mypy --strict, the import rule
+lint: $(ENV)/lint/.installed $(RUNTIME) $(ENV)/pipeline/.testable $(ENV)/embedded/.testable ## ruff, mypy --strict, the import rule
 	$(ENV)/lint/bin/ruff check .
 	$(ENV)/lint/bin/ruff format --check .
 	$(ENV)/lint/bin/mypy --python-executable $(ENV)/pipeline/bin/python contracts bank spark_jobs modeling benchmarks/handbook \
