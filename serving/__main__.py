@@ -14,8 +14,8 @@ from uvicorn.supervisors import Multiprocess
 
 from serving.app import create_app
 from serving.errors import SettingsError
-from serving.logs import configure_logging
-from serving.metrics import MULTIPROCESS
+from serving.observability.logging import configure_logging
+from serving.observability.metrics import MULTIPROCESS
 from serving.settings import Settings, read_settings
 
 BACKLOG = 2048

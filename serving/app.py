@@ -7,17 +7,17 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from serving.api import batch, card, decisions, health, model, page, reports, score
-from serving.api.failures import add_failures
-from serving.body_size import BodySize
+from serving.api import batch, card, decisions, fraud_reports, health, model, page, score
+from serving.api.error_handlers import add_failures
+from serving.api.openapi import document
 from serving.clock import Clock, machine_clock
-from serving.documentation import document
-from serving.guard import Guard
-from serving.keys import Keyring, parse_keys
-from serving.metrics import Metrics
+from serving.middleware.api_keys import Keyring, parse_keys
+from serving.middleware.auth import Guard
+from serving.middleware.body_limit import BodySize
+from serving.middleware.request_context import Telemetry
+from serving.observability.metrics import Metrics
 from serving.services import open_services
 from serving.settings import Settings, read_secrets
-from serving.telemetry import Telemetry
 
 DESCRIPTION = (
     "Scores card payments: a probability of fraud, a decision and its reasons. Everything under /v1 asks for a key in "
@@ -44,7 +44,7 @@ def create_app(settings: Settings, clock: Clock = machine_clock) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
     )
-    for part in (score, batch, reports, decisions, model, card, health, page):
+    for part in (score, batch, fraud_reports, decisions, model, card, health, page):
         app.include_router(part.router)
     add_failures(app)
     document(app)

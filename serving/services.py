@@ -10,23 +10,23 @@ from dataclasses import dataclass
 
 import httpx
 
-from serving.background import Background
-from serving.champions import Champions
 from serving.clock import Clock
-from serving.decisions import DecisionLog
-from serving.drain import Drain
-from serving.last_good import LastGood
-from serving.logs import event
-from serving.metrics import Metrics
-from serving.online import Online
-from serving.recent import Recent
-from serving.registry import Registry
-from serving.reporting import Reporting
-from serving.scoring import Scorer
+from serving.decision_log.log import DecisionLog
+from serving.decision_log.outbox_relay import Drain
+from serving.model.champion_watcher import Champions
+from serving.model.model_cache import LastGood
+from serving.model.registry_client import Registry
+from serving.observability.background import Background
+from serving.observability.logging import event
+from serving.observability.metrics import Metrics
+from serving.online_store.fraud_reports import Reporting
+from serving.online_store.store import OnlineState, connect
+from serving.recovery.circuit_breaker import Online
+from serving.recovery.recent_answers import Recent
+from serving.scoring.degraded import WithoutHistory
+from serving.scoring.online import WithHistory
+from serving.scoring.scorer import Scorer
 from serving.settings import Secrets, Settings
-from serving.state import OnlineState, connect
-from serving.with_history import WithHistory
-from serving.without_history import WithoutHistory
 
 REGISTRY_TIMEOUT_SECONDS = 10.0
 START_SECONDS = 5.0

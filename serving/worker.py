@@ -10,7 +10,7 @@ from typing import Final
 from fastapi import FastAPI
 
 from serving.app import create_app
-from serving.logs import configure_logging
+from serving.observability.logging import configure_logging
 from serving.settings import read_settings
 
 _ON_DEATH_OF_PARENT: Final = 1

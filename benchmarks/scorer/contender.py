@@ -14,11 +14,11 @@ from fastapi import Response
 from benchmarks.scorer.files import NO_OP_PATH
 from contracts.transaction import Transaction
 from serving.__main__ import listen
-from serving.answers import answer_of
 from serving.api.deps import Explain, ServicesDep, as_json, documented_key, refuse_the_future
 from serving.api.schemas import Answer
 from serving.app import create_app
-from serving.logs import configure_logging
+from serving.observability.logging import configure_logging
+from serving.scoring.records import answer_of
 from serving.settings import read_settings
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from serving.answers import answer_of
 from serving.api.deps import Explain, ServicesDep, as_json, documented_key, refuse_the_future
-from serving.api.failures import BODY, COMMON, CONFLICT, TOO_LARGE
+from serving.api.error_handlers import BODY, COMMON, CONFLICT, TOO_LARGE
 from serving.api.schemas import BatchAnswer, TransactionBatch
-from serving.payment import Payment
+from serving.scoring.payment import Payment
+from serving.scoring.records import answer_of
 
 router = APIRouter(tags=["score"], dependencies=[documented_key])
 

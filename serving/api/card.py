@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Header, Response
 
 from serving.api.deps import ServicesDep, documented_key
-from serving.api.failures import COMMON, Documented
+from serving.api.error_handlers import COMMON, Documented
 
 HTML: Final = "text/html"
 MARKDOWN: Final = "text/markdown"

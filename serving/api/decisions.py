@@ -8,11 +8,11 @@ from fastapi import APIRouter, HTTPException, Path, Response
 from valkey.exceptions import ValkeyError
 
 from contracts.transaction import MAX_ID
-from serving.answers import Record, decision_of, unpack
 from serving.api.deps import ServicesDep, as_json, documented_key
-from serving.api.failures import COMMON, NOT_FOUND
+from serving.api.error_handlers import COMMON, NOT_FOUND
 from serving.api.schemas import DecisionOut
 from serving.errors import NotReadyError
+from serving.scoring.records import Record, decision_of, unpack
 from serving.services import Services
 
 router = APIRouter(tags=["decisions"], dependencies=[documented_key])

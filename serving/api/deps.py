@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.security import APIKeyHeader
 
 from contracts.transaction import MAX_CLOCK_SKEW
-from serving.guard import HEADER
+from serving.middleware.auth import HEADER
 from serving.services import Services
 
 Place = tuple[str | int, ...]

@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from serving.api.deps import ServicesDep
-from serving.readiness import check_readiness
+from serving.observability.readiness import check_readiness
 
 router = APIRouter(tags=["health"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from serving.api.deps import ServicesDep, documented_key
-from serving.api.failures import COMMON
+from serving.api.error_handlers import COMMON
 from serving.api.schemas import ModelOut
 
 router = APIRouter(tags=["model"], dependencies=[documented_key])

@@ -18,7 +18,7 @@ from contracts.bundle import (
     write_manifest,
 )
 from contracts.features import FEATURES
-from serving.model import FILES
+from serving.model.champion import FILES
 from tests.serving.forests import forest
 
 REFERENCE = dict.fromkeys(FEATURES, 0.0) | {

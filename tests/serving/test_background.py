@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from serving.background import Background
+from serving.observability.background import Background
 
 
 def test_a_task_that_ends_is_dead_and_the_others_are_stopped() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from contracts.features import FEATURES
-from serving.reasons import MOST
+from serving.explain.reasons import MOST
 from tests.serving.bundles import write_bundle
 from tests.serving.conftest import Start
 from tests.serving.forests import forest, random_tree

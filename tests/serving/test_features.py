@@ -13,9 +13,9 @@ import valkey
 
 from contracts.labels import NEVER
 from contracts.online_state import customer_key, pack_entries, pack_reported, pack_second, payment_key, terminal_key
-from serving.features import compute_features
-from serving.payment import Payment
-from serving.state import Claim
+from serving.online_store.store import Claim
+from serving.scoring.features import compute_features
+from serving.scoring.payment import Payment
 from tests.definitions import DAY
 from tests.serving.reference import Bank
 from tests.serving.running import ScorerProcess

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from contracts.features import FEATURES, WINDOW_DAYS
-from serving.model import Champion, load_champion
-from serving.reasons import reasons
-from serving.texts import TEXTS
+from serving.explain.feature_descriptions import TEXTS
+from serving.explain.reasons import reasons
+from serving.model.champion import Champion, load_champion
 from tests.serving.bundles import REFERENCE, margin, write_bundle
 
 

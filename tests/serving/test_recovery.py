@@ -16,8 +16,8 @@ import valkey
 
 from contracts.online_state import APPLIED_KEY, DECISIONS_KEY, FORMAT, META_KEY, Stamp
 from demo.servers import Server, start_valkey
-from serving.payment import Payment
-from serving.scripts import CLAIM
+from serving.online_store.scripts import CLAIM
+from serving.scoring.payment import Payment
 from tests.serving.conftest import Start
 from tests.serving.running import ScorerProcess, body, wait_for
 

@@ -14,9 +14,9 @@ from treelite import Model
 from contracts.bundle import BundleError
 from contracts.features import FEATURES
 from contracts.histories import Floats
-from serving.leaves import read_leaves
-from serving.model import load_champion
-from serving.shapley import game_of, shapley_values
+from serving.explain.shapley import game_of, shapley_values
+from serving.explain.tree_paths import read_leaves
+from serving.model.champion import load_champion
 from tests.serving.bundles import REFERENCE, write_bundle
 from tests.serving.forests import Tree, forest, random_tree
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 import valkey
 
-from serving.metrics import MULTIPROCESS
+from serving.observability.metrics import MULTIPROCESS
 from tests.serving.conftest import Start
 from tests.serving.running import KEYS, ScorerProcess, body, wait_for
 

@@ -15,11 +15,11 @@ import pytest
 from valkey.exceptions import ConnectionError as ValkeyConnectionError
 
 from exercises.expect import Said, expect
-from serving.metrics import Metrics
-from serving.online import Online
-from serving.payment import Payment as LinePayment
-from serving.recent import Recent
-from serving.scoring import Scorer as LineScorer
+from serving.observability.metrics import Metrics
+from serving.recovery.circuit_breaker import Online
+from serving.recovery.recent_answers import Recent
+from serving.scoring.payment import Payment as LinePayment
+from serving.scoring.scorer import Scorer as LineScorer
 
 SECONDS = 2.0
 """What an answer may take here; the budget is a quarter of one, and a busy machine is given more."""
@@ -486,16 +486,16 @@ def test_agrees_with_production(answer: Any) -> None:
                 world.store.mood = line.store.mood = mood
             customer = rng.randrange(3)
             right = await line.score(id_, customer)
-            says = "serving/scoring.py and serving/online.py answer otherwise after the same faults."
+            says = "serving/scoring/scorer.py answers otherwise after the same faults."
             when = f"in a long run; the store {world.store.mood}"
             await world.score(id_, right.count, right.degraded, when, says, customer=customer)
             if line.online.problem and rng.random() < 0.4:
                 back = await line.online.look()
-                await world.mend(back, when, "serving/online.py says otherwise.")
+                await world.mend(back, when, "serving/recovery/circuit_breaker.py says otherwise.")
         world.store.mood = line.store.mood = "answers"
         if line.online.problem:
             back = await line.online.look()
-            await world.mend(back, "the store is back for good", "serving/online.py says otherwise.")
+            await world.mend(back, "the store is back for good", "serving/recovery/circuit_breaker.py says otherwise.")
         lacks = sorted(set(line.store.holds()) - set(world.store.holds()))
         expect("the payments that the store lacks at the end", lacks, [], LOST)
 

@@ -22,13 +22,13 @@ from typing import Any
 
 import pytest
 
-import serving.champions
+import serving.model.champion_watcher
 from contracts.bundle import BundleError, verify, write_manifest
 from exercises.expect import Said, expect
-from serving.last_good import LastGood
-from serving.metrics import Metrics
-from serving.model import FILES
-from serving.registry import Version
+from serving.model.champion import FILES
+from serving.model.model_cache import LastGood
+from serving.model.registry_client import Version
+from serving.observability.metrics import Metrics
 
 SECONDS = 2.0
 MOMENT = 0.1
@@ -407,9 +407,9 @@ async def load_verified(folder: Path, version: str) -> SimpleNamespace:
 
 
 def test_agrees_with_production(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving.champions, "try_then_load", load_verified)
+    monkeypatch.setattr(serving.model.champion_watcher, "try_then_load", load_verified)
     registry = FakeRegistry()
-    line = serving.champions.Champions(registry, LastGood(tmp_path), Metrics(), 1.0)  # type: ignore[arg-type]
+    line = serving.model.champion_watcher.Champions(registry, LastGood(tmp_path), Metrics(), 1.0)  # type: ignore[arg-type]
     rng = random.Random(3)
     stop, came = threading.Event(), set[object]()
 
@@ -432,9 +432,9 @@ def test_agrees_with_production(world: World, tmp_path: Path, monkeypatch: pytes
             if registry.damaged:
                 (world.damaged.add if rng.random() < 0.5 else lambda v: world.reference.update({v: 0.5}))(version)
             taken = line.current.version == version
-            take(world, version, taken, "serving/champions.py decides otherwise on the same version.")
+            take(world, version, taken, "serving/model/champion_watcher.py decides otherwise on the same version.")
             called = f"score(75.0) after take({version!r})"
-            says = f"serving/champions.py goes on with version {line.current.version}."
+            says = f"serving/model/champion_watcher.py goes on with version {line.current.version}."
             answers(world, called, asked(world.champions), [line.current.version], says)
     finally:
         stop.set()

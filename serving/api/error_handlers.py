@@ -1,0 +1,111 @@
+"""What goes wrong, as the caller is told: a status, and what to change."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import psycopg
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from valkey.exceptions import ValkeyError
+
+from serving.api.schemas import Problem
+from serving.errors import KnownWithAnotherBodyError, NotReadyError
+from serving.observability.logging import event
+
+MOST_ERRORS: Final = 50
+LONGEST_NAME: Final = 80
+RETRY: Final = {"Retry-After": "1"}
+NOT_JSON: Final = (
+    "the body cannot be read as JSON: it must be UTF-8, not nested too deeply, and its numbers of ordinary length"
+)
+
+Documented = dict[int | str, dict[str, Any]]
+COMMON: Final[Documented] = {
+    401: {"model": Problem, "description": "No valid key"},
+    403: {"model": Problem, "description": "The key has not the scope"},
+    429: {"model": Problem, "description": "The key has used up its rate"},
+    503: {"model": Problem, "description": "Not ready, or a store does not answer: try again"},
+}
+CONFLICT: Final[Documented] = {409: {"model": Problem, "description": "A known id with another body"}}
+BODY: Final[Documented] = {400: {"model": Problem, "description": "The body cannot be read as JSON"}}
+TOO_LARGE: Final[Documented] = {413: {"model": Problem, "description": "The body is too large"}}
+NOT_FOUND: Final[Documented] = {404: {"model": Problem, "description": "There is none"}}
+
+
+def add_failures(app: FastAPI) -> None:
+    """Give the application an answer for each failure."""
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(KnownWithAnotherBodyError, _conflict)
+    app.add_exception_handler(NotReadyError, _not_ready)
+    app.add_exception_handler(ValkeyError, _valkey_away)
+    app.add_exception_handler(psycopg.Error, _postgres_away)
+
+
+async def _http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    # FastAPI's own word for a body that Python's parser gave up on does not say why.
+    detail = NOT_JSON if error.status_code == 400 else str(error.detail)
+    return _problem(error.status_code, detail, error.headers)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    is_json = "json" in request.headers.get("content-type", "")
+    errors = error.errors()
+    detail = [_readable(one, is_json) for one in errors[:MOST_ERRORS]]
+    return _json(422, {"detail": detail, "errors": len(errors)})
+
+
+def _readable(error: Mapping[str, Any], is_json: bool) -> dict[str, Any]:
+    """One error of pydantic's without the input, which may be anything, even what JSON cannot say."""
+    place = [part[:LONGEST_NAME] if isinstance(part, str) else part for part in error["loc"]]
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "json_invalid":
+        return _error("body", ["body"], f"not JSON: {error['ctx']['error']} at character {place[-1]}", error["type"])
+    if len(place) == 1 and place[0] == "body" and not is_json:
+        message = "must be JSON, sent as Content-Type: application/json"
+    return _error(_field(place), place, message, error["type"])
+
+
+def _error(field: str, place: Sequence[str | int], message: str, kind: str) -> dict[str, Any]:
+    return {"loc": list(place), "field": field, "msg": message, "type": kind}
+
+
+def _field(place: Sequence[str | int]) -> str:
+    """`transactions.3.amount` for ("body", "transactions", 3, "amount")."""
+    return ".".join(map(str, place[1:])) or str(place[0])
+
+
+async def _conflict(_: Request, error: Exception) -> Response:
+    return _problem(409, str(error))
+
+
+async def _not_ready(_: Request, error: Exception) -> Response:
+    return _problem(503, str(error), RETRY)
+
+
+async def _valkey_away(request: Request, error: Exception) -> Response:
+    return _away("the online state (Valkey) does not answer", request, error)
+
+
+async def _postgres_away(request: Request, error: Exception) -> Response:
+    return _away("the decision log (PostgreSQL) does not answer", request, error)
+
+
+def _away(what: str, request: Request, error: Exception) -> Response:
+    event("request not answered", logging.WARNING, path=request.url.path, reason=f"{what}: {error!r}")
+    return _problem(503, f"{what}: try again", RETRY)
+
+
+def _problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    return _json(status, {"detail": detail}, headers)
+
+
+def _json(status: int, content: object, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(json.dumps(content), status, headers, media_type="application/json")

@@ -1,0 +1,21 @@
+"""POST /v1/fraud-reports: payments that turned out to be frauds."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from serving.api.deps import ServicesDep, documented_key, refuse_the_future
+from serving.api.error_handlers import BODY, COMMON, TOO_LARGE
+from serving.api.schemas import ReportBatch, ReportsAnswer
+
+router = APIRouter(tags=["reports"], dependencies=[documented_key])
+
+
+@router.post("/v1/fraud-reports", responses=COMMON | BODY | TOO_LARGE)
+async def report(batch: ReportBatch, services: ServicesDep) -> ReportsAnswer:
+    """Take up to 5,000 reports in. Of several for one payment the earliest counts."""
+    refuse_the_future(
+        services.clock(), ((("reports", n, "reported_at"), one.reported_at) for n, one in enumerate(batch.reports))
+    )
+    outcome = await services.reporting.take(batch.reports)
+    return ReportsAnswer(accepted=outcome.accepted, unknown=outcome.unknown)

@@ -1,0 +1,52 @@
+"""Why a score is what it is: what each feature adds to its log-odds, from a typical genuine payment's on."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from contracts.bundle import Decision
+from contracts.features import FEATURES
+from contracts.histories import Floats
+from serving.explain.feature_descriptions import TEXTS, Values
+from serving.model.champion import Champion
+
+MOST: Final = 5
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One feature's part in a score; `contribution` in log-odds, more than 0 where it raises the score."""
+
+    feature: str
+    value: float
+    contribution: float
+    text: str
+
+    def as_dict(self) -> dict[str, str | float]:
+        """The reason as JSON has it."""
+        return asdict(self)
+
+
+def reasons(
+    champion: Champion, matrix: Floats, decisions: list[Decision], most: int | None = MOST
+) -> list[list[Reason]]:
+    """The reasons for each payment, the strongest first; what speaks for the decision before what does not.
+
+    At most `most`, and only features that did something; all features where it is None, so that they add up.
+    """
+    return [
+        _strongest(dict(zip(FEATURES, values, strict=True)), parts, champion.bundle.reference, decision, most)
+        for values, parts, decision in zip(
+            matrix.tolist(), champion.contributions(matrix).tolist(), decisions, strict=True
+        )
+    ]
+
+
+def _strongest(
+    values: Values, parts: list[float], reference: Values, decision: Decision, most: int | None
+) -> list[Reason]:
+    sign = -1 if decision == "approve" else 1
+    named = [(name, part) for name, part in zip(FEATURES, parts, strict=True) if part != 0 or most is None]
+    named.sort(key=lambda one: (one[1] == 0, one[1] * sign < 0, -abs(one[1])))
+    return [Reason(name, values[name], part, TEXTS[name](values, reference)) for name, part in named[:most]]

@@ -1,0 +1,1 @@
+"""The champion: found in the registry, verified, loaded, replaced."""

@@ -1,0 +1,116 @@
+"""A champion: a verified bundle and its trees, ready to score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import treelite
+
+from contracts.bundle import (
+    CARD_HTML,
+    CARD_MARKDOWN,
+    METADATA,
+    TREES,
+    Bundle,
+    BundleError,
+    probability,
+    read_bundle,
+    verify,
+)
+from contracts.histories import Floats
+from serving.explain.shapley import Game, game_of, shapley_values
+from serving.explain.tree_paths import Leaves, read_leaves
+from serving.model.model_card import Card, read_card
+
+FILES: Final = (METADATA, TREES, CARD_MARKDOWN, CARD_HTML)
+"""What the scorer takes of a model version, beside the manifest that vouches for it."""
+TOLERANCE: Final = 1e-9
+
+
+@dataclass(frozen=True)
+class Champion:
+    """One model version as the scorer runs it. `game` is that of its trees against the bundle's reference payment."""
+
+    version: str
+    bundle: Bundle
+    trees: treelite.Model
+    game: Game
+    card: Card
+
+    def margins(self, matrix: Floats) -> Floats:
+        """Raw margins (log-odds) of a feature matrix (n, features), shape (n,)."""
+        return _margins(self.trees, matrix)
+
+    def scores(self, matrix: Floats) -> Floats:
+        """Calibrated probabilities of a feature matrix (n, features), shape (n,)."""
+        return probability(self.margins(matrix), self.bundle.calibration)
+
+    def contributions(self, matrix: Floats) -> Floats:
+        """What each feature adds to the log-odds of each payment's score; both of shape (n, features).
+
+        They add up to the difference from `reference_log_odds`, up to rounding. One payment after another, so that
+        memory stays that for one.
+        """
+        values = [shapley_values(self.game, payment) for payment in matrix]
+        return self.bundle.calibration.slope * np.array(values, dtype=np.float64).reshape(matrix.shape)
+
+    @property
+    def reference_log_odds(self) -> float:
+        """The log-odds of the reference payment's score: where contributions begin."""
+        calibration = self.bundle.calibration
+        return calibration.slope * reference_margin(self) + calibration.intercept
+
+
+def load_champion(root: Path, version: str) -> Champion:
+    """The model version below `root`, whose files are verified first. Raises `BundleError`."""
+    verify(root, FILES)
+    bundle = read_bundle(root)
+    try:
+        trees = treelite.Model.deserialize(str(root / TREES))
+    except treelite.TreeliteError as error:
+        raise BundleError(f"{TREES} cannot be loaded: {error}") from error
+    _check_trees(trees, bundle)
+    leaves = read_leaves(trees)
+    _check_sum(trees, leaves, _reference(bundle))
+    return Champion(version, bundle, trees, game_of(leaves, _reference(bundle)), read_card(root))
+
+
+def reference_margin(champion: Champion) -> float:
+    """The margin of the reference payment."""
+    return float(champion.margins(_reference(champion.bundle)[np.newaxis])[0])
+
+
+def _reference(bundle: Bundle) -> Floats:
+    """The typical genuine payment that reasons are measured from, shape (features,)."""
+    return np.array([bundle.reference[name] for name in bundle.features], dtype=np.float64)
+
+
+def _margins(trees: treelite.Model, matrix: Floats) -> Floats:
+    if len(matrix) == 0:
+        return np.empty(0, dtype=np.float64)
+    raw = treelite.gtil.predict(trees, matrix, nthread=1, pred_margin=True)
+    return np.asarray(raw, dtype=np.float64).reshape(len(matrix))
+
+
+def _check_trees(trees: treelite.Model, bundle: Bundle) -> None:
+    wanted = len(bundle.features)
+    if trees.num_feature != wanted:
+        raise BundleError(f"{TREES} take {trees.num_feature} features, and the bundle names {wanted}")
+    raw = treelite.gtil.predict(trees, _reference(bundle)[np.newaxis], nthread=1, pred_margin=True)
+    if np.size(raw) != 1:
+        raise BundleError(f"{TREES} give {np.size(raw)} values for one payment, and a margin is one")
+    if not np.isfinite(raw).all():
+        raise BundleError(f"{TREES} give {np.ravel(raw)[0]} for the reference payment: train again")
+
+
+def _check_sum(trees: treelite.Model, leaves: Leaves, reference: Floats) -> None:
+    """Refuse trees whose margin is not the sum of the leaves reached (a mean of them, say): reasons would be wrong."""
+    missed = np.bincount(leaves.leaf[~leaves.met(reference)], minlength=len(leaves.values))
+    base = np.sum(np.asarray(trees.get_header_accessor().get_field("base_scores"), dtype=np.float64))
+    added = float(leaves.values[missed == 0].sum() + base)
+    margin = float(_margins(trees, reference[np.newaxis])[0])
+    if not np.isclose(added, margin, rtol=0, atol=TOLERANCE):
+        raise BundleError(f"{TREES} give {margin} for the reference payment, and their leaves add up to {added}")

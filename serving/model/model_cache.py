@@ -1,0 +1,70 @@
+"""The last champion that proved itself, kept on disk: what a scorer that starts without its registry serves."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+from contracts.bundle import BundleError, verify
+from serving.model.champion import FILES
+from serving.model.registry_client import Version
+
+CURRENT: Final = "current.json"
+LOCK: Final = "lock"
+
+
+class LastGood:
+    """A folder with one version's files, and the file that names it, written last."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def keep(self, version: Version, files: Path) -> None:
+        """Keep a version's files in place of what is kept. Raises `OSError` where they cannot be written."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        # Several workers keep it, each when it loads it.
+        with (self._folder / LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not self._has(version):
+                self._write(version, files)
+
+    def _write(self, version: Version, files: Path) -> None:
+        target = self._folder / f"version-{version.number}"
+        # By a name of this process's own first: others may start from what is there meanwhile.
+        fresh = self._folder / f"{target.name}.{os.getpid()}"
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.copytree(files, fresh)
+        shutil.rmtree(target, ignore_errors=True)
+        fresh.rename(target)
+        name = self._folder / f"{fresh.name}.json"
+        name.write_text(json.dumps(asdict(version)) + "\n")
+        name.replace(self._folder / CURRENT)
+        for other in self._folder.glob("version-*"):
+            if other != target and other.is_dir():
+                shutil.rmtree(other, ignore_errors=True)
+
+    def _has(self, version: Version) -> bool:
+        """Whether this version is kept already, and whole."""
+        try:
+            kept = self.read()
+            if kept is None or kept[0] != version:
+                return False
+            verify(kept[1], FILES)
+        except BundleError:
+            return False
+        return True
+
+    def read(self) -> tuple[Version, Path] | None:
+        """The version that is kept and the folder of its files, None where there is none. Raises `BundleError`."""
+        try:
+            version = Version(**json.loads((self._folder / CURRENT).read_bytes()))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError) as error:
+            raise BundleError(f"{self._folder / CURRENT} names no version: {error!r}") from error
+        return version, self._folder / f"version-{version.number}"

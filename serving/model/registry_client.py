@@ -1,0 +1,95 @@
+"""The model registry, MLflow's, by REST alone: which version is champion, and the files of its bundle."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+from contracts.bundle import CHAMPION, MANIFEST, BundleError
+from serving.errors import RegistryError
+from serving.model.champion import FILES
+
+_SOURCE: Final = re.compile(r"models:/(m-[0-9a-zA-Z]+)")
+_ARTIFACTS: Final = re.compile(r"mlflow-artifacts:(?://[^/]*)?/(.+)")
+_NONE_YET: Final = (400, 404)
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version: its number, and the logged model that it is."""
+
+    number: str
+    source: str
+
+
+class Registry:
+    """Asks MLflow. Every method raises `RegistryError` where it does not answer as it should."""
+
+    def __init__(self, client: httpx.AsyncClient, model: str) -> None:
+        self._client = client
+        self._model = model
+
+    async def champion(self) -> Version | None:
+        """The version with the alias `champion`, None where there is none yet."""
+        query = {"name": self._model, "alias": CHAMPION}
+        answer = await self._get("/api/2.0/mlflow/registered-models/alias", query)
+        if answer.status_code in _NONE_YET and _is_none_yet(answer):
+            return None
+        version = _json(answer, "model_version")
+        return Version(str(version.get("version")), str(version.get("source")))
+
+    async def download(self, version: Version, folder: Path) -> None:
+        """Write the version's bundle below `folder`. Raises `BundleError` where a file of it is missing."""
+        artifacts = await self._artifacts(version)
+        for name in (MANIFEST, *FILES):
+            answer = await self._get(f"/api/2.0/mlflow-artifacts/artifacts/{artifacts}/{name}")
+            if answer.status_code == httpx.codes.NOT_FOUND:
+                raise BundleError(f"{name} is missing from the model version")
+            _ok(answer)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(answer.content)
+
+    async def _artifacts(self, version: Version) -> str:
+        found = _SOURCE.fullmatch(version.source)
+        if not found:
+            raise BundleError(f"its source is {version.source!r}, not models:/m-...: register a logged model")
+        answer = await self._get(f"/api/2.0/mlflow/logged-models/{found[1]}")
+        uri = str(_json(answer, "model").get("info", {}).get("artifact_uri"))
+        path = _ARTIFACTS.fullmatch(uri)
+        if not path:
+            raise BundleError(
+                f"its files are at {uri!r}, not mlflow-artifacts:/...: start MLflow with --artifacts-destination"
+            )
+        return path[1]
+
+    async def _get(self, path: str, query: dict[str, str] | None = None) -> httpx.Response:
+        try:
+            return await self._client.get(path, params=query)
+        # Of a connection that breaks in its first instant the client's library says AttributeError.
+        except (httpx.HTTPError, AttributeError) as error:
+            raise RegistryError(f"MLflow at {self._client.base_url} does not answer: {error!r}") from error
+
+
+def _is_none_yet(answer: httpx.Response) -> bool:
+    """MLflow says 404 for a model and 400 for an alias that is not there."""
+    return "not found" in answer.text
+
+
+def _ok(answer: httpx.Response) -> None:
+    if answer.status_code != httpx.codes.OK:
+        raise RegistryError(f"MLflow answers {answer.status_code} for {answer.url.path}: {answer.text[:200]}")
+
+
+def _json(answer: httpx.Response, key: str) -> dict[str, Any]:
+    _ok(answer)
+    try:
+        found = answer.json()[key]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RegistryError(f"MLflow's answer for {answer.url.path} has no {key!r}: {error!r}") from error
+    if not isinstance(found, dict):
+        raise RegistryError(f"MLflow's answer for {answer.url.path} has no object {key!r}")
+    return found

@@ -1,0 +1,61 @@
+"""Try a model version in a process of its own: a damaged checkpoint can crash the process that loads it.
+
+`python -m serving.model.sandbox_load FOLDER` prints `{"margin": of the reference payment}`, or exits with 1 and the reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Final
+
+from contracts.bundle import BundleError
+from serving.model.champion import Champion, load_champion, reference_margin
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+PATIENCE_SECONDS: Final = 60.0
+
+
+async def try_then_load(root: Path, version: str) -> Champion:
+    """Load the model version below `root`, having seen a child process survive it. Raises `BundleError`."""
+    tried = await _margin_in_child(root)
+    champion = await asyncio.to_thread(load_champion, root, version)
+    here = reference_margin(champion)
+    if here != tried:
+        raise BundleError(f"the trees give {here} for the reference payment, and gave {tried} when they were tried")
+    return champion
+
+
+async def _margin_in_child(root: Path) -> float:
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "serving.model.sandbox_load", str(root),
+        cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        out, err = await asyncio.wait_for(child.communicate(), PATIENCE_SECONDS)
+    except TimeoutError:
+        raise BundleError(f"the trees were not loaded and tried within {PATIENCE_SECONDS:.0f} s") from None
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+    if child.returncode != 0:
+        said = err.decode(errors="replace").strip().splitlines()
+        raise BundleError(said[-1] if said else f"loading the trees ended a process with {child.returncode}")
+    return float(json.loads(out)["margin"])
+
+
+def main(folder: str) -> int:
+    """Load and try the version in `folder`."""
+    try:
+        print(json.dumps({"margin": reference_margin(load_champion(Path(folder), "trial"))}))
+    except BundleError as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,1 @@
+"""The online store in Valkey: histories, claims and answers."""

@@ -1,0 +1,1 @@
+"""Keep scoring during an outage, then backfill."""

@@ -1,0 +1,1 @@
+"""Score payments: with their history, or degraded without it."""

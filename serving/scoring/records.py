@@ -1,0 +1,103 @@
+"""Make answers: what is kept of a payment's first answer, and what a caller is given of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+import orjson
+
+from contracts.bundle import Decision, decide
+from contracts.features import FEATURES
+from contracts.transaction import from_epoch_seconds
+from serving.clock import iso
+from serving.explain.reasons import reasons
+from serving.model.champion import Champion
+from serving.online_store.store import Claim
+from serving.scoring.features import Computed
+from serving.scoring.payment import Payment
+
+Record = dict[str, Any]
+"""A decision with everything that it was made of: a row of serving.decisions, as JSON."""
+
+ANSWER_KEYS: Final = ("transaction_id", "score", "decision", "reasons", "model_version", "degraded")
+DECISION_KEYS: Final = (*ANSWER_KEYS, "features", "decided_at")
+
+
+def make_records(champion: Champion, claims: Sequence[Claim], computed: Computed, decided_at: datetime) -> list[Record]:
+    """Score, decide and explain n claimed payments, given their features."""
+    scores = champion.scores(computed.matrix).tolist()
+    decisions = [decide(score, champion.bundle.thresholds) for score in scores]
+    whys = _reasons_of_flagged(champion, computed, decisions)
+    at = iso(decided_at)
+    rows = zip(claims, computed.matrix.tolist(), scores, decisions, whys, computed.degraded.tolist(), strict=True)
+    return [
+        _payment_part(claim.payment)
+        | {
+            "score": score,
+            "decision": decision,
+            "reasons": why,
+            "model_version": champion.version,
+            "degraded": degraded,
+            "features": dict(zip(FEATURES, features, strict=True)),
+            "features_version": champion.bundle.features_version,
+            "applied": claim.applied,
+            "decided_at": at,
+        }
+        for claim, features, score, decision, why, degraded in rows
+    ]
+
+
+def _payment_part(payment: Payment) -> Record:
+    return {
+        "transaction_id": payment.transaction_id,
+        "customer_id": payment.customer_id,
+        "terminal_id": payment.terminal_id,
+        "amount": f"{payment.cents // 100}.{payment.cents % 100:02d}",
+        "occurred_at": iso(from_epoch_seconds(payment.second)),
+    }
+
+
+def _reasons_of_flagged(champion: Champion, computed: Computed, decisions: list[Decision]) -> list[list[Record]]:
+    flagged = [n for n, decision in enumerate(decisions) if decision != "approve"]
+    whys: list[list[Record]] = [[] for _ in decisions]
+    if flagged:
+        found = reasons(champion, computed.matrix[flagged], [decisions[n] for n in flagged])
+        for n, why in zip(flagged, found, strict=True):
+            whys[n] = [reason.as_dict() for reason in why]
+    return whys
+
+
+def explained(champion: Champion, record: Record) -> Record:
+    """The record with a reason for every feature, whatever was decided.
+
+    Only the model that decided can say why: where another has taken its place, what was kept stands as it is.
+    """
+    if record["model_version"] != champion.version:
+        return record
+    matrix = np.array([[record["features"][name] for name in FEATURES]])
+    (why,) = reasons(champion, matrix, [record["decision"]], most=None)
+    return record | {"reasons": [reason.as_dict() for reason in why]}
+
+
+def pack(record: Record) -> bytes:
+    """The record as it is kept."""
+    return orjson.dumps(record)
+
+
+def unpack(kept: bytes) -> Record:
+    """A record as it was kept."""
+    record: Record = orjson.loads(kept)
+    return record
+
+
+def answer_of(record: Record) -> Record:
+    """What the caller of a score is given."""
+    return {key: record[key] for key in ANSWER_KEYS}
+
+
+def decision_of(record: Record) -> Record:
+    """What is told of a decision afterwards."""
+    return {key: record[key] for key in DECISION_KEYS}

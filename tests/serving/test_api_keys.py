@@ -1,0 +1,115 @@
+"""API keys: who is let in, to what, and how often."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+
+from serving.errors import SettingsError
+from serving.middleware.api_keys import parse_keys
+from tests.serving.running import KEYS, ScorerProcess, body
+
+GUARDED = {
+    "/v1/score": ("POST", "score"),
+    "/v1/score/batch": ("POST", "score"),
+    "/v1/fraud-reports": ("POST", "report"),
+    "/v1/decisions/1": ("GET", "read"),
+    "/v1/model": ("GET", "read"),
+    "/v1/model/card": ("GET", "read"),
+}
+
+
+def ask(scorer: ScorerProcess, method: str, path: str, key: str | None, **more: Any) -> Any:
+    scorer.client.headers.pop("X-API-Key", None)
+    try:
+        return scorer.client.request(method, path, headers={"X-API-Key": key} if key else {}, **more)
+    finally:
+        scorer.client.headers["X-API-Key"] = KEYS["all"]
+
+
+@pytest.mark.parametrize("path", [*GUARDED, "/v1/nothing", "/v1"])
+@pytest.mark.parametrize("key", [None, "wrong", "key-al", "key-all2", "\u00e9"])
+def test_everything_under_v1_asks_for_a_valid_key(scorer: ScorerProcess, path: str, key: str | None) -> None:
+    method = GUARDED.get(path, ("GET", ""))[0]
+    answer = ask(scorer, method, path, key.encode("latin-1") if key else None)  # type: ignore[arg-type]
+    assert answer.status_code == 401
+    assert "X-API-Key" in answer.json()["detail"]
+    assert answer.headers["WWW-Authenticate"]
+
+
+def test_the_key_is_checked_before_the_body(scorer: ScorerProcess) -> None:
+    answer = ask(scorer, "POST", "/v1/score", None, content=b"not JSON" * 2**20)
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("path", GUARDED)
+@pytest.mark.parametrize("scope", ["score", "report", "read"])
+def test_a_key_reaches_what_its_scopes_name(scorer: ScorerProcess, path: str, scope: str) -> None:
+    method, wanted = GUARDED[path]
+    answer = ask(scorer, method, path, KEYS[scope])
+    if scope == wanted:
+        assert answer.status_code in (200, 404, 422)
+    else:
+        assert answer.status_code == 403
+        assert f"'{wanted}'" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/docs", "/openapi.json", "/"])
+def test_the_rest_is_open(scorer: ScorerProcess, path: str) -> None:
+    assert ask(scorer, "GET", path, None).status_code == 200
+
+
+def test_a_key_past_its_rate_waits(scorer: ScorerProcess) -> None:
+    statuses = [ask(scorer, "GET", "/v1/model", KEYS["slow"]).status_code for _ in range(3)]
+    assert statuses == [200, 200, 200]
+    answer = ask(scorer, "GET", "/v1/model", KEYS["slow"])
+    assert answer.status_code == 429
+    assert 3_500 < int(answer.headers["Retry-After"]) <= 3_600
+    assert "3/hour" in answer.json()["detail"]
+    assert scorer.client.get("/v1/model").status_code == 200
+
+
+def test_answers_give_nothing_away(scorer: ScorerProcess) -> None:
+    answer = ask(scorer, "POST", "/v1/score", "wrong", json=body(1, 2, 3, 100, 0))
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "server" not in answer.headers
+    assert "wrong" not in answer.text
+    for key in KEYS.values():
+        assert key not in scorer.log.read_text()
+
+
+DIGEST = hashlib.sha256(b"x").hexdigest()
+GOOD = {"name": "x", "sha256": DIGEST, "scopes": ["read"], "rate": "5/second"}
+WRONG = {
+    "not JSON": ("[", "api_keys"),
+    "no key": ("[]", "no key"),
+    "a digest too short": (json.dumps([GOOD | {"sha256": "ab"}]), "0.sha256"),
+    "an unknown scope": (json.dumps([GOOD | {"scopes": ["write"]}]), "0.scopes"),
+    "an unknown field": (json.dumps([GOOD, GOOD | {"key": "x"}]), "1.key"),
+    "no rate": (json.dumps([GOOD | {"rate": "often"}]), "write it as 100/second"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_list_of_keys_is_told_where(case: str) -> None:
+    text, told = WRONG[case]
+    with pytest.raises(SettingsError, match=told):
+        parse_keys(text)
+
+
+def test_a_right_list_of_keys() -> None:
+    (key,) = parse_keys(json.dumps([GOOD]))
+    assert (key.name, list(key.scopes), key.rate) == ("x", ["read"], "5/second")
+
+
+def test_every_answer_names_its_request(scorer: ScorerProcess) -> None:
+    given = scorer.client.get("/livez", headers={"X-Request-ID": "till-7_a.1"})
+    assert given.headers["X-Request-ID"] == "till-7_a.1"
+    made = {scorer.client.get(path).headers["X-Request-ID"] for path in ("/livez", "/livez", "/nowhere", "/v1/score")}
+    assert len(made) == 4
+    for bad in ("a b", "x" * 65, '"}{'):
+        assert scorer.client.get("/livez", headers={"X-Request-ID": bad}).headers["X-Request-ID"] != bad

@@ -1,0 +1,96 @@
+"""The scripts, asked directly for what two clients at once would need."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import valkey
+
+from contracts.online_state import ADOPTED, DECISIONS_KEY, META_KEY, Stamp, payment_key
+from serving.errors import UnfitStateError
+from serving.online_store.store import Answered, Claim, Conflict, OnlineState, connect
+from serving.scoring.payment import Payment
+
+T = 1_536_100_000
+DATABASE = 14
+Fresh = Callable[[], int]
+
+
+@pytest.fixture
+def state(valkey_server: Any) -> Any:
+    """A stamped state of its own, from which no scorer drains."""
+    client = valkey.Valkey(port=valkey_server.port, password=valkey_server.password, db=DATABASE)
+    client.flushdb()
+    client.hset(META_KEY, mapping=Stamp(written_to="2018-08-31").fields() | {ADOPTED: "1"})
+    return client
+
+
+def ask(valkey_server: Any, question: Callable[[OnlineState], Any]) -> Any:
+    async def run() -> Any:
+        client = connect(f"valkey://127.0.0.1:{valkey_server.port}/{DATABASE}", valkey_server.password, 5)
+        try:
+            return await question(OnlineState(client, 5.0))
+        finally:
+            await client.aclose(close_connection_pool=True)
+
+    return asyncio.run(run())
+
+
+def test_of_two_answers_to_a_payment_the_first_stays_and_goes_to_the_stream_once(
+    valkey_server: Any, state: Any, fresh: Fresh
+) -> None:
+    payment = Payment(fresh(), fresh(), fresh(), 100, T)
+    claims = ask(valkey_server, lambda online: online.claim([payment, payment]))
+    assert [type(claim) for claim in claims] == [Claim, Claim]
+    assert claims[0] == claims[1]
+    for answer in (b"the first", b"the second"):
+        offered = [(payment, answer)]
+        assert ask(valkey_server, partial(OnlineState.keep_answers, answers=offered)) == [b"the first"]
+    assert [fields for _, fields in state.xrange(DECISIONS_KEY)] == [{b"decision": b"the first"}]
+    (again,) = ask(valkey_server, lambda online: online.claim([payment]))
+    assert again == Answered(b"the first")
+
+
+def test_many_trips_at_once_leave_room_for_everything_else(valkey_server: Any, state: Any) -> None:
+    async def many(online: OnlineState) -> str:
+        await asyncio.gather(*(online.unfit() for _ in range(200)))
+        return await online.accept_run()
+
+    assert state.info("server")["run_id"] == ask(valkey_server, many)
+
+
+def test_an_answer_without_its_claim_is_not_kept(valkey_server: Any, state: Any, fresh: Fresh) -> None:
+    claimed, lost = (Payment(fresh(), fresh(), fresh(), 100, T) for _ in range(2))
+    ask(valkey_server, lambda online: online.claim([claimed, lost]))
+    state.delete(payment_key(lost.transaction_id))
+    before = state.xlen(DECISIONS_KEY)
+    offered = [(claimed, b"one"), (lost, b"other")]
+    with pytest.raises(UnfitStateError, match="lost its data"):
+        ask(valkey_server, partial(OnlineState.keep_answers, answers=offered))
+    assert state.xlen(DECISIONS_KEY) == before
+
+
+def test_another_run_of_valkey_is_refused_until_it_is_accepted(valkey_server: Any, state: Any) -> None:
+    async def after_another(online: OnlineState) -> str:
+        online._run_id = "another"
+        with pytest.raises(UnfitStateError, match="started anew"):
+            await online.unfit()
+        await online.accept_run()
+        return await online.unfit()
+
+    assert ask(valkey_server, after_another) == ""
+
+
+def test_reserved_is_not_applied(valkey_server: Any, state: Any, fresh: Fresh) -> None:
+    payment = Payment(fresh(), fresh(), fresh(), 100, T)
+    other = Payment(payment.transaction_id, payment.customer_id, payment.terminal_id, 101, T)
+    assert ask(valkey_server, lambda online: online.reserve([payment])) is None
+    assert ask(valkey_server, lambda online: online.reserve([Payment(fresh(), 1, 1, 1, T), other])) == 1
+    assert ask(valkey_server, lambda online: online.locate([payment.transaction_id])) == {}
+    (conflict,) = ask(valkey_server, lambda online: online.claim([other]))
+    assert isinstance(conflict, Conflict)
+    assert 0 < state.ttl(payment_key(payment.transaction_id)) <= 38 * 86_400
