@@ -18,12 +18,12 @@ from contracts.days import DayRange
 from contracts.features import BASE_FEATURES, FEATURES
 from contracts.fraud_runs import FRAUD_RUN_FEATURES
 from contracts.habit import HABIT_FEATURES
-from modeling.boosting import fit_boosted_trees
-from modeling.estimators import CANDIDATE
-from modeling.folds import Folds, add_optional_days, constraints_of, days_to_choose_on, read_folds
+from modeling.data.folds import Folds, add_optional_days, constraints_of, days_to_choose_on, read_folds
+from modeling.data.split import HISTORY_DAYS
+from modeling.models.boosting import fit_boosted_trees
+from modeling.models.estimators import CANDIDATE
 from modeling.runner import run
 from modeling.settings import Settings
-from modeling.split import HISTORY_DAYS
 
 OUT: Final = Path("var/ablation.md")
 ALL: Final = "all features"

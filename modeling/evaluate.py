@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from contracts.bundle import CARD_HTML, CARD_MARKDOWN, METADATA, TREES, Bundle, TrainingWindow, write_manifest
-from modeling.candidate import Candidate
-from modeling.card import Facts, write_card
-from modeling.curves import draw
-from modeling.dataset import SplitData, read_split
+from modeling.data.dataset import SplitData, read_split
 from modeling.errors import ModelingError
-from modeling.judgement import bounds, judge_models
-from modeling.registry import (
+from modeling.evaluation.result import bounds, judge_models
+from modeling.model_card.card import Facts, write_card
+from modeling.model_card.plots import draw
+from modeling.models.candidate import Candidate
+from modeling.models.treelite_export import write_trees
+from modeling.runner import run
+from modeling.settings import Settings
+from modeling.tracking.mlflow_client import (
     MODEL_FILE,
     TrainedRun,
     download_model,
@@ -25,10 +28,7 @@ from modeling.registry import (
     registry,
     upload_bundle,
 )
-from modeling.runner import run
-from modeling.settings import Settings
-from modeling.tracking import TRUSTED_TYPES, tags_of
-from modeling.trees import write_trees
+from modeling.tracking.run_logger import TRUSTED_TYPES, tags_of
 
 
 def evaluate(run_id: str, settings: Settings) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from modeling.data.lake import whole_history
 from modeling.errors import ModelingError
-from modeling.lake import whole_history
 from modeling.runner import run
 from modeling.settings import Settings
 

@@ -12,13 +12,16 @@ from typing import Any
 
 from contracts.bundle import CHAMPION, METADATA, TREES, Bundle, BundleError, probability, read_bundle, verify
 from contracts.days import DayRange
-from modeling.candidate import Candidate
-from modeling.costs import Costs
-from modeling.dataset import Dataset, read_test
+from modeling.data.dataset import Dataset, read_test
 from modeling.errors import ModelingError
-from modeling.gate import Standing, Verdict, first_champion, judge
-from modeling.metrics import measure
-from modeling.registry import (
+from modeling.evaluation.costs import Costs
+from modeling.evaluation.gate import Standing, Verdict, first_champion, judge
+from modeling.evaluation.metrics import measure
+from modeling.models.candidate import Candidate
+from modeling.models.treelite_export import margins, read_trees
+from modeling.runner import run
+from modeling.settings import Settings
+from modeling.tracking.mlflow_client import (
     MODEL_FILE,
     champion_version,
     download_model,
@@ -27,9 +30,6 @@ from modeling.registry import (
     registry,
     version_of,
 )
-from modeling.runner import run
-from modeling.settings import Settings
-from modeling.trees import margins, read_trees
 
 
 @dataclass(frozen=True)

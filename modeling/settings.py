@@ -9,8 +9,8 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contracts.bundle import MODEL_NAME
-from modeling.costs import Costs
 from modeling.errors import ModelingError
+from modeling.evaluation.costs import Costs
 
 
 class Settings(BaseSettings):

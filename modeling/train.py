@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from contracts.bundle import Thresholds
 from contracts.days import DayRange, add_day_range, day_range
 from contracts.features import FEATURES
-from modeling.candidate import Candidate, Decider
-from modeling.costs import Costs, total_cost
-from modeling.dataset import Dataset, SplitData, read_split
-from modeling.estimators import fit_baseline, fit_calibration, fit_candidate, typical_genuine
-from modeling.lake import history_of
-from modeling.registry import registry
+from modeling.data.dataset import Dataset, SplitData, read_split
+from modeling.data.lake import history_of
+from modeling.data.split import Split, split_days
+from modeling.evaluation.costs import Costs, total_cost
+from modeling.evaluation.thresholds import cheapest_thresholds
+from modeling.models.candidate import Candidate, Decider
+from modeling.models.estimators import fit_baseline, fit_calibration, fit_candidate, typical_genuine
 from modeling.runner import run
 from modeling.settings import Settings
-from modeling.split import Split, split_days
-from modeling.thresholds import cheapest_thresholds
-from modeling.tracking import parameters, parameters_fingerprint, track
+from modeling.tracking.mlflow_client import registry
+from modeling.tracking.run_logger import parameters, parameters_fingerprint, track
 
 
 def train(days: DayRange, settings: Settings) -> str:

@@ -17,9 +17,9 @@ import numpy as np
 
 from contracts.days import DayRange
 from contracts.features import FEATURES_VERSION
-from modeling.folds import Folds, add_optional_days, constraints_of, days_to_choose_on, read_folds
+from modeling.data.folds import Folds, add_optional_days, constraints_of, days_to_choose_on, read_folds
+from modeling.models.search_space import PRESENT, fit, suggest
 from modeling.runner import run
-from modeling.search_space import PRESENT, fit, suggest
 from modeling.settings import Settings
 
 if TYPE_CHECKING:

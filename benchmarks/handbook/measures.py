@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modeling.dataset import Dataset
-from modeling.metrics import TOP_CARDS, card_precision
+from modeling.data.dataset import Dataset
+from modeling.evaluation.metrics import TOP_CARDS, card_precision
 
 Floats = NDArray[np.float64]
 

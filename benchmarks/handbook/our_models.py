@@ -10,7 +10,7 @@ from benchmarks.handbook.features import BASE_COLUMNS
 from benchmarks.handbook.protocol import Prepared, Week
 from benchmarks.handbook.published_models import Floats, Ints, Model, Scorer
 from contracts.features import FEATURES
-from modeling.estimators import fit_candidate
+from modeling.models.estimators import fit_candidate
 
 XGBOOST: Final[dict[str, Any]] = {
     "n_estimators": 300,

@@ -15,9 +15,9 @@ from benchmarks.handbook.data import Payments
 from benchmarks.handbook.schedule import PUBLISHED_START
 from contracts.days import first_second
 from contracts.labels import DAY
-from modeling.dataset import Dataset
-from modeling.prequential import rows_to_test_on, rows_to_train_on
-from modeling.split import HISTORY_DAYS
+from modeling.data.dataset import Dataset
+from modeling.data.split import HISTORY_DAYS
+from modeling.data.walk_forward import rows_to_test_on, rows_to_train_on
 
 Ints = NDArray[np.int64]
 

@@ -12,8 +12,8 @@ from benchmarks.handbook.our_models import CHAMPION
 from benchmarks.handbook.published_figures import TOLERANCE, Three
 from benchmarks.handbook.run import Results, Section
 from contracts.features import FEATURES, FEATURES_VERSION
-from modeling.intervals import Interval
-from modeling.split import HISTORY_DAYS
+from modeling.data.split import HISTORY_DAYS
+from modeling.evaluation.intervals import Interval
 
 TITLES: Final = {"auc": "AUC ROC", "ap": "AP", "cp100": "CP@100"}
 EXPLAINED: Final[dict[tuple[str, str], dict[str, str]]] = {

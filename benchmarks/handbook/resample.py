@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from benchmarks.handbook.measures import MEASURES
 from benchmarks.handbook.our_models import CHAMPION
-from modeling.dataset import Dataset
-from modeling.intervals import RESAMPLES, Interval, bootstrap, intervals
-from modeling.metrics import TOP_CARDS, card_precision
-from modeling.ranking import Ranking
+from modeling.data.dataset import Dataset
+from modeling.evaluation.intervals import RESAMPLES, Interval, bootstrap, intervals
+from modeling.evaluation.metrics import TOP_CARDS, card_precision
+from modeling.evaluation.ranking import Ranking
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -20,8 +20,8 @@ from benchmarks.handbook.protocol import Prepared, Week, is_published, weeks_of
 from benchmarks.handbook.published_models import BASE_WEEK, Floats, Model
 from benchmarks.handbook.resample import Intervals, judged, resampled_intervals
 from benchmarks.handbook.schedule import PUBLISHED_WEEKS, Schedule
-from modeling.intervals import RESAMPLES
-from modeling.split import HISTORY_DAYS
+from modeling.data.split import HISTORY_DAYS
+from modeling.evaluation.intervals import RESAMPLES
 
 Done = Callable[[int], None]
 

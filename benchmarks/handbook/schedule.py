@@ -8,7 +8,7 @@ from typing import Final
 
 from benchmarks.handbook.errors import BenchmarkError
 from contracts.days import DayRange
-from modeling.prequential import FOLD_DAYS, TEST_AFTER
+from modeling.data.walk_forward import FOLD_DAYS, TEST_AFTER
 
 PUBLISHED_START: Final = date(2018, 7, 25)
 PUBLISHED_WEEKS: Final = 4

@@ -21,11 +21,11 @@ from benchmarks.scorer.files import BATCHES, FRAMES, MODEL, PAYMENTS, PAYMENTS_I
 from contracts.days import DayRange
 from contracts.features import FEATURES
 from contracts.transaction import from_epoch_seconds
+from modeling.data.lake import read_clean, read_features, whole_history
 from modeling.errors import ModelingError
-from modeling.lake import read_clean, read_features, whole_history
-from modeling.registry import champion_version, download_model, registry
 from modeling.runner import run
 from modeling.settings import Settings
+from modeling.tracking.mlflow_client import champion_version, download_model, registry
 
 FIRST_ID: Final = 10**15
 LAST_DAYS: Final = 3

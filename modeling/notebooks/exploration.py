@@ -19,9 +19,8 @@ from contracts.days import first_second
 from contracts.features import FEATURES
 from contracts.labels import DAY, LABEL_DELAY, LABEL_DELAY_DAYS
 from contracts.transaction import FRAUD_PATTERNS, from_epoch_seconds
-from modeling.notebooks import looks, pictures
-from modeling.notebooks.payments import SAMPLE_A_DAY, read_lake
-from modeling.notebooks.words import (
+from modeling.notebooks import plots, statistics
+from modeling.notebooks.narrative import (
     clusters_in_words,
     compare,
     day,
@@ -34,6 +33,7 @@ from modeling.notebooks.words import (
     times,
     two_medians,
 )
+from modeling.notebooks.payments import SAMPLE_A_DAY, read_lake
 from modeling.settings import Settings
 
 world = read_lake(Settings().lake)
@@ -41,7 +41,7 @@ payments, settled, frauds = world.payments, world.settled, world.frauds
 now = from_epoch_seconds(world.now)
 overall = len(frauds) / max(len(settled), 1)
 genuine, young = settled[~settled["fraud"]], payments[~payments["settled"]]
-enough = min(len(frauds), len(genuine)) >= looks.LEAST_FRAUDS
+enough = min(len(frauds), len(genuine)) >= statistics.LEAST_FRAUDS
 too_few = f"Of {number(len(settled), 'labelled payment')} {len(frauds):,} are known frauds: nothing can be said here."
 
 say(
@@ -60,7 +60,7 @@ How rare are frauds, and do they weigh more in money than in number?
 # %%
 classes = {"genuine": genuine, "fraud": frauds, "not yet labelled": young}
 show(
-    pictures.imbalance(
+    plots.imbalance(
         {name: len(rows) for name, rows in classes.items()},
         {name: rows["amount"].sum() for name, rows in classes.items()},
     ),
@@ -89,8 +89,8 @@ payments by amount, with 95 % intervals (Wilson).
 
 # %%
 if enough:
-    show(pictures.two_classes(settled["amount"], settled, "amount"), "Amounts by class")
-    by_amount = looks.fraud_shares(settled, looks.bands(settled["amount"]))
+    show(plots.two_classes(settled["amount"], settled, "amount"), "Amounts by class")
+    by_amount = statistics.fraud_shares(settled, statistics.bands(settled["amount"]))
     say(
         two_medians("amount", settled["amount"], settled["fraud"]),
         f"The {percent(by_amount['payments'].iloc[-1] / len(settled))} of payments with the largest amounts hold "
@@ -111,9 +111,9 @@ median. The median is that of the whole period, so this is a look in hindsight a
 """
 
 # %%
-habit = looks.against_habit(payments)[payments["settled"]]
+habit = statistics.against_habit(payments)[payments["settled"]]
 if enough and habit.notna().any():
-    show(pictures.two_classes(habit, settled, "multiple of the customer's median"), "Amounts against habit by class")
+    show(plots.two_classes(habit, settled, "multiple of the customer's median"), "Amounts against habit by class")
     above = habit > 3
     caught = settled["fraud"] & above
     say(
@@ -133,13 +133,13 @@ When do customers pay, and do frauds keep other hours? All times are UTC.
 """
 
 # %%
-by_hour = looks.fraud_shares(settled, looks.hours(settled))
-by_weekday = looks.fraud_shares(settled, looks.dates(settled).dt.dayofweek)
-labelled = looks.dates(settled).drop_duplicates()
+by_hour = statistics.fraud_shares(settled, statistics.hours(settled))
+by_weekday = statistics.fraud_shares(settled, statistics.dates(settled).dt.dayofweek)
+labelled = statistics.dates(settled).drop_duplicates()
 by_hour["a_day"] = by_hour["payments"] / len(labelled)
 by_weekday["a_day"] = by_weekday["payments"] / labelled.dt.dayofweek.value_counts()
 if len(settled):
-    show(pictures.hours_and_weekdays(by_hour, by_weekday), "Payments and fraud share by hour and weekday")
+    show(plots.hours_and_weekdays(by_hour, by_weekday), "Payments and fraud share by hour and weekday")
     say(f"The busiest hour is {by_hour['payments'].idxmax()}:00, the quietest {by_hour['payments'].idxmin()}:00.")
     if enough:
         # An hour with hardly a payment has no share worth naming.
@@ -156,9 +156,9 @@ Does the stream keep its level, and the fraud share with it? Days that cannot be
 """
 
 # %%
-by_day = looks.fraud_shares(settled, looks.dates(settled))
-a_day = looks.dates(payments).value_counts().sort_index()
-show(pictures.days(a_day, by_day, pd.Timestamp(world.now - LABEL_DELAY, unit="s")), "Payments and fraud share by day")
+by_day = statistics.fraud_shares(settled, statistics.dates(settled))
+a_day = statistics.dates(payments).value_counts().sort_index()
+show(plots.days(a_day, by_day, pd.Timestamp(world.now - LABEL_DELAY, unit="s")), "Payments and fraud share by day")
 say(
     f"{len(a_day):,} of {number(len(world.days.days()), 'day')} have payments: {a_day.min():,} to {a_day.max():,}, "
     f"{a_day.median():,.0f} in the middle."
@@ -184,9 +184,9 @@ past says of its next payment.
 
 # %%
 if enough:
-    terminals = looks.clusters(payments, "terminal_id")
-    show(pictures.places(payments, "terminal_id", "terminal", terminals), "Frauds at terminals over time")
-    count, share = looks.top_share(settled, "terminal_id")
+    terminals = statistics.clusters(payments, "terminal_id")
+    show(plots.places(payments, "terminal_id", "terminal", terminals), "Frauds at terminals over time")
+    count, share = statistics.top_share(settled, "terminal_id")
     say(
         *clusters_in_words(terminals, "terminal"),
         f"The worst {number(count, 'terminal')}, {percent(count / terminals.entities)} of all, "
@@ -204,8 +204,8 @@ The same questions of customers: does a stolen card show several frauds in a sho
 
 # %%
 if enough:
-    cards = looks.clusters(payments, "customer_id")
-    show(pictures.places(payments, "customer_id", "customer", cards), "Frauds of customers over time")
+    cards = statistics.clusters(payments, "customer_id")
+    show(plots.places(payments, "customer_id", "customer", cards), "Frauds of customers over time")
     tighter = compare(cards.excess, terminals.excess, ("more than", "less than", "as much as"))
     say(*clusters_in_words(cards, "customer"), f"Beyond chance, frauds cluster by customer {tighter} by terminal.")
 else:
@@ -223,12 +223,12 @@ those known at that moment and those known only since. The moment is one delay b
 # %%
 if enough:
     delays = (frauds["reported"] - frauds["occurred"]) / DAY
-    after = looks.known_after(payments)
+    after = statistics.known_after(payments)
     then = world.now - LABEL_DELAY
-    on = looks.known_on(payments, then)
-    show(pictures.clock(delays, after, on, from_epoch_seconds(then)), "How labels arrive")
+    on = statistics.known_on(payments, then)
+    show(plots.clock(delays, after, on, from_epoch_seconds(then)), "How labels arrive")
     hidden, recent = int(on["unknown"].sum()), int(on.to_numpy().sum())
-    seen = max(int(payments["occurred"].between(then - looks.LOOK_BACK_DAYS * DAY, then - 1).sum()), 1)
+    seen = max(int(payments["occurred"].between(then - statistics.LOOK_BACK_DAYS * DAY, then - 1).sum()), 1)
     say(
         f"Reports come {delays.median():.1f} days after the payment (median), {delays.min():.1f} at the soonest and "
         f"{delays.max():.1f} at the latest; {percent((delays > LABEL_DELAY_DAYS).mean())} of them later than the label "
@@ -251,9 +251,9 @@ one another: where frauds come in clusters, they are too narrow.
 
 # %%
 start = first_second(world.days.first)
-weekly = looks.fraud_shares(settled, looks.weeks(settled, start))
+weekly = statistics.fraud_shares(settled, statistics.weeks(settled, start))
 if enough and len(weekly) > 1:
-    show(pictures.by_week(weekly, overall), "Fraud share by week")
+    show(plots.by_week(weekly, overall), "Fraud share by week")
     outside = int(((weekly["low"] > overall) | (weekly["high"] < overall)).sum())
     say(
         extremes(weekly, "in the week of {:%Y-%m-%d}"),
@@ -273,11 +273,11 @@ told by two random halves of the reference week, whose distance is scaled down t
 """
 
 # %%
-moved = looks.drift(world.sample, start)
+moved = statistics.drift(world.sample, start)
 if moved is None:
     say("There are no two whole weeks to compare.")
 else:
-    show(pictures.moved(moved), "Distance of each feature's week from the reference week")
+    show(plots.moved(moved), "Distance of each feature's week from the reference week")
     say(f"Two weeks as large as the reference differ by up to {moved.noise:.3f} by chance alone.")
     for table, period in ((moved.before, "before"), (moved.after, "after")):
         if table.size:
@@ -300,8 +300,8 @@ a larger value than a random genuine payment: a half is a coin.
 # %%
 sample = world.sample
 if enough:
-    auc = looks.single_auc(sample, sample["fraud"])
-    show(pictures.separation(auc), "AUC of each single feature")
+    auc = statistics.single_auc(sample, sample["fraud"])
+    show(plots.separation(auc), "AUC of each single feature")
     best, weakest = auc.index[-1], auc.index[0]
     say(
         f"All {number(len(frauds), 'fraud')} against up to {SAMPLE_A_DAY:,} genuine payments of each day.",
@@ -322,17 +322,17 @@ Patterns explain; no feature may use them.
 """
 
 # %%
-known = [pattern for pattern in world.patterns if (frauds["pattern"] == pattern).sum() >= looks.LEAST_FRAUDS]
+known = [pattern for pattern in world.patterns if (frauds["pattern"] == pattern).sum() >= statistics.LEAST_FRAUDS]
 if not world.patterns:
     say("The fraud reports of this lake name no pattern.")
 elif not known:
     say("No pattern has enough known frauds to be looked at.")
 if known:
     by_pattern = pd.DataFrame(
-        {FRAUD_PATTERNS[pattern]: looks.single_auc(sample, sample["pattern"] == pattern) for pattern in known},
+        {FRAUD_PATTERNS[pattern]: statistics.single_auc(sample, sample["pattern"] == pattern) for pattern in known},
         index=list(FEATURES),
     )
-    show(pictures.by_pattern(frauds, by_pattern), "Amounts and AUC by pattern")
+    show(plots.by_pattern(frauds, by_pattern), "Amounts and AUC by pattern")
 for pattern in known:
     name, some = FRAUD_PATTERNS[pattern], frauds[frauds["pattern"] == pattern]
     finder = (by_pattern[name] - 0.5).abs().idxmax()
@@ -360,8 +360,8 @@ points = [
 ]
 if enough:
     points += [
-        f"Within {looks.NEAR_DAYS} days a fraud has another at its terminal in {percent(terminals.near)} of cases (by "
-        f"chance {percent(terminals.near_by_chance)}), of its customer in {percent(cards.near)} (by chance "
+        f"Within {statistics.NEAR_DAYS} days a fraud has another at its terminal in {percent(terminals.near)} of cases "
+        f"(by chance {percent(terminals.near_by_chance)}), of its customer in {percent(cards.near)} (by chance "
         f"{percent(cards.near_by_chance)}).",
         f"`{best}` alone, {compare(auc[best], 0.5, ('larger', 'smaller', 'equal'))} values first, reaches an AUC of "
         f"{max(auc[best], 1 - auc[best]):.3f}; a model must do better than that.",

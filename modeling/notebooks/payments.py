@@ -13,7 +13,7 @@ from contracts.days import DayRange
 from contracts.features import FEATURES
 from contracts.labels import DAY, LABEL_DELAY, NEVER, known_from
 from contracts.transaction import from_epoch_seconds
-from modeling.lake import FILE, UNKNOWN_PATTERN, read_clean, read_features, read_reports, seconds, whole_history
+from modeling.data.lake import FILE, UNKNOWN_PATTERN, read_clean, read_features, read_reports, seconds, whole_history
 
 Frame = Any
 """A pandas DataFrame; pandas publishes no types."""

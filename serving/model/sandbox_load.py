@@ -1,6 +1,6 @@
 """Try a model version in a process of its own: a damaged checkpoint can crash the process that loads it.
 
-`python -m serving.model.sandbox_load FOLDER` prints `{"margin": of the reference payment}`, or exits with 1 and the reason.
+`python -m serving.model.sandbox_load FOLDER` prints `{"margin": of the reference payment}`, or exits with 1 and why.
 """
 
 from __future__ import annotations

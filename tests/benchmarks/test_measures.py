@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.handbook.measures import figures, summary
 from benchmarks.handbook.resample import judged, resampled_intervals
-from modeling.dataset import Dataset
+from modeling.data.dataset import Dataset
 
 
 def week_of(seed: int, payments: int = 600, cards: int = 50, share: float = 0.2) -> Dataset:

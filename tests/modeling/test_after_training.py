@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from contracts.features import FEATURES, customer_features, payment_features
-from modeling.candidate import Decider
-from modeling.dataset import SplitData, read_split
-from modeling.estimators import fit_candidate
+from modeling.data.dataset import SplitData, read_split
+from modeling.data.split import split_days
 from modeling.evaluate import evaluate
-from modeling.monotonicity import RISING
+from modeling.models.candidate import Decider
+from modeling.models.estimators import fit_candidate
+from modeling.models.monotonicity import RISING
 from modeling.settings import Settings
-from modeling.split import split_days
 from modeling.train import fit_decider, train
 from tests.modeling.conftest import SettingsFor
 from tests.modeling.lakes import DAYS, write_lake

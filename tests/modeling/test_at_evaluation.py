@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from modeling.dataset import Dataset, SplitData, read_split
-from modeling.estimators import fit_baseline, fit_candidate
-from modeling.split import split_days
+from modeling.data.dataset import Dataset, SplitData, read_split
+from modeling.data.split import split_days
+from modeling.models.estimators import fit_baseline, fit_candidate
 from tests.modeling.lakes import DAYS
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from contracts.features import FEATURES
 from contracts.transaction import REPORT_FIELDS, TRANSACTION_FIELDS
-from modeling.dataset import SplitData, read_split
-from modeling.estimators import fit_baseline, fit_candidate
-from modeling.split import split_days
+from modeling.data.dataset import SplitData, read_split
+from modeling.data.split import split_days
+from modeling.models.estimators import fit_baseline, fit_candidate
 from tests.modeling.lakes import DAYS
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from modeling.binning import MOST_VALUES, kept_values, snap
-from modeling.boosting import fit_boosted_trees
 from modeling.errors import ModelingError
+from modeling.models.binning import MOST_VALUES, kept_values, snap
+from modeling.models.boosting import fit_boosted_trees
 
 QUICK = {"max_iter": 30, "max_leaf_nodes": 31, "min_samples_leaf": 5, "early_stopping": False, "random_state": 0}
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.bundle import Thresholds
-from modeling.costs import Costs, cost_of_approving_all, total_cost
-from modeling.thresholds import cheapest_thresholds
+from modeling.evaluation.costs import Costs, cost_of_approving_all, total_cost
+from modeling.evaluation.thresholds import cheapest_thresholds
 
 NEXT = float(np.nextafter(0.5, 1))
 """Two neighbouring floats have nothing between them."""

@@ -11,10 +11,10 @@ import pytest
 from contracts.days import DayRange
 from contracts.features import FEATURES
 from contracts.labels import DAY, LABEL_DELAY
-from modeling.dataset import read_split, read_test, read_window
+from modeling.data.dataset import read_split, read_test, read_window
+from modeling.data.lake import COLUMNS, read_reports
+from modeling.data.split import split_days
 from modeling.errors import ModelingError
-from modeling.lake import COLUMNS, read_reports
-from modeling.split import split_days
 from tests.modeling.lakes import DAYS, START, add_reports, write_lake
 
 

@@ -68,7 +68,7 @@ def said_of(lake: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr("IPython.display.Image", lambda **_: None)
     monkeypatch.setattr("IPython.display.display", lambda _: None)
     # Pictures are drawn, but coarsely: nobody looks at them.
-    monkeypatch.setattr("modeling.notebooks.words.DPI", 20)
+    monkeypatch.setattr("modeling.notebooks.narrative.DPI", 20)
     runpy.run_path(str(NOTEBOOK))
     return " ".join(said)
 

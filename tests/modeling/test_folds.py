@@ -18,11 +18,11 @@ from contracts.days import DayRange
 from contracts.features import BASE_FEATURES, FEATURES
 from contracts.labels import DAY, LABEL_DELAY_DAYS
 from modeling import ablate, tune
+from modeling.data.folds import FOLDS, add_optional_days, days_to_choose_on, fold_starts, read_folds
+from modeling.data.split import HISTORY_DAYS, split_days
 from modeling.errors import ModelingError
-from modeling.estimators import CANDIDATE
-from modeling.folds import FOLDS, add_optional_days, days_to_choose_on, fold_starts, read_folds
-from modeling.search_space import FAMILIES, PRESENT, fit
-from modeling.split import HISTORY_DAYS, split_days
+from modeling.models.estimators import CANDIDATE
+from modeling.models.search_space import FAMILIES, PRESENT, fit
 from tests.modeling.conftest import SettingsFor
 from tests.modeling.lakes import START, add_reports, write_lake
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modeling.gate import COST_TOLERANCE, PRECISION_TOLERANCE, Standing, first_champion, judge
+from modeling.evaluation.gate import COST_TOLERANCE, PRECISION_TOLERANCE, Standing, first_champion, judge
 
 CHAMPION = Standing(average_precision=0.70, cost_per_1000=100.0, approving_all=500.0)
 LITTLE_WORSE, MUCH_WORSE = 0.70 - PRECISION_TOLERANCE / 2, 0.70 - PRECISION_TOLERANCE * 1.1

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from contracts.bundle import Thresholds
-from modeling.costs import Costs, total_cost
-from modeling.intervals import LEAST_DEFINED, bootstrap, intervals
-from modeling.metrics import TOP_CARDS, card_precision
-from modeling.uncertainty import GAIN, Scored, figure_intervals
+from modeling.evaluation.costs import Costs, total_cost
+from modeling.evaluation.intervals import LEAST_DEFINED, bootstrap, intervals
+from modeling.evaluation.metrics import TOP_CARDS, card_precision
+from modeling.evaluation.window_intervals import GAIN, Scored, figure_intervals
 from tests.modeling.windows import scores_of, window
 
 CARDS = np.array([7, 3, 7, 7, 9, 3])

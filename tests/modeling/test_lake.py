@@ -12,8 +12,8 @@ import pytest
 
 from contracts.days import DayRange
 from contracts.labels import DAY
+from modeling.data.lake import history_of, read_features, read_reports
 from modeling.errors import ModelingError
-from modeling.lake import history_of, read_features, read_reports
 from modeling.settings import Settings
 from tests.modeling.lakes import DAYS, START, add_reports, write_lake
 

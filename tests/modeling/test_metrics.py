@@ -8,10 +8,10 @@ from sklearn.calibration import calibration_curve
 
 from contracts.bundle import Thresholds
 from contracts.labels import DAY
-from modeling.costs import Costs
-from modeling.dataset import Dataset
-from modeling.metrics import weigh
-from modeling.reliability import Reliability, reliability
+from modeling.data.dataset import Dataset
+from modeling.evaluation.calibration import Reliability, reliability
+from modeling.evaluation.costs import Costs
+from modeling.evaluation.metrics import weigh
 from tests.modeling.windows import scores_of, window
 
 COSTS = Costs(review=5.0, wrong_decline=25.0)

@@ -12,12 +12,19 @@ from sklearn.metrics import log_loss
 
 from contracts.bundle import probability
 from contracts.features import FEATURES
-from modeling.dataset import Dataset, SplitData, read_split
+from modeling.data.dataset import Dataset, SplitData, read_split
+from modeling.data.split import split_days
 from modeling.errors import ModelingError
-from modeling.estimators import CANDIDATE, LEAST_SLOPE, fit_baseline, fit_calibration, fit_candidate, typical_genuine
-from modeling.metrics import card_precision
-from modeling.split import split_days
-from modeling.trees import margins, read_trees, write_trees
+from modeling.evaluation.metrics import card_precision
+from modeling.models.estimators import (
+    CANDIDATE,
+    LEAST_SLOPE,
+    fit_baseline,
+    fit_calibration,
+    fit_candidate,
+    typical_genuine,
+)
+from modeling.models.treelite_export import margins, read_trees, write_trees
 from tests.modeling.lakes import DAYS
 
 

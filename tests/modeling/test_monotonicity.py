@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from contracts.features import FEATURES
-from modeling.dataset import Dataset
-from modeling.estimators import CANDIDATE
-from modeling.monotonicity import LEAST_FRAUDS, RISING, monotonic_constraints
+from modeling.data.dataset import Dataset
+from modeling.models.estimators import CANDIDATE
+from modeling.models.monotonicity import LEAST_FRAUDS, RISING, monotonic_constraints
 from tests.modeling.windows import window
 
 HELD = [int(name in RISING) for name in FEATURES]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from modeling.sampling import sample_genuine
+from modeling.data.sampling import sample_genuine
 
 FRAUDS = np.arange(1_000) % 10 == 0
 

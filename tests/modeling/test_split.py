@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from contracts.days import DayRange
 from contracts.labels import DAY, LABEL_DELAY, LABEL_DELAY_DAYS, known_from
+from modeling.data.split import HISTORY_DAYS, LEAST_DAYS, LEAST_TRAINING_DAYS, split_days
 from modeling.errors import ModelingError
-from modeling.split import HISTORY_DAYS, LEAST_DAYS, LEAST_TRAINING_DAYS, split_days
 
 START = date(2025, 1, 1)
 

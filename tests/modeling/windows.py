@@ -6,7 +6,7 @@ import numpy as np
 
 from contracts.days import DayRange
 from contracts.features import FEATURES
-from modeling.dataset import Dataset
+from modeling.data.dataset import Dataset
 from tests.modeling.lakes import DAYS
 
 

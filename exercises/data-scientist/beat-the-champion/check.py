@@ -15,16 +15,16 @@ from contracts.days import DayRange
 from contracts.features import FEATURES
 from exercises.earlier_champion import Scene, make_earlier_champion
 from exercises.expect import Said, expect
-from modeling.candidate import Candidate
-from modeling.dataset import SplitData, read_split
-from modeling.estimators import fit_baseline, typical_genuine
+from modeling.data.dataset import SplitData, read_split
+from modeling.data.lake import history_of
+from modeling.data.split import split_days
 from modeling.evaluate import evaluate
-from modeling.lake import history_of
+from modeling.models.candidate import Candidate
+from modeling.models.estimators import fit_baseline, typical_genuine
 from modeling.promote import promote
-from modeling.registry import registry
 from modeling.settings import Settings
-from modeling.split import split_days
-from modeling.tracking import parameters, parameters_fingerprint, track
+from modeling.tracking.mlflow_client import registry
+from modeling.tracking.run_logger import parameters, parameters_fingerprint, track
 from modeling.train import fit_decider
 
 MOST_SECONDS = 180

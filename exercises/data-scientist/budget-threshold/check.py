@@ -13,8 +13,8 @@ import numpy as np
 
 from contracts.bundle import Thresholds
 from exercises.expect import Said, expect
-from modeling.costs import Costs, total_cost
-from modeling.thresholds import EVERY_PAYMENT, allowed_reviews, cheapest_thresholds
+from modeling.evaluation.costs import Costs, total_cost
+from modeling.evaluation.thresholds import EVERY_PAYMENT, allowed_reviews, cheapest_thresholds
 
 COSTS = Costs(review=5, wrong_decline=25)
 refuse = partial(expect, same=lambda *_: False)
@@ -110,7 +110,7 @@ def test_agrees_with_production(answer):
             f"choose({len(validation['scores']):,} payments, {len(test['scores']):,} to test, budget {budget:g})[1]",
             came,
             cost,
-            "modeling/costs.py finds another cost for your thresholds, of 1,000 payments of the test window.",
+            "modeling/evaluation/costs.py computes another cost for your thresholds, on 1,000 payments of the test.",
             mistakes=[(partial(math.isclose, cost, abs_tol=1), "You rounded more than cents away.")],
             same=CENT,
         )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.bundle import Thresholds
-from modeling.costs import Costs, total_cost
+from modeling.evaluation.costs import Costs, total_cost
 
 
 @dataclass(frozen=True)

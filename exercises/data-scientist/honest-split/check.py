@@ -12,7 +12,7 @@ from bank.world import Payments, WorldSize, simulate
 from contracts.days import DayRange, first_second
 from contracts.labels import DAY, LABEL_DELAY_DAYS, NEVER, known_at
 from exercises.expect import Said, expect
-from modeling.split import split_days
+from modeling.data.split import split_days
 
 START = first_second(date(2025, 3, 1))
 TRAINED_ON_DAY = 20
@@ -234,7 +234,7 @@ def test_agrees_with_production(answer):
                 f"{called}: payments in `{name}`",
                 len(came[name]),
                 len(wanted),
-                "It is not the window of modeling/split.py. Payments come in any order, and `test_days` varies.",
+                "It is not the window of modeling/data/split.py. Payments come in any order, and `test_days` varies.",
             )
             expect(
                 f"{called}: `{name}` and its labels",

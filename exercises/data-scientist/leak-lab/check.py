@@ -15,8 +15,8 @@ from bank.world import Payments, WorldSize, simulate
 from contracts.features import BASE_FEATURES, customer_features, payment_features, terminal_features
 from contracts.labels import DAY, LABEL_DELAY, NEVER
 from exercises.expect import Said, expect, show
-from modeling.boosting import fit_boosted_trees
-from modeling.ranking import Ranking
+from modeling.evaluation.ranking import Ranking
+from modeling.models.boosting import fit_boosted_trees
 
 FEATURES = [*BASE_FEATURES, "customer_id", "terminal_id"]
 LEAKS = ("random_split", "forward_shift", "thinned_first", "balance_after")

@@ -14,9 +14,9 @@ import pytest
 
 from contracts.bundle import Calibration, probability
 from exercises.expect import Said, UnavailableError, expect
-from modeling.boosting import fit_boosted_trees
-from modeling.estimators import fit_calibration
-from modeling.registry import DEFAULTS
+from modeling.models.boosting import fit_boosted_trees
+from modeling.models.estimators import fit_calibration
+from modeling.tracking.mlflow_client import DEFAULTS
 
 FEATURES = ["terminal_fraud_rate_7d", "amount", "customer_tx_count_7d", "is_night"]
 CALLED = "log_calibrated(model, training, held_out)"

@@ -10,9 +10,9 @@ import numpy as np
 
 from contracts.labels import DAY
 from exercises.expect import Said, expect
-from modeling.dataset import Dataset
-from modeling.metrics import card_precision
-from modeling.ranking import Ranking
+from modeling.data.dataset import Dataset
+from modeling.evaluation.metrics import card_precision
+from modeling.evaluation.ranking import Ranking
 
 AVERAGE, CARD = "average_precision", "card_precision"
 
@@ -285,7 +285,7 @@ def test_agrees_with_production(answer):
                 f"measure({len(scores):,} payments, {len(set(days))} days, many equal scores, top={top})[{name!r}]",
                 _value(answer, name, *given),
                 wanted,
-                "modeling/ranking.py and modeling/metrics.py find another on many payments. What is it about: equal "
+                "modeling/evaluation/ranking.py and metrics.py beside it find another on many payments. Is it about equal "
                 "scores (payments of one are admitted together, of cards of one the lower number comes first), the "
                 "order of the days, or who is blocked since when?",
             )

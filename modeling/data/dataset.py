@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from contracts.days import DayRange
 from contracts.features import FEATURES
 from contracts.labels import NEVER, known_at, known_from
+from modeling.data.lake import PATTERN, UNKNOWN_PATTERN, read_features, read_reports, seconds
+from modeling.data.split import Split
 from modeling.errors import ModelingError
-from modeling.lake import PATTERN, UNKNOWN_PATTERN, read_features, read_reports, seconds
-from modeling.split import Split
 
 
 @dataclass(frozen=True)

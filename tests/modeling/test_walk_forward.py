@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modeling.prequential import FOLD_DAYS, TEST_AFTER, fold_at, rows_to_test_on, rows_to_train_on
+from modeling.data.walk_forward import FOLD_DAYS, TEST_AFTER, fold_at, rows_to_test_on, rows_to_train_on
 
 PAYMENTS = st.lists(st.tuples(st.integers(0, 40), st.sampled_from([-5, 0, 1, 2, 2**62]), st.booleans()), max_size=120)
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from contracts.bundle import Calibration
 from contracts.features import FEATURES
-from modeling.boosting import fit_boosted_trees
-from modeling.dataset import Dataset
-from modeling.monotonicity import monotonic_constraints
+from modeling.data.dataset import Dataset
+from modeling.models.boosting import fit_boosted_trees
+from modeling.models.monotonicity import monotonic_constraints
 
 if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingClassifier

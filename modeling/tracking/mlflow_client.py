@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from contracts.bundle import BUNDLE_DIR, CHAMPION, BundleError
-from modeling.candidate import Candidate
 from modeling.errors import ModelingError
-from modeling.gate import Verdict
+from modeling.evaluation.gate import Verdict
+from modeling.models.candidate import Candidate
 from modeling.settings import Settings
 
 EXPERIMENT: Final = "fraud"

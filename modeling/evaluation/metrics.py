@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from contracts.bundle import Thresholds
 from contracts.labels import DAY
-from modeling.costs import Costs, cost_of_approving_all, total_cost
-from modeling.dataset import Dataset
+from modeling.data.dataset import Dataset
+from modeling.evaluation.costs import Costs, cost_of_approving_all, total_cost
 
 TOP_CARDS: Final = 100
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from contracts.features import FEATURES
 from contracts.transaction import FRAUD_PATTERNS
-from modeling.costs import Bools
-from modeling.dataset import Dataset
-from modeling.uncertainty import Scored
+from modeling.data.dataset import Dataset
+from modeling.evaluation.costs import Bools
+from modeling.evaluation.window_intervals import Scored
 
 AMOUNT_QUANTILES: Final = (0.25, 0.5, 0.75, 0.95)
 HISTORY: Final = "customer_tx_count_30d"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from contracts.features import FEATURES, TERMINAL_HORIZON_DAYS
 from contracts.labels import DAY
-from modeling.intervals import wilson
+from modeling.evaluation.intervals import wilson
 from modeling.notebooks.payments import SEED, WEEK, Frame
 
 Floats = NDArray[np.float64]

@@ -13,18 +13,18 @@ from typing import Final
 from contracts.bundle import CARD_HTML, CARD_MARKDOWN
 from contracts.features import FEATURES, FEATURES_VERSION
 from contracts.labels import LABEL_DELAY_DAYS
-from modeling.candidate import Candidate
-from modeling.costs import Costs
-from modeling.curves import CALIBRATION, COST, PRECISION_RECALL
-from modeling.dataset import SplitData
-from modeling.groups import AMOUNT_QUANTILES, Group, by_amount, by_customer, by_pattern
-from modeling.importance import REPEATS, SAMPLE
-from modeling.intervals import RESAMPLES
-from modeling.judgement import BASELINE, CANDIDATE, Judgement
-from modeling.limits import MISUSES, limits
-from modeling.markdown import escape, page, table
-from modeling.metrics import TOP_CARDS
-from modeling.uncertainty import GAIN
+from modeling.data.dataset import SplitData
+from modeling.evaluation.costs import Costs
+from modeling.evaluation.importance import REPEATS, SAMPLE
+from modeling.evaluation.intervals import RESAMPLES
+from modeling.evaluation.metrics import TOP_CARDS
+from modeling.evaluation.result import BASELINE, CANDIDATE, Judgement
+from modeling.evaluation.slices import AMOUNT_QUANTILES, Group, by_amount, by_customer, by_pattern
+from modeling.evaluation.window_intervals import GAIN
+from modeling.model_card.limitations import MISUSES, limits
+from modeling.model_card.markdown import escape, page, table
+from modeling.model_card.plots import CALIBRATION, COST, PRECISION_RECALL
+from modeling.models.candidate import Candidate
 
 FIGURES: Final = {
     "average_precision": ("average precision", 3),

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from contracts.days import DayRange, parse_day
 from contracts.features import FEATURES
 from contracts.labels import DAY, LABEL_DELAY_DAYS, NEVER
-from modeling.dataset import Dataset, fingerprint, known_seconds, read_window, rows_of
+from modeling.data.dataset import Dataset, fingerprint, known_seconds, read_window, rows_of
+from modeling.data.lake import history_of, read_reports, whole_history
+from modeling.data.split import HISTORY_DAYS, split_days
+from modeling.data.walk_forward import FOLD_DAYS, TEST_AFTER, rows_to_test_on, rows_to_train_on
 from modeling.errors import ModelingError
-from modeling.estimators import CANDIDATE
-from modeling.lake import history_of, read_reports, whole_history
-from modeling.monotonicity import monotonic_constraints
-from modeling.prequential import FOLD_DAYS, TEST_AFTER, rows_to_test_on, rows_to_train_on
+from modeling.models.estimators import CANDIDATE
+from modeling.models.monotonicity import monotonic_constraints
 from modeling.settings import Settings
-from modeling.split import HISTORY_DAYS, split_days
 
 Ints = NDArray[np.int64]
 

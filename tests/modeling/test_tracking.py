@@ -28,16 +28,16 @@ from contracts.bundle import (
 )
 from contracts.days import DayRange
 from contracts.features import FEATURES, FEATURES_VERSION
-from modeling import registry as edges
-from modeling.dataset import read_test
+from modeling.data.dataset import read_test
+from modeling.data.split import split_days
 from modeling.errors import ModelingError
 from modeling.evaluate import evaluate, load_skops
+from modeling.models.treelite_export import margins, read_trees
 from modeling.promote import promote
-from modeling.registry import MODEL_FILE, download_model, registry, upload_bundle
 from modeling.settings import Settings
-from modeling.split import split_days
+from modeling.tracking import mlflow_client as edges
+from modeling.tracking.mlflow_client import MODEL_FILE, download_model, registry, upload_bundle
 from modeling.train import train
-from modeling.trees import margins, read_trees
 from tests.modeling.conftest import SettingsFor
 from tests.modeling.lakes import DAYS, START, write_lake
 

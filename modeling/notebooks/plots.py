@@ -8,8 +8,8 @@ import numpy as np
 
 from contracts.labels import LABEL_DELAY_DAYS
 from contracts.transaction import FRAUD_PATTERNS
-from modeling.notebooks.looks import Clusters, Drift, bands, fraud_shares
 from modeling.notebooks.payments import Frame
+from modeling.notebooks.statistics import Clusters, Drift, bands, fraud_shares
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,17 +11,17 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from contracts.bundle import Calibration, Thresholds
 from contracts.features import FEATURES
-from modeling.candidate import Candidate, Decider
-from modeling.card import Facts, card
-from modeling.costs import Costs
-from modeling.curves import draw
-from modeling.dataset import Dataset, SplitData
-from modeling.groups import by_amount, by_customer, by_pattern
-from modeling.judgement import judge_models
-from modeling.limits import FREE, HELD, limits
-from modeling.markdown import escape, page, table
-from modeling.split import split_days
-from modeling.uncertainty import GAIN, Scored
+from modeling.data.dataset import Dataset, SplitData
+from modeling.data.split import split_days
+from modeling.evaluation.costs import Costs
+from modeling.evaluation.result import judge_models
+from modeling.evaluation.slices import by_amount, by_customer, by_pattern
+from modeling.evaluation.window_intervals import GAIN, Scored
+from modeling.model_card.card import Facts, card
+from modeling.model_card.limitations import FREE, HELD, limits
+from modeling.model_card.markdown import escape, page, table
+from modeling.model_card.plots import draw
+from modeling.models.candidate import Candidate, Decider
 from tests.modeling.lakes import DAYS
 from tests.modeling.windows import scores_of, window
 

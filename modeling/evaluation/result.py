@@ -7,14 +7,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from modeling.candidate import Candidate, Decider
-from modeling.costs import Costs
-from modeling.dataset import Dataset, SplitData
-from modeling.importance import Importance, importances
-from modeling.intervals import Interval
-from modeling.metrics import measure, weigh
-from modeling.reliability import Reliability, reliability
-from modeling.uncertainty import Scored, figure_intervals
+from modeling.data.dataset import Dataset, SplitData
+from modeling.evaluation.calibration import Reliability, reliability
+from modeling.evaluation.costs import Costs
+from modeling.evaluation.importance import Importance, importances
+from modeling.evaluation.intervals import Interval
+from modeling.evaluation.metrics import measure, weigh
+from modeling.evaluation.window_intervals import Scored, figure_intervals
+from modeling.models.candidate import Candidate, Decider
 
 CANDIDATE: Final = "gradient boosting"
 BASELINE: Final = "logistic regression"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.bundle import Thresholds
-from modeling.costs import Bools, Costs, Floats
+from modeling.evaluation.costs import Bools, Costs, Floats
 
 EVERY_PAYMENT: Final = 1_000.0
 """A budget that binds nobody."""

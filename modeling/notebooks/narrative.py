@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from modeling.notebooks.looks import LEAST_FRAUDS, NEAR_DAYS, Clusters
 from modeling.notebooks.payments import Frame
+from modeling.notebooks.statistics import LEAST_FRAUDS, NEAR_DAYS, Clusters
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -16,10 +16,10 @@ from bank.world import WorldSize
 from contracts.days import first_second
 from contracts.features import FEATURES
 from contracts.labels import DAY, LABEL_DELAY, NEVER
-from modeling.lake import UNKNOWN_PATTERN
-from modeling.notebooks import looks
+from modeling.data.lake import UNKNOWN_PATTERN
+from modeling.notebooks import statistics
+from modeling.notebooks.narrative import clusters_in_words, extremes, number, percent
 from modeling.notebooks.payments import SAMPLE_A_DAY, read_lake
-from modeling.notebooks.words import clusters_in_words, extremes, number, percent
 from tests.modeling.explored import World, simulated, write_world
 
 START = first_second(date(2025, 1, 1))
@@ -49,39 +49,39 @@ OTHERS = [(terminal, day, 5, False) for terminal in range(2, 30) for day in rang
 
 
 def test_streaks_end_at_a_genuine_payment_of_the_same_terminal() -> None:
-    rows = looks.streaks(payments([*BAD_TERMINAL, (2, 3, 5, False), (2, 3.5, 5, True)]), "terminal_id")
+    rows = statistics.streaks(payments([*BAD_TERMINAL, (2, 3, 5, False), (2, 3.5, 5, True)]), "terminal_id")
     assert rows[["entity", "length"]].to_numpy().tolist() == [[1, 3], [1, 1], [2, 1]]
     assert (rows["last"] - rows["first"]).tolist() == [3 * DAY, 0, 0]
 
 
 def test_frauds_cluster_where_they_lie_together_and_not_where_they_are_scattered() -> None:
-    found = looks.clusters(payments(BAD_TERMINAL + OTHERS), "terminal_id")
+    found = statistics.clusters(payments(BAD_TERMINAL + OTHERS), "terminal_id")
     assert (found.entities, found.hit, found.frauds, found.near) == (29, 1, 4, 0.75)
     assert found.gaps.tolist() == [1, 2, 16]
     assert found.near_by_chance < 0.5
     assert (found.longest, found.longest_days, found.longest_of) == (3, 3.0, 1)
     assert "more than the" in clusters_in_words(found, "terminal")[1]
     scattered = [(terminal, day, 5, terminal == day) for terminal, day, *_ in OTHERS]
-    assert looks.clusters(payments(scattered), "terminal_id").near == 0
+    assert statistics.clusters(payments(scattered), "terminal_id").near == 0
 
 
 def test_shares_and_the_intervals_that_leave_chance_in_or_out() -> None:
     rows = payments([(1, 0, 5, n < 50) for n in range(100)] + [(2, 0, 5, n < 1) for n in range(100)])
-    table = looks.fraud_shares(rows, rows["terminal_id"])
+    table = statistics.fraud_shares(rows, rows["terminal_id"])
     assert table["share"].tolist() == [0.5, 0.01]
     assert (table.loc[1, "low"], table.loc[1, "high"]) == pytest.approx((0.4038, 0.5962), abs=1e-4)
     assert extremes(table, "at {}").endswith("do not overlap.")
-    few = looks.fraud_shares(rows.iloc[[0, 60, 100, 160]], rows["terminal_id"])
+    few = statistics.fraud_shares(rows.iloc[[0, 60, 100, 160]], rows["terminal_id"])
     assert extremes(few, "at {}").endswith("chance alone may explain it.")
 
 
 def test_what_was_known_on_a_day_is_what_the_clock_says() -> None:
     rows = payments([(1, day, 5, True) for day in range(30)])
-    on = looks.known_on(rows, START + 20 * DAY)
+    on = statistics.known_on(rows, START + 20 * DAY)
     assert len(on) == 20
     assert on["known"].tolist() == [1] * 14 + [0] * 6
     assert (on["known"] + on["unknown"]).tolist() == [1] * 20
-    after = looks.known_after(rows)["share"]
+    after = statistics.known_after(rows)["share"]
     assert after[:7].tolist() == [0] * 7
     assert after[7:].tolist() == [1] * 8
 
@@ -89,13 +89,13 @@ def test_what_was_known_on_a_day_is_what_the_clock_says() -> None:
 def test_habit_is_the_customer_s_own_median() -> None:
     rows = payments([(1, day, amount, False) for day, amount in enumerate([10, 20, 90, 0, 0, 7])])
     rows["customer_id"] = [1, 1, 1, 2, 2, 2]
-    assert looks.against_habit(rows).tolist()[:3] == [0.5, 1, 4.5]
-    assert looks.against_habit(rows).isna().tolist()[3:] == [True] * 3
+    assert statistics.against_habit(rows).tolist()[:3] == [0.5, 1, 4.5]
+    assert statistics.against_habit(rows).isna().tolist()[3:] == [True] * 3
 
 
 @pytest.mark.parametrize(("values", "expected"), [(range(100), 10), ([7] * 20, 1)])
 def test_bands_hold_all_values(values: object, expected: int) -> None:
-    cut = looks.bands(pd.Series(values))
+    cut = statistics.bands(pd.Series(values))
     assert cut.nunique() == expected
     assert not cut.isna().any()
 
@@ -110,10 +110,10 @@ def sample(days: int, a_day: int = 60) -> pd.DataFrame:
 
 def test_drift_finds_the_feature_that_moved_and_its_week() -> None:
     rows = sample(63)
-    assert looks.drift(sample(10), START) is None
+    assert statistics.drift(sample(10), START) is None
     moved = rows["occurred"] >= START + 56 * DAY
     rows.loc[moved, "amount"] += 1
-    found = looks.drift(rows, START)
+    found = statistics.drift(rows, START)
     assert found is not None
     assert found.after.stack().idxmax() == ("amount", pd.Timestamp(START + 56 * DAY, unit="s"))
     assert found.after.drop(index="amount").max().max() < 2 * found.noise < found.after.max().max()
@@ -126,7 +126,7 @@ def test_one_feature_alone_orders_frauds_or_does_not() -> None:
     rows = sample(10)
     rows["amount"] = rows["fraud"].astype(float)
     rows["is_night"] = -rows["amount"]
-    auc = looks.single_auc(rows, rows["fraud"])
+    auc = statistics.single_auc(rows, rows["fraud"])
     assert (auc["amount"], auc["is_night"]) == (1, 0)
     assert set(auc.index[-2:]) == {"amount", "is_night"}
 

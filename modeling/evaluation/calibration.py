@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from modeling.costs import Bools, Floats
-from modeling.intervals import wilson
+from modeling.evaluation.costs import Bools, Floats
+from modeling.evaluation.intervals import wilson
 
 # Frauds are rare: of bins with equal numbers of payments, the last would hold every score that decides anything.
 QUANTILES: Final = (0.0, 0.5, 0.8, 0.9, 0.95, 0.975, 0.985, 0.99, 0.9925, 0.995, 1.0)

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from contracts.features import FEATURES
-from modeling.dataset import Dataset
+from modeling.data.dataset import Dataset
 
 SAMPLE: Final = 12_000
 REPEATS: Final = 3

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modeling.binning import snap
-from modeling.sampling import sample_genuine
+from modeling.data.sampling import sample_genuine
+from modeling.models.binning import snap
 
 if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingClassifier

@@ -10,10 +10,10 @@ import numpy as np
 from contracts.features import TERMINAL_HORIZON_DAYS
 from contracts.labels import LABEL_DELAY_DAYS
 from contracts.transaction import FRAUD_PATTERNS, from_epoch_seconds
-from modeling.candidate import Candidate
-from modeling.dataset import Dataset, SplitData
-from modeling.judgement import Judgement
-from modeling.uncertainty import GAIN
+from modeling.data.dataset import Dataset, SplitData
+from modeling.evaluation.result import Judgement
+from modeling.evaluation.window_intervals import GAIN
+from modeling.models.candidate import Candidate
 
 FEW_FRAUDS: Final = 20
 """Below this a share caught is known to no better than about a fifth either way."""

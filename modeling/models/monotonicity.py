@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from contracts.features import WINDOW_DAYS
 from contracts.labels import DAY, LABEL_DELAY
-from modeling.boosting import fit_boosted_trees
+from modeling.models.boosting import fit_boosted_trees
 
 if TYPE_CHECKING:
-    from modeling.dataset import Dataset
+    from modeling.data.dataset import Dataset
 
 RISING: Final = (
     "amount",

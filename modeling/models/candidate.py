@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from contracts.bundle import Calibration, Thresholds, probability
 from contracts.days import DayRange
-from modeling.split import Split, split_days
+from modeling.data.split import Split, split_days
 
 
 class Decider(BaseModel):

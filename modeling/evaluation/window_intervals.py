@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.bundle import Thresholds
-from modeling.costs import Costs, Floats, each_cost
-from modeling.dataset import Dataset
-from modeling.intervals import RESAMPLES, Interval, Ints, bootstrap, intervals
-from modeling.metrics import TOP_CARDS, CardDays
-from modeling.ranking import Ranking
+from modeling.data.dataset import Dataset
+from modeling.evaluation.costs import Costs, Floats, each_cost
+from modeling.evaluation.intervals import RESAMPLES, Interval, Ints, bootstrap, intervals
+from modeling.evaluation.metrics import TOP_CARDS, CardDays
+from modeling.evaluation.ranking import Ranking
 
 GAIN: Final = "gain_average_precision"
 """By how much the model's average precision is above the baseline's, on the same draws."""

@@ -8,14 +8,21 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from contracts.features import FEATURES, FEATURES_VERSION
-from modeling.binning import MOST_VALUES
-from modeling.candidate import Candidate
-from modeling.costs import Costs
-from modeling.dataset import SplitData
-from modeling.estimators import BASELINE, CANDIDATE
-from modeling.monotonicity import RISING
-from modeling.registry import BASELINE_ID_TAG, BASELINE_MODEL, CANDIDATE_FILE, MODEL, MODEL_ID_TAG, log_metrics
-from modeling.sampling import ROWS_AT_MOST
+from modeling.data.dataset import SplitData
+from modeling.data.sampling import ROWS_AT_MOST
+from modeling.evaluation.costs import Costs
+from modeling.models.binning import MOST_VALUES
+from modeling.models.candidate import Candidate
+from modeling.models.estimators import BASELINE, CANDIDATE
+from modeling.models.monotonicity import RISING
+from modeling.tracking.mlflow_client import (
+    BASELINE_ID_TAG,
+    BASELINE_MODEL,
+    CANDIDATE_FILE,
+    MODEL,
+    MODEL_ID_TAG,
+    log_metrics,
+)
 
 TRUSTED_TYPES: Final = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
 """What skops may load beside the types that it trusts of itself."""

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.bundle import Thresholds
-from modeling.costs import Costs, cost_of_approving_all, total_cost
-from modeling.dataset import Dataset
-from modeling.judgement import BASELINE, CANDIDATE, Judgement
-from modeling.reliability import Reliability
-from modeling.thresholds import allowed_reviews
+from modeling.data.dataset import Dataset
+from modeling.evaluation.calibration import Reliability
+from modeling.evaluation.costs import Costs, cost_of_approving_all, total_cost
+from modeling.evaluation.result import BASELINE, CANDIDATE, Judgement
+from modeling.evaluation.thresholds import allowed_reviews
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from modeling.boosting import fit_boosted_trees
-from modeling.dataset import Dataset
-from modeling.estimators import BASELINE, CANDIDATE
-from modeling.sampling import sample_genuine
-from modeling.split import HISTORY_DAYS
+from modeling.data.dataset import Dataset
+from modeling.data.sampling import sample_genuine
+from modeling.data.split import HISTORY_DAYS
+from modeling.models.boosting import fit_boosted_trees
+from modeling.models.estimators import BASELINE, CANDIDATE
 
 if TYPE_CHECKING:
     from optuna import Trial

@@ -1,0 +1,1 @@
+"""What modelling reads of the lake, and how it is split in time."""

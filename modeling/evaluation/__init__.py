@@ -1,0 +1,1 @@
+"""Metrics, costs, thresholds, and the gate."""

@@ -1,0 +1,1 @@
+"""The models: how they are built, fitted, searched and exported."""
