@@ -26,12 +26,12 @@ from contracts.features import (
     payment_features,
     terminal_features,
 )
-from spark_jobs.histories import by_entity, read_payments, sorted_history, to_batches, with_reports
-from spark_jobs.instants import to_timestamps
-from spark_jobs.lake import Lake
-from spark_jobs.partitions import by_day, collect_staged, gather, stage_days, staging
+from spark_jobs.lake.histories import by_entity, read_payments, sorted_history, to_batches, with_reports
+from spark_jobs.lake.layout import Lake
+from spark_jobs.lake.schemas import STAGED
+from spark_jobs.lake.staged_write import by_day, collect_staged, gather, stage_days, staging
+from spark_jobs.lake.timestamps import to_timestamps
 from spark_jobs.runner import Result
-from spark_jobs.schemas import STAGED
 from spark_jobs.session import run_spark_job
 from spark_jobs.settings import Settings
 

@@ -19,8 +19,8 @@ from contracts.days import DayRange
 from contracts.features import CUSTOMER_HORIZON_DAYS, FEATURES, TERMINAL_HORIZON_DAYS
 from contracts.late_payments import touched_by_late
 from contracts.transaction import from_epoch_seconds
-from spark_jobs.lake import Lake
-from spark_jobs.postgres import connect
+from spark_jobs.io.postgres import connect
+from spark_jobs.lake.layout import Lake
 from spark_jobs.runner import run_command
 from spark_jobs.settings import DECISIONS_READER, DECISIONS_SECRET, Settings, read_secret
 

@@ -6,7 +6,7 @@ import sys
 from typing import Final
 
 from contracts.days import DayRange
-from spark_jobs.lake import Lake
+from spark_jobs.lake.layout import Lake
 from spark_jobs.runner import run_command
 from spark_jobs.settings import Settings
 

@@ -12,13 +12,13 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from contracts.days import DayRange
-from spark_jobs.bank_source import read_bank
-from spark_jobs.instants import to_timestamps
-from spark_jobs.lake import Lake
-from spark_jobs.partitions import Staged, collect_staged, gather, split_days, stage_days, staging
-from spark_jobs.postgres import connect
+from spark_jobs.io.bank_source import read_bank
+from spark_jobs.io.postgres import connect
+from spark_jobs.lake.layout import Lake
+from spark_jobs.lake.schemas import STAGED
+from spark_jobs.lake.staged_write import Staged, collect_staged, gather, split_days, stage_days, staging
+from spark_jobs.lake.timestamps import to_timestamps
 from spark_jobs.runner import Result
-from spark_jobs.schemas import STAGED
 from spark_jobs.session import run_spark_job
 from spark_jobs.settings import BANK_READER, BANK_SECRET, Settings, read_secret
 

@@ -15,13 +15,13 @@ from pyspark.sql import functions as F
 from contracts.days import DayRange
 from contracts.labels import DAY
 from spark_jobs.errors import JobError
-from spark_jobs.instants import to_timestamps
-from spark_jobs.lake import Lake, read_days
-from spark_jobs.partitions import Staged, by_day, collect_staged, gather, stage_days, staging
-from spark_jobs.repeats import mark_repeats
-from spark_jobs.rules import cents, reason
+from spark_jobs.lake.layout import Lake, read_days
+from spark_jobs.lake.schemas import STAGED
+from spark_jobs.lake.staged_write import Staged, by_day, collect_staged, gather, stage_days, staging
+from spark_jobs.lake.timestamps import to_timestamps
+from spark_jobs.quarantine_reasons import cents, reason
+from spark_jobs.repeated_ids import mark_repeats
 from spark_jobs.runner import Result
-from spark_jobs.schemas import STAGED
 from spark_jobs.session import run_spark_job
 from spark_jobs.settings import Settings
 

@@ -31,12 +31,7 @@ from contracts.online_state import (
 )
 from contracts.transaction import from_epoch_seconds
 from spark_jobs.errors import JobError
-from spark_jobs.histories import Columns, by_entity, read_payments, sorted_history, with_reports
-from spark_jobs.lake import Lake
-from spark_jobs.runner import Result
-from spark_jobs.session import run_spark_job
-from spark_jobs.settings import Settings
-from spark_jobs.valkey_state import (
+from spark_jobs.io.online_store import (
     drop_index_before,
     index_payments,
     merge_histories,
@@ -44,6 +39,11 @@ from spark_jobs.valkey_state import (
     stamp,
     written_to,
 )
+from spark_jobs.lake.histories import Columns, by_entity, read_payments, sorted_history, with_reports
+from spark_jobs.lake.layout import Lake
+from spark_jobs.runner import Result
+from spark_jobs.session import run_spark_job
+from spark_jobs.settings import Settings
 
 JOB: Final = "write_online_state"
 KEEP_DAYS: Final = max(CUSTOMER_KEEP, TERMINAL_KEEP) // DAY

@@ -61,7 +61,7 @@ def test_each_folder_imports_only_what_it_may(folder: str) -> None:
         ("contracts", "import pandas"),
         ("contracts", "def late():\n    from pyarrow import csv"),
         ("serving", "from modeling.evaluation.gate import judge"),
-        ("modeling", "import spark_jobs.lake"),
+        ("modeling", "import spark_jobs.lake.layout"),
         ("dags", "from contracts.days import DayRange"),
         ("demo", "import contracts.features as f"),
         ("benchmarks", "from tests.serving.running import ok"),

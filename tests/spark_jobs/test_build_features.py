@@ -118,7 +118,7 @@ def test_days_built_by_themselves_are_as_if_built_together(
     for path in (settings.lake_root / "features").glob("day=*/part.parquet"):
         path.unlink()
     # In many more tasks than before, from the middle on, then the beginning.
-    monkeypatch.setattr("spark_jobs.histories.ROWS_PER_TASK", 100)
+    monkeypatch.setattr("spark_jobs.lake.histories.ROWS_PER_TASK", 100)
     build_features(spark, settings, DayRange(DAYS[41], DAYS[49]))
     assert min(row["day"] for row in read_rows(settings.lake_root, "features")) == DAYS[41]
     build_features(spark, settings, DayRange(DAYS[0], DAYS[40]))

@@ -11,9 +11,9 @@ from pyspark.sql import SparkSession
 from contracts.days import DayRange
 from contracts.labels import DAY
 from spark_jobs import ingest as ingest_module
-from spark_jobs.bank_source import FOREVER
 from spark_jobs.errors import JobError
 from spark_jobs.ingest import ingest
+from spark_jobs.io.bank_source import FOREVER
 from spark_jobs.settings import Settings
 from spark_jobs.validate import validate
 from tests.spark_jobs.worlds import FIRST_DAY, FIRST_SECOND, digests, read_rows

@@ -22,15 +22,15 @@ from pyspark.sql import SparkSession
 from contracts.days import DayRange
 from contracts.labels import DAY
 from spark_jobs.build_features import build_features
-from spark_jobs.lake import Lake
-from spark_jobs.partitions import staging
+from spark_jobs.lake.layout import Lake
+from spark_jobs.lake.schemas import TABLES, arrow_schema
+from spark_jobs.lake.staged_write import staging
 from spark_jobs.runner import Result
-from spark_jobs.schemas import TABLES, arrow_schema
 from spark_jobs.settings import Settings
 from spark_jobs.validate import validate
 from tests.spark_jobs import processes
-from tests.spark_jobs.test_partitions import DAYS as FEW_DAYS
-from tests.spark_jobs.test_partitions import RANGE, stage
+from tests.spark_jobs.test_staged_write import DAYS as FEW_DAYS
+from tests.spark_jobs.test_staged_write import RANGE, stage
 from tests.spark_jobs.worlds import FIRST_DAY, FIRST_SECOND, RawRow, digests, write_raw
 
 DAYS = 16

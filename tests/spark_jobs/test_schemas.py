@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from contracts.features import FEATURES
-from spark_jobs.schemas import SORTED_BY, TABLES
+from spark_jobs.lake.schemas import SORTED_BY, TABLES
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "architecture.md"
 TYPES = {"string": "string", "int64": "bigint", "bool": "boolean", "timestamp[us, UTC]": "timestamp"}

@@ -14,8 +14,8 @@ from contracts.days import DayRange
 from contracts.labels import DAY, NEVER
 from contracts.online_state import CUSTOMER_KEEP, FORMAT, MERGE_LUA, Stamp, pack_second, unpack_history
 from spark_jobs.errors import JobError
+from spark_jobs.io.online_store import open_state
 from spark_jobs.settings import Settings
-from spark_jobs.valkey_state import open_state
 from spark_jobs.write_online_state import Target, write_online_state, write_terminals
 from tests.spark_jobs.worlds import FIRST_DAY, FIRST_SECOND, Payment, forget_patterns, write_clean
 

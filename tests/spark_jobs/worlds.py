@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from contracts.days import first_second
 from contracts.transaction import from_epoch_seconds
-from spark_jobs.schemas import TABLES, arrow_schema
+from spark_jobs.lake.schemas import TABLES, arrow_schema
 from tests import definitions
 from tests.definitions import literal_features
 

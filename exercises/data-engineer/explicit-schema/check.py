@@ -200,8 +200,8 @@ def test_lines_as_they_are(read: Read, asked: Asked) -> None:
 
 def test_agrees_with_production(read: Read, asked: Asked, spark: SparkSession) -> None:
     """On 400 lines: the types of the line's table `raw`, and its rules on what must be there."""
-    from spark_jobs.rules import reason
-    from spark_jobs.schemas import RAW, with_day
+    from spark_jobs.lake.schemas import RAW, with_day
+    from spark_jobs.quarantine_reasons import reason
 
     lines = many_lines()
     rows = [(line, of_kind(line, RAW)) for line in lines]
@@ -214,7 +214,7 @@ def test_agrees_with_production(read: Read, asked: Asked, spark: SparkSession) -
     payments, refused = read(lines)
     types = {field.name: field.dataType.simpleString() for field in RAW.fields if field.name in NAMES}
     called = "read_day of 400 lines"
-    expect(called + ": types", asked(called, lambda: dict(payments.dtypes)), types, "See spark_jobs/schemas.py.")
+    expect(called + ": types", asked(called, lambda: dict(payments.dtypes)), types, "See spark_jobs/lake/schemas.py.")
     came = asked(called, lambda: sorted(map(tuple, payments.select(*NAMES).collect()), key=str))
     expect(
         called, differing(came, expected), NOTHING, "The payments are not those that the line itself reads and keeps."

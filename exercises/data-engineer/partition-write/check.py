@@ -295,9 +295,9 @@ def test_read_while_it_is_written(write: Write, tmp_path: Path) -> None:
 def test_agrees_with_production(answer: Any, tmp_path: Path) -> None:
     """Three days of `raw`, one of them written again: a reader of the line sees what its own staged write leaves."""
     from contracts.days import DayRange
-    from spark_jobs.lake import Lake
-    from spark_jobs.partitions import Staged, stage_days, staging
-    from spark_jobs.schemas import TABLES, arrow_schema
+    from spark_jobs.lake.layout import Lake
+    from spark_jobs.lake.schemas import TABLES, arrow_schema
+    from spark_jobs.lake.staged_write import Staged, stage_days, staging
 
     mine, theirs = Lake(tmp_path / "mine"), Lake(tmp_path / "theirs")
     theirs.root.mkdir()

@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 
 from exercises.expect import Said, expect
 from exercises.spark_answers import collected
-from spark_jobs.schemas import RAW
+from spark_jobs.lake.schemas import RAW
 
 NOON = 1_709_294_400
 DAY = 86_400
@@ -203,10 +203,10 @@ def test_repeat_of_a_bad_row(split: Split, frame: Callable[..., DataFrame]) -> N
 def test_agrees_with_production(split: Split, spark: SparkSession, tmp_path: Path) -> None:
     """On 600 rows of three days: what the job `validate` would decide, rules and repeats."""
     from contracts.transaction import EPOCH, TRANSACTION_FIELDS
-    from spark_jobs.lake import Lake, read_days
-    from spark_jobs.repeats import mark_repeats
-    from spark_jobs.rules import REPEATED, reason
-    from spark_jobs.schemas import arrow_schema
+    from spark_jobs.lake.layout import Lake, read_days
+    from spark_jobs.lake.schemas import arrow_schema
+    from spark_jobs.quarantine_reasons import REPEATED, reason
+    from spark_jobs.repeated_ids import mark_repeats
 
     lake, days = Lake(tmp_path), [(EPOCH + timedelta(seconds=NOON + n * DAY)).date() for n in range(3)]
     for n, day in enumerate(days):

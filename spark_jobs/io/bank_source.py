@@ -13,8 +13,8 @@ from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
 from pyspark.sql.types import StructType
 
 from contracts.transaction import TRANSACTION_FIELDS, FieldSpec
-from spark_jobs.postgres import connect
-from spark_jobs.schemas import RAW, REPORTED, REPORTS_LANDED, arrow_schema, with_day
+from spark_jobs.io.postgres import connect
+from spark_jobs.lake.schemas import RAW, REPORTED, REPORTS_LANDED, arrow_schema, with_day
 from spark_jobs.settings import BANK_READER, BANK_SECRET, Settings, read_secret
 
 FOREVER = 2**53

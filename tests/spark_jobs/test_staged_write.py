@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from contracts.days import DayRange
 from spark_jobs.errors import JobError
-from spark_jobs.lake import Lake
-from spark_jobs.partitions import Staged, split_days, stage_days, staging
-from spark_jobs.schemas import TABLES, arrow_schema, with_day
+from spark_jobs.lake.layout import Lake
+from spark_jobs.lake.schemas import TABLES, arrow_schema, with_day
+from spark_jobs.lake.staged_write import Staged, split_days, stage_days, staging
 from tests.spark_jobs.worlds import FIRST_DAY, RawRow, digests, write_raw
 
 DAYS = [FIRST_DAY + timedelta(days=n) for n in range(4)]

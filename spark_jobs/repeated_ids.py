@@ -9,8 +9,8 @@ from typing import Final
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from spark_jobs.lake import Lake, read_days
-from spark_jobs.rules import REPEATED, reason
+from spark_jobs.lake.layout import Lake, read_days
+from spark_jobs.quarantine_reasons import REPEATED, reason
 
 BROADCAST_ROWS: Final = 300_000
 """Up to how many keys a join copies them to every task rather than shuffle both its sides."""

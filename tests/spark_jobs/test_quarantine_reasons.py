@@ -13,10 +13,10 @@ from pyspark.sql import SparkSession
 
 from contracts.labels import DAY
 from contracts.transaction import EPOCH, MAX_CLOCK_SKEW, MAX_ID, Transaction, from_epoch_seconds
-from spark_jobs.bank_source import FOREVER
-from spark_jobs.instants import LAST_SECOND
-from spark_jobs.rules import cents, reason, rules
-from spark_jobs.schemas import TABLES, with_day
+from spark_jobs.io.bank_source import FOREVER
+from spark_jobs.lake.schemas import TABLES, with_day
+from spark_jobs.lake.timestamps import LAST_SECOND
+from spark_jobs.quarantine_reasons import cents, reason, rules
 
 NOON = 1_709_294_400
 IDS = [None, -(2**63), -1, 0, 1, 7, 2**62, MAX_ID]

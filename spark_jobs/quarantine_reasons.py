@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from contracts.labels import DAY
 from contracts.transaction import MAX_AMOUNT, MAX_CLOCK_SKEW, TRANSACTION_FIELDS
-from spark_jobs.instants import LAST_SECOND
+from spark_jobs.lake.timestamps import LAST_SECOND
 
 REPEATED: Final = "transaction_id_repeated"
 

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from contracts.days import DayRange
 from spark_jobs.errors import JobError
-from spark_jobs.schemas import TABLES, with_day
+from spark_jobs.lake.schemas import TABLES, with_day
 
 FILE = "part.parquet"
 STAGING = "_staging"

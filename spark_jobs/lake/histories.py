@@ -13,8 +13,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from contracts.labels import NEVER
-from spark_jobs.lake import Lake, read_days
-from spark_jobs.partitions import ROWS_PER_TASK
+from spark_jobs.lake.layout import Lake, read_days
+from spark_jobs.lake.staged_write import ROWS_PER_TASK
 
 Ints = NDArray[np.int64]
 Columns = dict[str, NDArray[np.int64]]

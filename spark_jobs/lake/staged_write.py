@@ -24,8 +24,8 @@ from pyspark.sql import functions as F
 
 from contracts.days import DayRange
 from spark_jobs.errors import JobError
-from spark_jobs.lake import STAGING, Lake, rows_in
-from spark_jobs.schemas import SORTED_BY, STAGED, TABLES, arrow_schema
+from spark_jobs.lake.layout import STAGING, Lake, rows_in
+from spark_jobs.lake.schemas import SORTED_BY, STAGED, TABLES, arrow_schema
 
 ROWS_PER_TASK = 150_000
 """How many rows a Python worker holds at once, about: it bounds its memory however large the lake is."""
