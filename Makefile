@@ -59,7 +59,7 @@ ablate: $(ENV)/pipeline/.installed ## what each feature adds on the demo's last 
 
 # Each environment's tests run in it. All run, whatever fails; TESTS=<paths> picks some.
 TESTS ?= tests
-TESTS_embedded := tests/demo tests/exercises tests/test_imports.py tests/test_images.py tests/test_docs.py
+TESTS_embedded := tests/demo tests/containers tests/exercises tests/test_imports.py tests/test_images.py tests/test_docs.py
 TESTS_airflow := tests/dags
 TESTS_serving := tests/serving
 TESTS_pipeline := tests/contracts tests/bank tests/spark_jobs tests/modeling tests/benchmarks tests/whole
@@ -108,7 +108,7 @@ down: ## stop the containers; what they hold stays (docker compose down --volume
 
 credentials: ## the containers' addresses and logins, as NAME=value
 	@[ -n "$$($(COMPOSE) ps --all --quiet credentials)" ] || { echo 'error: nothing was started: make up' >&2; exit 1; }
-	@$(COMPOSE) --progress quiet run --rm --no-deps --no-TTY credentials python -m demo.credentials show
+	@$(COMPOSE) --progress quiet run --rm --no-deps --no-TTY credentials python -m containers.credentials show
 
 test-compose: $(ENV)/embedded/.testable ## builds the containers, drives them from outside, takes them down
 	@$(ENV)/embedded/bin/python -m pytest --timeout 1800 tests/compose
@@ -121,7 +121,7 @@ lint: $(ENV)/lint/.installed $(RUNTIME) $(ENV)/pipeline/.testable $(ENV)/embedde
 	$(ENV)/lint/bin/mypy --python-executable $(ENV)/pipeline/bin/python contracts bank spark_jobs modeling benchmarks/handbook \
 	    benchmarks/scorer/prepare.py benchmarks/scorer/plain.py $(CHECKS_OWN)
 	$(ENV)/lint/bin/mypy --python-executable $(ENV)/serving/bin/python serving benchmarks/scorer/contender.py benchmarks/scorer/load.py
-	$(ENV)/lint/bin/mypy --python-executable $(ENV)/embedded/bin/python demo benchmarks/scorer/__main__.py \
+	$(ENV)/lint/bin/mypy --python-executable $(ENV)/embedded/bin/python demo containers benchmarks/scorer/__main__.py \
 	    $(filter-out $(CHECKS_OWN),$(wildcard exercises/*.py))
 	MYPYPATH=dags $(ENV)/lint/bin/mypy --python-executable $(ENV)/airflow/bin/python dags/fraud_daily.py dags/fraud_training.py
 	@$(MAKE) --no-print-directory test TESTS=tests/test_imports.py

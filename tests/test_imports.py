@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ROLES = {"bank", "spark_jobs", "modeling", "serving", "demo", "dags"}
+ROLES = {"bank", "spark_jobs", "modeling", "serving", "demo", "containers", "dags"}
 MAY_IMPORT = {
     "contracts": {"contracts"},
     "bank": {"bank", "contracts"},
@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "modeling": {"modeling", "contracts"},
     "serving": {"serving", "contracts"},
     "demo": {"demo"},
+    "containers": {"containers", "demo"},
     "dags": {"shared"},
     "benchmarks": {"benchmarks", "bank", "contracts", "demo", "modeling", "serving"},
     # Each check holds an answer against the line's own code.

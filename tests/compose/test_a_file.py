@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from demo.credentials import HOLDERS
+from containers.credentials import HOLDERS
 from tests.compose.stack import JOBS, Stack, run
 
 IMAGES = ("fraud-relay-scorer", "fraud-relay-pipeline", "fraud-relay-spark", "fraud-relay-airflow")

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from demo.credentials import HOLDERS, USER
+from containers.credentials import HOLDERS, USER
 from tests.compose.stack import JOBS, Stack, run
 
 OWN = 10**15

@@ -285,7 +285,7 @@ def test_agrees_with_production(answer):
                 f"measure({len(scores):,} payments, {len(set(days))} days, many equal scores, top={top})[{name!r}]",
                 _value(answer, name, *given),
                 wanted,
-                "modeling/evaluation/ranking.py and metrics.py beside it find another on many payments. Is it about equal "
+                "modeling/evaluation/ranking.py and metrics.py find another on many payments. Is it about equal "
                 "scores (payments of one are admitted together, of cards of one the lower number comes first), the "
                 "order of the days, or who is blocked since when?",
             )

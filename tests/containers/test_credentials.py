@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.credentials import FOREIGN, HOLDERS, MADE, make, show
+from containers.credentials import FOREIGN, HOLDERS, MADE, make, show
 from demo.secret_files import read_secret
 from demo.servers import ROOT
 
@@ -26,7 +26,7 @@ def everything(folder: Path) -> dict[str, str]:
 
 def run(folder: Path, verb: str, **addresses: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"CREDENTIALS_DIR": str(folder)} | addresses
-    command = [sys.executable, "-m", "demo.credentials", verb]
+    command = [sys.executable, "-m", "containers.credentials", verb]
     return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
 
 

@@ -1,4 +1,4 @@
-"""The line in containers starts itself: `python -m demo.bootstrap`.
+"""The line in containers starts itself: `python -m containers.bootstrap`.
 
 Seeds the bank, has Airflow run both DAGs over its history, and waits for the champion. Where there is a champion
 already nothing is done; where an earlier start broke off, it goes on from there.
@@ -20,8 +20,8 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from tenacity import RetryError, Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
+from containers.credentials import USER
 from demo.airflow_api import Airflow, DagFailed
-from demo.credentials import USER
 from demo.secret_files import read_secret
 
 PATIENCE_SECONDS: Final = 120

@@ -1,4 +1,4 @@
-"""A health check: `python -m demo.healthy URL [PART.NAME=VALUE ...]`.
+"""A health check: `python -m containers.health_check URL [PART.NAME=VALUE ...]`.
 
 Ends with 0 where the address answers 200 and its JSON has these values, else with 1 and why. Standard library alone,
 for it runs every few seconds.

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from demo import bootstrap
+from containers import bootstrap
+from containers.bootstrap import BootstrapError, Settings, champion, open_airflow, run_until_success, seed
 from demo.airflow_api import DagFailed, TaskDone
-from demo.bootstrap import BootstrapError, Settings, champion, open_airflow, run_until_success, seed
 from demo.servers import ROOT, free_port
-from tests.demo.conftest import Rehearsed
+from tests.containers.conftest import Rehearsed
 
 CONF = {"from": "2025-01-01", "to": "2025-04-30"}
 
@@ -112,7 +112,7 @@ def test_a_bank_that_cannot_be_seeded_ends_it(monkeypatch: pytest.MonkeyPatch) -
 
 def test_options_that_cannot_be_are_named() -> None:
     environment = os.environ | {"DAYS": "10", "SEED": "many", "REPLAY_RATE": "0", "LIVE_DAYS": ""}
-    command = [sys.executable, "-m", "demo.bootstrap"]
+    command = [sys.executable, "-m", "containers.bootstrap"]
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "DAYS=10: Input should be greater than or equal to 40; SEED=many" in done.stderr

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from demo.healthy import why_not
+from containers.health_check import why_not
 from demo.servers import ROOT, free_port
-from tests.demo.conftest import Rehearsed
+from tests.containers.conftest import Rehearsed
 
 ANSWERS = {
     "/well": (200, b'{"scheduler": {"status": "healthy"}, "late": null}'),
@@ -41,7 +41,7 @@ def test_what_is_wrong_is_said(server: Rehearsed, path: str, wanted: list[str], 
 def test_the_exit_code_says_it(server: Rehearsed) -> None:
     server.answers = ANSWERS
     for url, code in ((f"{server.url}/text", 0), (f"{server.url}/down", 1), (f"http://127.0.0.1:{free_port()}/", 1)):
-        command = [sys.executable, "-m", "demo.healthy", url]
+        command = [sys.executable, "-m", "containers.health_check", url]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == code
         assert bool(done.stdout) == bool(code)

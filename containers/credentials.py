@@ -1,4 +1,4 @@
-"""The containers' credentials: `python -m demo.credentials make`, once at each start, and `show`.
+"""The containers' credentials: `python -m containers.credentials make`, once at each start, and `show`.
 
 Made once and never again, and kept below `CREDENTIALS_DIR/all`. Each holder (a service, or some that share a task) has
 a folder of its own beside it, a volume that only it mounts, with copies of exactly the files it needs.
@@ -112,7 +112,7 @@ def _mirror(folder: Path, files: Mapping[str, str], mode: int) -> None:
 
 def main() -> int:
     """The command."""
-    parser = argparse.ArgumentParser(prog="python -m demo.credentials", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m containers.credentials", description=__doc__)
     parser.add_argument("verb", choices=["make", "show"])
     verb = parser.parse_args().verb
     folder = Path(os.environ.get("CREDENTIALS_DIR", "/run/credentials"))
