@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bank.errors import DataError
-from bank.world import Payments, WorldSize, simulate
+from bank.simulator import Payments, WorldSize, simulate
 from contracts.labels import DAY, LABEL_DELAY
 from contracts.transaction import EPOCH
 

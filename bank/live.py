@@ -36,11 +36,11 @@ from bank.feed import require_days
 from bank.landing import open_bank
 from bank.load import hold_out
 from bank.options import add_feed_options, feed_of, positive
+from bank.pending_events import next_day
 from bank.replay import Played, play, record
 from bank.runner import run
-from bank.scorer import Answer, Scorer
+from bank.scorer_client import Answer, Scorer
 from bank.settings import Settings, read_settings
-from bank.unplayed import next_day
 
 RECORD_EVERY: Final = 100
 PATIENCE_SECONDS: Final = 600

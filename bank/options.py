@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bank.feed import Feed, SimulatedFeed
 from bank.published import PublishedFeed
-from bank.world import WorldSize
+from bank.simulator import WorldSize
 
 
 def add_feed_options(parser: argparse.ArgumentParser) -> None:

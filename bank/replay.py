@@ -27,7 +27,7 @@ from bank.landing import land, open_bank, take_turns
 from bank.options import add_feed_options, feed_of, natural
 from bank.progress import progress_of
 from bank.runner import run
-from bank.scorer import Answer, Scorer
+from bank.scorer_client import Answer, Scorer
 from bank.settings import read_settings
 from contracts.days import parse_day
 from contracts.transaction import MAX_CLOCK_SKEW

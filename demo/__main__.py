@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from rich.console import Console
 
 from demo.command import run_command
+from demo.installation import DEMO
 from demo.options import read_options
-from demo.place import DEMO
 from demo.processes import MemoryWatch
 from demo.run import run_line
 from demo.steps import Steps

@@ -10,10 +10,10 @@ from typing import IO, Final
 from rich.console import Console
 from rich.markup import escape
 
+from demo.embedded_servers import ServerError
+from demo.installation import DEMO
 from demo.options import OptionsError
-from demo.place import DEMO
 from demo.processes import adopt_orphans, end_descendants, heed_signals
-from demo.servers import ServerError
 from demo.steps import StepFailed
 
 FAILED: Final = 1

@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from demo.place import DEMO, Place
-from demo.servers import free_port
+from demo.embedded_servers import free_port
+from demo.installation import DEMO, Place
 
 COPIED: Final = ("secrets", "mlflow", "postgres", "valkey")
 

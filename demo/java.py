@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from demo.servers import ROOT, ServerError, site_packages
+from demo.embedded_servers import ROOT, ServerError, site_packages
 
 LEAST_VERSION: Final = 17
 WRAPPER: Final = """#!/bin/sh

@@ -13,7 +13,7 @@ from typing import Final
 
 import psutil
 
-from demo.servers import die_with_parent
+from demo.embedded_servers import die_with_parent
 
 PR_SET_CHILD_SUBREAPER: Final = 36
 SAMPLE_SECONDS: Final = 1.0

@@ -12,14 +12,14 @@ import httpx
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from demo.airflow_api import Airflow, DagFailed
+from demo.embedded_servers import Server, ServerError, claim_port, start_postgres, start_valkey, tail
+from demo.http_servers import answers, log_of_task, said_in_task, start_airflow, start_mlflow, start_scorer
+from demo.installation import DEMO, Place
 from demo.options import Options
-from demo.place import DEMO, Place
 from demo.processes import MemoryWatch
 from demo.secret_files import read_secret, write_secrets
-from demo.servers import Server, ServerError, claim_port, start_postgres, start_valkey, tail
 from demo.steps import StepFailed, Steps
 from demo.summary import Summary
-from demo.web import answers, log_of_task, said_in_task, start_airflow, start_mlflow, start_scorer
 
 PATIENCE_SECONDS = 120
 

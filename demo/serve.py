@@ -10,13 +10,13 @@ from typing import NoReturn
 from rich.console import Console
 
 from demo.command import INTERRUPTED, run_command
+from demo.embedded_servers import ROOT, claim_port
+from demo.http_servers import start_mlflow, start_scorer
+from demo.installation import DEMO, Place
 from demo.options import Options, read_options
-from demo.place import DEMO, Place
 from demo.run import start_stores, wait_until
 from demo.secret_files import read_secret
-from demo.servers import ROOT, claim_port
 from demo.steps import StepFailed
-from demo.web import start_mlflow, start_scorer
 
 ADDRESSES = ROOT / "var/serve.env"
 DEFAULT_SCORER_PORT = 8000

@@ -12,8 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from demo.embedded_servers import ROOT
 from demo.java import java_home
-from demo.servers import ROOT
 
 CACHE = ROOT / "var/cache/spark"
 CONF = CACHE / "conf"

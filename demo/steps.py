@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
-from demo.place import Place, python_of
-from demo.servers import ROOT, tail
+from demo.embedded_servers import ROOT, tail
+from demo.installation import Place, python_of
 
 
 class StepFailed(Exception):

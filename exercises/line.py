@@ -9,12 +9,12 @@ from pathlib import Path
 
 from demo.command import lock_out_others
 from demo.copy import copy_of_demo
+from demo.embedded_servers import ServerError
+from demo.http_servers import start_mlflow, start_scorer
 from demo.processes import adopt_orphans, end_descendants, heed_signals
 from demo.run import start_stores, wait_until
 from demo.secret_files import read_secret
-from demo.servers import ServerError
 from demo.steps import StepFailed
-from demo.web import start_mlflow, start_scorer
 from exercises.expect import UnavailableError
 
 KEY_VARIABLE = "SCORER_API_KEY"

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from demo.embedded_servers import Server, start_postgres, start_valkey
 from demo.java import java_home as find_java
 from demo.secret_files import read_secret, write_secrets
-from demo.servers import Server, start_postgres, start_valkey
 
 # Speed belongs in a benchmark: on a busy machine any example can take a second.
 settings.register_profile("unhurried", deadline=None)

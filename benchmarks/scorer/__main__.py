@@ -19,12 +19,12 @@ from benchmarks.scorer.options import CLIENTS, WARM_UP_SECONDS, Options, read_op
 from benchmarks.scorer.report import Measured, report, show
 from demo.command import run_command
 from demo.copy import copy_of_demo
-from demo.place import python_of
+from demo.embedded_servers import ROOT, ServerError
+from demo.http_servers import start_mlflow
+from demo.installation import python_of
 from demo.run import start_stores, wait_until
 from demo.secret_files import read_secret
-from demo.servers import ROOT, ServerError
 from demo.steps import StepFailed, Steps
-from demo.web import start_mlflow
 
 BENCH: Final = ROOT / "var/bench"
 

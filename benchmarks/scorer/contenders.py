@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.scorer import files
-from demo.place import Place, python_of
-from demo.servers import Server, free_port, launch_process
-from demo.web import MLFLOW_ENV
+from demo.embedded_servers import Server, free_port, launch_process
+from demo.http_servers import MLFLOW_ENV
+from demo.installation import Place, python_of
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,12 @@ from bank.errors import BankError
 from bank.feed import SimulatedFeed
 from bank.live import Live, Pace
 from bank.load import load
+from bank.pending_events import next_day, unrecorded
 from bank.published import PublishedFeed
 from bank.replay import Played
-from bank.scorer import Scorer
+from bank.scorer_client import Scorer
 from bank.settings import Settings
-from bank.unplayed import next_day, unrecorded
-from bank.world import WorldSize
+from bank.simulator import WorldSize
 from tests.bank.conftest import TinyScorer
 from tests.bank.frames import count, frame
 

@@ -25,7 +25,7 @@ from bank.landing import open_bank
 from bank.load import Loaded, load
 from bank.published import PublishedFeed
 from bank.settings import Settings
-from bank.world import WorldSize
+from bank.simulator import WorldSize
 from tests.bank.frames import count, frame
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -21,9 +21,9 @@ from bank.load import load
 from bank.migrate import in_database, migrate
 from bank.published import PublishedFeed
 from bank.replay import day_to_play, replay
-from bank.scorer import Scorer
+from bank.scorer_client import Scorer
 from bank.settings import Settings
-from bank.world import WorldSize, simulate
+from bank.simulator import WorldSize, simulate
 from contracts.transaction import FRAUD_PATTERNS
 from tests.bank.conftest import TinyScorer
 from tests.bank.frames import frame

@@ -22,7 +22,7 @@ from bank.errors import BankError
 from bank.load import load
 from bank.published import PublishedFeed
 from bank.replay import Played, day_to_play, replay
-from bank.scorer import Scorer
+from bank.scorer_client import Scorer
 from bank.settings import Settings
 from tests.bank.conftest import TinyScorer
 from tests.bank.frames import count, frame

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from bank.published import PublishedFeed
-from bank.world import WorldSize
+from bank.simulator import WorldSize
 from benchmarks.handbook.__main__ import days_of
 from benchmarks.handbook.data import Payments, read_payments
 from benchmarks.handbook.errors import BenchmarkError

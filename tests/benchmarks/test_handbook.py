@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bank.world import WorldSize
+from bank.simulator import WorldSize
 from benchmarks.handbook import published_figures
 from benchmarks.handbook.__main__ import main
 from benchmarks.handbook.choose import ESTIMATORS, FIXED, GRIDS

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bank.world import WorldSize, simulate
+from bank.simulator import WorldSize, simulate
 
 
 def published_frame(size: WorldSize, seed: int = 0) -> pd.DataFrame:

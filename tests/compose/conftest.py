@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from demo.embedded_servers import free_port
 from demo.processes import MemoryWatch
-from demo.servers import free_port
 from tests.compose.stack import PROJECT, Stack
 
 

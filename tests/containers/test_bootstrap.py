@@ -14,7 +14,7 @@ import pytest
 from containers import bootstrap
 from containers.bootstrap import BootstrapError, Settings, champion, open_airflow, run_until_success, seed
 from demo.airflow_api import DagFailed, TaskDone
-from demo.servers import ROOT, free_port
+from demo.embedded_servers import ROOT, free_port
 from tests.containers.conftest import Rehearsed
 
 CONF = {"from": "2025-01-01", "to": "2025-04-30"}

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from containers.credentials import FOREIGN, HOLDERS, MADE, make, show
+from demo.embedded_servers import ROOT
 from demo.secret_files import read_secret
-from demo.servers import ROOT
 
 ADDRESSES = {"SCORER_URL": "http://127.0.0.1:8000", "AIRFLOW_URL": "http://127.0.0.1:8080", "MLFLOW_URL": "http://m"}
 

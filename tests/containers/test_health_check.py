@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from containers.health_check import why_not
-from demo.servers import ROOT, free_port
+from demo.embedded_servers import ROOT, free_port
 from tests.containers.conftest import Rehearsed
 
 ANSWERS = {

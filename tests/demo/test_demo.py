@@ -12,12 +12,12 @@ import psutil
 import pytest
 from rich.console import Console
 
+from demo.embedded_servers import ROOT
+from demo.http_servers import said_in_task
+from demo.installation import Place
 from demo.options import OptionsError, read_options
-from demo.place import Place
-from demo.servers import ROOT
 from demo.steps import StepFailed, Steps
 from demo.summary import Summary
-from demo.web import said_in_task
 
 SUMMARY_KEYS = [
     "transactions_loaded",

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from demo.embedded_servers import ROOT
 from demo.java import found_java_home, java_home, version_of, wheel_java_home
-from demo.servers import ROOT
 
 COUNT = "from pyspark.sql import SparkSession as S; s = S.builder.getOrCreate(); print('rows', s.range(5).count())"
 

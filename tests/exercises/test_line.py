@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from demo.servers import ServerError
+from demo.embedded_servers import ServerError
 from exercises import line
 from exercises.expect import UnavailableError
 from exercises.line import live_line

@@ -26,7 +26,7 @@ import valkey
 from contracts.features import FEATURES, customer_features, feature_matrix, payment_features, terminal_features
 from contracts.labels import NEVER
 from contracts.online_state import CENTS_BITS, DECISIONS_KEY, META_KEY, NOT_REPORTED, Stamp, unpack_history
-from demo.servers import Server, start_postgres, start_valkey
+from demo.embedded_servers import Server, start_postgres, start_valkey
 from tests.faults.clients import Clients, Payment, Told, World
 from tests.serving.registry_stub import RegistryStub
 from tests.serving.running import KEYS, ScorerProcess, wait_for

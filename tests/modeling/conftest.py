@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.servers import free_port, launch_process, wait_ready
+from demo.embedded_servers import free_port, launch_process, wait_ready
 from modeling.settings import Settings
 from tests.modeling.lakes import write_lake
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bank.world import WorldSize, simulate
+from bank.simulator import WorldSize, simulate
 from contracts.features import FEATURES, customer_features, payment_features, terminal_features
 from contracts.labels import DAY, LABEL_DELAY, NEVER
 from contracts.transaction import EPOCH

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from bank.world import LARGE_CENTS, WorldSize
+from bank.simulator import LARGE_CENTS, WorldSize
 from contracts.features import FEATURES
 from contracts.labels import DAY, LABEL_DELAY
 from contracts.transaction import FRAUD_PATTERNS

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bank.world import WorldSize
+from bank.simulator import WorldSize
 from contracts.days import first_second
 from contracts.features import FEATURES
 from contracts.labels import DAY, LABEL_DELAY, NEVER

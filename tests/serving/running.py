@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from contracts.transaction import from_epoch_seconds
-from demo.servers import free_port
+from demo.embedded_servers import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 KEYS = {name: f"key-{name}" for name in ("all", "score", "report", "read", "slow")}

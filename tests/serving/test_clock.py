@@ -12,7 +12,7 @@ import httpx
 import pytest
 import uvicorn
 
-from demo.servers import free_port
+from demo.embedded_servers import free_port
 from serving.app import create_app
 from serving.settings import Settings
 from tests.serving.running import KEYS, body, reports_body, wait_for

@@ -14,7 +14,7 @@ import valkey
 
 from contracts.features import FEATURES_VERSION
 from contracts.online_state import ADOPTED, DECISIONS_KEY, META_KEY, Stamp
-from demo.servers import Server, start_postgres
+from demo.embedded_servers import Server, start_postgres
 from serving.decision_log.outbox_relay import GROUP
 from tests.serving.conftest import Start
 from tests.serving.running import ScorerProcess, reports_body, wait_for

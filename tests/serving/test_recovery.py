@@ -15,7 +15,7 @@ import pytest
 import valkey
 
 from contracts.online_state import APPLIED_KEY, DECISIONS_KEY, FORMAT, META_KEY, Stamp
-from demo.servers import Server, start_valkey
+from demo.embedded_servers import Server, start_valkey
 from serving.online_store.scripts import CLAIM
 from serving.scoring.payment import Payment
 from tests.serving.conftest import Start

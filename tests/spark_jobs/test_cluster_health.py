@@ -14,7 +14,7 @@ from pathlib import Path
 import pyspark
 import pytest
 
-from demo.servers import free_port
+from demo.embedded_servers import free_port
 from spark_jobs.cluster_health import why_not
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from bank.world import Payments, WorldSize, simulate
+from bank.simulator import Payments, WorldSize, simulate
 from contracts.days import DayRange, first_second
 from contracts.labels import DAY, LABEL_DELAY_DAYS, NEVER, known_at
 from exercises.expect import Said, expect

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bank.world import Payments, WorldSize, simulate
+from bank.simulator import Payments, WorldSize, simulate
 from contracts.features import BASE_FEATURES, customer_features, payment_features, terminal_features
 from contracts.labels import DAY, LABEL_DELAY, NEVER
 from exercises.expect import Said, expect, show

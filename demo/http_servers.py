@@ -9,9 +9,9 @@ from pathlib import Path
 
 import httpx
 
-from demo.place import Place, bin_of, python_of
+from demo.embedded_servers import ROOT, Server, ServerError, launch_process, tail
+from demo.installation import Place, bin_of, python_of
 from demo.secret_files import read_secret
-from demo.servers import ROOT, Server, ServerError, launch_process, tail
 
 MLFLOW_ENV = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 

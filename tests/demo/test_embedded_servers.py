@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.secret_files import PASSWORDS, read_secret, write_secrets
-from demo.servers import (
+from demo.embedded_servers import (
     Server,
     ServerError,
     claim_port,
@@ -24,6 +23,7 @@ from demo.servers import (
     start_valkey,
     wait_ready,
 )
+from demo.secret_files import PASSWORDS, read_secret, write_secrets
 
 
 def query(server: Server, password: str) -> subprocess.CompletedProcess[str]:

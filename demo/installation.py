@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from demo.embedded_servers import ROOT, ServerError
 from demo.java import java_home
-from demo.servers import ROOT, ServerError
 from demo.spark_archive import CONF, jvm_options
 
 DEMO: Final = ROOT / "var/demo"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bank.world import LARGE_CENTS, Payments, WorldSize, simulate
+from bank.simulator import LARGE_CENTS, Payments, WorldSize, simulate
 from contracts.days import first_second
 from contracts.labels import DAY
 from contracts.transaction import FRAUD_PATTERNS, MAX_AMOUNT_CENTS
@@ -86,7 +86,7 @@ KINDS = {
 def only(kind: str, size: WorldSize, monkeypatch: pytest.MonkeyPatch) -> Payments:
     with monkeypatch.context() as patch:
         for name, value in KINDS[kind].items():
-            patch.setattr(f"bank.world.{name}", value)
+            patch.setattr(f"bank.simulator.{name}", value)
         return whole(size)
 
 
@@ -116,10 +116,10 @@ def test_each_fraud_tells_its_pattern_the_last_that_applies(monkeypatch: pytest.
 def test_a_third_of_a_compromised_customer_s_payments_are_five_times_as_high(monkeypatch: pytest.MonkeyPatch) -> None:
     size = WorldSize(customers=1000, terminals=2000, days=120, seed=5)
     stolen = only("customers", size, monkeypatch)
-    monkeypatch.setattr("bank.world.CUSTOMER_AMOUNT_FACTOR", 1)
+    monkeypatch.setattr("bank.simulator.CUSTOMER_AMOUNT_FACTOR", 1)
     genuine = only("customers", size, monkeypatch)
     assert np.array_equal(stolen.cents, np.where(stolen.fraud, 5 * genuine.cents, genuine.cents))
-    monkeypatch.setattr("bank.world.CUSTOMER_FRAUD_SHARE", 1)
+    monkeypatch.setattr("bank.simulator.CUSTOMER_FRAUD_SHARE", 1)
     exposed = only("customers", size, monkeypatch).fraud
     assert exposed[stolen.fraud].all()
     assert 0.28 < stolen.fraud.sum() / exposed.sum() < 0.39
