@@ -1,7 +1,6 @@
-"""The bank's tables, derived from the contract. Landing tables: what came stays as it came.
+"""The bank's tables, derived from the contract. Landing tables store rows unmodified.
 
-Only the key of a row of its own is enforced; everything else may be null, repeated or wrong, or validation would have
-nothing to do.
+Only the primary key is enforced; any other value may be null, duplicated or invalid, and validation deals with it.
 """
 
 from __future__ import annotations
@@ -14,18 +13,18 @@ from contracts.transaction import ANALYSIS_FIELDS, MAX_CLOCK_SKEW, REPORT_FIELDS
 SQL_TYPES: Final[dict[Kind, str]] = {"id": "bigint", "amount": "numeric", "instant": "timestamptz", "code": "bigint"}
 FIRST_FIELDS: Final = {"transactions": TRANSACTION_FIELDS, "fraud_reports": REPORT_FIELDS}
 LATER_FIELDS: Final[dict[str, tuple[FieldSpec, ...]]] = {"transactions": (), "fraud_reports": ANALYSIS_FIELDS}
-"""Fields that the tables got after they were first made: added to new tables too, so that old and new are the same."""
+"""Fields added after the tables' first version; new tables get them the same way, so that old and new are identical."""
 TABLES: Final = {name: (*first, *LATER_FIELDS[name]) for name, first in FIRST_FIELDS.items()}
 TIME_OF: Final = {"transactions": "occurred_at", "fraud_reports": "reported_at"}
 
 
 def landing_columns(fields: Sequence[FieldSpec]) -> list[str]:
-    """The columns that a feed fills, in order."""
+    """The columns that a feed writes, in order."""
     return ["source", "source_row", *(field.name for field in fields), "arrived_at"]
 
 
 def bank_ddl() -> list[str]:
-    """The statements that make the bank's schema; each may be run again."""
+    """The statements that create the bank's schema; all are idempotent."""
     return ["create schema if not exists bank", *(statement for name in TABLES for statement in _table_ddl(name))]
 
 
@@ -33,8 +32,8 @@ def _table_ddl(name: str) -> list[str]:
     columns = ",\n    ".join(f"{field.name} {SQL_TYPES[field.kind]}" for field in FIRST_FIELDS[name])
     time = TIME_OF[name]
     skew = int(MAX_CLOCK_SKEW.total_seconds())
-    # The day under which the lake keeps the row. A time that is missing, before 1970 or ahead of its own arrival says
-    # nothing: such a row is filed under the day it came, so that validation meets it.
+    # The row's partition in the lake. A row whose time is missing, before 1970 or after its arrival is filed under the
+    # day it arrived, where validation quarantines it.
     utc, arrived = f"({time} at time zone 'UTC')", "(arrived_at at time zone 'UTC')"
     usable = f"{utc} >= timestamp '1970-01-01' and {utc} <= {arrived} + interval '{skew} seconds'"
     table = f"""create table if not exists bank.{name} (
@@ -51,8 +50,8 @@ def _table_ddl(name: str) -> list[str]:
 
 
 def _column_ddl(table: str, field: FieldSpec) -> str:
-    # Asked first: `alter table` locks out every reader, even where there is nothing to add, and an ingest whose tasks
-    # wait behind it would never end.
+    # Check first: `alter table` blocks every reader even when there is nothing to add, and an ingest whose tasks wait
+    # behind it would never finish.
     return f"""do $$ begin
     if not exists (select from information_schema.columns
         where table_schema = 'bank' and table_name = '{table}' and column_name = '{field.name}')
@@ -62,18 +61,18 @@ end $$"""
 
 
 def grants_ddl() -> list[str]:
-    """Who may do what: the feed adds and reads, the reader reads, and nobody changes what landed."""
+    """The grants: `bank_feed` may insert and read, `bank_reader` may read; no role may change landed rows."""
     return [
         "revoke all on schema public from public",
         "grant usage on schema bank to bank_feed, bank_reader",
-        # `maintain` (PostgreSQL 17 and later) lets a load tell the planner what it added.
+        # `maintain` (PostgreSQL 17 and later) allows the `analyze` after a load.
         "grant select, insert, maintain on all tables in schema bank to bank_feed",
         "grant select on all tables in schema bank to bank_reader",
     ]
 
 
 def decisions_ddl() -> list[str]:
-    """The scorer makes its own table; here, that a comparison may read it and no more."""
+    """The scorer's schema, read-only for `decisions_reader`; the scorer creates its tables itself."""
     return [
         "create schema if not exists serving authorization scorer",
         "grant usage on schema serving to decisions_reader",

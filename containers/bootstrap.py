@@ -121,7 +121,7 @@ def run_until_success(airflow: Airflow, dag: str, conf: dict[str, Any], say: Cal
 
 def _last_words(airflow: Airflow, failed: DagFailed) -> str:
     try:
-        return "\n".join(airflow.said_in_task(failed.dag, failed.run, failed.task))
+        return "\n".join(airflow.task_log_tail(failed.dag, failed.run, failed.task))
     except httpx.HTTPError as error:
         # Of a task that never ran, or whose scheduler was killed, there is no log; that is no reason to give up.
         return f"nothing that is to be had ({error})"

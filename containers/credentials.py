@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from demo.secret_files import PASSWORDS, read_secret, write_secrets, write_whole
+from demo.secret_files import PASSWORDS, read_secret, write_atomically, write_secrets
 
 MADE: Final = (
     *PASSWORDS,
@@ -63,7 +63,9 @@ def make(folder: Path, environment: Mapping[str, str]) -> dict[str, int]:
     """
     kept = folder / "all"
     write_secrets(kept, MADE)
-    write_whole(kept / "addresses", json.dumps({name: environment[name] for name in ADDRESSES if name in environment}))
+    write_atomically(
+        kept / "addresses", json.dumps({name: environment[name] for name in ADDRESSES if name in environment})
+    )
     for holder, names in HOLDERS.items():
         mode = 0o444 if holder in FOREIGN else 0o600
         _mirror(folder / holder, {name: _content(kept, name) for name in names}, mode)
@@ -107,7 +109,7 @@ def _mirror(folder: Path, files: Mapping[str, str], mode: int) -> None:
     for name, content in files.items():
         path = folder / name
         if not path.exists() or path.read_text() != f"{content}\n":
-            write_whole(path, content, mode)
+            write_atomically(path, content, mode)
 
 
 def main() -> int:

@@ -45,19 +45,19 @@ def main() -> int:
 
 def bench(options: Options, steps: Steps, stack: ExitStack) -> dict[str, Any]:
     """Everything, on a copy of what the demo left."""
-    place = copy_of_demo(BENCH / "place")
+    installation = copy_of_demo(BENCH / "installation")
     with steps.step("start PostgreSQL, Valkey and MLflow"):
-        start_stores(place, stack)
-        mlflow = start_mlflow(place)
+        start_stores(installation, stack)
+        mlflow = start_mlflow(installation)
         stack.callback(mlflow.stop)
-        wait_until(f"{place.mlflow_url}/health", mlflow)
-    prepared = steps.command("prepare", place, "benchmarks.scorer.prepare", "--out", str(BENCH / "asked"))
+        wait_until(f"{installation.mlflow_url}/health", mlflow)
+    prepared = steps.command("prepare", installation, "benchmarks.scorer.prepare", "--out", str(BENCH / "asked"))
     with steps.step("start the contenders"):
-        running = start_contenders(place, BENCH / "asked", stack.callback)
+        running = start_contenders(installation, BENCH / "asked", stack.callback)
         for one in running.values():
             wait_until(one.ready, one.server)
     mine, others = share_cores(running)
-    key = read_secret(place.secrets, "scorer_api_key")
+    key = read_secret(installation.secrets, "scorer_api_key")
     measured: list[Measured] = []
     sent: dict[str, int] = {}
     plan = [(clients, turn, one) for clients in CLIENTS for turn in range(options.rounds) for one in CONTENDERS]

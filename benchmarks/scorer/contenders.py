@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.scorer import files
 from demo.embedded_servers import Server, free_port, launch_process
 from demo.http_servers import MLFLOW_ENV
-from demo.installation import Place, python_of
+from demo.installation import Installation, python_of
 
 
 @dataclass(frozen=True)
@@ -43,22 +43,24 @@ class Running:
     ready: str
 
 
-def start_contenders(place: Place, folder: Path, stop: Callable[[Callable[[], None]], object]) -> dict[str, Running]:
+def start_contenders(
+    installation: Installation, folder: Path, stop: Callable[[Callable[[], None]], object]
+) -> dict[str, Running]:
     """Start the three servers, each with one worker; `stop` is given what ends each."""
     model = str(folder / files.MODEL)
     plain, mlflow = free_port(), free_port()
     serve = f"mlflow models serve --env-manager local --workers 1 --host 127.0.0.1 --port {mlflow} --model-uri".split()
     commands = {
-        "scorer": ("serving", ["benchmarks.scorer.contender"], place.scorer_port, "/readyz"),
+        "scorer": ("serving", ["benchmarks.scorer.contender"], installation.scorer_port, "/readyz"),
         "mlflow-models": ("pipeline", [*serve, model], mlflow, "/health"),
         "plain": ("pipeline", ["benchmarks.scorer.plain", model, "--port", str(plain)], plain, "/health"),
     }
     # One core each: threads that wait for one another by spinning would take it from themselves.
-    environment = os.environ | place.settings() | MLFLOW_ENV | {"OMP_NUM_THREADS": "1"}
+    environment = os.environ | installation.settings() | MLFLOW_ENV | {"OMP_NUM_THREADS": "1"}
     started = {}
     for name, (where, module, port, ready) in commands.items():
         command = [str(python_of(where)), "-m", *module]
-        server = launch_process(name, command, place.logs / f"{name}.log", environment, port)
+        server = launch_process(name, command, installation.logs / f"{name}.log", environment, port)
         stop(server.stop)
         url = f"http://127.0.0.1:{port}"
         started[name] = Running(server, url, url + ready)

@@ -23,10 +23,10 @@ from bank.live import Live, Pace
 from bank.load import load
 from bank.pending_events import next_day, unrecorded
 from bank.published import PublishedFeed
-from bank.replay import Played
-from bank.scorer_client import Scorer
+from bank.replay import ReplayResult
+from bank.scorer_client import ScorerClient
 from bank.settings import Settings
-from bank.simulator import WorldSize
+from bank.simulator import Simulation
 from tests.bank.conftest import TinyScorer
 from tests.bank.frames import count, frame
 
@@ -53,11 +53,11 @@ def said() -> list[str]:
 
 @pytest.fixture
 def live(settings: Settings, tiny: TinyScorer, said: list[str]) -> Iterator[Live]:
-    with Scorer(tiny.url, tiny.key, stop_after_attempt(3)) as scorer:
+    with ScorerClient(tiny.url, tiny.key, stop_after_attempt(3)) as scorer:
         yield Live(settings, scorer, Pace(1e6), said.append, lambda: None, Event())
 
 
-def play_all(live: Live, bank: psycopg.Connection, feed: PublishedFeed) -> list[tuple[date, Played]]:
+def play_all(live: Live, bank: psycopg.Connection, feed: PublishedFeed) -> list[tuple[date, ReplayResult]]:
     days = []
     while found := live.at_the_bank(lambda bank: next_day(bank, feed, [FIRST, SECOND], NOW)):
         days.append((found[0], live.play_day(*found)))
@@ -111,7 +111,7 @@ def test_rows_of_other_sources_do_not_hide_a_day(
 
 
 def test_reports_that_fall_due_are_played_too(bank: psycopg.Connection, live: Live, tiny: TinyScorer) -> None:
-    feed = SimulatedFeed(WorldSize(customers=60, terminals=120, days=20, seed=1))
+    feed = SimulatedFeed(Simulation(customers=60, terminals=120, days=20, seed=1))
     days = feed.days()
     load(bank, feed, 2)
     before = count(bank, table="fraud_reports")
@@ -201,8 +201,8 @@ def test_it_is_stopped_in_order_and_idles_when_all_is_played(
     service.send_signal(signal.SIGTERM)
     out, _ = service.communicate(timeout=30)
     assert service.returncode == 0
-    assert "every day of the feed that is over is played" in out
-    assert out.splitlines()[-1] == "live: stopped; what was answered is recorded"
+    assert "all past days of the feed are replayed" in out
+    assert out.splitlines()[-1] == "live: stopped; all answered events are recorded"
 
 
 def test_it_stops_between_two_payments(
@@ -231,8 +231,8 @@ def test_it_stops_though_the_scorer_is_away(
     service.send_signal(signal.SIGTERM)
     out, _ = service.communicate(timeout=8)
     assert service.returncode == 0
-    assert "live: the scorer is waited for" in out
-    assert out.splitlines()[-1].startswith("live: stopped while it waited")
+    assert "live: waiting for the scorer" in out
+    assert out.splitlines()[-1].startswith("live: stopped while waiting")
 
 
 @pytest.mark.parametrize("option", [["--hold-out-days", "0"], ["--hold-out-days", "2", "--rate", "0"], []])

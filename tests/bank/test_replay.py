@@ -21,8 +21,8 @@ from tenacity import stop_after_attempt
 from bank.errors import BankError
 from bank.load import load
 from bank.published import PublishedFeed
-from bank.replay import Played, day_to_play, replay
-from bank.scorer_client import Scorer
+from bank.replay import ReplayResult, day_to_play, replay
+from bank.scorer_client import ScorerClient
 from bank.settings import Settings
 from tests.bank.conftest import TinyScorer
 from tests.bank.frames import count, frame
@@ -32,8 +32,8 @@ DAY = date(2018, 4, 9)
 MORNING = pd.Timestamp("2018-04-09 08:00")
 
 
-def play(bank: psycopg.Connection, tiny: TinyScorer, folder: Path, day: date = DAY) -> Played:
-    with Scorer(tiny.url, tiny.key, stop_after_attempt(3)) as scorer:
+def play(bank: psycopg.Connection, tiny: TinyScorer, folder: Path, day: date = DAY) -> ReplayResult:
+    with ScorerClient(tiny.url, tiny.key, stop_after_attempt(3)) as scorer:
         return replay(bank, scorer, day_to_play(PublishedFeed(folder, NOW), day, NOW))
 
 
@@ -175,10 +175,10 @@ def test_a_scorer_that_is_busy_for_a_moment_is_asked_again(
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        (401, "refuses the key in the secret scorer_api_key"),
-        (403, "refuses the key in the secret scorer_api_key"),
-        (422, "refuses .*'transaction_id': 103.* 422"),
-        (503, "stayed busy, see its /readyz: 503"),
+        (401, "rejects the key in the secret scorer_api_key"),
+        (403, "rejects the key in the secret scorer_api_key"),
+        (422, "rejects .*'transaction_id': 103.* 422"),
+        (503, "is still busy, check its /readyz: 503"),
     ],
 )
 def test_a_scorer_that_refuses_ends_the_replay(
@@ -236,7 +236,7 @@ def test_an_id_that_another_payment_has_is_counted_and_recorded(
 
 def test_a_day_without_payments_or_yet_to_come_is_refused(folder: Path) -> None:
     feed = PublishedFeed(folder, NOW)
-    with pytest.raises(BankError, match="no payment on 2018-04-08: choose a day from 2018-04-02 to 2018-04-09"):
+    with pytest.raises(BankError, match="no payments on 2018-04-08: choose a day from 2018-04-02 to 2018-04-09"):
         day_to_play(feed, date(2018, 4, 8), NOW)
     with pytest.raises(BankError, match="2018-04-09 is not over"):
         day_to_play(feed, DAY, datetime(2018, 4, 9, 9, tzinfo=UTC))
@@ -279,7 +279,7 @@ def test_a_wrong_key_is_said_in_one_line(
     (wrong / "scorer_api_key").write_text("a wrong key")
     done = run(SECRETS_DIR=str(wrong))
     assert done.returncode == 1
-    assert "refuses the key in the secret scorer_api_key" in done.stderr
+    assert "rejects the key in the secret scorer_api_key" in done.stderr
     assert "a wrong key" not in done.stderr + done.stdout
 
 
@@ -287,4 +287,4 @@ def test_a_scorer_with_the_state_of_another_world_is_said(bank: psycopg.Connecti
     tiny.answer = lambda _: 409
     done = run()
     assert done.returncode == 1
-    assert "does its state belong to another world?" in done.stderr.splitlines()[-1]
+    assert "was the scorer's state written for other data?" in done.stderr.splitlines()[-1]

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from bank.published import PublishedFeed
-from bank.simulator import WorldSize
+from bank.simulator import Simulation
 from benchmarks.handbook.__main__ import days_of
 from benchmarks.handbook.data import Payments, read_payments
 from benchmarks.handbook.errors import BenchmarkError
@@ -21,7 +21,7 @@ from tests.bank.frames import frame
 from tests.benchmarks.worlds import published_frame, write_world
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-WORLD = WorldSize(customers=12, terminals=10, days=60, seed=5)
+WORLD = Simulation(customers=12, terminals=10, days=60, seed=5)
 
 
 def read(folder: Path) -> tuple[Payments, int]:

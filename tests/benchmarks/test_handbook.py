@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bank.simulator import WorldSize
+from bank.simulator import Simulation
 from benchmarks.handbook import published_figures
 from benchmarks.handbook.__main__ import main
 from benchmarks.handbook.choose import ESTIMATORS, FIXED, GRIDS
@@ -22,7 +22,7 @@ from tests.bank.frames import frame
 from tests.benchmarks.worlds import write_world
 
 ROOT = Path(__file__).parents[2]
-WORLD = WorldSize(customers=300, terminals=600, days=130, seed=1)
+WORLD = Simulation(customers=300, terminals=600, days=130, seed=1)
 
 
 def handbook(folder: Path, **options: str) -> subprocess.CompletedProcess[str]:
@@ -107,7 +107,7 @@ def test_of_other_data_nothing_published_is_shown(folder: Path, run: subprocess.
 
 def test_a_short_history_and_few_cards_are_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No validation week, nine days before the base week, fewer than 100 cards, an amount at the contract's limit."""
-    write_world(tmp_path / "data", WorldSize(customers=40, terminals=30, days=30, seed=4))
+    write_world(tmp_path / "data", Simulation(customers=40, terminals=30, days=30, seed=4))
     late = frame(1, 4, start="2025-01-30", first_id=0)
     late.assign(TX_AMOUNT=1_000_000.0).to_parquet(tmp_path / "data/c.parquet")
     here(tmp_path, monkeypatch, DATA="data", WEEKS="1")

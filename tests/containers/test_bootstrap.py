@@ -46,7 +46,7 @@ class RehearsedAirflow:
             raise DagFailed(dag, run, "validate")
         yield TaskDone("validate", "success", 1.0)
 
-    def said_in_task(self, _: str, run: str, task: str) -> list[str]:
+    def task_log_tail(self, _: str, run: str, task: str) -> list[str]:
         return [f"{task} of {run} found no lake"]
 
 

@@ -1,4 +1,4 @@
-"""What every DAG must have, and how the two are joined."""
+"""Required attributes of every DAG, and how the two are connected."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ORDER = {
 
 
 @pytest.mark.parametrize("name", OWNERS)
-def test_a_dag_says_whose_it_is_and_what_it_is_for(dags: dict[str, Any], name: str) -> None:
+def test_a_dag_states_its_owner_and_purpose(dags: dict[str, Any], name: str) -> None:
     dag = dags[name]
     assert dag.tags == {OWNERS[name]}
     assert len(dag.doc_md) > 100
@@ -67,7 +67,7 @@ def test_the_asset_carries_the_days_unless_the_run_is_not_for_training(dags: dic
 
 
 @pytest.mark.parametrize("params", [{"from": "2025-1-1"}, {"from": "yesterday"}, {"to": None}, {"train": "maybe"}])
-def test_days_that_are_none_are_refused(dags: dict[str, Any], params: dict[str, Any]) -> None:
+def test_invalid_days_are_rejected(dags: dict[str, Any], params: dict[str, Any]) -> None:
     from airflow.sdk.exceptions import ParamValidationError
 
     given = {"from": "2025-01-01", "to": "2025-01-31", "train": True} | params

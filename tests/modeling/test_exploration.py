@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from bank.simulator import LARGE_CENTS, WorldSize
+from bank.simulator import LARGE_CENTS, Simulation
 from contracts.features import FEATURES
 from contracts.labels import DAY, LABEL_DELAY
 from contracts.transaction import FRAUD_PATTERNS
@@ -28,7 +28,7 @@ from modeling.runner import run
 from modeling.settings import Settings
 from tests.modeling.explored import World, features_of, simulated, write_world
 
-SIZE = WorldSize(customers=60, terminals=120, days=50, seed=2)
+SIZE = Simulation(customers=60, terminals=120, days=50, seed=2)
 LARGE, TERMINAL = 1, 2
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bank.simulator import WorldSize
+from bank.simulator import Simulation
 from contracts.days import first_second
 from contracts.features import FEATURES
 from contracts.labels import DAY, LABEL_DELAY, NEVER
@@ -133,7 +133,7 @@ def test_one_feature_alone_orders_frauds_or_does_not() -> None:
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    return simulated(WorldSize(customers=700, terminals=300, days=12, seed=1))
+    return simulated(Simulation(customers=700, terminals=300, days=12, seed=1))
 
 
 def test_labels_are_those_known_at_the_end_and_patterns_those_of_the_earliest_report(
