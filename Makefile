@@ -19,7 +19,7 @@ RUNTIME := $(GROUPS:%=$(ENV)/%/.installed)
 TESTABLE := $(GROUPS:%=$(ENV)/%/.testable)
 ARCHIVE := var/cache/spark/.made
 
-.PHONY: help demo serve exercises check hint solution reset explore tune ablate handbook bench test test-capstones test-faults up down credentials test-compose lint audit format lock clean install environments
+.PHONY: help demo serve exercises check hint solution reset explore tune ablate handbook bench test test-capstones test-published test-faults up down credentials test-compose lint audit format lock clean install environments
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,7 +79,7 @@ CHOSEN_PARTS = $(strip $(foreach part,$(PARTS),$(if $(strip $(call chosen,$(part
 unknown = $(strip $(foreach TESTS,$(TESTS:%/=%),$(if $(and $(wildcard $(firstword $(subst ::, ,$(TESTS)))),$(CHOSEN_PARTS)),,$(TESTS))))
 
 UNKNOWN = "error: TESTS=$(unknown): 'make test' has no tests there. Give files or folders below tests/," \
-    "several in quotes: TESTS='tests/bank tests/dags'. tests/{capstones,compose,faults} have commands of their own: make help"
+    "several in quotes: TESTS='tests/bank tests/dags'. tests/{capstones,compose,faults,published} have commands of their own: make help"
 
 SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
@@ -97,6 +97,9 @@ $(PARTS:%=tests-of-%): tests-of-%:
 
 test-capstones: $(TESTABLE) ## proves the live exercises, on a copy of what the demo left
 	@$(ENV)/embedded/bin/python -m pytest --timeout 1800 tests/capstones
+
+test-published: $(ENV)/pipeline/.testable ## the published features against those that `make demo DATA=` left: DATA=<folder>
+	@$(ENV)/pipeline/bin/python -m pytest tests/published
 
 test-faults: $(ENV)/serving/.testable $(ENV)/embedded/.installed ## faults under load: PAYMENTS=100000 OUTAGE_SECONDS=10
 	@$(ENV)/serving/bin/python -m pytest --timeout 1800 tests/faults

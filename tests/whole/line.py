@@ -62,10 +62,12 @@ class Line:
 
     def spark(self, job: str, first: date, last: date) -> Any:
         """Run a Spark job over some days, as Airflow does."""
+        return self.submit(self.root / f"spark_jobs/{job}.py", "--from", str(first), "--to", str(last))
+
+    def submit(self, script: Path, *arguments: str) -> Any:
+        """Run a Spark application; its last line is JSON."""
         submit = Path(sys.executable).parent / "spark-submit"
-        script = self.root / f"spark_jobs/{job}.py"
-        days = ["--from", str(first), "--to", str(last)]
-        return self._last_line([str(submit), "--master", "local[2]", str(script), *days])
+        return self._last_line([str(submit), "--master", "local[2]", str(script), *arguments])
 
     def daily_jobs(self, first: date, last: date) -> dict[str, Any]:
         """What the DAG fraud_daily runs."""
