@@ -177,7 +177,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(line: Line, command: list[str], address: str, log: Path, patience: float = 90) -> Iterator[None]:
+def serving(line: Line, command: list[str], address: str, log: Path, patience: float = 240) -> Iterator[None]:
     """Run a server until `address` answers 200, and end it afterwards."""
     with log.open("wb") as out:
         process = subprocess.Popen(command, cwd=ROOT, env=os.environ | line.environment, stdout=out, stderr=out)
