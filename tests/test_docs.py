@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-OTHERWISE = ("tests/capstones", "tests/compose", "tests/faults")
+OTHERWISE = ("tests/capstones", "tests/compose", "tests/faults", "tests/published")
 """Tests with a command of their own."""
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SETTINGS = [*sorted(ROOT.glob("*/settings.py")), ROOT / "demo/options.py", ROOT / "benchmarks/handbook/options.py"]
