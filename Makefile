@@ -1,11 +1,14 @@
-# Fraud Relay. Needs Python 3.11 (with venv) and make; everything else is installed below var/, once.
+# Fraud Relay. Needs Python 3.11 to 3.13 (with venv) and make; everything else is installed below var/, once.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 
-PYTHON := $(shell command -v python3.11 || command -v python3)
+# PYTHON=<name or path> chooses the Python of the environments. Without it, it is the one used last, or at first the
+# newest that is supported.
+PYTHON ?=
+FIND_PYTHON := requirements/find_python.sh
 UV := var/uv/bin/uv
 ENV := var/env
 # Caches stay below var/ too, unless you already keep one elsewhere.
@@ -110,7 +113,7 @@ handbook: $(ENV)/pipeline/.installed ## the published benchmark, side by side: D
 bench: $(RUNTIME) ## the scorer's speed beside its peers, on what the demo left: ROUNDS=5 SECONDS_EACH=4
 	@$(ENV)/embedded/bin/python -m benchmarks.scorer
 
-# Docker is needed from here on, and nothing else, but for test-compose, which needs Python 3.11 too.
+# Docker is needed from here on, and nothing else, but for test-compose, which needs Python too.
 COMPOSE := docker compose
 
 up: ## the whole line in containers: SCORER_PORT=8000 AIRFLOW_PORT=8080 MLFLOW_PORT=5050 SPARK_PORT=8081
@@ -163,17 +166,17 @@ clean: ## remove everything below var/ but what you did in the exercises: enviro
 
 # A target that is a file appears only when its recipe succeeded, so an aborted installation is done again.
 $(UV): requirements/uv.txt
-	@[ -n "$(PYTHON)" ] && "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
-	    { echo "error: Python 3.11 is needed, and neither python3.11 nor python3 is it" >&2; exit 1; }
-	@echo "installing uv"
-	@"$(PYTHON)" -m venv --clear var/uv || { echo "error: python3 -m venv failed: install Python's venv module" >&2; exit 1; }
+	@python="$$($(FIND_PYTHON) choose "$(PYTHON)")"; echo "installing uv"; "$$python" -m venv --clear var/uv
 	@var/uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@touch $@
 
 INSTALL = $(UV) pip install --quiet --require-hashes --compile-bytecode --python $(ENV)/$*/bin/python
+# An environment that another Python made is installed again.
+FORCE:
+$(shell $(FIND_PYTHON) outdated "$(PYTHON)"): FORCE
 $(ENV)/%/.installed: requirements/%.txt | $(UV)
-	@echo "installing the environment $*"
-	@$(UV) venv --quiet --clear --python "$(PYTHON)" $(ENV)/$*
+	@python="$$($(FIND_PYTHON) choose "$(PYTHON)")"; echo "installing the environment $* ($${python##*/})"; \
+	    $(UV) venv --quiet --clear --python "$$python" $(ENV)/$*
 	@$(INSTALL) -r $<
 	@touch $@
 
