@@ -303,7 +303,7 @@ def _claimed(payment: Payment, answer: list[bytes]) -> Claimed:
 
 
 def _refuse_unfit(answer: Sequence[Any]) -> None:
-    if answer[0] == b"unfit":
+    if answer[0] == b"incompatible":
         raise UnfitStateError(f"the online state cannot be used: {answer[1].decode()}")
 
 
