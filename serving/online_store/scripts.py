@@ -1,7 +1,7 @@
 """The scorer's Lua scripts: each runs atomically in Valkey and is idempotent, except `RAISE_APPLIED`.
 
-A script is its file in `lua/`, preceded by what it needs: the constants below, the merge of contracts/lua/merge.lua, the
-check of lua/incompatible.lua. What its keys and arguments are stands at the head of its file.
+A script is its file in `lua/`, preceded by what it needs: the constants below, `contracts/lua/merge.lua`,
+`lua/incompatible.lua`. The head of each file describes its keys and arguments.
 """
 
 from __future__ import annotations
