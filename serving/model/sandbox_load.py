@@ -1,6 +1,7 @@
 """Load a model version in a child process first: a damaged checkpoint can crash the process that loads it.
 
-`python -m serving.model.sandbox_load FOLDER` prints `{"margin": ...}` of the reference payment, or exits with 1 and says why.
+`python -m serving.model.sandbox_load FOLDER` prints `{"margin": ...}`, of the reference payment. It exits with 1 and
+the reason on standard error if the version cannot be loaded.
 """
 
 from __future__ import annotations
