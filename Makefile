@@ -22,7 +22,7 @@ RUNTIME := $(GROUPS:%=$(ENV)/%/.installed)
 TESTABLE := $(GROUPS:%=$(ENV)/%/.testable)
 ARCHIVE := var/cache/spark/.made
 
-.PHONY: help demo serve exercises check hint solution reset explore tune ablate handbook bench test test-capstones test-published test-faults up down credentials test-compose lint audit format lock clean install environments
+.PHONY: help demo serve exercises check hint solution reset explore tune ablate handbook bench test smoke test-capstones test-published test-faults up down credentials test-compose lint audit format lock clean install environments
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,7 +62,7 @@ ablate: $(ENV)/pipeline/.installed ## what each feature adds on the demo's last 
 
 # Each environment's tests run in it, those of two environments beside one another. All run, whatever fails.
 TESTS ?= tests
-TESTS_embedded := tests/demo tests/containers tests/exercises tests/test_imports.py tests/test_images.py tests/test_docs.py tests/test_ci.py
+TESTS_embedded := tests/demo tests/containers tests/exercises tests/test_imports.py tests/test_images.py tests/test_docs.py tests/test_ci.py tests/test_find_python.py
 TESTS_airflow := tests/dags
 TESTS_serving := tests/serving
 # One environment, in three parts: each has servers and Spark sessions of its own.
@@ -97,6 +97,10 @@ tests-known:
 $(PARTS:%=tests-of-%): tests-of-%:
 	@printf '\n== %s, in the environment %s\n' '$(strip $(call chosen,$*))' $(or $(PYTHON_$*),$*)
 	@$(ENV)/$(or $(PYTHON_$*),$*)/bin/python -m pytest $(call chosen,$*)
+
+smoke: ## on any Python: a small demo, the contracts' and the parity tests: PYTHON=python3.13
+	@$(MAKE) --no-print-directory demo DAYS=$(or $(DAYS),60) CUSTOMERS=$(or $(CUSTOMERS),300)
+	@$(MAKE) --no-print-directory test TESTS='tests/contracts tests/whole/test_parity.py tests/test_imports.py'
 
 test-capstones: $(TESTABLE) ## proves the live exercises, on a copy of what the demo left
 	@$(ENV)/embedded/bin/python -m pytest --timeout 1800 tests/capstones

@@ -66,6 +66,21 @@ def test_every_command_that_proves_something_is_a_step_and_runs_in_the_hosted_wo
         assert re.search(rf"run: make {target}\b", workflow), target
 
 
+def test_the_oldest_python_runs_all_and_each_newer_one_a_short_line() -> None:
+    supported = re.search(r'^SUPPORTED="(.+)"$', (ROOT / "requirements/find_python.sh").read_text(), re.MULTILINE)
+    assert supported
+    newest, *between, oldest = supported[1].split()
+    workflow = (ROOT / ".github/workflows/ci.yml").read_text()
+    assert f"\n  PYTHON: python{oldest}\n" in workflow
+    newer = ", ".join(f'"{version}"' for version in [*reversed(between), newest])
+    assert f"python: [{newer}]" in workflow
+    assert "run: make -j2 smoke\n" in workflow
+    assert f"export PYTHON=python{oldest}\n" in (ROOT / ".ci/run").read_text()
+    commands = {step["command"] for step in tomllib.loads(PLAN.read_text())["step"]}
+    assert f".ci/on_python.sh {newest}" in commands
+    assert f'requires-python = ">={oldest}"' in (ROOT / "pyproject.toml").read_text()
+
+
 def test_a_step_waits_for_what_it_needs_and_others_run_beside_it(tmp_path: Path) -> None:
     meet = "for _ in $(seq 100); do [ -e {other} ] && exit 0; sleep 0.1; done; exit 1"
     first, second = tmp_path / "first", tmp_path / "second"
