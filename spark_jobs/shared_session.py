@@ -24,8 +24,9 @@ from typing import Any, BinaryIO, Final
 
 from spark_jobs.session import start_session
 
+IDLE_VARIABLE: Final = "SPARK_IDLE_SECONDS"
 IDLE_SECONDS: Final = 30
-"""How long it waits for a next job."""
+"""How long it waits for the next job, unless the variable says otherwise."""
 LOOK_SECONDS: Final = 1
 REQUEST_SECONDS: Final = 10
 
@@ -47,14 +48,15 @@ class Relay(io.TextIOBase):
 
 
 def serve(address: Path) -> None:
-    """Take jobs until none comes for `IDLE_SECONDS`, one fails, or the JVM is gone."""
+    """Take jobs until none comes for some time, one fails, or the JVM is gone."""
+    patience = float(os.environ.get(IDLE_VARIABLE) or IDLE_SECONDS)
     spark = start_session("jobs")
     jvm, token = os.getppid(), secrets.token_urlsafe(32)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(LOOK_SECONDS)
         publish(address, {"port": listener.getsockname()[1], "token": token})
         idle_from = time.monotonic()
-        while time.monotonic() < idle_from + IDLE_SECONDS and os.getppid() == jvm:
+        while time.monotonic() < idle_from + patience and os.getppid() == jvm:
             try:
                 connection, _ = listener.accept()
             except TimeoutError:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 SERVER: Final = Path(__file__).resolve().with_name("shared_session.py")
-START_SECONDS: Final = 120
+START_SECONDS: Final = 300
 POLL_SECONDS: Final = 0.05
 SHOWN_LINES: Final = 20
 
