@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -95,6 +96,8 @@ def _relay(stream: BinaryIO, address: Path) -> int:
 def start_session(options: Sequence[str], address: Path) -> str | None:
     """Start the application and wait until it listens; returns what went wrong, if anything."""
     address.unlink(missing_ok=True)
+    if shutil.which("spark-submit") is None:
+        return "spark-submit is not on PATH: add the folder of the pipeline environment's programs"
     with log_of(address).open("wb") as log:
         # In a session of its own, for it outlives the task that starts it.
         server = subprocess.Popen(

@@ -114,12 +114,21 @@ def test_a_killed_submitter_ends_its_job_and_the_next_one_starts_again(start: St
     assert list(tmp_path.glob("fraud-relay-spark-*.json")) == []
 
 
-def test_an_application_that_cannot_start_is_told_with_its_log(start: Start, tmp_path: Path) -> None:
-    running = start("validate", tmp_path / "lake", SPARK_SUBMIT_OPTS="-XX:NoSuchOption")
+def test_an_application_that_does_not_start_is_reported_with_its_log(start: Start, tmp_path: Path) -> None:
+    submitter = tmp_path / "bin/spark-submit"
+    submitter.parent.mkdir()
+    submitter.write_text("#!/bin/sh\necho no such option >&2\nexit 3\n")
+    submitter.chmod(0o755)
+    path = f"{submitter.parent}{os.pathsep}{os.environ['PATH']}"
+    running = start("validate", tmp_path / "lake", PATH=path)
     out, _ = running.communicate(timeout=60)
     assert running.returncode == 1
-    assert "the Spark application did not start" in out
-    assert "NoSuchOption" in out
+    assert out == "the Spark application did not start: spark-submit ended with 3\nno such option\n"
+
+
+def test_a_missing_spark_submit_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "spark-submit is not on PATH" in (submit.start_session([], tmp_path / "address.json") or "")
 
 
 def test_a_job_is_told_from_the_options() -> None:
