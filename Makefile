@@ -22,7 +22,7 @@ RUNTIME := $(GROUPS:%=$(ENV)/%/.installed)
 TESTABLE := $(GROUPS:%=$(ENV)/%/.testable)
 ARCHIVE := var/cache/spark/.made
 
-.PHONY: help demo serve exercises check hint solution reset explore tune ablate handbook bench test smoke test-capstones test-published test-faults up down credentials test-compose lint audit format lock clean install environments
+.PHONY: help demo serve exercises check hint solution reset explore tune ablate handbook bench test smoke test-capstones test-published test-faults up down credentials test-compose lint audit format diagrams lock clean install environments
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -154,6 +154,14 @@ audit: $(ENV)/audit/.installed ## known vulnerabilities of what is installed; fa
 format: $(ENV)/lint/.installed ## ruff, mending what it can
 	$(ENV)/lint/bin/ruff check --fix .
 	$(ENV)/lint/bin/ruff format .
+
+# Puppeteer's own browser cannot be downloaded everywhere: CHROMIUM names an installed one.
+CHROMIUM ?= $(firstword $(wildcard /usr/bin/chromium /usr/bin/google-chrome))
+diagrams: ## draws docs/diagrams/*.mmd as SVG; needs npm and Chromium: CHROMIUM=/usr/bin/chromium
+	@for source in docs/diagrams/*.mmd; do \
+	    PUPPETEER_SKIP_DOWNLOAD=1 PUPPETEER_EXECUTABLE_PATH="$(CHROMIUM)" npx --yes @mermaid-js/mermaid-cli@11.17.0 --quiet \
+	        --input $$source --output $${source%.mmd}.svg --backgroundColor white \
+	        --configFile docs/diagrams/mermaid.json --puppeteerConfigFile docs/diagrams/puppeteer.json; done
 
 install: $(RUNTIME) $(ARCHIVE) ## the environments, without running anything
 
