@@ -31,7 +31,7 @@ CUSTOMER_AMOUNT_FACTOR: Final = 5
 TERMINALS_A_DAY: Final = 2 / 10_000
 CUSTOMERS_A_DAY: Final = 3 / 5_000
 RADIUS_AT: Final = (5.0, 10_000)
-LEAST_A_DAY: Final = 1 / 7
+MIN_A_DAY: Final = 1 / 7
 """At least one terminal and one customer a week, so that small simulations have every pattern."""
 MAX_CENTS: Final = 100_000_000
 BLOCK_DAYS: Final = 30
@@ -133,7 +133,7 @@ def _terminals_near(customers: Floats, terminals: Floats) -> tuple[Ints, Ints, I
 
 def _compromised(days: int, entities: int, share: float, length: int, rng: np.random.Generator) -> NDArray[np.bool_]:
     """Whether each entity is compromised on each day, shape (days, entities)."""
-    rate = max(share * entities, LEAST_A_DAY)
+    rate = max(share * entities, MIN_A_DAY)
     bad = np.zeros((days, entities), dtype=bool)
     due = np.diff(np.floor(rate * np.arange(days + 1) + rng.uniform())).astype(int)
     for day in np.flatnonzero(due):

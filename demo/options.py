@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-LEAST_DAYS = 40
+MIN_DAYS = 40
 
 
 class OptionsError(Exception):
@@ -21,7 +21,7 @@ class Options(BaseSettings):
     model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
 
     data: Path | None = None
-    days: int = Field(default=120, ge=LEAST_DAYS, le=3_650)
+    days: int = Field(default=120, ge=MIN_DAYS, le=3_650)
     customers: int = Field(default=1_000, ge=50, le=1_000_000)
     seed: int = Field(default=0, ge=0, lt=2**63)
     postgres_port: int | None = None

@@ -21,9 +21,9 @@ LITTLE_DEARER, MUCH_DEARER = 100 * (1 + COST_TOLERANCE / 2), 100 * (1 + COST_TOL
         (0.75, LITTLE_DEARER, True, "at least as good"),
         (LITTLE_WORSE, 99.0, True, "at least as good"),
         (LITTLE_WORSE, 100.0, True, "at least as good"),
-        (0.95, MUCH_DEARER, False, "dearer"),
-        (LITTLE_WORSE, LITTLE_DEARER, False, "a little worse in both"),
-        (MUCH_WORSE, 10.0, False, "worse at telling frauds apart"),
+        (0.95, MUCH_DEARER, False, "cost is higher"),
+        (LITTLE_WORSE, LITTLE_DEARER, False, "slightly worse in both"),
+        (MUCH_WORSE, 10.0, False, "average precision is worse"),
     ],
 )
 def test_the_gate_against_a_champion(precision: float, cost: float, promoted: bool, why: str) -> None:

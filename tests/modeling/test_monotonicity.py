@@ -10,7 +10,7 @@ import pytest
 from contracts.features import FEATURES
 from modeling.data.dataset import Dataset
 from modeling.models.estimators import CANDIDATE
-from modeling.models.monotonicity import LEAST_FRAUDS, RISING, monotonic_constraints
+from modeling.models.monotonicity import MIN_FRAUDS, RISING, monotonic_constraints
 from tests.modeling.windows import window
 
 HELD = [int(name in RISING) for name in FEATURES]
@@ -49,7 +49,7 @@ def test_of_too_few_frauds_nothing_can_be_told(genuine: Dataset) -> None:
     small = stolen(genuine, 0, 10)
     last = np.flatnonzero(small.frauds & (small.occurred > small.occurred.max() - 7 * 86_400))
     few = small.frauds.copy()
-    few[last[LEAST_FRAUDS - 1 :]] = False
+    few[last[MIN_FRAUDS - 1 :]] = False
     assert monotonic_constraints(replace(small, frauds=few), FEATURES, QUICK) == HELD
 
 

@@ -53,7 +53,7 @@ def history(state: Any, key: str) -> tuple[int, Entries]:
 
 def entries_of(payments: Iterable[Payment], terminal: bool) -> Entries:
     last = FIRST_SECOND + (LAST + 1) * DAY
-    kept = sorted((p for p in payments if KEPT_FROM <= p.occurred < last), key=lambda p: p.place)
+    kept = sorted((p for p in payments if KEPT_FROM <= p.occurred < last), key=lambda p: p.position)
     reported = [NEVER if p.reported is None or p.reported >= last else p.reported for p in kept]
     values = [of_terminal(p.cents, r) if terminal else p.cents for p, r in zip(kept, reported, strict=True)]
     return [(p.occurred, p.transaction_id, value) for p, value in zip(kept, values, strict=True)]
