@@ -1,8 +1,12 @@
+-- One entity's history: 8 bytes floor, then entries of 24 bytes in order of position (second, transaction id).
+-- Scripts of the writer (Spark) and of the scorer begin with this file; the byte format: contracts/online_state.py.
+
 local function position(s, at)
     return struct.unpack('>I4I4I4I4', s, at)
 end
 
--- Whether the entry of a at i comes before the entry of b at j. 32-bit halves, because a Lua number has only 53 bits.
+-- Whether the entry of a at i comes before the entry of b at j. Compared in halves of 32 bits: a Lua number is exact
+-- to 53 bits only.
 local function before(a, i, b, j)
     local a1, a2, a3, a4 = position(a, i)
     local b1, b2, b3, b4 = position(b, j)
@@ -24,13 +28,13 @@ local function lesser(a, b)
     return b
 end
 
--- Merge sorted entries into the history at key. At equal positions the smaller value wins (the earlier report). Once an
--- entry is more than keep + slack (default 0) seconds older than the newest, drop all that are more than keep older.
--- Returns the history, floor first.
+-- Merge sorted entries into the history at key and return the history, floor first. Of two entries at the same position
+-- the lesser value stays (the earlier report). Entries older than the newest by keep seconds are dropped, once one is
+-- older than that by slack seconds (default 0). Merging is idempotent, and commutative up to what is dropped.
 local function merge(key, floor, entries, keep, slack)
     local old = redis.call('GET', key) or (string.rep('\0', 8))
-    -- Usually the new entries are the newest and are just appended. `changed` is the first byte that differs from the
-    -- old value.
+    -- The common case: the new entries are the newest, so the old ones stay in one piece. `changed` is the first byte
+    -- that differs from the old history.
     local history, changed = old .. entries, #old + 1
     if #old > 8 and #entries > 0 and not before(old, #old - 23, entries, 1) then
         local parts, i, j = {string.sub(old, 1, 8)}, 9, 1
@@ -76,7 +80,7 @@ local function merge(key, floor, entries, keep, slack)
     elseif #old == 8 then
         redis.call('SET', key, history)
     elseif changed and changed <= #history then
-        -- Write only the changed end: everything written also goes to the append-only file.
+        -- Every write goes to the append-only file too, so only the changed end is written.
         redis.call('SETRANGE', key, changed - 1, string.sub(history, changed))
     end
     return history
