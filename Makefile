@@ -1,11 +1,14 @@
-# Fraud Relay. Needs Python 3.11 (with venv) and make; everything else is installed below var/, once.
+# Fraud Relay. Needs Python 3.11 to 3.13 (with venv) and make; everything else is installed below var/, once.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 
-PYTHON := $(shell command -v python3.11 || command -v python3)
+# PYTHON=<name or path> chooses the Python of the environments. Without it, it is the one used last, or at first the
+# newest that is supported.
+PYTHON ?=
+FIND_PYTHON := requirements/find_python.sh
 UV := var/uv/bin/uv
 ENV := var/env
 # Caches stay below var/ too, unless you already keep one elsewhere.
@@ -19,7 +22,7 @@ RUNTIME := $(GROUPS:%=$(ENV)/%/.installed)
 TESTABLE := $(GROUPS:%=$(ENV)/%/.testable)
 ARCHIVE := var/cache/spark/.made
 
-.PHONY: help demo serve exercises check hint solution reset explore tune ablate handbook bench test test-capstones test-faults up down credentials test-compose lint audit format lock clean install
+.PHONY: help demo serve exercises check hint solution reset explore tune ablate handbook bench test smoke test-capstones test-published test-faults up down credentials test-compose lint audit format diagrams lock clean install environments
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,35 +60,53 @@ tune: $(ENV)/pipeline/.installed ## search the recipe on the demo's last weeks: 
 ablate: $(ENV)/pipeline/.installed ## what each feature adds on the demo's last weeks: FROM=<day> TO=<day>
 	@LAKE_URI="$${LAKE_URI:-var/demo/lake}" $(ENV)/pipeline/bin/python -m modeling.ablate $(FROM:%=--from %) $(TO:%=--to %)
 
-# Each environment's tests run in it. All run, whatever fails; TESTS=<paths> picks some.
+# Each environment's tests run in it, those of two environments beside one another. All run, whatever fails.
 TESTS ?= tests
-TESTS_embedded := tests/demo tests/containers tests/exercises tests/test_imports.py tests/test_images.py tests/test_docs.py
+TESTS_embedded := tests/demo tests/containers tests/exercises tests/test_imports.py tests/test_images.py tests/test_docs.py tests/test_ci.py tests/test_find_python.py
 TESTS_airflow := tests/dags
 TESTS_serving := tests/serving
-TESTS_pipeline := tests/contracts tests/bank tests/spark_jobs tests/modeling tests/benchmarks tests/whole
+# One environment, in three parts: each has servers and Spark sessions of its own.
+TESTS_line := tests/whole
+TESTS_spark := tests/contracts tests/spark_jobs
+TESTS_models := tests/bank tests/modeling tests/benchmarks
+PYTHON_line := pipeline
+PYTHON_spark := pipeline
+PYTHON_models := pipeline
 
-test: $(TESTABLE) $(ARCHIVE) ## every test that needs no Docker: TESTS=tests/bank for some
-	@status=0; \
-	run() { \
-	    environment=$$1; shift; chosen=(); \
-	    for path in "$$@"; do \
-	        for wanted in $(TESTS); do \
-	            case "$$path/" in "$${wanted%/}"/*) chosen+=("$$path");; *) \
-	            case "$$wanted/" in "$$path"/*) chosen+=("$$wanted");; esac;; esac; \
-	        done; \
-	    done; \
-	    [ $${#chosen[@]} -gt 0 ] || return 0; \
-	    printf '\n== tests of the environment %s\n' "$$environment"; \
-	    $(ENV)/$$environment/bin/python -m pytest "$${chosen[@]}" || status=1; \
-	}; \
-	run embedded $(TESTS_embedded); \
-	run airflow $(TESTS_airflow); \
-	run serving $(TESTS_serving); \
-	run pipeline $(TESTS_pipeline); \
-	exit $$status
+# Longest first, so that the two lanes end together.
+PARTS := spark line models serving embedded airflow
+# What of TESTS lies in a part: the part's own paths below a path given, and a path given below one of the part's own.
+chosen = $(foreach path,$(TESTS_$1),$(foreach wanted,$(TESTS:%/=%),$(if $(filter $(wanted) $(wanted)/%,$(path)),$(path),\
+    $(filter $(path)/% $(path)::%,$(wanted)))))
+CHOSEN_PARTS = $(strip $(foreach part,$(PARTS),$(if $(strip $(call chosen,$(part))),$(part))))
+unknown = $(strip $(foreach TESTS,$(TESTS:%/=%),$(if $(and $(wildcard $(firstword $(subst ::, ,$(TESTS)))),$(CHOSEN_PARTS)),,$(TESTS))))
+
+UNKNOWN = "error: TESTS=$(unknown): 'make test' has no tests there. Give files or folders below tests/," \
+    "several in quotes: TESTS='tests/bank tests/dags'. tests/{capstones,compose,faults,published} have commands of their own: make help"
+
+SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
+# When several parts run, each prints its output when it ends (make 3.81 of macOS cannot).
+test: tests-known $(TESTABLE) $(ARCHIVE) ## every test that needs no Docker: TESTS=tests/bank for some
+	@$(MAKE) --no-print-directory --keep-going --jobs 2 $(if $(word 2,$(CHOSEN_PARTS)),$(SYNC)) $(CHOSEN_PARTS:%=tests-of-%)
+
+.PHONY: tests-known $(PARTS:%=tests-of-%)
+tests-known:
+	@$(if $(unknown),echo $(UNKNOWN) >&2; exit 1)
+
+$(PARTS:%=tests-of-%): tests-of-%:
+	@printf '\n== %s, in the environment %s\n' '$(strip $(call chosen,$*))' $(or $(PYTHON_$*),$*)
+	@$(ENV)/$(or $(PYTHON_$*),$*)/bin/python -m pytest $(call chosen,$*)
+
+smoke: ## on any Python: a small demo, the contracts' and the parity tests: PYTHON=python3.13
+	@$(MAKE) --no-print-directory demo DAYS=$(or $(DAYS),60) CUSTOMERS=$(or $(CUSTOMERS),300)
+	@$(MAKE) --no-print-directory test TESTS='tests/contracts tests/whole/test_parity.py tests/test_imports.py'
 
 test-capstones: $(TESTABLE) ## proves the live exercises, on a copy of what the demo left
 	@$(ENV)/embedded/bin/python -m pytest --timeout 1800 tests/capstones
+
+test-published: $(ENV)/pipeline/.testable ## the published features against those that `make demo DATA=` left: DATA=<folder>
+	@$(ENV)/pipeline/bin/python -m pytest tests/published
 
 test-faults: $(ENV)/serving/.testable $(ENV)/embedded/.installed ## faults under load: PAYMENTS=100000 OUTAGE_SECONDS=10
 	@$(ENV)/serving/bin/python -m pytest --timeout 1800 tests/faults
@@ -96,7 +117,7 @@ handbook: $(ENV)/pipeline/.installed ## the published benchmark, side by side: D
 bench: $(RUNTIME) ## the scorer's speed beside its peers, on what the demo left: ROUNDS=5 SECONDS_EACH=4
 	@$(ENV)/embedded/bin/python -m benchmarks.scorer
 
-# Docker is needed from here on, and nothing else, but for test-compose, which needs Python 3.11 too.
+# Docker is needed from here on, and nothing else, but for test-compose, which needs Python too.
 COMPOSE := docker compose
 
 up: ## the whole line in containers: SCORER_PORT=8000 AIRFLOW_PORT=8080 MLFLOW_PORT=5050 SPARK_PORT=8081
@@ -134,7 +155,17 @@ format: $(ENV)/lint/.installed ## ruff, mending what it can
 	$(ENV)/lint/bin/ruff check --fix .
 	$(ENV)/lint/bin/ruff format .
 
+# Puppeteer's own browser cannot be downloaded everywhere: CHROMIUM names an installed one.
+CHROMIUM ?= $(firstword $(wildcard /usr/bin/chromium /usr/bin/google-chrome))
+diagrams: ## draws docs/diagrams/*.mmd as SVG; needs npm and Chromium: CHROMIUM=/usr/bin/chromium
+	@for source in docs/diagrams/*.mmd; do \
+	    PUPPETEER_SKIP_DOWNLOAD=1 PUPPETEER_EXECUTABLE_PATH="$(CHROMIUM)" npx --yes @mermaid-js/mermaid-cli@11.17.0 --quiet \
+	        --input $$source --output $${source%.mmd}.svg --backgroundColor white \
+	        --configFile docs/diagrams/mermaid.json --puppeteerConfigFile docs/diagrams/puppeteer.json; done
+
 install: $(RUNTIME) $(ARCHIVE) ## the environments, without running anything
+
+environments: $(TESTABLE) $(ENV)/lint/.installed $(ARCHIVE) ## the same, with the tools that tests and linters need
 
 # The order matters: `test` is compiled under the pins of all that it is laid over.
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url
@@ -147,17 +178,17 @@ clean: ## remove everything below var/ but what you did in the exercises: enviro
 
 # A target that is a file appears only when its recipe succeeded, so an aborted installation is done again.
 $(UV): requirements/uv.txt
-	@[ -n "$(PYTHON)" ] && "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
-	    { echo "error: Python 3.11 is needed, and neither python3.11 nor python3 is it" >&2; exit 1; }
-	@echo "installing uv"
-	@"$(PYTHON)" -m venv --clear var/uv || { echo "error: python3 -m venv failed: install Python's venv module" >&2; exit 1; }
+	@python="$$($(FIND_PYTHON) choose "$(PYTHON)")"; echo "installing uv"; "$$python" -m venv --clear var/uv
 	@var/uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@touch $@
 
 INSTALL = $(UV) pip install --quiet --require-hashes --compile-bytecode --python $(ENV)/$*/bin/python
+# An environment that another Python made is installed again.
+FORCE:
+$(shell $(FIND_PYTHON) outdated "$(PYTHON)"): FORCE
 $(ENV)/%/.installed: requirements/%.txt | $(UV)
-	@echo "installing the environment $*"
-	@$(UV) venv --quiet --clear --python "$(PYTHON)" $(ENV)/$*
+	@python="$$($(FIND_PYTHON) choose "$(PYTHON)")"; echo "installing the environment $* ($${python##*/})"; \
+	    $(UV) venv --quiet --clear --python "$$python" $(ENV)/$*
 	@$(INSTALL) -r $<
 	@touch $@
 

@@ -43,6 +43,8 @@ false (a live day) it is skipped.
             application=str(PROJECT / "spark_jobs" / f"{job}.py"),
             name=f"{job} {{{{ params['from'] }}}}..{{{{ params['to'] }}}}",
             application_args=["--from", "{{ params['from'] }}", "--to", "{{ params['to'] }}"],
+            # The jobs of a run share one Spark application, which the first of them starts.
+            spark_binary=str(PROJECT / "spark_jobs" / "submit.py"),
             pre_execute=check_days,
             doc_md=purpose,
         )

@@ -18,6 +18,7 @@ from demo.installation import DEMO, Installation
 from demo.options import Options
 from demo.processes import MemoryWatch
 from demo.secret_files import read_secret, write_secrets
+from demo.server_watch import ServerWatch
 from demo.steps import StepFailed, Steps
 from demo.summary import Summary
 
@@ -40,44 +41,57 @@ def create_installation(options: Options) -> Installation:
     return installation
 
 
-def start_stores(installation: Installation, stack: ExitStack) -> None:
+def start_stores(installation: Installation, stack: ExitStack) -> list[Server]:
     """Start PostgreSQL and Valkey; `stack` stops them."""
+    folder, logs = installation.folder, installation.logs
     password = read_secret(installation.secrets, "bank_admin_password")
-    stack.callback(
-        start_postgres(
-            installation.folder / "postgres", password, installation.logs / "postgres.log", installation.postgres_port
-        ).stop
-    )
+    postgres = start_postgres(folder / "postgres", password, logs / "postgres.log", installation.postgres_port)
+    stack.callback(postgres.stop)
     password = read_secret(installation.secrets, "valkey_password")
-    stack.callback(
-        start_valkey(
-            installation.folder / "valkey", password, installation.logs / "valkey.log", installation.valkey_port
-        ).stop
-    )
+    valkey = start_valkey(folder / "valkey", password, logs / "valkey.log", installation.valkey_port)
+    stack.callback(valkey.stop)
+    return [postgres, valkey]
 
 
 def run_line(options: Options, steps: Steps, watch: MemoryWatch, stack: ExitStack) -> Summary:
-    """Run every step in order; `stack` stops what was started. Raises `StepFailed` or `ServerError`."""
-    began = time.monotonic()
+    """Run every step in order; `stack` stops what was started.
+
+    Raises `StepFailed`, also where a server ends before the last step, or `ServerError`.
+    """
     installation = create_installation(options)
+    with ServerWatch() as servers:
+        return _run_steps(options, installation, steps, watch, servers, stack)
+
+
+def _run_steps(
+    options: Options,
+    installation: Installation,
+    steps: Steps,
+    watch: MemoryWatch,
+    servers: ServerWatch,
+    stack: ExitStack,
+) -> Summary:
+    began = time.monotonic()
     waiting = stack.enter_context(ThreadPoolExecutor(max_workers=2))
     with steps.step("start PostgreSQL and Valkey"):
-        start_stores(installation, stack)
+        servers.add(*start_stores(installation, stack))
     # Airflow and MLflow start in the background while the bank is loaded.
     airflow_servers = waiting.submit(start_airflow, installation)
     mlflow = start_mlflow(installation)
     stack.callback(mlflow.stop)
+    servers.add(mlflow)
     stack.callback(_stop_all, airflow_servers)
     steps.command("migrate the bank", installation, "bank.migrate")
     loaded = steps.command("load the bank", installation, "bank.load", *options.feed, "--hold-out-days", "1")
     first, last, live = loaded["first_day"], loaded["last_day"], loaded["held_out"][0]
     with steps.step("start Airflow and MLflow"):
-        airflow = _open_airflow(installation, airflow_servers)
+        airflow = _open_airflow(installation, airflow_servers, servers)
         stack.callback(airflow.close)
         wait_until(f"{installation.mlflow_url}/health", mlflow)
     run_dag(steps, installation, airflow, "fraud_daily", "history", {"from": first, "to": last, "train": True})
     scorer = start_scorer(installation)
     stack.callback(scorer.stop)
+    servers.add(scorer)
     follow(steps, installation, airflow, "fraud_training", airflow.newest_run("fraud_training"), "training")
     with steps.step("start the scorer"):
         wait_until(f"{installation.scorer_url}/readyz", scorer)
@@ -152,12 +166,13 @@ def wait_until(url: str, server: Server) -> None:
         raise StepFailed(f"start {server.name}", server.log, tail(server.log)) from error
 
 
-def _open_airflow(installation: Installation, servers: Future[list[Server]]) -> Airflow:
+def _open_airflow(installation: Installation, started: Future[list[Server]], servers: ServerWatch) -> Airflow:
     try:
-        api = servers.result()[0]
+        airflow_servers = started.result()
     except ServerError as error:
         raise StepFailed("start Airflow", installation.logs / "airflow-migrate.log", str(error)) from error
-    wait_until(f"{installation.airflow_url}/api/v2/monitor/health", api)
+    servers.add(*airflow_servers)
+    wait_until(f"{installation.airflow_url}/api/v2/monitor/health", airflow_servers[0])
     airflow = Airflow(installation.airflow_url, "admin", read_secret(installation.secrets, "airflow_password"))
     for dag in ("fraud_daily", "fraud_training"):
         airflow.wait_for_dag(dag)

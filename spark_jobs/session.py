@@ -36,15 +36,20 @@ def start_session(job: str) -> SparkSession:
 
 
 def run_spark_job(job: str, body: Callable[[SparkSession, Settings, DayRange], Result]) -> int:
-    """Run `body` in a session of its own as `run_command` does; the last line has the job's name and its seconds."""
+    """Run `body` in a Spark session as `run_command` does; the last line has the job's name and its seconds.
+
+    The session is the job's own and ends with it, unless the job runs in one that was there (`shared_session`).
+    """
 
     def in_session(settings: Settings, days: DayRange) -> Result:
         started = time.perf_counter()
+        shared = SparkSession.getActiveSession() is not None
         spark = start_session(job)
         try:
             result = body(spark, settings, days)
         finally:
-            spark.stop()
+            if not shared:
+                spark.stop()
         return {"job": job, **result, "seconds": round(time.perf_counter() - started, 2)}
 
     return run_command(job, in_session)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
+from importlib.resources import files
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -20,15 +21,9 @@ T = TypeVar("T")
 Client = Any
 """A `valkey.Valkey` or a pipeline; untyped because the package types every answer as possibly awaitable."""
 
-MERGE_SCRIPT: Final = MERGE_LUA + "merge(KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]))\n"
-STAMP_SCRIPT: Final = """
-local written_to = redis.call('HGET', KEYS[1], 'written_to')
-for i = 1, #ARGV, 2 do
-    if not (ARGV[i] == 'written_to' and written_to and written_to > ARGV[i + 1]) then
-        redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
-    end
-end
-"""
+_LUA: Final = files("spark_jobs.io").joinpath("lua")
+MERGE_SCRIPT: Final = MERGE_LUA + _LUA.joinpath("merge_history.lua").read_text("utf-8")
+STAMP_SCRIPT: Final = _LUA.joinpath("stamp.lua").read_text("utf-8")
 PIPELINE: Final = 200
 """Commands in one pipeline; the scorer's commands may have to wait for that many."""
 TIMEOUT_SECONDS: Final = 30

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -45,6 +46,19 @@ def test_a_range_of_days_is_one_run_of_each_job(dags: dict[str, Any]) -> None:
     for task in dags["fraud_daily"].tasks[:-1]:
         assert task.application.endswith(f"spark_jobs/{task.task_id}.py")
         assert task.application_args == ["--from", "{{ params['from'] }}", "--to", "{{ params['to'] }}"]
+
+
+def test_a_run_s_jobs_are_submitted_to_one_application(dags: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", '{"conn_type": "spark", "host": "local[2]"}')
+    commands = []
+    for task in dags["fraud_daily"].tasks[:-1]:
+        *options, name, title, script = task._get_hook()._build_spark_submit_command(task.application)[:-4]
+        assert (name, script) == ("--name", task.application)
+        assert title.startswith(task.task_id)
+        commands.append(options)
+    assert os.access(commands[0][0], os.X_OK)
+    assert commands == [[commands[0][0], "--master", "local[2]"]] * 4
+    assert commands[0][0].endswith("spark_jobs/submit.py")
 
 
 def test_the_asset_joins_the_two(dags: dict[str, Any]) -> None:
