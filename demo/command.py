@@ -13,7 +13,7 @@ from rich.markup import escape
 from demo.embedded_servers import ServerError
 from demo.installation import DEMO
 from demo.options import OptionsError
-from demo.processes import adopt_orphans, end_descendants, heed_signals
+from demo.processes import adopt_orphans, interrupt_on_signals, stop_descendants
 from demo.steps import StepFailed
 
 FAILED: Final = 1
@@ -30,11 +30,11 @@ def run_command(console: Console, work: Callable[[ExitStack], int], *, on_the_de
     if on_the_demo and not (DEMO / "summary.json").exists():
         console.print("[red]error:[/] there is no demo data yet: run `make demo` first")
         return FAILED
-    lock = lock_out_others()
+    lock = lock_demo()
     if lock is None:
         console.print(f"[red]error:[/] the servers of {DEMO} are in use by another command: wait for it or stop it")
         return FAILED
-    heed_signals()
+    interrupt_on_signals()
     adopt_orphans()
     try:
         with ExitStack() as stack:
@@ -51,13 +51,13 @@ def run_command(console: Console, work: Callable[[ExitStack], int], *, on_the_de
     except KeyboardInterrupt:
         message, code = "\ninterrupted; all servers are stopped", INTERRUPTED
     finally:
-        end_descendants()
+        stop_descendants()
         lock.close()
     console.print(message)
     return code
 
 
-def lock_out_others() -> IO[str] | None:
+def lock_demo() -> IO[str] | None:
     """Take the lock on the demo's folder; None if another command holds it."""
     DEMO.parent.mkdir(parents=True, exist_ok=True)
     lock = DEMO.with_suffix(".lock").open("w")

@@ -20,7 +20,7 @@ SAMPLE_SECONDS: Final = 1.0
 GRACE_SECONDS: Final = 5
 
 
-def heed_signals() -> None:
+def interrupt_on_signals() -> None:
     """Raise KeyboardInterrupt on Ctrl-C, on SIGTERM, and (on Linux) when the parent process, make, ends.
 
     SIGINT is set explicitly because a shell starts background commands with SIGINT ignored.
@@ -31,7 +31,7 @@ def heed_signals() -> None:
 
 
 def adopt_orphans() -> None:
-    """On Linux, become the parent of orphaned descendants, so that `end_descendants` finds them."""
+    """On Linux, become the parent of orphaned descendants, so that `stop_descendants` finds them."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
@@ -42,7 +42,7 @@ def descendants() -> list[psutil.Process]:
     return found
 
 
-def end_descendants() -> int:
+def stop_descendants() -> int:
     """Stop all descendants, by SIGTERM and after 5 seconds by SIGKILL; returns how many there were."""
     left = [process for process in descendants() if process.status() != psutil.STATUS_ZOMBIE]
     for process in left:

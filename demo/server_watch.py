@@ -1,4 +1,4 @@
-"""Watches the servers that a run of the line needs: where one ends, so does the run, and says which."""
+"""Watch the servers of a run: if one ends, the run fails and names it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ LOOK_SECONDS: Final = 0.5
 
 
 class ServerWatch:
-    """Raises `StepFailed` in the main thread, whatever it waits for, as soon as a watched server ends.
+    """A context manager that raises `StepFailed` in the main thread as soon as a watched server ends.
 
-    Used as a context manager, in the main thread; leave it before the servers are stopped.
+    It interrupts any wait of the main thread. Enter it there, and leave it before the servers are stopped.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class ServerWatch:
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def add(self, *servers: Server) -> None:
-        """Watch these too."""
+        """Watch these servers too."""
         self._servers.extend(servers)
 
     def __enter__(self) -> Self:
@@ -39,14 +39,14 @@ class ServerWatch:
         self._left.set()
         self._thread.join()
         signal.signal(signal.SIGUSR1, self._before)
-        # What failed because of a server that ended is told as that.
+        # An error that follows from a server's end is reported as that.
         if isinstance(error, Exception) and (ended := self._ended()) is not None:
             raise failure(ended) from error
 
     def _watch(self) -> None:
         while not self._left.wait(LOOK_SECONDS):
             if self._ended() is not None:
-                # A signal, for nothing else wakes a thread that waits for a child or a socket.
+                # Only a signal interrupts a thread that waits for a child process or a socket.
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
                 return
 
@@ -59,7 +59,7 @@ class ServerWatch:
 
 
 def failure(server: Server) -> StepFailed:
-    """What to say of a server that ended while it was needed."""
+    """The failure to raise for a server that ended while it was needed."""
     code = server.process.returncode
     how = f"ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
     return StepFailed(f"{server.name} ({how})", server.log, tail(server.log))

@@ -1,8 +1,8 @@
-"""One Spark application for the jobs of one day: `spark-submit spark_jobs/shared_session.py ADDRESS`.
+"""One Spark application for the jobs of a day: `spark-submit spark_jobs/shared_session.py ADDRESS`.
 
-Starting an application takes a job of seconds most of its time, so `spark_jobs/submit.py` has this one run several, one
-after another. Each runs as if spark-submit had started it: as `__main__`, with its own arguments, in the environment of
-who submitted it. Its output goes there too.
+Short jobs spend most of their time on starting an application, so `spark_jobs/submit.py` runs several in this one, one
+after another. Each job runs as if started by spark-submit: as `__main__`, with its own arguments and the environment of
+its submitter, who also receives its output.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from spark_jobs.session import start_session
 
 IDLE_VARIABLE: Final = "SPARK_IDLE_SECONDS"
 IDLE_SECONDS: Final = 30
-"""How long it waits for the next job, unless the variable says otherwise."""
+"""The default time to wait for the next job, in seconds."""
 LOOK_SECONDS: Final = 1
 REQUEST_SECONDS: Final = 10
 
 
 class Relay(io.TextIOBase):
-    """Text written here is sent to who submitted the job."""
+    """A text stream that sends what is written to the job's submitter."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
 
     def writable(self) -> bool:
-        """It is."""
+        """Always True."""
         return True
 
     def write(self, text: str) -> int:
@@ -48,7 +48,7 @@ class Relay(io.TextIOBase):
 
 
 def serve(address: Path) -> None:
-    """Take jobs until none comes for some time, one fails, or the JVM is gone."""
+    """Run jobs until none arrives in time, one fails, or the JVM has ended; `address` is the file to publish to."""
     patience = float(os.environ.get(IDLE_VARIABLE) or IDLE_SECONDS)
     spark = start_session("jobs")
     jvm, token = os.getppid(), secrets.token_urlsafe(32)
@@ -70,7 +70,7 @@ def serve(address: Path) -> None:
 
 
 def publish(address: Path, listening: dict[str, Any]) -> None:
-    """Write where it listens, for its owner alone and in one step."""
+    """Write port and token to the file `address`, atomically and readable only by its owner."""
     fresh = address.with_suffix(f".{os.getpid()}")
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         json.dump(listening, file)
@@ -78,7 +78,7 @@ def publish(address: Path, listening: dict[str, Any]) -> None:
 
 
 def take(connection: socket.socket, token: str) -> int | None:
-    """Run the job that is asked for; returns its exit code, None for a request without the token."""
+    """Run the requested job; returns its exit code, None for an invalid request or a wrong token."""
     connection.settimeout(REQUEST_SECONDS)
     with connection.makefile("rwb") as stream:
         try:
@@ -98,13 +98,13 @@ def take(connection: socket.socket, token: str) -> int | None:
 
 
 def send(stream: BinaryIO, message: dict[str, Any]) -> None:
-    """Send one message, a line of JSON."""
+    """Send a message as a line of JSON."""
     stream.write(json.dumps(message).encode() + b"\n")
     stream.flush()
 
 
 def end_with(connection: socket.socket, finished: threading.Event) -> None:
-    """End this process at once when the connection closes before the job is finished: its submitter was killed."""
+    """Exit at once if the connection closes before the job is finished, because its submitter was killed."""
     with contextlib.suppress(OSError):
         connection.recv(1)
     if not finished.is_set():
@@ -112,7 +112,7 @@ def end_with(connection: socket.socket, finished: threading.Event) -> None:
 
 
 def run(arguments: list[str], environment: dict[str, str], output: Relay) -> int:
-    """Run a job's script as `__main__`; returns the exit code that a process of its own would end with."""
+    """Run a job's script as `__main__`; returns the exit code that a separate process would have."""
     kept, argv = dict(os.environ), sys.argv
     os.environ.update(environment)
     sys.argv = arguments
@@ -133,7 +133,7 @@ def run(arguments: list[str], environment: dict[str, str], output: Relay) -> int
 
 
 def exit_code(ended: SystemExit) -> int:
-    """The exit code of a process that ends so; what is not a number is said, as Python does."""
+    """The exit code for a SystemExit; like Python, prints a code that is not a number and returns 1."""
     if ended.code is None or isinstance(ended.code, int):
         return ended.code or 0
     print(ended.code, file=sys.stderr)

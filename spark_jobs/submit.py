@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""spark-submit for the jobs of one day: the first starts a Spark application, the next ones run in it.
+"""A spark-submit for the jobs of a day: the first job starts a Spark application, the next ones run in it.
 
-`submit.py [options of spark-submit] APPLICATION.py [arguments]`, as spark-submit is called; so Airflow's
-SparkSubmitOperator takes it as its `spark_binary`. The job's output and exit code are those of this command. The
-application is `spark_jobs/shared_session.py`; it ends where no job comes, where a job fails, and where this command is
-killed while its job runs. Standard library alone: it runs in any environment.
+`submit.py [options of spark-submit] APPLICATION.py [arguments]` is called like spark-submit, so it can be the
+`spark_binary` of Airflow's SparkSubmitOperator. It relays the job's output and exits with its exit code. The
+application, `spark_jobs/shared_session.py`, ends if no job arrives in time, if a job fails, or if this command is
+killed while its job runs. It imports only the standard library, so it runs in any environment.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SHOWN_LINES: Final = 20
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the job that the command line names; returns its exit code."""
+    """Run the job given on the command line; returns its exit code."""
     options, job = split_arguments(arguments)
     address = address_of(options)
     request = {"arguments": job, "environment": dict(os.environ)}
@@ -43,11 +43,11 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """spark-submit's options without the job's own name, and the job with its arguments. Raises SystemExit."""
-    place = next((n for n, argument in enumerate(arguments) if argument.endswith(".py")), None)
-    if place is None:
+    """Split into spark-submit's options, without the job's name, and the job with its arguments. Raises SystemExit."""
+    position = next((n for n, argument in enumerate(arguments) if argument.endswith(".py")), None)
+    if position is None:
         sys.exit("usage: submit.py [options of spark-submit] APPLICATION.py [arguments]")
-    options, job = list(arguments[:place]), list(arguments[place:])
+    options, job = list(arguments[:position]), list(arguments[position:])
     if "--name" in options:
         at = options.index("--name")
         del options[at : at + 2]
@@ -55,16 +55,16 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def address_of(options: Sequence[str]) -> Path:
-    """The file in which the application with these options says where it listens; the same for every job of it."""
+    """The file with the port of the application that has these options, the same for all of its jobs."""
     which = hashlib.sha256(json.dumps([str(SERVER), os.geteuid(), *options]).encode()).hexdigest()
     return Path(tempfile.gettempdir()) / f"fraud-relay-spark-{which[:16]}.json"
 
 
 def run_job(address: Path, request: dict[str, Any]) -> int | None:
-    """Run a job in the application at this address and relay its output; None where no application takes it."""
+    """Run a job in the application at `address` and relay its output; returns None if no application accepts it."""
     try:
         if address.stat().st_uid != os.geteuid():
-            sys.exit(f"{address} belongs to another user: remove it, or set TMPDIR to a folder of your own")
+            sys.exit(f"{address} belongs to another user: remove it, or set TMPDIR to another folder")
         listening = json.loads(address.read_text())
         connection = socket.create_connection(("127.0.0.1", listening["port"]))
     except (OSError, ValueError):
@@ -89,17 +89,17 @@ def _relay(stream: BinaryIO, address: Path) -> int:
             sys.stdout.flush()
     except OSError:
         pass
-    print(f"the Spark application ended in the middle of the job\n{log_end(address)}", flush=True)
+    print(f"the Spark application ended during the job\n{log_end(address)}", flush=True)
     return 1
 
 
 def start_session(options: Sequence[str], address: Path) -> str | None:
-    """Start the application and wait until it listens; returns what went wrong, if anything."""
+    """Start the application and wait until it listens; returns the reason if it does not."""
     address.unlink(missing_ok=True)
     if shutil.which("spark-submit") is None:
-        return "spark-submit is not on PATH: add the folder of the pipeline environment's programs"
+        return "spark-submit is not on PATH: add the `bin` folder of the pipeline environment"
     with log_of(address).open("wb") as log:
-        # In a session of its own, for it outlives the task that starts it.
+        # In a new session, because it outlives the task that starts it.
         server = subprocess.Popen(
             ["spark-submit", *options, str(SERVER), str(address)],
             stdin=subprocess.DEVNULL,
@@ -110,7 +110,7 @@ def start_session(options: Sequence[str], address: Path) -> str | None:
     end = time.monotonic() + START_SECONDS
     while not address.exists():
         if server.poll() is not None:
-            return f"spark-submit ended with {server.returncode}"
+            return f"spark-submit exited with code {server.returncode}"
         if time.monotonic() > end:
             server.terminate()
             return f"it was not ready after {START_SECONDS} s"
@@ -119,12 +119,12 @@ def start_session(options: Sequence[str], address: Path) -> str | None:
 
 
 def log_of(address: Path) -> Path:
-    """What the application says beside the output of its jobs: Spark's own errors."""
+    """The application's log, with Spark's own errors but not the output of jobs."""
     return address.with_suffix(".log")
 
 
 def log_end(address: Path) -> str:
-    """The last lines of that log."""
+    """The last lines of the application's log."""
     try:
         return "\n".join(log_of(address).read_text(errors="replace").splitlines()[-SHOWN_LINES:])
     except FileNotFoundError:

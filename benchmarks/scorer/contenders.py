@@ -1,4 +1,4 @@
-"""Who is measured: how each is started, and what it is asked."""
+"""The measured servers and endpoints: how they are started and what is sent to them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from demo.installation import Installation, python_of
 
 @dataclass(frozen=True)
 class Contender:
-    """One server and one of its addresses: asked for by `path`, with the bodies of a file."""
+    """An endpoint of a server, and the file with the request bodies for it."""
 
     name: str
     server: str
@@ -36,7 +36,7 @@ ALL_AT_ONCE = Contender(BATCH, "scorer", "/v1/score/batch", files.BATCHES)
 
 @dataclass(frozen=True)
 class Running:
-    """A contender's server, and where it answers once it can."""
+    """A contender's running server, its URL and the URL of its readiness check."""
 
     server: Server
     url: str
@@ -46,7 +46,7 @@ class Running:
 def start_contenders(
     installation: Installation, folder: Path, stop: Callable[[Callable[[], None]], object]
 ) -> dict[str, Running]:
-    """Start the three servers, each with one worker; `stop` is given what ends each."""
+    """Start the three servers, each with one worker; `stop` receives a function that stops each."""
     model = str(folder / files.MODEL)
     plain, mlflow = free_port(), free_port()
     serve = f"mlflow models serve --env-manager local --workers 1 --host 127.0.0.1 --port {mlflow} --model-uri".split()
@@ -55,7 +55,7 @@ def start_contenders(
         "mlflow-models": ("pipeline", [*serve, model], mlflow, "/health"),
         "plain": ("pipeline", ["benchmarks.scorer.plain", model, "--port", str(plain)], plain, "/health"),
     }
-    # One core each: threads that wait for one another by spinning would take it from themselves.
+    # They run on one core, where threads that spin while waiting would slow each other down.
     environment = os.environ | installation.settings() | MLFLOW_ENV | {"OMP_NUM_THREADS": "1"}
     started = {}
     for name, (where, module, port, ready) in commands.items():

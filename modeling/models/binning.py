@@ -2,7 +2,7 @@
 
 Boosted trees split between bins, at most 255 in scikit-learn, which gives all bins equally many payments. As nearly all
 payments are genuine and similar, few bins would be left for the values that frauds have. Here frauds and genuine
-payments measure_decisions the same.
+payments weigh the same.
 
 Values are snapped to the nearest kept value, and trees split midway between two kept values. They therefore predict
 the same for raw values as for snapped ones, so only training needs to snap.

@@ -1,4 +1,4 @@
-"""Live payments as a service: day after day from where the records end, whatever stops it or is away meanwhile."""
+"""The live replay as a service: it resumes from the bank's records after interruptions and outages."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_the_held_out_days_are_played_in_order_and_recorded(
     assert count(bank) == 16
 
 
-def test_it_goes_on_where_the_records_end(
+def test_it_resumes_from_the_records(
     bank: psycopg.Connection, live: Live, tiny: TinyScorer, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It breaks when five of a day's eight payments were answered and three recorded: two are sent once more."""
@@ -96,7 +96,7 @@ def test_it_goes_on_where_the_records_end(
 
 
 def _only_when_full(record: Any) -> Any:
-    """As if it was killed: what waits for the next three is lost from memory."""
+    """As if killed: events that wait for the next batch of three are lost."""
     return lambda live, waiting: record(live, waiting) if len(waiting) == 3 else None
 
 
@@ -124,7 +124,7 @@ def test_reports_that_fall_due_are_played_too(bank: psycopg.Connection, live: Li
     assert unrecorded(bank, found[1]) == []
 
 
-def test_a_bank_that_is_away_is_waited_for(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_retries_while_the_bank_is_unavailable(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     attempts = []
 
     def away_twice(bank: psycopg.Connection) -> str:
@@ -142,7 +142,7 @@ def test_a_day_is_played_when_it_is_over(bank: psycopg.Connection, feed: Publish
     assert next_day(bank, feed, [SECOND], datetime(2018, 4, 5, 0, tzinfo=UTC)) is not None
 
 
-def test_while_it_idles_alive_is_who_could_be_answered(live: Live, tiny: TinyScorer) -> None:
+def test_while_idle_the_heartbeat_needs_a_ready_scorer(live: Live, tiny: TinyScorer) -> None:
     beats = []
     live.beat = lambda: beats.append(1)
     live.idle(1.5)
@@ -153,7 +153,7 @@ def test_while_it_idles_alive_is_who_could_be_answered(live: Live, tiny: TinySco
     assert not beats
 
 
-def test_what_was_not_approved_is_told_with_its_reason(
+def test_flagged_payments_are_printed_with_their_reason(
     bank: psycopg.Connection, live: Live, said: list[str], folder: Path
 ) -> None:
     frame(4, 4).assign(TX_AMOUNT=250.0).to_parquet(folder / "a.parquet")
@@ -162,7 +162,7 @@ def test_what_was_not_approved_is_told_with_its_reason(
     assert len(said) == 8
 
 
-def test_the_pace_is_kept_and_a_pause_is_not_made_up_for() -> None:
+def test_the_rate_is_limited_and_a_pause_is_not_caught_up() -> None:
     now, slept = 0.0, []
 
     def sleep(seconds: float) -> None:
@@ -218,7 +218,7 @@ def test_it_stops_between_two_payments(
     assert (tiny.scored, count(bank)) == ([8, 9], 10)
 
 
-def test_it_stops_though_the_scorer_is_away(
+def test_it_stops_while_the_scorer_is_unavailable(
     bank: psycopg.Connection, settings: Settings, secrets_dir: Path, folder: Path, tmp_path: Path
 ) -> None:
     load(bank, PublishedFeed(folder, NOW), 2)
@@ -236,7 +236,7 @@ def test_it_stops_though_the_scorer_is_away(
 
 
 @pytest.mark.parametrize("option", [["--hold-out-days", "0"], ["--hold-out-days", "2", "--rate", "0"], []])
-def test_options_that_cannot_be_are_refused(option: list[str]) -> None:
+def test_invalid_options_are_rejected(option: list[str]) -> None:
     done = subprocess.run([sys.executable, "-m", "bank.live", *option], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "hold-out-days" in done.stderr or "rate" in done.stderr

@@ -77,7 +77,7 @@ def test_days_held_out_come_with_a_later_load(bank: psycopg.Connection) -> None:
 
 
 def test_days_without_payments_are_not_held_out(bank: psycopg.Connection, folder: Path) -> None:
-    """Nor are those of a world in which nobody paid."""
+    """Nor are days of a simulation without payments."""
     frame(1, start="2018-05-20").to_parquet(folder / "later.parquet")
     loaded = load(bank, PublishedFeed(folder, NOW), 2)
     assert (loaded.last_day, loaded.held_out) == ("2018-04-02", ["2018-04-03", "2018-05-20"])

@@ -95,7 +95,7 @@ def test_a_day_is_scored_in_order_and_recorded(bank: psycopg.Connection, tiny: T
 def test_a_fraud_is_reported_when_its_delay_has_passed(
     bank: psycopg.Connection, tiny: TinyScorer, folder: Path
 ) -> None:
-    """Before a payment of the same second, whatever their ids."""
+    """It comes before a payment of the same second, whatever their ids."""
     live_day(TRANSACTION_ID=0, TX_DATETIME=pd.Timestamp("2018-04-09 06:00")).iloc[:1].to_parquet(folder / "b.parquet")
     assert play(bank, tiny, folder).reports == 1
     assert [path for path, _ in tiny.posted] == ["/v1/fraud-reports", "/v1/score"]
@@ -262,14 +262,16 @@ def test_the_command_ends_with_one_line_of_json(bank: psycopg.Connection, tiny: 
         ({"SECRETS_DIR": "/nowhere"}, "the secret bank_feed_password is missing"),
     ],
 )
-def test_wrong_settings_are_said_in_one_line(tiny: TinyScorer, run: Run, changed: dict[str, str], words: str) -> None:
+def test_wrong_settings_are_reported_in_one_line(
+    tiny: TinyScorer, run: Run, changed: dict[str, str], words: str
+) -> None:
     done = run(**changed)
     assert (done.returncode, done.stdout) == (1, "")
     assert words in done.stderr.strip().splitlines()[-1]
     assert "Traceback" not in done.stderr
 
 
-def test_a_wrong_key_is_said_in_one_line(
+def test_a_wrong_key_is_reported_in_one_line(
     tmp_path: Path, bank: psycopg.Connection, tiny: TinyScorer, run: Run, secrets_dir: Path
 ) -> None:
     wrong = tmp_path / "secrets"
@@ -283,7 +285,9 @@ def test_a_wrong_key_is_said_in_one_line(
     assert "a wrong key" not in done.stderr + done.stdout
 
 
-def test_a_scorer_with_the_state_of_another_world_is_said(bank: psycopg.Connection, tiny: TinyScorer, run: Run) -> None:
+def test_a_scorer_with_the_state_of_other_data_is_reported(
+    bank: psycopg.Connection, tiny: TinyScorer, run: Run
+) -> None:
     tiny.answer = lambda _: 409
     done = run()
     assert done.returncode == 1

@@ -73,7 +73,7 @@ def test_broken_and_repeated_payments_are_left_aside_and_counted(tmp_path: Path)
 
 def test_data_without_a_usable_payment_is_refused(tmp_path: Path) -> None:
     frame().assign(TX_AMOUNT=-1.0).to_parquet(tmp_path / "payments.parquet")
-    with pytest.raises(BenchmarkError, match="none of the data's 12 payments is usable"):
+    with pytest.raises(BenchmarkError, match="none of the 12 payments is valid"):
         read(tmp_path)
 
 

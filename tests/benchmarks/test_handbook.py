@@ -116,22 +116,22 @@ def test_a_short_history_and_few_cards_are_enough(tmp_path: Path, monkeypatch: p
     assert found["chosen"] == FIXED
     assert found["weeks"]["base_week"] == found["weeks"]["four_weeks"] == ["2025-01-10"]
     assert any("parameters are fixed" in note for note in found["notes"])
-    assert any("reaches back 16 days" in note for note in found["notes"])
+    assert any("has 16 days of history" in note for note in found["notes"])
     assert found["base_week"]["champion"]["cp100"] < 0.4
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({}, "which data? name a folder of payments in the published format: make handbook DATA="),
+        ({}, "DATA is not set: give a folder of payments in the published format: make handbook DATA="),
         ({"DATA": "nowhere"}, "there is no folder nowhere"),
-        ({"DATA": "data", "START": "2031-01-01"}, "START=2031-01-01 does not fit: the data's days are 2025-01-01.."),
+        ({"DATA": "data", "START": "2031-01-01"}, "START=2031-01-01 is out of range: with the days 2025-01-01.."),
         ({"DATA": "data", "START": "July"}, "START=July: 'July' is not a day: write YYYY-MM-DD"),
         ({"DATA": "data", "WEEKS": "0"}, "WEEKS=0: Input should be greater than or equal to 1"),
-        ({"DATA": "data", "WEEKS": "40"}, "WEEKS=40 needs 294 of them"),
+        ({"DATA": "data", "WEEKS": "40"}, "WEEKS=40 needs 294 days"),
     ],
 )
-def test_what_a_person_can_mend_is_said_in_one_line(
+def test_a_user_fixable_error_is_one_line(
     folder: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, str], words: str
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -147,4 +147,4 @@ def test_without_frauds_there_is_nothing_to_measure(tmp_path: Path) -> None:
     frame(60, 20).to_parquet(tmp_path / "payments.parquet")
     done = handbook(tmp_path, DATA=".", WEEKS="2")
     assert done.returncode == 1
-    assert "error: no week can be measured: the week of 2018-05-03 is left out" in done.stderr.splitlines()[-1]
+    assert "error: no week can be measured: the week of 2018-05-03 is skipped" in done.stderr.splitlines()[-1]

@@ -65,7 +65,7 @@ def test_a_missing_file_is_named(root: Path, name: str) -> None:
         verify(root, [TREES, METADATA])
 
 
-def test_a_file_that_nobody_vouches_for_is_refused(root: Path) -> None:
+def test_a_file_that_is_not_in_the_manifest_is_rejected(root: Path) -> None:
     (root / "bundle/more").write_text("")
     with pytest.raises(BundleError, match="not in"):
         verify(root, ["bundle/more"])

@@ -94,7 +94,7 @@ def test_memory_is_sampled_and_descendants_are_stopped() -> None:
 
 LEAVE_SOMETHING = """
 import json, subprocess, sys, time
-from demo.processes import MemoryWatch, adopt_orphans, descendants, end_descendants
+from demo.processes import MemoryWatch, adopt_orphans, descendants, stop_descendants
 
 adopt_orphans()
 code = "import subprocess, time; block = bytearray(80 << 20); subprocess.Popen(['sleep', '60']); time.sleep(3)"
@@ -102,7 +102,7 @@ with MemoryWatch() as watch:
     subprocess.run([sys.executable, '-c', code], start_new_session=True)
     subprocess.Popen(['sleep', '60'])
 orphan = [process.pid for process in descendants() if process.name() == 'sleep'][0]
-print(json.dumps([watch.peak_mb, end_descendants(), orphan]))
+print(json.dumps([watch.peak_mb, stop_descendants(), orphan]))
 """
 
 
@@ -119,7 +119,7 @@ def test_the_summary_has_the_keys_that_programs_read(tmp_path: Path) -> None:
     assert "1 of 1" in console.export_text()
 
 
-def test_serving_without_a_demo_says_what_to_do(tmp_path: Path) -> None:
+def test_serving_without_demo_data_says_what_to_run(tmp_path: Path) -> None:
     begin = "import sys; from pathlib import Path; from demo import command, serve; command.DEMO = Path(sys.argv[1])"
     command = [sys.executable, "-c", f"{begin}; sys.exit(serve.main())", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

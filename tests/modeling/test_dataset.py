@@ -74,7 +74,7 @@ def test_a_pattern_is_there_to_look_at_and_no_model_sees_it(tmp_path: Path) -> N
     add_reports(tmp_path, named, [3, 2, 1])
     after = read_split(tmp_path, split)
     named_there = after.test.patterns > 0
-    # The second was reported before, without a pattern; of the third nobody knows yet.
+    # The second was reported before, without a pattern; the third is not reported yet.
     assert after.test.transaction_id[named_there].tolist() == [caught[0]]
     assert after.test.patterns[named_there].tolist() == [3]
     assert not before.test.patterns.any()

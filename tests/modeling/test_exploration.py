@@ -1,4 +1,4 @@
-"""The exploration runs on any lake, its page needs nothing beside it, and what it says is true."""
+"""The exploration runs on any lake, its page is self-contained, and its sentences are true."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def world() -> World:
 
 @pytest.fixture(scope="module")
 def page(world: World, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The page as the command makes it, by somebody without a home."""
+    """The page as the command writes it, for a user without a home folder."""
     folder = tmp_path_factory.mktemp("exploration")
     write_world(folder / "lake", world, patterns=np.where(world.cents > LARGE_CENTS, LARGE, TERMINAL))
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "LAKE_URI": str(folder / "lake")}
@@ -67,7 +67,7 @@ def said_of(lake: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr("IPython.display.Markdown", said.append)
     monkeypatch.setattr("IPython.display.Image", lambda **_: None)
     monkeypatch.setattr("IPython.display.display", lambda _: None)
-    # Pictures are drawn, but coarsely: nobody looks at them.
+    # Plots are drawn at low resolution, because they are not inspected.
     monkeypatch.setattr("modeling.notebooks.narrative.DPI", 20)
     runpy.run_path(str(NOTEBOOK))
     return " ".join(said)

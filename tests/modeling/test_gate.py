@@ -1,4 +1,4 @@
-"""Who becomes champion."""
+"""The gate: which challengers are promoted."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_champions_never_slide_in_both_figures_from_one_to_the_next(figures: lis
             champion = challenger
 
 
-def test_the_first_has_nobody_to_beat_and_is_told_when_it_is_poor() -> None:
+def test_the_first_version_is_promoted_with_a_warning_if_it_is_poor() -> None:
     good, poor = (first_champion(Standing(0.5, cost, approving_all=100.0)) for cost in (90.0, 100.0))
     assert good.promoted
     assert "poor" not in good.reason

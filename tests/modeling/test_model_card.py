@@ -98,7 +98,7 @@ def test_no_figure_of_the_card_is_nan(facts: Facts) -> None:
 
 
 def of_one_kind() -> Dataset:
-    """One fraud, for nothing, of no known pattern, on a card that is often not drawn, and nobody is new."""
+    """One fraud of amount 0 and unknown pattern, on a card that resamples often miss; no new customers."""
     test = window(SPLIT.test, payments=400)
     test.features[:, FEATURES.index("customer_tx_count_30d")] = 4
     amounts = test.amounts.copy()

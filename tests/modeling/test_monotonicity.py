@@ -19,7 +19,7 @@ QUICK = CANDIDATE | {"max_iter": 20}
 
 @pytest.fixture(scope="module")
 def genuine() -> Dataset:
-    """Forty days of payments whose amounts are 1 to 500 and say nothing, for nobody stole yet."""
+    """Forty days of payments with amounts of 1 to 500 and no frauds yet."""
     rng = np.random.default_rng(0)
     count = 20_000
     features = rng.random((count, len(FEATURES)))

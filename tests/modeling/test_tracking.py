@@ -157,7 +157,7 @@ def test_doing_it_again_changes_nothing(settings_for: SettingsFor) -> None:
     assert promote(run_id, settings) == {
         "model_version": "1",
         "promoted": False,
-        "reason": "it is the champion already",
+        "reason": "it is already the champion",
     }
     assert version_tags(settings, "1")["gate"] == "promoted"
 
@@ -228,7 +228,7 @@ def test_a_champion_is_not_judged_on_days_it_learnt_from(settings_for: SettingsF
     assert promote(trained(settings, whole), settings)["promoted"]
     verdict = promote(trained(settings, DayRange(START, START + timedelta(days=29))), settings)
     assert not verdict["promoted"]
-    assert "was trained on days of the test window" in verdict["reason"]
+    assert "was trained on days in the test window" in verdict["reason"]
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -153,7 +153,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "a huge card": (lambda root: write_card(root, CARD_HTML, b"x" * 5_000_001), "card.html has 5000001 bytes"),
     "a card that is no text": (lambda root: write_card(root, CARD_MARKDOWN, b"# Card \xff"), "card.md is not UTF-8"),
     "other features": (lambda root: change(root, features_version="0"), "retrain the model"),
-    "a longer memory": (lambda root: change(root, terminal_horizon_days=99), "only 37 days are kept"),
+    "a longer memory": (lambda root: change(root, terminal_horizon_days=99), "keeps only 37 days"),
 }
 
 

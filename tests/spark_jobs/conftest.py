@@ -66,7 +66,7 @@ def servers(postgres: Any, valkey_server: Any, secrets_dir: Path) -> dict[str, s
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Settings with an empty lake, and servers that nobody runs."""
+    """Settings with an empty lake, and addresses without servers."""
     return Settings(lake_uri=str(tmp_path / "lake"), secrets_dir=tmp_path)
 
 

@@ -123,7 +123,7 @@ def test_an_application_that_does_not_start_is_reported_with_its_log(start: Star
     running = start("validate", tmp_path / "lake", PATH=path)
     out, _ = running.communicate(timeout=60)
     assert running.returncode == 1
-    assert out == "the Spark application did not start: spark-submit ended with 3\nno such option\n"
+    assert out == "the Spark application did not start: spark-submit exited with code 3\nno such option\n"
 
 
 def test_a_missing_spark_submit_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
