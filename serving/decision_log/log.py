@@ -17,11 +17,10 @@ from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool
 
-from serving.clock import iso
 from serving.decision_log import queries
 from serving.decision_log.schema import CREATE
 from serving.scoring.payment import Location
-from serving.scoring.records import Record
+from serving.scoring.records import Record, iso
 from serving.settings import DECISIONS_OWNER
 
 Result = TypeVar("Result")
