@@ -94,9 +94,10 @@ test: tests-known $(TESTABLE) $(ARCHIVE) ## run all tests that need no Docker: T
 tests-known:
 	@$(if $(unknown),echo $(UNKNOWN) >&2; exit 1)
 
+# One thread for each library that would take all cores for a few rows: the other core has the other part.
 $(PARTS:%=tests-of-%): tests-of-%:
 	@printf '\n== %s, in the environment %s\n' '$(strip $(call chosen,$*))' $(or $(PYTHON_$*),$*)
-	@$(ENV)/$(or $(PYTHON_$*),$*)/bin/python -m pytest $(call chosen,$*)
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(ENV)/$(or $(PYTHON_$*),$*)/bin/python -m pytest $(call chosen,$*)
 
 smoke: ## run a small demo, the contracts' and the parity tests on any Python: PYTHON=python3.13
 	@$(MAKE) --no-print-directory demo DAYS=$(or $(DAYS),60) CUSTOMERS=$(or $(CUSTOMERS),300)
