@@ -25,7 +25,7 @@ ARCHIVE := var/cache/spark/.made
 .PHONY: help demo serve exercises check hint solution reset explore tune ablate handbook bench test smoke test-capstones test-published test-faults up down credentials test-compose lint audit format diagrams lock clean install environments
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(RUNTIME) $(ARCHIVE) ## run the whole pipeline locally: DATA=<folder> DAYS=120 CUSTOMERS=1000 SEED=0
 	@$(ENV)/embedded/bin/python -m demo
