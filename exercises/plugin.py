@@ -25,8 +25,8 @@ PRINTED_LINES: Final = 20
 TIMEOUT: Final = re.compile(r"Timeout \(>")
 CANNOT_BE_CALLED: Final = re.compile(r"\S+\(\) (takes|missing|got an unexpected|got multiple)\b")
 ENDS_PYTEST: Final = (SystemExit, KeyboardInterrupt, pytest.exit.Exception)
+_plan = pytest.StashKey[dict[str, list[str]]]()
 _results = pytest.StashKey[dict[str, Result]]()
-_answer = pytest.StashKey[str]()
 
 
 class MissingNameError(Exception):
@@ -68,20 +68,22 @@ def load(path: Path) -> ModuleType:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The answers to check, and where to write what came of each."""
-    parser.addoption("--answer", action="append", default=[], help="a file to check; may be given several times")
-    parser.addoption("--results", help="where to write what came of each, as JSON")
+    """Where the answers to check are listed, and where to write the results."""
+    parser.addoption("--plan", help="the answers of each check.py, as JSON: {check.py: [answer, ...]}")
+    parser.addoption("--results", help="where to write the result of each answer, as JSON")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Nothing is known yet."""
+    """Read the plan; there are no results yet."""
+    plan = config.getoption("--plan")
+    config.stash[_plan] = json.loads(Path(plan).read_text()) if plan else {}
     config.stash[_results] = {}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Each test once for each answer, all tests of one answer together."""
+    """Run each test once for each answer, all tests of one answer together."""
     if "answer" in metafunc.fixturenames:
-        answers = metafunc.config.getoption("--answer")
+        answers = metafunc.config.stash[_plan].get(str(metafunc.definition.path), [])
         metafunc.parametrize("answer", answers, indirect=True, scope="module")
 
 
@@ -124,11 +126,11 @@ def pytest_runtest_makereport(
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write what came of each answer."""
+    """Write the result of each answer."""
     target = session.config.getoption("--results")
     if target:
         found = session.config.stash[_results]
-        answers = session.config.getoption("--answer")
+        answers = [answer for some in session.config.stash[_plan].values() for answer in some]
         written = {path: vars(found.get(path, Result(Outcome.PASSED))) for path in answers}
         Path(target).write_text(json.dumps(written))
 

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from contracts.days import DayRange
 from contracts.features import FEATURES
-from exercises.earlier_champion import Scene, make_earlier_champion
+from exercises.earlier_champion import Scene
 from exercises.expect import Said, expect
 from modeling.data.dataset import SplitData, read_split
 from modeling.data.lake import history_of
@@ -30,12 +30,6 @@ from modeling.train import fit_decider
 MOST_SECONDS = 180
 KIND = "HistGradientBoostingClassifier"
 CALLED = "fit(features, frauds)"
-
-
-@pytest.fixture(scope="session")
-def earlier(tmp_path_factory: pytest.TempPathFactory) -> Scene:
-    """The champion to beat: a model of the lake's earlier days."""
-    return make_earlier_champion(tmp_path_factory.mktemp("lake"))
 
 
 @pytest.fixture(scope="session")

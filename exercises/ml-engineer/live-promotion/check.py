@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from exercises.earlier_champion import MODEL, Scene, make_earlier_champion, version_in_use
+from exercises.earlier_champion import MODEL, Scene, version_in_use
 from exercises.expect import Said, expect
 
 GATE_TAG = "gate"
@@ -61,12 +61,6 @@ class Bank:
                 else:
                     self.failed.append(f"status {answer.status_code}")
                 time.sleep(0.02)
-
-
-@pytest.fixture(scope="session")
-def earlier(tmp_path_factory: pytest.TempPathFactory) -> Scene:
-    """The bank's champion is a model of earlier days; the demo's own is the challenger."""
-    return make_earlier_champion(tmp_path_factory.mktemp("lake"))
 
 
 @pytest.fixture
