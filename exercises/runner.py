@@ -1,4 +1,4 @@
-"""Check answers to an exercise: pytest, in a process of its own, in the environment that the exercise is of."""
+"""Check answers to exercises: runs pytest in a separate process, in the environment of the exercise."""
 
 from __future__ import annotations
 
@@ -97,18 +97,18 @@ def _run(
 
 
 def _missing(exercise: Exercise, python: Path) -> str:
-    """What the check of an exercise needs and does not find; empty where it finds all."""
+    """What is missing for the check of an exercise; empty if nothing is."""
     if not python.exists() or not (python.parent / "pytest").exists():
         return f"the environment {exercise.environment} is not installed: run `make exercises`"
     if exercise.live and not DEMO.exists():
-        return "it works on what the demo leaves: run `make demo` first"
+        return "it needs the demo's data: run `make demo` first"
     return ""
 
 
 def _without_results(code: int, log: Path) -> Result:
-    """The check's process ended otherwise than by itself."""
+    """The result when the check's process ended abnormally."""
     last = "\n".join(log.read_text(errors="replace").strip().split("\n")[-15:])
     if code in (2, 3, 4, 5):
-        # pytest's own codes: interrupted, an error of its own, wrong usage, no tests.
+        # pytest's own codes: interrupted, internal error, wrong usage, no tests.
         return Result(Outcome.UNAVAILABLE, f"the check could not run:\n{last}")
-    return Result(Outcome.ERROR, f"it ended Python itself, with exit code {code}: no os._exit() here")
+    return Result(Outcome.ERROR, f"it ended the Python process with exit code {code}: do not call os._exit()")
