@@ -135,7 +135,7 @@ test-compose: $(ENV)/embedded/.testable ## build, start and test the containers,
 	@$(ENV)/embedded/bin/python -m pytest --timeout 1800 tests/compose
 
 # What checks run, in the environment of their exercise.
-CHECKS_OWN := exercises/conftest.py exercises/earlier_champion.py
+CHECKS_OWN := exercises/conftest.py exercises/earlier_champion.py exercises/leaks.py
 lint: $(ENV)/lint/.installed $(RUNTIME) $(ENV)/pipeline/.testable $(ENV)/embedded/.testable ## run ruff, mypy --strict and the import rule
 	$(ENV)/lint/bin/ruff check .
 	$(ENV)/lint/bin/ruff format --check .

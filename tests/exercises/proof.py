@@ -46,7 +46,7 @@ def check_all(exercises: Sequence[Exercise], folder: Path) -> dict[str, Found]:
 
 
 def prove(exercise: Exercise, found: Found) -> None:
-    """Each answer has the outcome it must have, and each mistake is told in its own words."""
+    """Each answer has the outcome it must have, and each mistake is reported with its message."""
     mistakes = read_mistakes(exercise)
     assert len(mistakes) >= 2
     expected = EXPECTED | {f"wrong: {name}": Outcome.INCORRECT for name in mistakes}

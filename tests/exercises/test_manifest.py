@@ -21,6 +21,7 @@ OF_THE_WORKSHOP = {
     "earlier_champion.py",
     "exercises.toml",
     "expect.py",
+    "leaks.py",
     "line.py",
     "manifest.py",
     "outcome.py",

@@ -72,7 +72,7 @@ def dags(answer: Any) -> Callable[[], Any]:
 
 def read_answer(answer: Any) -> Any:
     """The learner's two DAGs by their ids."""
-    # Imported by itself first, so that an error in it is told with its line.
+    # Imported directly first, so that an error is reported with its line.
     expect("importing the file: what was done by then", answer.RAN, [], AT_IMPORT)
     bag = read_bag(answer.path)
     if bag.import_errors:
@@ -140,7 +140,7 @@ def test_order(dags: Callable[[], Any]) -> None:
     )
     mistakes = [
         ({"build_features": [], "hand_over": []}, apart),
-        ({"build_features": [], "hand_over": ["build_features"]}, "The order is the wrong way round."),
+        ({"build_features": [], "hand_over": ["build_features"]}, "The order is reversed."),
         (lambda came: came.keys() < expected.keys(), NOT_CALLED),
         (lambda came: came.keys() != expected.keys(), "The tasks must have the task_ids build_features and hand_over."),
     ]

@@ -88,7 +88,7 @@ def read(answer: Any, asked: Asked, spark: SparkSession, tmp_path: Path) -> Read
 
 
 def sides(asked: Asked, called: str, lines: list[str], both: tuple[DataFrame, DataFrame]) -> dict[str, list[Any]]:
-    """The ids of the payments and the refused lines, sorted; a line that is as it was is told by its number."""
+    """The ids of the payments and the rejected lines, sorted; an unmodified line is shown by its number."""
     told = {line: f"line {number}" for number, line in enumerate(lines, 1)}
     ids = asked(called, lambda: [row["transaction_id"] for row in both[0].select("transaction_id").collect()])
     refused = asked(called, lambda: [row["line"] for row in both[1].collect()])

@@ -57,7 +57,7 @@ def days(spark: SparkSession) -> Days:
 
 @pytest.fixture
 def valkey() -> Iterator[Valkey]:
-    """A database of its own beside the scorer's."""
+    """A separate database next to the scorer's."""
     password = (Path(os.environ["SECRETS_DIR"]) / "valkey_password").read_text().strip()
     with Valkey.from_url(os.environ["VALKEY_URL"], password=password, db=OWN_DATABASE) as client:
         client.flushdb()

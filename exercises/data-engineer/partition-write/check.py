@@ -176,7 +176,7 @@ def paths_in(arguments: tuple[Any, ...]) -> list[str | bytes]:
 
 
 def die_at_byte(limit: int) -> None:
-    """Have the kernel kill this process when a file of its grows beyond a size, whoever writes it."""
+    """Have the kernel kill this process when one of its files exceeds a size."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))

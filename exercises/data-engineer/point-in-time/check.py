@@ -125,7 +125,7 @@ def test_same_second(count: Count) -> None:
 
 
 def test_customers(count: Count) -> None:
-    """Each customer has a history of its own, whatever the order in which the rows are read."""
+    """Each customer has a separate history, in whatever order the rows are read."""
     called = "count_week of payments 3 and 1 of customer 5 and 4 and 2 of customer 6, each an hour after the one before"
     payments = [(number, 5 if number % 2 else 6, NOON + number * 3600) for number in (3, 4, 1, 2)]
     expect(

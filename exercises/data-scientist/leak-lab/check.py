@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields
-from functools import cache, cached_property, partial
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from numbers import Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bank.simulator import Payments, Simulation, simulate
-from contracts.features import BASE_FEATURES, customer_features, payment_features, terminal_features
-from contracts.labels import DAY, LABEL_DELAY, NEVER
 from exercises.expect import Said, expect, show
-from modeling.evaluation.ranking import Ranking
-from modeling.models.boosting import fit_boosted_trees
+from exercises.leaks import (
+    FEATURES,
+    NONE,
+    average_precision,
+    few_payments,
+    reference,
+    simulated_bank,
+    split_in_time,
+    thin_out,
+    times_between,
+)
 
-FEATURES = [*BASE_FEATURES, "customer_id", "terminal_id"]
 LEAKS = ("random_split", "forward_shift", "thinned_first", "balance_after")
-TEST_DAYS = 14
-NONE = -1.0
-TREES = {"learning_rate": 0.1, "max_iter": 25, "max_leaf_nodes": 8, "early_stopping": False, "random_state": 0}
 CALLED = "inflations(payments, trained_at, score)"
 TOLERANCE = 0.05
 """Tolerance of average precision: another order of rows or columns can grow other trees. Mistakes are further off."""
 RANDOM_TOLERANCE = 0.12
-"""Another draw of the random split is as good."""
+"""The tolerance for `random_split`: another random draw is as good."""
 
 refuse = partial(expect, same=lambda *_: False)
 
@@ -58,10 +60,9 @@ class Look:
 
     def _rows(self, training: pd.DataFrame, test: pd.DataFrame) -> tuple[str, str]:
         given = [frozenset(table["transaction_id"].tolist()) for table in (training, test)]
-        whole = [frozenset(table["transaction_id"].tolist()) for table in _split(self.payments, self.trained_at)]
-        thin = [
-            frozenset(_thinned(table)["transaction_id"].tolist()) for table in _split(self.payments, self.trained_at)
-        ]
+        windows = split_in_time(self.payments, self.trained_at)
+        whole = [frozenset(table["transaction_id"].tolist()) for table in windows]
+        thin = [frozenset(thin_out(table)["transaction_id"].tolist()) for table in windows]
         for thinned, wanted in {"whole": whole, "training": [thin[0], whole[1]], "both": thin}.items():
             if given == wanted:
                 return "in time", thinned
@@ -158,13 +159,13 @@ class Look:
     @cached_property
     def _times(self) -> dict[str, pd.Series]:
         """Columns of times by kind, each by transaction_id, in seconds; those of `SLIPS` are mistakes."""
-        windows = pd.concat([_timed(part) for part in _split(self.payments, self.trained_at)])
-        anyone = _timed(self.payments.assign(customer_id=0))
-        onwards = _timed(self.payments, within_customers=False)
-        unsorted = _timed(self.payments, in_time=False)
+        windows = pd.concat([times_between(part) for part in split_in_time(self.payments, self.trained_at)])
+        anyone = times_between(self.payments.assign(customer_id=0))
+        onwards = times_between(self.payments, within_customers=False)
+        unsorted = times_between(self.payments, in_time=False)
         found = {}
         for column in ("since_previous", "until_next"):
-            found[column] = _timed(self.payments)[column]
+            found[column] = times_between(self.payments)[column]
             found[f"per window {column}"] = windows[column]
             found[f"any customer {column}"] = anyone[column]
             found[f"on to the next customer {column}"] = onwards[column]
@@ -207,7 +208,7 @@ SLIPS = {
 
 def test_what_is_compared(answer):
     for base in (0.5, 0.41):
-        # Two sets of numbers, so that nobody knows them before. In the second, one leak lowers the score.
+        # Two sets of numbers, so that they cannot be guessed. In the second, one leak lowers the score.
         shift = base - 0.5
         made_up: dict[str, Any] = {
             "honest": base,
@@ -223,7 +224,7 @@ def test_what_is_compared(answer):
             "balance_after": 0.25 + 4 * shift,
             "leaks": {"at random", "since_previous", "until_next", "training", "both", "balance_after"},
         }
-        payments, trained_at = _few()
+        payments, trained_at = few_payments()
         look = Look(payments, trained_at, made_up)
         came = _inflations(answer, payments, trained_at, look)
         if not look.asked:
@@ -287,9 +288,9 @@ def test_what_is_compared(answer):
 
 
 def test_agrees_with_production(answer):
-    payments, trained_at = _bank()
-    came = _inflations(answer, payments, trained_at, _average_precision)
-    for name, wanted in _reference().items():
+    payments, trained_at = simulated_bank()
+    came = _inflations(answer, payments, trained_at, average_precision)
+    for name, wanted in reference().items():
         tolerance = RANDOM_TOLERANCE if name == "random_split" else TOLERANCE
         expect(
             f"inflations(of {len(payments):,} simulated payments)[{name!r}], with boosted trees",
@@ -319,113 +320,3 @@ def _inflations(answer, payments: pd.DataFrame, trained_at: int, score) -> dict[
                 "Each inflation must be one number, a difference.",
             )
     return {name: round(float(value), 9) for name, value in came.items()}
-
-
-def _split(payments: pd.DataFrame, trained_at: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    occurred = payments["occurred"]
-    test = (occurred >= trained_at) & (occurred < trained_at + TEST_DAYS * DAY)
-    return payments[occurred < trained_at - LABEL_DELAY], payments[test]
-
-
-def _thinned(payments: pd.DataFrame) -> pd.DataFrame:
-    return payments[payments["fraud"] | (payments["transaction_id"] % 10 == 0)]
-
-
-def _timed(payments: pd.DataFrame, in_time: bool = True, within_customers: bool = True) -> pd.DataFrame:
-    """The times to each customer's payments before and after, by transaction_id, in seconds."""
-    order = ["customer_id", "occurred", "transaction_id"] if in_time else ["customer_id"]
-    table = payments.sort_values(order, kind="stable")
-    occurred, customer = table["occurred"].to_numpy(), table["customer_id"].to_numpy()
-    same = (customer[1:] == customer[:-1]) | (not within_customers)
-    gap = np.where(same, np.diff(occurred), NONE).astype(float)
-    columns = {"since_previous": np.append(NONE, gap), "until_next": np.append(gap, NONE)}
-    return pd.DataFrame(columns, index=table["transaction_id"].to_numpy())
-
-
-def _few() -> tuple[pd.DataFrame, int]:
-    """Sixty payments of six customers, shuffled, and when a model is trained on them."""
-    rng, n = np.random.default_rng(5), 60
-    table = pd.DataFrame(rng.random((n, len(FEATURES))), columns=FEATURES)
-    table["transaction_id"] = np.arange(n) + 100
-    table["customer_id"] = rng.integers(1, 5, n)
-    # The last payment of the fifth is in training, that of the sixth in the test: after them comes none.
-    table.loc[[8, 17], "customer_id"], table.loc[[25, 45], "customer_id"] = 5, 6
-    table["occurred"] = 20_000 * DAY + np.sort(rng.integers(0, 50 * DAY, n))
-    table["fraud"] = rng.random(n) < 0.2
-    table["balance_after"] = np.round(rng.random(n) * 100, 2)
-    return table.sample(frac=1, random_state=1), 20_030 * DAY
-
-
-def _average_precision(training: pd.DataFrame, test: pd.DataFrame, features) -> float:
-    """Of the line's boosted trees, fitted on the one and tested on the other."""
-    columns = list(features)
-    frauds = training["fraud"].to_numpy(bool)
-    model = fit_boosted_trees(training[columns].to_numpy(float), frauds, TREES, [0] * len(columns))
-    margins = model.decision_function(test[columns].to_numpy(float))
-    return Ranking.of(margins, test["fraud"].to_numpy(bool)).areas(np.ones(len(test), np.int64)).average_precision
-
-
-@cache
-def _reference() -> dict[str, float]:
-    """The four, by the check's own way."""
-    payments, trained_at = _bank()
-    times = _timed(payments).loc[payments["transaction_id"]]
-    payments = payments.assign(**{name: times[name].to_numpy() for name in times})
-    training, test = _split(payments, trained_at)
-    honest = _average_precision(training, test, FEATURES)
-    dealt = pd.concat([training, test]).sort_values("transaction_id").sample(frac=1, random_state=0)
-    at_random = dealt.iloc[: len(training)], dealt.iloc[len(training) :]
-    thin = _thinned(training)
-    return {
-        "random_split": _average_precision(*at_random, FEATURES) - honest,
-        "forward_shift": _average_precision(training, test, [*FEATURES, "until_next"])
-        - _average_precision(training, test, [*FEATURES, "since_previous"]),
-        "thinned_first": _average_precision(thin, _thinned(test), FEATURES) - _average_precision(thin, test, FEATURES),
-        "balance_after": _average_precision(training, test, [*FEATURES, "balance_after"]) - honest,
-    }
-
-
-@cache
-def _bank() -> tuple[pd.DataFrame, int]:
-    """Twelve simulated weeks with the contract's features; a card is blocked for a week after each fraud.
-
-    The balance is read from tonight's books: of most frauds the account is frozen by then, and shows 0.
-    """
-    blocks = list(simulate(Simulation(customers=250, terminals=120, days=84, seed=5)))
-    names = [one.name for one in fields(Payments)]
-    table = pd.DataFrame({name: np.concatenate([getattr(block, name) for block in blocks]) for name in names})
-    table = table.assign(fraud=table["pattern"] > 0).sort_values(["customer_id", "occurred", "transaction_id"])
-    table = table[_unblocked(table)].reset_index(drop=True)
-    for name, values in _features(table).items():
-        table[name] = values
-    rng = np.random.default_rng(0)
-    balance = np.round(rng.gamma(2, 600, len(table)), 2)
-    table["balance_after"] = np.where(table["fraud"] & (rng.random(len(table)) < 0.8), 0.0, balance)
-    trained_at = int(table["occurred"].min()) // DAY * DAY + 56 * DAY
-    columns = ["transaction_id", "occurred", "fraud", "balance_after", *FEATURES]
-    return table[columns].sample(frac=1, random_state=1).reset_index(drop=True), trained_at
-
-
-def _unblocked(table: pd.DataFrame) -> list[bool]:
-    until: dict[int, int] = {}
-    kept = []
-    for customer, occurred, fraud in zip(table["customer_id"], table["occurred"], table["fraud"], strict=True):
-        kept.append(occurred >= until.get(customer, 0))
-        if kept[-1] and fraud:
-            until[customer] = occurred + 7 * DAY
-    return kept
-
-
-def _features(table: pd.DataFrame) -> dict[str, np.ndarray]:
-    """The published 15, by the contract's kernel; `table` is sorted by customer and time."""
-    arrays = {
-        name: table[name].to_numpy() for name in ("transaction_id", "customer_id", "terminal_id", "occurred", "cents")
-    }
-    occurred, cents, rows = arrays["occurred"], arrays["cents"], np.arange(len(table))
-    found = payment_features(occurred, cents) | customer_features(arrays["customer_id"], occurred, cents, rows)
-    order = np.lexsort((arrays["transaction_id"], occurred, arrays["terminal_id"]))
-    reported = np.where(table["fraud"], occurred + LABEL_DELAY, NEVER)[order]
-    place = np.argsort(order)
-    by_terminal = terminal_features(arrays["terminal_id"][order], occurred[order], cents[order], reported, rows)
-    found |= {name: values[place] for name, values in by_terminal.items()}
-    return {name: found[name] for name in BASE_FEATURES}

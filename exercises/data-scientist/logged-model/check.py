@@ -136,7 +136,7 @@ def _address(came: Any) -> str:
 def test_it_is_there(logged):
     if _info(logged()).run_id is None:
         why = "It was logged without a run. A run records the model's origin: open one with `mlflow.start_run`."
-        refuse("the logged model's run", None, Said("a run of its own"), why)
+        refuse("the logged model's run", None, Said("a run"), why)
 
 
 def test_signature(logged):
