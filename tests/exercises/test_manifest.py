@@ -21,6 +21,8 @@ OF_THE_WORKSHOP = {
     "earlier_champion.py",
     "exercises.toml",
     "expect.py",
+    "fake_registry.py",
+    "faulty_line.py",
     "leaks.py",
     "line.py",
     "manifest.py",
@@ -31,6 +33,7 @@ OF_THE_WORKSHOP = {
     "show.py",
     "spark_answers.py",
     "stub.py",
+    "threads.py",
 }
 
 
