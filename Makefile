@@ -136,15 +136,17 @@ test-compose: $(ENV)/embedded/.testable ## build, start and test the containers,
 	@$(ENV)/embedded/bin/python -m pytest --timeout 1800 tests/compose
 
 # What checks run, in the environment of their exercise.
-CHECKS_OWN := exercises/conftest.py exercises/earlier_champion.py
+CHECKS_pipeline := exercises/conftest.py exercises/earlier_champion.py exercises/leaks.py
+CHECKS_serving := exercises/fake_registry.py exercises/faulty_line.py
 lint: $(ENV)/lint/.installed $(RUNTIME) $(ENV)/pipeline/.testable $(ENV)/embedded/.testable ## run ruff, mypy --strict and the import rule
 	$(ENV)/lint/bin/ruff check .
 	$(ENV)/lint/bin/ruff format --check .
 	$(ENV)/lint/bin/mypy --python-executable $(ENV)/pipeline/bin/python contracts bank spark_jobs modeling benchmarks/handbook \
-	    benchmarks/scorer/prepare.py benchmarks/scorer/plain.py $(CHECKS_OWN)
-	$(ENV)/lint/bin/mypy --python-executable $(ENV)/serving/bin/python serving benchmarks/scorer/contender.py benchmarks/scorer/load.py
+	    benchmarks/scorer/prepare.py benchmarks/scorer/plain.py $(CHECKS_pipeline)
+	$(ENV)/lint/bin/mypy --python-executable $(ENV)/serving/bin/python serving benchmarks/scorer/contender.py benchmarks/scorer/load.py \
+	    $(CHECKS_serving)
 	$(ENV)/lint/bin/mypy --python-executable $(ENV)/embedded/bin/python demo containers benchmarks/scorer/__main__.py \
-	    $(filter-out $(CHECKS_OWN),$(wildcard exercises/*.py))
+	    $(filter-out $(CHECKS_pipeline) $(CHECKS_serving),$(wildcard exercises/*.py))
 	MYPYPATH=dags $(ENV)/lint/bin/mypy --python-executable $(ENV)/airflow/bin/python dags/fraud_daily.py dags/fraud_training.py
 	@$(MAKE) --no-print-directory test TESTS=tests/test_imports.py
 
