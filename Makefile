@@ -145,7 +145,7 @@ lint: $(ENV)/lint/.installed $(RUNTIME) $(ENV)/pipeline/.testable $(ENV)/embedde
 	    benchmarks/scorer/prepare.py benchmarks/scorer/plain.py $(CHECKS_pipeline)
 	$(ENV)/lint/bin/mypy --python-executable $(ENV)/serving/bin/python serving benchmarks/scorer/contender.py benchmarks/scorer/load.py \
 	    $(CHECKS_serving)
-	$(ENV)/lint/bin/mypy --python-executable $(ENV)/embedded/bin/python demo containers benchmarks/scorer/__main__.py \
+	$(ENV)/lint/bin/mypy --python-executable $(ENV)/embedded/bin/python .ci/steps.py demo containers benchmarks/scorer/__main__.py \
 	    $(filter-out $(CHECKS_pipeline) $(CHECKS_serving),$(wildcard exercises/*.py))
 	MYPYPATH=dags $(ENV)/lint/bin/mypy --python-executable $(ENV)/airflow/bin/python dags/fraud_daily.py dags/fraud_training.py
 	@$(MAKE) --no-print-directory test TESTS=tests/test_imports.py
