@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 from fastapi import FastAPI
 
@@ -14,8 +14,10 @@ from serving.clock import Clock, machine_clock
 from serving.middleware.api_keys import Keyring, parse_keys
 from serving.middleware.auth import Guard
 from serving.middleware.body_limit import BodySize
+from serving.middleware.rate_limits import RateCounter
 from serving.middleware.request_context import Telemetry
 from serving.observability.metrics import Metrics
+from serving.online_store.store import connect
 from serving.services import open_services
 from serving.settings import Settings, read_secrets
 
@@ -28,12 +30,14 @@ DESCRIPTION = (
 def create_app(settings: Settings, clock: Clock = machine_clock) -> FastAPI:
     """The application; it connects when it is started. Raises `SettingsError` where a secret is missing."""
     secrets = read_secrets(settings.secrets_dir)
-    keyring = Keyring(parse_keys(secrets.api_keys.get_secret_value()))
+    valkey_password = secrets.valkey_password.get_secret_value()
+    counter = RateCounter(connect(settings.valkey_url, valkey_password, settings.scorer_timeout_seconds))
+    keyring = Keyring(parse_keys(secrets.api_keys.get_secret_value()), counter)
     metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_services(settings, secrets, clock, metrics) as services:
+        async with aclosing(counter), open_services(settings, secrets, clock, metrics) as services:
             app.state.services = services
             yield
 

@@ -29,13 +29,14 @@ def secrets(secrets_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     folder = tmp_path_factory.mktemp("secrets")
     for name in ("valkey_password", "decisions_password"):
         (folder / name).write_text((secrets_dir / name).read_text())
-    scopes = {"all": ["score", "report", "read"], "slow": ["read"]}
+    scopes = {"all": ["score", "report", "read"], "slow": ["read"], "shared": ["read"]}
+    rates = {"slow": "3/hour", "shared": "20/hour"}
     keys = [
         {
             "name": name,
             "sha256": hashlib.sha256(key.encode()).hexdigest(),
             "scopes": scopes.get(name, [name]),
-            "rate": "3/hour" if name == "slow" else None,
+            "rate": rates.get(name),
         }
         for name, key in KEYS.items()
     ]
