@@ -8,6 +8,7 @@ from contextlib import aclosing, asynccontextmanager
 from fastapi import FastAPI
 
 from serving.api import batch, card, decisions, fraud_reports, health, model, page, score
+from serving.api.docs import add_docs
 from serving.api.error_handlers import add_failures
 from serving.api.openapi import document
 from serving.clock import Clock, machine_clock
@@ -46,10 +47,12 @@ def create_app(settings: Settings, clock: Clock = machine_clock) -> FastAPI:
         version="1",
         description=DESCRIPTION,
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
     )
     for part in (score, batch, fraud_reports, decisions, model, card, health, page):
         app.include_router(part.router)
+    add_docs(app)
     add_failures(app)
     document(app)
     app.add_middleware(BodySize, most=settings.scorer_max_body_bytes)
