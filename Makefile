@@ -87,7 +87,7 @@ test: $(TESTABLE) $(ARCHIVE) ## every test that needs no Docker: TESTS=tests/ban
 test-capstones: $(TESTABLE) ## proves the live exercises, on a copy of what the demo left
 	@$(ENV)/embedded/bin/python -m pytest --timeout 1800 tests/capstones
 
-test-faults: $(ENV)/serving/.testable $(ENV)/embedded/.installed ## faults under load: PAYMENTS=100000 OUTAGE_SECONDS=10
+test-faults: $(ENV)/serving/.testable $(ENV)/embedded/.installed $(ENV)/pipeline/.installed ## faults under load: PAYMENTS=100000 OUTAGE_SECONDS=10
 	@$(ENV)/serving/bin/python -m pytest --timeout 1800 tests/faults
 
 handbook: $(ENV)/pipeline/.installed ## the published benchmark, side by side: DATA=<folder> START=<day> WEEKS=4

@@ -1,19 +1,20 @@
-"""Make the databases, the roles and the tables, where they are missing: `python -m bank.migrate`."""
+"""Make the databases and roles, and bring the tables to their newest version: `python -m bank.migrate`."""
 
 from __future__ import annotations
 
 import argparse
 import json
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, LiteralString
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from psycopg import sql
 
 from bank.runner import run
-from bank.schema import bank_ddl, decisions_ddl, grants_ddl
+from bank.schema import decisions_grants_ddl, grants_ddl
 from bank.settings import Settings, read_settings
+from bank.tables import upgrade
 
 ROLES: Final = {
     "bank_feed": "bank_feed_password",
@@ -25,6 +26,10 @@ TENANTS: Final = {"airflow": "airflow_db_password", "mlflow": "mlflow_db_passwor
 """Programs that may keep a database of their own on the same server, each named and owned as it; and their secrets."""
 
 
+LOCK: Final = 7_240_460
+"""Any number of our own: two migrations at once would create the same role twice."""
+
+
 def migrate(settings: Settings, tenants: Sequence[str] = ()) -> list[str]:
     """Bring both databases, and those of `tenants`, to what this code expects; repeatable. Returns what is there."""
     password = settings.secret("bank_admin_password")
@@ -32,6 +37,7 @@ def migrate(settings: Settings, tenants: Sequence[str] = ()) -> list[str]:
     with psycopg.connect(
         in_database(settings.bank_url, "postgres"), user="postgres", password=password, autocommit=True
     ) as admin:
+        admin.execute("select pg_advisory_lock(%s)", [LOCK])
         for role, secret in ROLES.items():
             _make_role(admin, role, settings.secret(secret))
         _make_database(admin, bank, "postgres")
@@ -46,12 +52,20 @@ def migrate(settings: Settings, tenants: Sequence[str] = ()) -> list[str]:
             _admit_only(admin, everybody_s, [])
         # A load that meets rows it knows goes by way of a temporary table.
         admin.execute(sql.SQL("grant temporary on database {} to bank_feed").format(sql.Identifier(bank)))
-    for url, statements in ((settings.bank_url, bank_ddl() + grants_ddl()), (settings.decisions_url, decisions_ddl())):
-        with psycopg.connect(url, user="postgres", password=password) as connection:
-            for statement in statements:
-                connection.execute(statement)
+        _execute(settings.bank_url, password, ["create schema if not exists bank"])
+        upgrade("bank", settings.bank_url, "postgres", password)
+        _execute(settings.bank_url, password, grants_ddl())
+        _execute(settings.decisions_url, password, ["create schema if not exists serving authorization scorer"])
+        upgrade("decisions", settings.decisions_url, "scorer", settings.secret("decisions_password"))
+        _execute(settings.decisions_url, password, decisions_grants_ddl())
     databases, roles = [bank, decisions, *tenants], [*ROLES, *tenants]
     return [*(f"database {name}" for name in databases), *(f"role {name}" for name in roles)]
+
+
+def _execute(url: str, password: str, statements: Sequence[LiteralString]) -> None:
+    with psycopg.connect(url, user="postgres", password=password) as connection:
+        for statement in statements:
+            connection.execute(statement)
 
 
 def database_of(url: str) -> str:

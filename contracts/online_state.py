@@ -10,7 +10,8 @@
 | `p:<transaction_id>` | hash of a scored payment: `body`, `applied`, and once it is answered `answer` |
 | `decisions` | stream of the decisions not yet in PostgreSQL |
 
-Beside it, and no part of it, `rate:*` counts the requests of API keys that have a rate (`serving/middleware/rate_limits.py`).
+Beside it, and no part of it, `rate:*` counts the requests of API keys that have a rate
+(`serving/middleware/rate_limits.py`).
 
 An entry is three big-endian int64: second, transaction id, and the cents (customer) or the cents and the second of the
 earliest fraud report in one (terminal, `pack_reported`): of one payment's two, the lesser is the earlier report's.

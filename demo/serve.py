@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,9 +12,9 @@ from typing import NoReturn
 from rich.console import Console
 
 from demo.command import INTERRUPTED, run_command
-from demo.embedded_servers import ROOT, claim_port
+from demo.embedded_servers import ROOT, claim_port, tail
 from demo.http_servers import start_mlflow, start_scorer
-from demo.installation import DEMO, Place
+from demo.installation import DEMO, Place, python_of
 from demo.options import Options, read_options
 from demo.run import start_stores, wait_until
 from demo.secret_files import read_secret
@@ -41,6 +43,7 @@ def serve(options: Options, console: Console, stack: ExitStack) -> NoReturn:
     with console.status("starting PostgreSQL, Valkey, MLflow and the scorer …"):
         start_stores(place, stack)
         mlflow = start_mlflow(place)
+        migrate(place)
         stack.callback(mlflow.stop)
         wait_until(f"{place.mlflow_url}/health", mlflow)
         scorer = start_scorer(place)
@@ -52,6 +55,16 @@ def serve(options: Options, console: Console, stack: ExitStack) -> NoReturn:
     console.print(f"key      in {ADDRESSES}\nCtrl-C ends it.")
     scorer.process.wait()
     raise StepFailed("the scorer", scorer.log, "")
+
+
+def migrate(place: Place) -> None:
+    """Upgrade the tables, which an older version of this code may have made. Raises `StepFailed`."""
+    log = place.logs / "migrate.log"
+    command = [str(python_of("pipeline")), "-m", "bank.migrate"]
+    with log.open("wb") as out:
+        done = subprocess.run(command, env=os.environ | place.settings(), cwd=ROOT, stdout=out, stderr=out, check=False)
+    if done.returncode != 0:
+        raise StepFailed("migrate the bank", log, tail(log))
 
 
 def write_addresses(place: Place, path: Path) -> None:

@@ -19,6 +19,7 @@ from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool
 
 from serving.clock import iso
+from serving.decision_log.schema import check_tables
 from serving.scoring.payment import Place
 from serving.scoring.records import Record
 from serving.settings import DECISIONS_OWNER
@@ -28,43 +29,11 @@ CONNECTIONS: Final = 8
 PATIENCE: Final = 11
 SOON: Final = 2.5
 """Times the timeout: a statement has ten of it on the server, and its answer some more on the way."""
-_LOCK: Final = 7_240_461
-"""Any number of our own: two scorers that start at once must not create the table at once."""
-
-_REPAIR_LOCK: Final = _LOCK + 1
+_REPAIR_LOCK: Final = 7_240_462
+"""Any number of our own: of several scorers one repairs."""
 _TRY_LOCK: Final = f"select pg_try_advisory_lock({_REPAIR_LOCK}) as got"
 _UNLOCK: Final = f"select pg_advisory_unlock({_REPAIR_LOCK})"
 
-_CREATE: Final = f"""
-begin;
-select pg_advisory_xact_lock({_LOCK});
-create schema if not exists serving;
-create table if not exists serving.decisions (
-    transaction_id bigint primary key,
-    customer_id bigint not null,
-    terminal_id bigint not null,
-    amount numeric(12, 2) not null,
-    occurred_at timestamptz not null,
-    score float8 not null,
-    decision text not null,
-    reasons jsonb not null,
-    model_version text not null,
-    degraded bool not null,
-    features jsonb not null,
-    features_version text not null,
-    applied bigint not null,
-    decided_at timestamptz not null
-);
--- Of a large log that takes longer than a statement may.
-set local statement_timeout = 0;
-create index if not exists decisions_occurred_at on serving.decisions (occurred_at);
-create index if not exists decisions_decided_at on serving.decisions (decided_at, transaction_id);
-create index if not exists decisions_applied on serving.decisions (applied);
-create table if not exists serving.unapplied (
-    transaction_id bigint primary key references serving.decisions
-);
-commit;
-"""
 _COLUMNS: Final = (
     "transaction_id, customer_id, terminal_id, amount, occurred_at, score, decision, reasons, model_version, degraded, "
     "features, features_version, applied, decided_at"
@@ -148,7 +117,7 @@ class DecisionLog:
             check=AsyncConnectionPool.check_connection,
             open=False,
         )
-        self._made = False
+        self._checked = False
         self._patience = PATIENCE * timeout
         self._soon_seconds = SOON * timeout
 
@@ -161,7 +130,7 @@ class DecisionLog:
         await self._pool.close()
 
     async def check(self) -> None:
-        """Find the table, or make it; for whoever waits, not for long."""
+        """Find the table; for whoever waits, not for long."""
         await self._soon(self._check())
 
     async def _check(self) -> None:
@@ -278,13 +247,13 @@ class DecisionLog:
         seconds = self._patience if patience is None else patience
         try:
             async with asyncio.timeout(None if seconds == math.inf else seconds), self._pool.connection() as connection:
-                if not self._made:
-                    await connection.execute(_CREATE)
-                    self._made = True
+                if not self._checked:
+                    await check_tables(connection)
+                    self._checked = True
                 try:
                     yield connection
                 except UndefinedTable:
-                    self._made = False
+                    self._checked = False
                     raise
         except TimeoutError as error:
             raise OperationalError(f"no answer within {seconds:.0f} s") from error
