@@ -1,14 +1,17 @@
-# Fraud Relay. Needs Python 3.11 (with venv) and make; everything else is installed below var/, once.
+# Fraud Relay. Needs Python 3.11 to 3.13 (with venv) and make; everything else is installed below var/, once.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 
-PYTHON := $(shell command -v python3.11 || command -v python3)
+# PYTHON=<name or path> chooses the Python of the environments. Without it, it is the one used last, or at first the
+# newest that is supported.
+PYTHON ?=
+FIND_PYTHON := requirements/find_python.sh
 UV := var/uv/bin/uv
 ENV := var/env
-# Caches stay below var/ too, unless you already keep one elsewhere.
+# Caches are below var/ too, unless these variables are set already.
 export UV_CACHE_DIR ?= $(CURDIR)/var/cache/uv
 export HYPOTHESIS_STORAGE_DIRECTORY ?= $(CURDIR)/var/cache/hypothesis
 export MPLCONFIGDIR ?= $(CURDIR)/var/cache/matplotlib
@@ -19,103 +22,121 @@ RUNTIME := $(GROUPS:%=$(ENV)/%/.installed)
 TESTABLE := $(GROUPS:%=$(ENV)/%/.testable)
 ARCHIVE := var/cache/spark/.made
 
-.PHONY: help demo serve exercises check hint solution reset explore tune ablate handbook bench test test-capstones test-faults up down credentials test-compose lint audit format lock clean install
+.PHONY: help demo serve exercises check hint solution reset explore tune ablate handbook bench test smoke test-capstones test-published test-faults up down credentials test-compose lint audit format diagrams lock clean install environments
 
-help: ## this list
+help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(RUNTIME) $(ARCHIVE) ## the whole line, embedded: DATA=<folder> DAYS=120 CUSTOMERS=1000 SEED=0
+demo: $(RUNTIME) $(ARCHIVE) ## run the whole pipeline locally: DATA=<folder> DAYS=120 CUSTOMERS=1000 SEED=0
 	@$(ENV)/embedded/bin/python -m demo
 
-serve: $(RUNTIME) ## the scorer on what the demo left: SCORER_PORT=8000
+serve: $(RUNTIME) ## start the scorer on the demo's data: SCORER_PORT=8000
 	@$(ENV)/embedded/bin/python -m demo.serve
 
-exercises: $(TESTABLE) $(ARCHIVE) ## the workshop: every exercise, and how far you are
+exercises: $(TESTABLE) $(ARCHIVE) ## list the exercises and your progress
 	@$(ENV)/embedded/bin/python -m exercises list
 
-check: $(TESTABLE) ## checks what you wrote: EXERCISE=point-in-time
+check: $(TESTABLE) ## check your solution of an exercise: EXERCISE=point-in-time
 	@$(ENV)/embedded/bin/python -m exercises check "$(EXERCISE)"
 
-hint: $(TESTABLE) ## the next hint, of three: EXERCISE=
+hint: $(TESTABLE) ## show the next of three hints: EXERCISE=
 	@$(ENV)/embedded/bin/python -m exercises hint "$(EXERCISE)"
 
-solution: $(TESTABLE) ## one right answer: EXERCISE=
+solution: $(TESTABLE) ## show a solution: EXERCISE=
 	@$(ENV)/embedded/bin/python -m exercises solution "$(EXERCISE)"
 
-reset: $(TESTABLE) ## begins an exercise again, keeping a copy of what you wrote: EXERCISE=
+reset: $(TESTABLE) ## restart an exercise; your work is copied first: EXERCISE=
 	@$(ENV)/embedded/bin/python -m exercises reset "$(EXERCISE)"
 
-explore: $(ENV)/pipeline/.installed ## what the demo's payments say, as a page of pictures: LAKE_URI=var/demo/lake
+explore: $(ENV)/pipeline/.installed ## explore the demo's payments, as an HTML page: LAKE_URI=var/demo/lake
 	@LAKE_URI="$${LAKE_URI:-var/demo/lake}" $(ENV)/pipeline/bin/python -m modeling.explore
 
-# A search keeps its runs in a store of its own, unless MLFLOW_TRACKING_URI names another.
-tune: $(ENV)/pipeline/.installed ## search the recipe on the demo's last weeks: FROM=<day> TO=<day> TRIALS=40
+# A search uses a separate MLflow store unless MLFLOW_TRACKING_URI is set.
+tune: $(ENV)/pipeline/.installed ## tune the hyperparameters on the demo's last weeks: FROM=<day> TO=<day> TRIALS=40
 	@mkdir -p var/tune
 	@LAKE_URI="$${LAKE_URI:-var/demo/lake}" MLFLOW_TRACKING_URI="$${MLFLOW_TRACKING_URI:-sqlite:///var/tune/mlflow.db}" \
 	    $(ENV)/pipeline/bin/python -m modeling.tune $(FROM:%=--from %) $(TO:%=--to %) $(TRIALS:%=--trials %)
 
-ablate: $(ENV)/pipeline/.installed ## what each feature adds on the demo's last weeks: FROM=<day> TO=<day>
+ablate: $(ENV)/pipeline/.installed ## measure what each feature adds, on the demo's last weeks: FROM=<day> TO=<day>
 	@LAKE_URI="$${LAKE_URI:-var/demo/lake}" $(ENV)/pipeline/bin/python -m modeling.ablate $(FROM:%=--from %) $(TO:%=--to %)
 
-# Each environment's tests run in it. All run, whatever fails; TESTS=<paths> picks some.
+# Tests run in their environment, two environments in parallel. A failure does not stop the others.
 TESTS ?= tests
-TESTS_embedded := tests/demo tests/containers tests/exercises tests/test_imports.py tests/test_images.py tests/test_docs.py
+TESTS_embedded := tests/demo tests/containers tests/exercises tests/test_imports.py tests/test_images.py tests/test_docs.py tests/test_ci.py tests/test_find_python.py
 TESTS_airflow := tests/dags
 TESTS_serving := tests/serving
-TESTS_pipeline := tests/contracts tests/bank tests/spark_jobs tests/modeling tests/benchmarks tests/whole
+# One environment in three parts, each with its own servers and Spark sessions.
+TESTS_line := tests/whole
+TESTS_spark := tests/contracts tests/spark_jobs
+TESTS_models := tests/bank tests/modeling tests/benchmarks
+PYTHON_line := pipeline
+PYTHON_spark := pipeline
+PYTHON_models := pipeline
 
-test: $(TESTABLE) $(ARCHIVE) ## every test that needs no Docker: TESTS=tests/bank for some
-	@status=0; \
-	run() { \
-	    environment=$$1; shift; chosen=(); \
-	    for path in "$$@"; do \
-	        for wanted in $(TESTS); do \
-	            case "$$path/" in "$${wanted%/}"/*) chosen+=("$$path");; *) \
-	            case "$$wanted/" in "$$path"/*) chosen+=("$$wanted");; esac;; esac; \
-	        done; \
-	    done; \
-	    [ $${#chosen[@]} -gt 0 ] || return 0; \
-	    printf '\n== tests of the environment %s\n' "$$environment"; \
-	    $(ENV)/$$environment/bin/python -m pytest "$${chosen[@]}" || status=1; \
-	}; \
-	run embedded $(TESTS_embedded); \
-	run airflow $(TESTS_airflow); \
-	run serving $(TESTS_serving); \
-	run pipeline $(TESTS_pipeline); \
-	exit $$status
+# Longest first, so that the two lanes end together.
+PARTS := spark line models serving embedded airflow
+# What of TESTS lies in a part: the part's own paths below a path given, and a path given below one of the part's own.
+chosen = $(foreach path,$(TESTS_$1),$(foreach wanted,$(TESTS:%/=%),$(if $(filter $(wanted) $(wanted)/%,$(path)),$(path),\
+    $(filter $(path)/% $(path)::%,$(wanted)))))
+CHOSEN_PARTS = $(strip $(foreach part,$(PARTS),$(if $(strip $(call chosen,$(part))),$(part))))
+unknown = $(strip $(foreach TESTS,$(TESTS:%/=%),$(if $(and $(wildcard $(firstword $(subst ::, ,$(TESTS)))),$(CHOSEN_PARTS)),,$(TESTS))))
 
-test-capstones: $(TESTABLE) ## proves the live exercises, on a copy of what the demo left
+UNKNOWN = "error: TESTS=$(unknown): 'make test' has no tests there. Give files or folders below tests/," \
+    "several in quotes: TESTS='tests/bank tests/dags'. tests/{capstones,compose,faults,published} have commands of their own: make help"
+
+SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
+# When several parts run, each prints its output when it ends (make 3.81 of macOS cannot).
+test: tests-known $(TESTABLE) $(ARCHIVE) ## run all tests that need no Docker: TESTS=tests/bank for some
+	@$(MAKE) --no-print-directory --keep-going --jobs 2 $(if $(word 2,$(CHOSEN_PARTS)),$(SYNC)) $(CHOSEN_PARTS:%=tests-of-%)
+
+.PHONY: tests-known $(PARTS:%=tests-of-%)
+tests-known:
+	@$(if $(unknown),echo $(UNKNOWN) >&2; exit 1)
+
+$(PARTS:%=tests-of-%): tests-of-%:
+	@printf '\n== %s, in the environment %s\n' '$(strip $(call chosen,$*))' $(or $(PYTHON_$*),$*)
+	@$(ENV)/$(or $(PYTHON_$*),$*)/bin/python -m pytest $(call chosen,$*)
+
+smoke: ## run a small demo, the contracts' and the parity tests on any Python: PYTHON=python3.13
+	@$(MAKE) --no-print-directory demo DAYS=$(or $(DAYS),60) CUSTOMERS=$(or $(CUSTOMERS),300)
+	@$(MAKE) --no-print-directory test TESTS='tests/contracts tests/whole/test_parity.py tests/test_imports.py'
+
+test-capstones: $(TESTABLE) ## test the live exercises on a copy of the demo's data
 	@$(ENV)/embedded/bin/python -m pytest --timeout 1800 tests/capstones
 
-test-faults: $(ENV)/serving/.testable $(ENV)/embedded/.installed $(ENV)/pipeline/.installed ## faults under load: PAYMENTS=100000 OUTAGE_SECONDS=10
+test-published: $(ENV)/pipeline/.testable ## compare the published features with those of `make demo DATA=`: DATA=<folder>
+	@$(ENV)/pipeline/bin/python -m pytest tests/published
+
+test-faults: $(ENV)/serving/.testable $(ENV)/embedded/.installed $(ENV)/pipeline/.installed ## inject faults under load: PAYMENTS=100000 OUTAGE_SECONDS=10
 	@$(ENV)/serving/bin/python -m pytest --timeout 1800 tests/faults
 
-handbook: $(ENV)/pipeline/.installed ## the published benchmark, side by side: DATA=<folder> START=<day> WEEKS=4
+handbook: $(ENV)/pipeline/.installed ## run the published benchmark: DATA=<folder> START=<day> WEEKS=4
 	@$(ENV)/pipeline/bin/python -m benchmarks.handbook
 
-bench: $(RUNTIME) ## the scorer's speed beside its peers, on what the demo left: ROUNDS=5 SECONDS_EACH=4
+bench: $(RUNTIME) ## benchmark the scorer against comparable servers: ROUNDS=5 SECONDS_EACH=4
 	@$(ENV)/embedded/bin/python -m benchmarks.scorer
 
-# Docker is needed from here on, and nothing else, but for test-compose, which needs Python 3.11 too.
+# The targets below need only Docker; test-compose also needs Python.
 COMPOSE := docker compose
 
-up: ## the whole line in containers: SCORER_PORT=8000 AIRFLOW_PORT=8080 MLFLOW_PORT=5050 SPARK_PORT=8081
+up: ## start the whole system in containers: SCORER_PORT=8000 AIRFLOW_PORT=8080 MLFLOW_PORT=5050 SPARK_PORT=8081
 	@$(COMPOSE) up --detach --build --wait || { $(COMPOSE) logs --tail 20 bootstrap scorer replay; exit 1; }
 	@echo 'payments are being scored; to watch them: docker compose logs --follow replay; addresses and logins: make credentials'
 
-down: ## stop the containers; what they hold stays (docker compose down --volumes removes it too)
+down: ## stop the containers and keep their data (docker compose down --volumes deletes it)
 	@$(COMPOSE) down
 
-credentials: ## the containers' addresses and logins, as NAME=value
-	@[ -n "$$($(COMPOSE) ps --all --quiet credentials)" ] || { echo 'error: nothing was started: make up' >&2; exit 1; }
+credentials: ## print the containers' addresses and logins, as NAME=value
+	@[ -n "$$($(COMPOSE) ps --all --quiet credentials)" ] || { echo 'error: the containers are not running: run make up first' >&2; exit 1; }
 	@$(COMPOSE) --progress quiet run --rm --no-deps --no-TTY credentials python -m containers.credentials show
 
-test-compose: $(ENV)/embedded/.testable ## builds the containers, drives them from outside, takes them down
+test-compose: $(ENV)/embedded/.testable ## build, start and test the containers, then remove them
 	@$(ENV)/embedded/bin/python -m pytest --timeout 1800 tests/compose
 
 # What checks run, in the environment of their exercise.
 CHECKS_OWN := exercises/conftest.py exercises/earlier_champion.py
-lint: $(ENV)/lint/.installed $(RUNTIME) $(ENV)/pipeline/.testable $(ENV)/embedded/.testable ## ruff, mypy --strict, the import rule
+lint: $(ENV)/lint/.installed $(RUNTIME) $(ENV)/pipeline/.testable $(ENV)/embedded/.testable ## run ruff, mypy --strict and the import rule
 	$(ENV)/lint/bin/ruff check .
 	$(ENV)/lint/bin/ruff format --check .
 	$(ENV)/lint/bin/mypy --python-executable $(ENV)/pipeline/bin/python contracts bank spark_jobs modeling benchmarks/handbook \
@@ -126,15 +147,25 @@ lint: $(ENV)/lint/.installed $(RUNTIME) $(ENV)/pipeline/.testable $(ENV)/embedde
 	MYPYPATH=dags $(ENV)/lint/bin/mypy --python-executable $(ENV)/airflow/bin/python dags/fraud_daily.py dags/fraud_training.py
 	@$(MAKE) --no-print-directory test TESTS=tests/test_imports.py
 
-audit: $(ENV)/audit/.installed ## known vulnerabilities of what is installed; fails where its public database does not answer
+audit: $(ENV)/audit/.installed ## find known vulnerabilities in the pinned packages; needs the public database
 	@status=0; for pins in requirements/*.txt; do echo "$$pins"; \
 	    $(ENV)/audit/bin/pip-audit --strict --progress-spinner off --disable-pip --requirement $$pins || status=1; done; exit $$status
 
-format: $(ENV)/lint/.installed ## ruff, mending what it can
+format: $(ENV)/lint/.installed ## format and fix with ruff
 	$(ENV)/lint/bin/ruff check --fix .
 	$(ENV)/lint/bin/ruff format .
 
-install: $(RUNTIME) $(ARCHIVE) ## the environments, without running anything
+# Puppeteer's own browser cannot be downloaded everywhere: CHROMIUM names an installed one.
+CHROMIUM ?= $(firstword $(wildcard /usr/bin/chromium /usr/bin/google-chrome))
+diagrams: ## draw docs/diagrams/*.mmd as SVG; needs npm and Chromium: CHROMIUM=/usr/bin/chromium
+	@for source in docs/diagrams/*.mmd; do \
+	    PUPPETEER_SKIP_DOWNLOAD=1 PUPPETEER_EXECUTABLE_PATH="$(CHROMIUM)" npx --yes @mermaid-js/mermaid-cli@11.17.0 --quiet \
+	        --input $$source --output $${source%.mmd}.svg --backgroundColor white \
+	        --configFile docs/diagrams/mermaid.json --puppeteerConfigFile docs/diagrams/puppeteer.json; done
+
+install: $(RUNTIME) $(ARCHIVE) ## install the environments
+
+environments: $(TESTABLE) $(ENV)/lint/.installed $(ARCHIVE) ## install the environments with test tools and linters
 
 # The order matters: `test` is compiled under the pins of all that it is laid over.
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url
@@ -142,27 +173,27 @@ lock: $(UV) ## resolve pyproject.toml's groups into requirements/
 	for group in $(GROUPS) audit fuzz lint; do $(LOCK) --upgrade --group $$group pyproject.toml -o requirements/$$group.txt; done
 	$(LOCK) --upgrade --group test $(GROUPS:%=-c requirements/%.txt) pyproject.toml -o requirements/test.txt
 
-clean: ## remove everything below var/ but what you did in the exercises: environments, caches, the demo's state
+clean: ## delete var/ except your exercises: environments, caches, the demo's data
 	[ ! -d var ] || find var -mindepth 1 -maxdepth 1 ! -name exercises -exec rm -rf {} +
 
-# A target that is a file appears only when its recipe succeeded, so an aborted installation is done again.
+# The marker file is created last, so an aborted installation is repeated.
 $(UV): requirements/uv.txt
-	@[ -n "$(PYTHON)" ] && "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
-	    { echo "error: Python 3.11 is needed, and neither python3.11 nor python3 is it" >&2; exit 1; }
-	@echo "installing uv"
-	@"$(PYTHON)" -m venv --clear var/uv || { echo "error: python3 -m venv failed: install Python's venv module" >&2; exit 1; }
+	@python="$$($(FIND_PYTHON) choose "$(PYTHON)")"; echo "installing uv"; "$$python" -m venv --clear var/uv
 	@var/uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@touch $@
 
 INSTALL = $(UV) pip install --quiet --require-hashes --compile-bytecode --python $(ENV)/$*/bin/python
+# An environment that another Python made is installed again.
+FORCE:
+$(shell $(FIND_PYTHON) outdated "$(PYTHON)"): FORCE
 $(ENV)/%/.installed: requirements/%.txt | $(UV)
-	@echo "installing the environment $*"
-	@$(UV) venv --quiet --clear --python "$(PYTHON)" $(ENV)/$*
+	@python="$$($(FIND_PYTHON) choose "$(PYTHON)")"; echo "installing the environment $* ($${python##*/})"; \
+	    $(UV) venv --quiet --clear --python "$$python" $(ENV)/$*
 	@$(INSTALL) -r $<
 	@touch $@
 
 $(ARCHIVE): $(ENV)/pipeline/.installed $(ENV)/embedded/.installed
-	@echo "preparing Spark's start"
+	@echo "creating Spark's class-data archive"
 	@$(ENV)/embedded/bin/python -m demo.spark_archive
 	@touch $@
 

@@ -1,6 +1,6 @@
-"""When published payments arrived: when they occurred, or, where that says nothing, when their neighbours did.
+"""Assign `arrived_at` to published payments: the time they occurred, or a neighbour's if theirs is unusable.
 
-So a payment without a time, or with one that has not been yet, still lands on some day, where validation meets it.
+A payment with a missing or future time therefore still lands on a day, and validation quarantines it there.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from contracts.transaction import EPOCH, MAX_CLOCK_SKEW
 
 
 def with_arrivals(tables: Iterator[pa.Table], now: datetime, path: Path) -> Iterator[pa.Table]:
-    """Give the payments of one file, in `BATCH_SCHEMA`, their `arrived_at`.
+    """Set `arrived_at` in the tables of one file, which have `BATCH_SCHEMA`.
 
-    A time is usable from 1970 to five minutes after `now`. Where it is not, the payment arrived with the last one
-    before it that has one, else with the first one after it. Raises `DataError` for a file without any usable time.
+    A time is usable from 1970 to five minutes after `now`. A payment without a usable time takes that of the last
+    payment before it that has one, else of the first after it. Raises `DataError` for a file with no usable time.
     """
     latest: int | None = None
     timeless: list[pa.Table] = []
@@ -40,23 +40,25 @@ def with_arrivals(tables: Iterator[pa.Table], now: datetime, path: Path) -> Iter
         yield _arrived(table, arrived)
         latest = int(arrived[-1]) if len(arrived) else latest
     if any(map(len, timeless)):
-        raise DataError(f"{path}: the column TX_DATETIME holds no usable time, only nulls or times yet to come")
+        raise DataError(
+            f"{path}: the column TX_DATETIME has no usable time, only nulls, future times or times before 1970"
+        )
 
 
 def _times(occurred: pa.ChunkedArray, now: datetime) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Which times are usable, and all as microseconds since 1970; both of shape (n,)."""
-    begun = pc.greater_equal(occurred, pa.scalar(EPOCH, INSTANT))
-    been = pc.less_equal(occurred, pa.scalar(now + MAX_CLOCK_SKEW, INSTANT))
-    usable = pc.fill_null(pc.and_(begun, been), False).to_numpy()
+    """Whether each time is usable, and all times in microseconds since 1970; both of shape (n,)."""
+    after_epoch = pc.greater_equal(occurred, pa.scalar(EPOCH, INSTANT))
+    before_now = pc.less_equal(occurred, pa.scalar(now + MAX_CLOCK_SKEW, INSTANT))
+    usable = pc.fill_null(pc.and_(after_epoch, before_now), False).to_numpy()
     return usable, occurred.cast(pa.int64()).fill_null(0).to_numpy()
 
 
 def _carried_forward(micros: NDArray[np.int64], usable: NDArray[np.bool_], before: int) -> NDArray[np.int64]:
-    """Each time, or the last usable one up to it, `before` where there is none; shape (n,)."""
+    """Unusable times replaced by the last usable one, `before` where there is none; shape (n,)."""
     last_usable = np.maximum.accumulate(np.where(usable, np.arange(len(micros)), -1))
     return np.where(last_usable >= 0, micros[last_usable], before)
 
 
 def _arrived(table: pa.Table, micros: NDArray[np.int64]) -> pa.Table:
-    place = table.schema.get_field_index("arrived_at")
-    return table.set_column(place, BATCH_SCHEMA.field("arrived_at"), pa.array(micros).cast(INSTANT))
+    column = table.schema.get_field_index("arrived_at")
+    return table.set_column(column, BATCH_SCHEMA.field("arrived_at"), pa.array(micros).cast(INSTANT))

@@ -1,7 +1,7 @@
-"""Columns of the published format into those of a feed: other widths and spellings of a kind are read as it.
+"""Convert the columns of the published format to a feed's; other widths and encodings of a type are accepted.
 
-What cannot be read as its kind at all ends the load, for it says that the file is not what it is taken for; a value
-that is merely wrong (negative, missing, not a number) is kept, and validation will say why it is wrong.
+A column of the wrong type ends the load, because the file is not in the published format. Values that are merely
+invalid (negative, missing, NaN) are kept: validation quarantines them with a reason.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from contracts.transaction import FRAUD_PATTERNS
 
 COLUMNS: Final = ("TRANSACTION_ID", "TX_DATETIME", "CUSTOMER_ID", "TERMINAL_ID", "TX_AMOUNT", "TX_FRAUD")
 SCENARIO: Final = "TX_FRAUD_SCENARIO"
-"""The pattern of a fraud, which a file need not have."""
+"""The column with the pattern of a fraud; optional."""
 IDS: Final = {"TRANSACTION_ID": "transaction_id", "CUSTOMER_ID": "customer_id", "TERMINAL_ID": "terminal_id"}
 NOISE: Final = 1e-9
 YEARS: Final = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
-"""What a date can hold, here and in PostgreSQL's text."""
+"""The first and last instant that both a Python `datetime` and PostgreSQL's text format can represent."""
 
 
 def payments_of(tables: Iterator[pa.Table], path: Path) -> Iterator[pa.Table]:
-    """A file's payments in `BATCH_SCHEMA`, their rows numbered; `arrived_at` is that of `occurred_at` as yet.
+    """A file's payments in `BATCH_SCHEMA`, with their row numbers; `arrived_at` is a copy of `occurred_at` for now.
 
-    Raises `DataError`, naming the file and the column, for a column that cannot be read as its kind.
+    Raises `DataError`, naming the file and the column, for a column of the wrong type.
     """
     row = 0
     for table in tables:
@@ -41,9 +41,12 @@ def payments_of(tables: Iterator[pa.Table], path: Path) -> Iterator[pa.Table]:
 
 
 def from_pandas(column: Any, name: str, path: Path) -> pa.Array:
-    """A data frame's column; ids may be strings of digits, and columns of whole numbers may be objects."""
+    """A data frame's column as an array; ids may be strings of digits, integers may be in an object column.
+
+    Raises `DataError`, naming the file and the column.
+    """
     try:
-        # Among plain floats NaN is kept apart from null: that of an amount lands as it came.
+        # In plain float columns NaN is not turned into null, so that a NaN amount lands unmodified.
         plain = isinstance(column.dtype, np.dtype) and column.dtype.kind == "f"
         return pa.array(column.to_numpy()) if plain else pa.Array.from_pandas(column)
     except (pa.ArrowException, AttributeError, TypeError, ValueError) as error:
@@ -62,14 +65,14 @@ def _payments(table: pa.Table, first_row: int, path: Path) -> pa.Table:
 
 
 def _patterns(table: pa.Table, path: Path) -> pa.Array | pa.ChunkedArray:
-    """The code of each row, null where it is none of `FRAUD_PATTERNS` or the file does not say."""
+    """Each row's code in `FRAUD_PATTERNS`; null if it is unknown or the file has no such column."""
     if SCENARIO not in table.column_names:
         return pa.nulls(len(table), pa.int64())
     try:
         codes = _whole_numbers(table[SCENARIO], SCENARIO, path)
     except DataError as error:
-        # For analysis alone: what is no code refuses nobody's payments.
-        print(f"left aside: {error}", file=sys.stderr)
+        # Patterns are for analysis only: an unreadable column must not block the load.
+        print(f"ignored: {error}", file=sys.stderr)
         return pa.nulls(len(table), pa.int64())
     known = pc.is_in(codes, value_set=pa.array(list(FRAUD_PATTERNS), pa.int64()))
     return pc.if_else(known, codes, pa.scalar(None, pa.int64()))
@@ -81,18 +84,18 @@ def _whole_numbers(column: pa.ChunkedArray, name: str, path: Path) -> pa.Chunked
     if pa.types.is_boolean(kind):
         column = column.cast(pa.int8())
     elif pa.types.is_floating(kind):
-        # pandas turns a column of whole numbers with a gap into floats.
+        # pandas stores integers as floats if some are missing.
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)
     elif not (_is_number(kind) or _is_text(kind)):
-        raise DataError(f"{path}: the column {name} holds {kind}, not whole numbers")
+        raise DataError(f"{path}: the column {name} has type {kind}, not integers")
     return _cast(column, pa.int64(), name, path)
 
 
 def _amounts(column: pa.ChunkedArray, path: Path) -> pa.ChunkedArray:
     column = _decoded(column)
     if not _is_number(column.type):
-        raise DataError(f"{path}: the column TX_AMOUNT holds {column.type}, not numbers")
-    # By way of their text: 12.34 is to become neither 12.34000015258789 nor, of a decimal, 12.340000000000002.
+        raise DataError(f"{path}: the column TX_AMOUNT has type {column.type}, not numbers")
+    # Cast by way of text: 12.34 must not become 12.34000015258789 or, from a decimal, 12.340000000000002.
     if pa.types.is_float16(column.type) or pa.types.is_float32(column.type):
         column = column.cast(pa.float32()).cast(pa.string())
     elif pa.types.is_decimal(column.type):
@@ -101,8 +104,8 @@ def _amounts(column: pa.ChunkedArray, path: Path) -> pa.ChunkedArray:
 
 
 def _without_noise(amounts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Amounts as they were meant: binary arithmetic makes 85.64999999999999 of 85.65, and no bank charged that."""
-    # Divided, not rounded to digits: only the quotient is the double nearest to the decimal.
+    """Amounts with floating-point noise removed: 85.64999999999999 becomes 85.65."""
+    # A quotient, not `round(x, 2)`: only the quotient is the double nearest to the decimal.
     nearest = pc.divide(pc.round(pc.multiply(amounts, 100.0)), 100.0)
     noise = pc.less_equal(pc.abs(pc.subtract(amounts, nearest)), NOISE)
     return pc.if_else(pc.fill_null(noise, False), nearest, amounts)
@@ -110,16 +113,16 @@ def _without_noise(amounts: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _instants(column: pa.ChunkedArray, path: Path) -> pa.ChunkedArray:
     if not pa.types.is_timestamp(column.type):
-        raise DataError(f"{path}: the column TX_DATETIME holds {column.type}, not timestamps")
-    finer_is_cut = pc.CastOptions(target_type=INSTANT, allow_time_truncate=True)
+        raise DataError(f"{path}: the column TX_DATETIME has type {column.type}, not timestamps")
+    truncate = pc.CastOptions(target_type=INSTANT, allow_time_truncate=True)
     try:
-        instants = pc.cast(column, options=finer_is_cut)
+        instants = pc.cast(column, options=truncate)
     except pa.ArrowException as error:
         raise DataError(f"{path}: the column TX_DATETIME cannot be read as times: {one_line(error)}") from error
     first, last = (pa.scalar(year, INSTANT) for year in YEARS)
     outside = pc.any(pc.or_(pc.less(instants, first), pc.greater(instants, last))).as_py()
     if outside:
-        raise DataError(f"{path}: the column TX_DATETIME holds a time outside the years 1 to 9999")
+        raise DataError(f"{path}: the column TX_DATETIME has a time outside the years 1 to 9999")
     return instants
 
 

@@ -1,18 +1,18 @@
-"""What can go wrong at the bank, in words for a person."""
+"""The bank's exceptions."""
 
 
 class BankError(Exception):
-    """Something that a person must mend; says what, where and how, in one line."""
+    """A user-fixable error; its message is one line that names what, where and what to do."""
 
 
 class DataError(BankError):
-    """Data that cannot be read as payments; names the file and the column."""
+    """Data that is not in the published format; names the file and the column."""
 
 
-class KnownIdError(BankError):
-    """The scorer knows a payment of this id with another content."""
+class IdConflictError(BankError):
+    """The scorer already has a payment with this id and a different payload."""
 
 
 def one_line(error: Exception) -> str:
-    """What another library said, short enough to stand in a line."""
+    """An exception's message on one line, cut to 300 characters."""
     return " ".join(str(error).split())[:300]

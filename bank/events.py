@@ -1,4 +1,4 @@
-"""What happens on a day of a feed: its payments and the fraud reports that fall due in it, in order of time."""
+"""The events of one day of a feed, in order of time: its payments and the fraud reports due on that day."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from contracts.transaction import MAX_CLOCK_SKEW, FraudReport, Transaction
 
 @dataclass(frozen=True)
 class Event:
-    """A payment or a fraud report; `row` is what lands of it, with the key that it has in its source."""
+    """A payment or a fraud report; `row` is its landing row, `source` and `row["source_row"]` are its key."""
 
     second: datetime
     is_payment: bool
@@ -26,7 +26,7 @@ class Event:
 
     @property
     def order(self) -> tuple[datetime, bool, int]:
-        """Where the event stands in the day: at one second a report comes before a payment."""
+        """The sort key within a day; in the same second, reports come before payments."""
         return self.second, self.is_payment, self.row["transaction_id"] or 0
 
     @property
@@ -35,7 +35,7 @@ class Event:
         return bool(self.row.get("fraud"))
 
     def payment(self) -> Transaction | None:
-        """What to send to the scorer; none where the payment breaks the contract."""
+        """The payment to send to the scorer; None if it breaks the contract."""
         row = self.row
         occurred = row["occurred_at"]
         if occurred is None or occurred - MAX_CLOCK_SKEW > row["arrived_at"]:
@@ -52,7 +52,7 @@ class Event:
             return None
 
     def report(self) -> FraudReport | None:
-        """What to send to the scorer; none where the reported payment has no usable id."""
+        """The report to send to the scorer; None if the reported payment has no valid id."""
         try:
             return FraudReport(transaction_id=self.row["transaction_id"], reported_at=self.row["reported_at"])
         except ValidationError:
@@ -60,7 +60,7 @@ class Event:
 
 
 def events_of(feed: Feed, day: date) -> list[Event]:
-    """The payments that arrive on a day, and the reports of earlier frauds that are made on it, in order."""
+    """The payments that arrive on a day and the fraud reports made on it, in order."""
     return sorted(_events(feed, day), key=lambda event: event.order)
 
 

@@ -1,4 +1,4 @@
-"""A feed: payments as they come to the bank, in batches, with the labels that only the source knows."""
+"""Feeds: sources of payments in batches, with the labels that only the source knows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bank.errors import DataError
-from bank.simulator import Payments, WorldSize, simulate
+from bank.simulator import Payments, Simulation, simulate
 from contracts.labels import DAY, LABEL_DELAY
 from contracts.transaction import EPOCH
 
@@ -37,7 +37,7 @@ BATCH_SCHEMA: Final = pa.schema(
 class Batch:
     """Some payments of one source.
 
-    `rows` has `BATCH_SCHEMA`; of it `fraud` and `pattern` never land with the payment.
+    `rows` has `BATCH_SCHEMA`; its columns `fraud` and `pattern` do not land with the payment.
     """
 
     source: str
@@ -45,46 +45,46 @@ class Batch:
 
 
 class Feed(Protocol):
-    """Where payments come from."""
+    """A source of payments."""
 
     def days(self) -> list[date]:
         """The days (of arrival, UTC) that have payments, in order. Raises `DataError` for data that cannot be read."""
 
     def total(self) -> int:
-        """How many payments there are."""
+        """The number of payments."""
 
     def batches(self) -> Iterator[Batch]:
-        """All payments, in the order of the source."""
+        """All payments, in the source's order."""
 
 
 @dataclass(frozen=True)
 class SimulatedFeed:
-    """The payments of a simulated world; each arrives when it occurs."""
+    """The payments of a simulation; each arrives when it occurs."""
 
-    size: WorldSize
+    simulation: Simulation
 
     def days(self) -> list[date]:
-        """The days of the world on which somebody pays: in a very small one, not all."""
+        """The days with payments; a very small simulation may have days without."""
         return self._survey[0]
 
     def total(self) -> int:
-        """How many payments the world makes."""
+        """The number of simulated payments."""
         return self._survey[1]
 
     @cached_property
     def _survey(self) -> tuple[list[date], int]:
-        # To make a world takes a tenth of a second for each quarter of a million payments, so it is made to count them.
+        # Simulating 250,000 payments takes a tenth of a second: cheap enough to do just for counting.
         days: set[int] = set()
         payments = 0
-        for some in simulate(self.size):
-            days.update(np.unique(some.occurred // DAY).tolist())
-            payments += len(some.occurred)
+        for block in simulate(self.simulation):
+            days.update(np.unique(block.occurred // DAY).tolist())
+            payments += len(block.occurred)
         return [EPOCH.date() + timedelta(days=day) for day in sorted(days)], payments
 
     def batches(self) -> Iterator[Batch]:
-        """The world, made anew."""
-        for payments in simulate(self.size):
-            yield Batch(self.size.name, _rows(payments))
+        """The payments, simulated again at each call."""
+        for payments in simulate(self.simulation):
+            yield Batch(self.simulation.name, _rows(payments))
 
 
 def _rows(payments: Payments) -> pa.Table:
@@ -97,24 +97,24 @@ def _rows(payments: Payments) -> pa.Table:
 
 
 def arrived_before(rows: pa.Table, instant: datetime) -> pa.Table:
-    """The payments or reports that arrived before an instant."""
+    """The payments or reports that arrived before `instant`."""
     return rows.filter(pc.less(rows["arrived_at"], pa.scalar(instant, INSTANT)))
 
 
 def on_day(rows: pa.Table, day: date) -> pa.Table:
-    """The payments or reports that arrived on a day."""
+    """The payments or reports that arrived on `day`, UTC."""
     before = arrived_before(rows, midnight(day) + timedelta(days=1))
     return before.filter(pc.greater_equal(before["arrived_at"], pa.scalar(midnight(day), INSTANT)))
 
 
 def reports_of(rows: pa.Table) -> pa.Table:
-    """The fraud reports of some payments: `source_row, transaction_id, reported_at, arrived_at, pattern`.
+    """The fraud reports of some payments, with columns `source_row, transaction_id, reported_at, arrived_at, pattern`.
 
-    The source knows its frauds from the start; the bank hears of each when the label delay has passed since it came.
+    The source knows its frauds from the start; each is reported to the bank one label delay after the payment arrived.
     """
     frauds = rows.filter(pc.fill_null(rows["fraud"], False))
     delay = pa.scalar(timedelta(seconds=LABEL_DELAY), pa.duration("us"))
-    # Payments of these sources arrive when they occur; where that is missing or nonsense, its arrival stands for it.
+    # Payments of these sources arrive when they occur, so `arrived_at` also covers missing and nonsensical times.
     reported = pc.add(frauds["arrived_at"], delay)
     return pa.table(
         {
@@ -133,14 +133,14 @@ def midnight(day: date) -> datetime:
 
 
 def days_of(instants: pa.ChunkedArray) -> list[date]:
-    """The days of some instants, in order."""
+    """The distinct days (UTC) of some instants, in order."""
     seconds = instants.cast(pa.int64()).to_numpy() // 86_400_000_000
     return [EPOCH.date() + timedelta(days=int(day)) for day in np.unique(seconds)]
 
 
 def require_days(feed: Feed) -> list[date]:
-    """The feed's days. Raises `DataError` where it has none."""
+    """The feed's days. Raises `DataError` if it has none."""
     days = feed.days()
     if not days:
-        raise DataError("the data holds no payment")
+        raise DataError("the data has no payments")
     return days

@@ -1,4 +1,4 @@
-"""Rows into the bank's landing tables, by COPY; rows that are there already are left as they are."""
+"""Insert rows into the bank's landing tables by COPY; rows whose key exists are skipped."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from bank.schema import TABLES, landing_columns
 from bank.settings import Settings
 
 LANDING_LOCK: Final = 0x6C616E64
-"""Known to all that land rows: a source that is new to one of them must not come by way of another meanwhile."""
+"""Advisory lock taken by every writer: while one checks that a source is new, no other may land rows of it."""
 CSV: Final = pyarrow.csv.WriteOptions(include_header=False, quoting_style="none")
 
 
 def open_bank(settings: Settings) -> psycopg.Connection:
-    """The bank's database, as its feed; instants in UTC."""
+    """A connection to the bank's database as the role `bank_feed`, time zone UTC."""
     password = settings.secret("bank_feed_password")
     return psycopg.connect(settings.bank_url, user="bank_feed", password=password, options="-c timezone=UTC")
 
 
 def take_turns(bank: psycopg.Connection) -> None:
-    """Wait until nobody else lands rows, and keep the others waiting until this transaction ends."""
+    """Take the landing lock until the end of this transaction; waits while another writer holds it."""
     bank.execute("select pg_advisory_xact_lock(%s)", [LANDING_LOCK])
 
 
 def is_new_source(bank: psycopg.Connection, table: str, source: str) -> bool:
-    """Whether nothing of this source has landed in the table yet."""
+    """Whether the table has no row of this source yet."""
     query = sql.SQL("select 1 from bank.{} where source = %s limit 1").format(sql.Identifier(table))
     return bank.execute(query, [source]).fetchone() is None
 
 
 def land(bank: psycopg.Connection, table: str, source: str, rows: pa.Table, new_source: bool = False) -> int:
-    """Add rows (the columns of the landing table but `source`); returns how many were new.
+    """Insert rows, with all columns of the landing table except `source`; returns how many were new.
 
-    Where the whole source is new they are copied straight in; otherwise by way of a temporary table.
+    Rows of a new source are copied directly; otherwise they go through a temporary table.
     """
     columns = landing_columns(TABLES[table])
     names = sql.SQL(", ").join(map(sql.Identifier, columns))
@@ -47,16 +47,16 @@ def land(bank: psycopg.Connection, table: str, source: str, rows: pa.Table, new_
     if new_source:
         _copy(bank, target, names, csv)
         return len(rows)
-    waiting = sql.Identifier("landing")
+    staging = sql.Identifier("landing")
     bank.execute(
         sql.SQL("create temporary table {} on commit drop as select {} from {} with no data").format(
-            waiting, names, target
+            staging, names, target
         )
     )
-    _copy(bank, waiting, names, csv)
+    _copy(bank, staging, names, csv)
     insert = sql.SQL("insert into {} ({}) select {} from {} on conflict do nothing")
-    added = bank.execute(insert.format(target, names, names, waiting)).rowcount
-    bank.execute(sql.SQL("drop table {}").format(waiting))
+    added = bank.execute(insert.format(target, names, names, staging)).rowcount
+    bank.execute(sql.SQL("drop table {}").format(staging))
     return added
 
 

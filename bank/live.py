@@ -1,7 +1,7 @@
-"""Live, as a service: the held-out days of a feed, one after another, at a steady pace: `python -m bank.live`.
+"""Replay the held-out days of a feed at a steady rate, as a service: `python -m bank.live`.
 
-It begins where the bank's records end, so it may be stopped, killed and started again: what was answered and not yet
-recorded is sent once more and gets its first answer. A scorer or a bank that is away is waited for.
+It resumes from the bank's records, so it can be stopped or killed at any time: events that were answered but not
+recorded are sent again and get the same answer. While the scorer or the bank is unavailable, it waits and retries.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from bank.landing import open_bank
 from bank.load import hold_out
 from bank.options import add_feed_options, feed_of, positive
 from bank.pending_events import next_day
-from bank.replay import Played, play, record
+from bank.replay import ReplayResult, play, record
 from bank.runner import run
-from bank.scorer_client import Answer, Scorer
+from bank.scorer_client import Answer, ScorerClient
 from bank.settings import Settings, read_settings
 
 RECORD_EVERY: Final = 100
@@ -51,7 +51,7 @@ T = TypeVar("T")
 
 @dataclass
 class Pace:
-    """Lets events pass at a rate, in events a second; after a pause it does not hurry to make up for it."""
+    """Limits events to `rate` a second; it does not catch up after a pause."""
 
     rate: float
     clock: Callable[[], float] = time.monotonic
@@ -59,7 +59,7 @@ class Pace:
     _due: float = field(default=float("-inf"), init=False)
 
     def wait(self) -> None:
-        """Wait until the next event may pass."""
+        """Wait until the next event is due."""
         now = self.clock()
         if self._due > now:
             self.sleep(self._due - now)
@@ -69,54 +69,54 @@ class Pace:
 
 @dataclass
 class Live:
-    """Plays events and records them in the bank, until `stopping` is set.
+    """Sends events to the scorer and records them in the bank until `stopping` is set.
 
-    `say` takes what a person should see, `beat` is called at each event.
+    `say` prints a line; `beat` is called after each event.
     """
 
     settings: Settings
-    scorer: Scorer
+    scorer: ScorerClient
     pace: Pace
     say: Callable[[str], None]
     beat: Callable[[], None]
     stopping: Event
     clock: Callable[[], float] = time.monotonic
 
-    def play_day(self, day: date, events: Sequence[BankEvent]) -> Played:
-        """Send each event, in order, and record all that were answered, come what may."""
-        played, waiting, said = Played(), list[BankEvent](), self.clock()
+    def play_day(self, day: date, events: Sequence[BankEvent]) -> ReplayResult:
+        """Send the events in order; all that were answered are recorded, also after an error."""
+        played, unrecorded, said = ReplayResult(), list[BankEvent](), self.clock()
         try:
             for done, event in enumerate(events, 1):
                 self.pace.wait()
                 if self.stopping.is_set():
                     break
                 answer = play(event, self.scorer, played)
-                waiting.append(event)
+                unrecorded.append(event)
                 self.beat()
                 if answer and answer.decision != "approve":
                     self.say(_flagged(event, answer))
-                if len(waiting) >= RECORD_EVERY:
-                    self._record(waiting)
+                if len(unrecorded) >= RECORD_EVERY:
+                    self._record(unrecorded)
                 if self.clock() - said >= SECONDS_BETWEEN_LINES:
                     said = self.clock()
                     self.say(_so_far(day, done, len(events), played))
         finally:
-            self._record(waiting)
+            self._record(unrecorded)
         return played
 
     def idle(self, seconds: float) -> None:
-        """Let time pass; alive is who could be answered."""
+        """Wait, and call `beat` each second while the scorer is ready."""
         until = self.clock() + seconds
         while self.clock() < until and not self.stopping.wait(1):
             if self.scorer.is_ready():
                 self.beat()
 
-    def _record(self, waiting: list[BankEvent]) -> None:
-        self.at_the_bank(lambda bank: record(bank, waiting))
-        waiting.clear()
+    def _record(self, events: list[BankEvent]) -> None:
+        self.at_the_bank(lambda bank: record(bank, events))
+        events.clear()
 
     def at_the_bank(self, work: Callable[[psycopg.Connection], T]) -> T:
-        """Do something at the bank, tried again while it is away; on a connection of its own, for banks restart."""
+        """Run `work` on a new connection to the bank; retries while the database is unavailable."""
 
         def once() -> T:
             with open_bank(self.settings) as bank:
@@ -127,14 +127,14 @@ class Live:
             stop=patience_until(self.stopping),
             wait=wait_exponential_jitter(multiplier=0.1, max=5, jitter=0.1),
             sleep=sleep_using_event(self.stopping),
-            before_sleep=_waits("bank"),
+            before_sleep=_log_wait("bank"),
             reraise=True,
         )
         return patience(once)
 
 
 def patience_until(stopping: Event) -> stop_base:
-    """How long to try again: for ten minutes, or until this service is to stop."""
+    """When to stop retrying: after ten minutes, or once `stopping` is set."""
     return stop_after_delay(PATIENCE_SECONDS) | stop_when_event_set(stopping)
 
 
@@ -147,7 +147,7 @@ def _flagged(event: BankEvent, answer: Answer) -> str:
     )
 
 
-def _so_far(day: date, done: int, total: int, played: Played) -> str:
+def _so_far(day: date, done: int, total: int, played: ReplayResult) -> str:
     decided = ", ".join(f"{number:,} {decision}" for decision, number in played.decisions.items())
     latency = played.summary(0)["latency_ms"]
     caught = f"{played.frauds_caught} of {played.frauds} frauds caught"
@@ -157,18 +157,18 @@ def _so_far(day: date, done: int, total: int, played: Played) -> str:
     )
 
 
-def _waits(what: str) -> Callable[[RetryCallState], None]:
-    """Says once of each wait what is waited for."""
+def _log_wait(what: str) -> Callable[[RetryCallState], None]:
+    """A callback that prints a line at the first retry of each call."""
 
-    def say(state: RetryCallState) -> None:
+    def log_first_retry(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         if state.attempt_number == 1 and isinstance(error, Exception):
-            _say(f"live: the {what} is waited for: {one_line(error)}")
+            _print_line(f"live: waiting for the {what}: {one_line(error)}")
 
-    return say
+    return log_first_retry
 
 
-def _say(text: str) -> None:
+def _print_line(text: str) -> None:
     print(text, flush=True)
 
 
@@ -176,9 +176,9 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m bank.live", description=__doc__)
     add_feed_options(parser)
-    parser.add_argument("--hold-out-days", type=positive, required=True, metavar="N", help="as they were held out")
-    parser.add_argument("--rate", type=positive, default=10, metavar="N", help="payments and reports a second")
-    parser.add_argument("--heartbeat", type=Path, default=None, metavar="FILE", help="touched at each answer")
+    parser.add_argument("--hold-out-days", type=positive, required=True, metavar="N", help="as given to bank.load")
+    parser.add_argument("--rate", type=positive, default=10, metavar="N", help="events (payments and reports) a second")
+    parser.add_argument("--heartbeat", type=Path, default=None, metavar="FILE", help="file to touch after each event")
     options = parser.parse_args()
     stopping = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -188,10 +188,10 @@ def main() -> None:
     except (BankError, psycopg.OperationalError, httpx.TransportError) as error:
         if not stopping.is_set():
             raise
-        # What was being waited for is waited for no more, and is sent again at the next start.
-        _say(f"live: stopped while it waited ({one_line(error)}); it goes on from the bank's records")
+        # Stopped during a retry: the event is sent again at the next start.
+        _print_line(f"live: stopped while waiting ({one_line(error)}); the next start resumes from the bank's records")
     else:
-        _say("live: stopped; what was answered is recorded")
+        _print_line("live: stopped; all answered events are recorded")
 
 
 def _serve(options: argparse.Namespace, stopping: Event) -> None:
@@ -200,19 +200,20 @@ def _serve(options: argparse.Namespace, stopping: Event) -> None:
     settings = read_settings()
     patience, sleep = patience_until(stopping), sleep_using_event(stopping)
     beat = options.heartbeat.touch if options.heartbeat else lambda: None
-    with Scorer(settings.scorer_url, settings.secret("scorer_api_key"), patience, sleep, _waits("scorer")) as scorer:
-        live = Live(settings, scorer, Pace(options.rate, sleep=stopping.wait), _say, beat, stopping)
+    key = settings.secret("scorer_api_key")
+    with ScorerClient(settings.scorer_url, key, patience, sleep, _log_wait("scorer")) as scorer:
+        live = Live(settings, scorer, Pace(options.rate, sleep=stopping.wait), _print_line, beat, stopping)
         span = f"{held_out[0]} to {held_out[-1]}"
-        _say(f"live: {span}, {options.rate} events a second, from where the bank's records end")
+        _print_line(f"live: {span}, {options.rate} events a second, resuming from the bank's records")
         while not stopping.is_set():
             found = live.at_the_bank(lambda bank: next_day(bank, feed, held_out, datetime.now(UTC)))
             if found is None:
-                _say("live: every day of the feed that is over is played; idle")
+                _print_line("live: all past days of the feed are replayed; idle")
                 live.idle(IDLE_SECONDS)
                 continue
             start = time.monotonic()
             played = live.play_day(*found)
-            _say(json.dumps({"day": str(found[0]), **played.summary(time.monotonic() - start)}))
+            _print_line(json.dumps({"day": str(found[0]), **played.summary(time.monotonic() - start)}))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Load a feed into the bank: `python -m bank.load`. One transaction: all of it lands, or nothing."""
+"""Load a feed into the bank, in one transaction: `python -m bank.load`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bank.settings import read_settings
 
 @dataclass
 class Loaded:
-    """What a load did; days as YYYY-MM-DD, `held_out` those left for later."""
+    """The result of a load; days as YYYY-MM-DD, `held_out` are the days not loaded."""
 
     rows: int
     rows_new: int
@@ -34,9 +34,9 @@ class Loaded:
 
 
 def load(bank: psycopg.Connection, feed: Feed, hold_out_days: int) -> Loaded:
-    """Load all but the last days that have payments, and the fraud reports made before these.
+    """Load all days except the last `hold_out_days`, and the fraud reports made before those.
 
-    Raises `BankError` before the first row is written, for data that cannot be read, and leaves nothing half loaded.
+    Raises `BankError` for unreadable data, before the first row is written. Either everything is loaded or nothing.
     """
     start = time.monotonic()
     kept, held = hold_out(require_days(feed), hold_out_days)
@@ -44,23 +44,23 @@ def load(bank: psycopg.Connection, feed: Feed, hold_out_days: int) -> Loaded:
     with bank.transaction():
         take_turns(bank)
         rows, rows_new, reports_new = _land_all(bank, feed, until)
-    # So many new rows are news to the planner.
+    # After a bulk load the planner needs new statistics.
     bank.execute("analyze bank.transactions, bank.fraud_reports")
     shown = [str(day) for day in held]
     return Loaded(rows, rows_new, reports_new, str(kept[0]), str(kept[-1]), shown, round(time.monotonic() - start, 2))
 
 
 def hold_out(days: list[date], last: int) -> tuple[list[date], list[date]]:
-    """The days to load and the `last` ones, to be left out. Raises `BankError` where nothing would be loaded."""
+    """Split the days into those to load and the `last` ones. Raises `BankError` if no day would be loaded."""
     if last >= len(days):
-        raise BankError(f"--hold-out-days {last} leaves nothing of {len(days)} days: hold out fewer")
+        raise BankError(f"--hold-out-days {last} leaves none of {len(days)} days to load: hold out fewer")
     return days[: len(days) - last], days[len(days) - last :]
 
 
 def _land_all(bank: psycopg.Connection, feed: Feed, until: datetime) -> tuple[int, int, int]:
-    """Land what came before `until`; returns payments, new payments, new reports."""
+    """Land what arrived before `until`; returns the numbers of payments, new payments and new reports."""
     rows = rows_new = reports_new = 0
-    # Asked once for each source, before its first row lands.
+    # Cached: asked once for each source, before its first row lands.
     is_new = cache(partial(is_new_source, bank))
     with progress_of("loading", feed.total()) as progress:
         for batch in feed.batches():
@@ -78,10 +78,10 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m bank.load", description=__doc__)
     add_feed_options(parser)
-    parser.add_argument("--hold-out-days", type=natural, default=0, metavar="N", help="leave the last N days for later")
+    parser.add_argument("--hold-out-days", type=natural, default=0, metavar="N", help="do not load the last N days")
     options = parser.parse_args()
     feed = feed_of(options, datetime.now(UTC))
-    # Data that cannot be read is said before anyone is asked for a database.
+    # Unreadable data is reported before connecting to the database.
     hold_out(require_days(feed), options.hold_out_days)
     with open_bank(read_settings()) as bank:
         print(json.dumps(asdict(load(bank, feed, options.hold_out_days))))

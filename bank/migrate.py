@@ -1,4 +1,4 @@
-"""Make the databases and roles, and bring the tables to their newest version: `python -m bank.migrate`."""
+"""Create the missing databases and roles, and upgrade the tables: `python -m bank.migrate`."""
 
 from __future__ import annotations
 
@@ -23,15 +23,18 @@ ROLES: Final = {
     "decisions_reader": "decisions_reader_password",
 }
 TENANTS: Final = {"airflow": "airflow_db_password", "mlflow": "mlflow_db_password"}
-"""Programs that may keep a database of their own on the same server, each named and owned as it; and their secrets."""
+"""Programs that may have their own database on the same server, named and owned like the program; and their secrets."""
 
 
 LOCK: Final = 7_240_460
-"""Any number of our own: two migrations at once would create the same role twice."""
+"""An arbitrary advisory lock of ours: two migrations at once would create the same role twice."""
 
 
 def migrate(settings: Settings, tenants: Sequence[str] = ()) -> list[str]:
-    """Bring both databases, and those of `tenants`, to what this code expects; repeatable. Returns what is there."""
+    """Migrate both databases and those of `tenants`; idempotent. Returns the names of all databases and roles.
+
+    Raises `BankError` for a missing secret, and for tables that are newer than this code.
+    """
     password = settings.secret("bank_admin_password")
     bank, decisions = database_of(settings.bank_url), database_of(settings.decisions_url)
     with psycopg.connect(
@@ -48,9 +51,9 @@ def migrate(settings: Settings, tenants: Sequence[str] = ()) -> list[str]:
             _make_role(admin, tenant, settings.secret(TENANTS[tenant]))
             _make_database(admin, tenant, tenant)
             _admit_only(admin, tenant, [tenant])
-        for everybody_s in ("postgres", "template1"):
-            _admit_only(admin, everybody_s, [])
-        # A load that meets rows it knows goes by way of a temporary table.
+        for default in ("postgres", "template1"):
+            _admit_only(admin, default, [])
+        # Loading into a source with existing rows needs a temporary table.
         admin.execute(sql.SQL("grant temporary on database {} to bank_feed").format(sql.Identifier(bank)))
         _execute(settings.bank_url, password, ["create schema if not exists bank"])
         upgrade("bank", settings.bank_url, "postgres", password)
@@ -69,19 +72,19 @@ def _execute(url: str, password: str, statements: Sequence[LiteralString]) -> No
 
 
 def database_of(url: str) -> str:
-    """The database that an address names."""
+    """The name of the database in `url`."""
     return urlsplit(url).path.lstrip("/")
 
 
 def in_database(url: str, database: str) -> str:
-    """The same server's other database."""
+    """`url` with another database of the same server."""
     return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
 
 
 def _make_role(admin: psycopg.Connection, role: str, password: str) -> None:
     known = admin.execute("select 1 from pg_roles where rolname = %s", [role]).fetchone()
     verb = sql.SQL("alter" if known else "create")
-    # Encrypted here, so that the password itself reaches neither the statement nor the server's log.
+    # Hashed on the client, so that the plain password appears neither in the statement nor in the server's log.
     secret = admin.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
     admin.execute(sql.SQL("{} role {} login password {}").format(verb, sql.Identifier(role), sql.Literal(secret)))
 
@@ -106,7 +109,9 @@ def _admit_only(admin: psycopg.Connection, database: str, roles: list[str]) -> N
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m bank.migrate", description=__doc__)
-    parser.add_argument("--tenant", action="append", choices=list(TENANTS), default=[], help="a database for it too")
+    parser.add_argument(
+        "--tenant", action="append", choices=list(TENANTS), default=[], help="also create a database for this program"
+    )
     print(json.dumps({"migrated": migrate(read_settings(), parser.parse_args().tenant)}))
 
 

@@ -1,4 +1,4 @@
-"""The options that name a feed, alike in every command that reads one."""
+"""The command-line options that select a feed, the same for every command that reads one."""
 
 from __future__ import annotations
 
@@ -8,25 +8,27 @@ from pathlib import Path
 
 from bank.feed import Feed, SimulatedFeed
 from bank.published import PublishedFeed
-from bank.simulator import WorldSize
+from bank.simulator import Simulation
 
 
 def add_feed_options(parser: argparse.ArgumentParser) -> None:
-    """Give `parser` the options that name a feed; read them back with `feed_of`."""
-    default = WorldSize()
-    parser.add_argument("--data", type=Path, metavar="FOLDER", help="published payments, as Parquet or daily pickles")
+    """Add the options that select a feed to `parser`; `feed_of` reads them."""
+    default = Simulation()
+    parser.add_argument(
+        "--data", type=Path, metavar="FOLDER", help="published payments, as Parquet files or daily pickles"
+    )
     parser.add_argument("--customers", type=positive, default=default.customers, metavar="N")
-    parser.add_argument("--terminals", type=positive, default=None, metavar="N", help="default: two a customer")
+    parser.add_argument("--terminals", type=positive, default=None, metavar="N", help="default: two per customer")
     parser.add_argument("--days", type=positive, default=default.days, metavar="N")
     parser.add_argument("--seed", type=natural, default=default.seed, metavar="N")
 
 
 def feed_of(options: argparse.Namespace, now: datetime) -> Feed:
-    """The feed that the options name; `now` is the clock by which published data may lie in the future."""
+    """The selected feed; published payments dated after `now` count as having no usable time."""
     if options.data is not None:
         return PublishedFeed(options.data, now)
     terminals = options.terminals or 2 * options.customers
-    return SimulatedFeed(WorldSize(options.customers, terminals, options.days, options.seed))
+    return SimulatedFeed(Simulation(options.customers, terminals, options.days, options.seed))
 
 
 def positive(text: str) -> int:

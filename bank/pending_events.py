@@ -1,4 +1,4 @@
-"""What of the held-out days is still to be played: the events that the bank has no record of."""
+"""Find the pending events of the held-out days: those the bank has no record of."""
 
 from __future__ import annotations
 
@@ -15,10 +15,7 @@ from bank.replay import day_to_play
 def next_day(
     bank: psycopg.Connection, feed: Feed, held_out: Sequence[date], now: datetime
 ) -> tuple[date, list[Event]] | None:
-    """The first held-out day that the bank does not have whole, with the events it lacks.
-
-    None where every day that is over by the clock `now` is played.
-    """
+    """The first held-out day with pending events, and those events; None if all days before `now` are recorded."""
     first = _last_begun(bank, feed, held_out)
     for day in held_out:
         if first <= day < now.date() and (events := unrecorded(bank, day_to_play(feed, day, now))):
@@ -27,7 +24,7 @@ def next_day(
 
 
 def unrecorded(bank: psycopg.Connection, events: Sequence[Event]) -> list[Event]:
-    """The events, of one day, that the bank has no record of; in the same order."""
+    """The events, all of one day, that the bank has no record of; in the same order."""
     known: dict[bool, set[tuple[str, int]]] = {}
     for is_payment, table in ((True, "transactions"), (False, "fraud_reports")):
         some = [event for event in events if event.is_payment == is_payment]
@@ -38,12 +35,12 @@ def unrecorded(bank: psycopg.Connection, events: Sequence[Event]) -> list[Event]
 
 
 def _last_begun(bank: psycopg.Connection, feed: Feed, held_out: Sequence[date]) -> date:
-    """The last held-out day of which something is recorded: days are played in order, so those before it are whole."""
+    """The last held-out day with recorded events; days are replayed in order, so earlier ones are complete."""
     query = "select distinct day from bank.transactions where day = any(%s) order by day desc"
     days: list[date] = [row[0] for row in bank.execute(query, [list(held_out)]).fetchall()]
     for day in days:
         events = events_of(feed, day)
-        # Rows of other sources may lie on any day.
+        # Other sources may have rows on any day, so check that the rows are this feed's.
         if len(unrecorded(bank, events)) < len(events):
             return day
     return held_out[0]

@@ -1,7 +1,7 @@
-"""Data frames out of pickles, without letting a pickle run anything.
+"""Load data frames from pickles safely.
 
-A pickle names the callables that rebuild it, so reading one from elsewhere runs what its author chose. This unpickler
-admits, by exact name, only what pandas and numpy rebuild a data frame with.
+A pickle names the callables that rebuild its object, so loading one runs code of its author's choice. This unpickler
+only allows, by exact name, what pandas and numpy use to rebuild a data frame.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pandas.compat import pickle_compat
 
 from bank.errors import DataError, one_line
 
-ADMITTED: Final = frozenset(
+ALLOWED: Final = frozenset(
     {
         ("builtins", "slice"),
         ("__builtin__", "slice"),
@@ -45,18 +45,18 @@ ADMITTED: Final = frozenset(
 
 class _Unpickler(pickle_compat.Unpickler):  # type: ignore[misc]  # pandas' own, which knows older frames
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in ADMITTED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no data frame needs")
+        if (module, name) not in ALLOWED:
+            raise pickle.UnpicklingError(f"it refers to {module}.{name}, which no data frame needs")
         return super().find_class(module, name)
 
 
 def read_frame(path: Path) -> pd.DataFrame:
-    """The data frame in a pickle. Raises `DataError` for anything else, without running it."""
+    """The data frame in a pickle. Raises `DataError` for any other content, without running it."""
     try:
         with path.open("rb") as file:
             frame = _Unpickler(file).load()
     except Exception as error:  # a damaged pickle may raise anything
         raise DataError(f"{path} cannot be read as a pickled data frame: {one_line(error)}") from error
     if not isinstance(frame, pd.DataFrame):
-        raise DataError(f"{path} holds a {type(frame).__name__}, not a data frame")
+        raise DataError(f"{path} contains a {type(frame).__name__}, not a data frame")
     return frame

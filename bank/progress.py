@@ -1,4 +1,4 @@
-"""Progress on standard error: a bar for a person, plain lines for a log. Standard output is for programs."""
+"""Progress on standard error: a bar in a terminal, plain lines elsewhere. Standard output is for results."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Advance = Callable[[int], None]
 
 @contextmanager
 def progress_of(what: str, total: int, unit: str = "payments", console: Console | None = None) -> Iterator[Advance]:
-    """Show how far `what` is; the value is called with how much more is done."""
+    """Show the progress of `what`; call the yielded function with the number of units just done."""
     console = console or Console(stderr=True, soft_wrap=True)
-    shown = _bar if console.is_terminal else _lines
-    with shown(console, what, total, unit) as advance:
+    show = _bar if console.is_terminal else _lines
+    with show(console, what, total, unit) as advance:
         yield advance
 
 

@@ -1,4 +1,4 @@
-"""Published payments, in the format of the Fraud Detection Handbook: Parquet files or daily pickles in one folder."""
+"""Read published payments in the format of the Fraud Detection Handbook: Parquet files or daily pickles in a folder."""
 
 from __future__ import annotations
 
@@ -20,22 +20,24 @@ from bank.errors import DataError, one_line
 from bank.feed import Batch, days_of
 
 FEATURE_MARKS: Final = ("_WINDOW", "TX_DURING_")
-"""Columns named so hold features: such a file repeats payments for comparison and is no feed."""
+"""A file with such a column contains features, not a feed of payments."""
 BATCH_ROWS: Final = 250_000
 
 
 @dataclass(frozen=True)
 class PublishedFeed:
-    """The payment files of a folder, in order of name. `now` is the clock by which a payment may lie in the future."""
+    """The payment files of a folder, in order of name; payments dated after `now` have no usable time."""
 
     folder: Path
     now: datetime
 
     @cached_property
     def files(self) -> list[Path]:
-        """The files that hold payments. Raises `DataError` where there is none."""
+        """The files with payments. Raises `DataError` if there are none."""
         if not self.folder.is_dir():
-            raise DataError(f"there is no folder {self.folder}: give DATA= a folder of Parquet files or daily pickles")
+            raise DataError(
+                f"there is no folder {self.folder}: set DATA= to a folder of Parquet files or daily pickles"
+            )
         found = [path for path in sorted(self.folder.iterdir()) if path.suffix in (".parquet", ".pkl")]
         payments = [path for path in found if _holds_payments(path)]
         if not payments:
@@ -46,11 +48,11 @@ class PublishedFeed:
         return payments
 
     def days(self) -> list[date]:
-        """The days (of arrival) that have payments. Reads, and so checks, every file once."""
+        """The days (of arrival) that have payments. Reads and checks every file once. Raises `DataError`."""
         return self._survey[0]
 
     def total(self) -> int:
-        """How many payments the files hold."""
+        """The number of payments in the files."""
         return self._survey[1]
 
     @cached_property
@@ -63,19 +65,19 @@ class PublishedFeed:
         return sorted(days), rows
 
     def batches(self) -> Iterator[Batch]:
-        """The payments, as they stand in the files; each arrives when it occurs."""
+        """The payments, unmodified and in the files' order; each arrives when it occurs."""
         for source, path in self._sources.items():
             payments = payments_of(_tables(path), path)
             yield from (Batch(source, rows) for rows in with_arrivals(payments, self.now, path))
 
     @cached_property
     def _sources(self) -> dict[str, Path]:
-        """Each content once, under the name of its source."""
+        """One path for each distinct content, by the name of its source."""
         sources: dict[str, Path] = {}
         for path in self.files:
             first = sources.setdefault(f"file:{_digest(path)}", path)
             if first != path:
-                print(f"left aside: {path.name} holds the same as {first.name}", file=sys.stderr)
+                print(f"ignored: {path.name} is a copy of {first.name}", file=sys.stderr)
         return sources
 
 
@@ -84,10 +86,10 @@ def _holds_payments(path: Path) -> bool:
         return True
     names = _open_parquet(path).schema_arrow.names
     if any(mark in name for name in names for mark in FEATURE_MARKS):
-        print(f"left aside: {path.name} holds features, not payments", file=sys.stderr)
+        print(f"ignored: {path.name} contains features, not payments", file=sys.stderr)
         return False
     if not set(COLUMNS) & set(names):
-        print(f"left aside: {path.name} has none of the columns of payments", file=sys.stderr)
+        print(f"ignored: {path.name} has none of the payment columns", file=sys.stderr)
         return False
     return True
 
@@ -97,7 +99,7 @@ def _open_parquet(path: Path) -> pq.ParquetFile:
         return pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
         raise DataError(
-            f"{path} cannot be read as Parquet; fetch it again, or take it out of the folder: {one_line(error)}"
+            f"{path} cannot be read as Parquet; download it again or remove it: {one_line(error)}"
         ) from error
 
 
@@ -115,7 +117,7 @@ def _tables(path: Path) -> Iterator[pa.Table]:
         for batch in file.iter_batches(BATCH_ROWS, columns=wanted):
             yield pa.Table.from_batches([batch])
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path} is damaged; fetch it again: {one_line(error)}") from error
+        raise DataError(f"{path} is damaged; download it again: {one_line(error)}") from error
 
 
 def _columns_to_read(names: list[str], path: Path) -> list[str]:
@@ -125,12 +127,12 @@ def _columns_to_read(names: list[str], path: Path) -> list[str]:
     wanted: list[str] = [name for name in (*COLUMNS, SCENARIO) if name in names]
     twice = [name for name in wanted if names.count(name) > 1]
     if twice:
-        raise DataError(f"{path} has the column {', '.join(twice)} more than once: leave one of them")
+        raise DataError(f"{path} has the column {', '.join(twice)} more than once: keep only one")
     return wanted
 
 
 def _digest(path: Path) -> str:
-    """The first 64 bits of the content's SHA-256: the name stands in every row of the bank and of its index."""
+    """The first 64 bits of the content's SHA-256; short, because every row of the bank and its index stores it."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:16]

@@ -1,6 +1,6 @@
-"""Live: a day of a feed, payment by payment in order of time, to the scorer and into the bank: `python -m bank.replay`.
+"""Replay one day of a feed: send each event to the scorer and record it in the bank: `python -m bank.replay`.
 
-Run again, it does no harm: the scorer repeats its first answers and the bank adds nothing twice.
+Idempotent: on a second run the scorer repeats its answers and the bank adds no rows.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 
-from bank.errors import BankError, KnownIdError
+from bank.errors import BankError, IdConflictError
 from bank.events import Event, events_of
 from bank.feed import Feed, require_days
 from bank.landing import land, open_bank, take_turns
 from bank.options import add_feed_options, feed_of, natural
 from bank.progress import progress_of
 from bank.runner import run
-from bank.scorer_client import Answer, Scorer
+from bank.scorer_client import Answer, ScorerClient
 from bank.settings import read_settings
 from contracts.days import parse_day
 from contracts.transaction import MAX_CLOCK_SKEW
@@ -36,11 +36,11 @@ RECORD_EVERY: Final = 500
 
 
 @dataclass
-class Played:
-    """What a replay did; latencies in milliseconds, as its client saw them.
+class ReplayResult:
+    """The result of a replay; latencies in milliseconds, measured by the client.
 
-    `unposted` payments break the contract: the bank records them, and validation says why. `refused` ones have the id
-    of another payment that came first.
+    `unposted` payments break the contract: they are recorded but not sent, and validation quarantines them. `refused`
+    payments have the id of an earlier payment.
     """
 
     scored: int = 0
@@ -53,7 +53,7 @@ class Played:
     latencies: list[float] = field(default_factory=list)
 
     def summary(self, seconds: float) -> dict[str, Any]:
-        """The result line."""
+        """The result as printed on the command's last line."""
         p50, p99 = np.percentile(self.latencies, [50, 99]).round(3).tolist() if self.latencies else (0.0, 0.0)
         return {
             "scored": self.scored,
@@ -68,26 +68,29 @@ class Played:
         }
 
 
-def replay(bank: psycopg.Connection, scorer: Scorer, events: Sequence[Event]) -> Played:
-    """Send each event to the scorer, in order, and record it in the bank; what was sent is recorded, come what may."""
-    played = Played()
-    waiting: list[Event] = []
+def replay(bank: psycopg.Connection, scorer: ScorerClient, events: Sequence[Event]) -> ReplayResult:
+    """Send the events to the scorer in order and record them in the bank; all sent events are recorded, even on errors.
+
+    Raises `BankError` if the scorer refuses an event.
+    """
+    played = ReplayResult()
+    unrecorded: list[Event] = []
     with progress_of("live", len(events), "events") as progress:
         try:
             for event in events:
                 play(event, scorer, played)
-                waiting.append(event)
-                if len(waiting) >= RECORD_EVERY:
-                    record(bank, waiting)
-                    waiting.clear()
+                unrecorded.append(event)
+                if len(unrecorded) >= RECORD_EVERY:
+                    record(bank, unrecorded)
+                    unrecorded.clear()
                 progress(1)
         finally:
-            record(bank, waiting)
+            record(bank, unrecorded)
     return played
 
 
-def play(event: Event, scorer: Scorer, played: Played) -> Answer | None:
-    """Send one event to the scorer and count what came of it; the answer, where it is a payment that was scored."""
+def play(event: Event, scorer: ScorerClient, played: ReplayResult) -> Answer | None:
+    """Send one event to the scorer and count the outcome in `played`; returns the answer to a scored payment."""
     if event.is_payment:
         played.frauds += event.is_fraud
         return _pay(event, scorer, played)
@@ -97,7 +100,7 @@ def play(event: Event, scorer: Scorer, played: Played) -> Answer | None:
     return None
 
 
-def _pay(event: Event, scorer: Scorer, played: Played) -> Answer | None:
+def _pay(event: Event, scorer: ScorerClient, played: ReplayResult) -> Answer | None:
     payment = event.payment()
     if payment is None:
         played.unposted += 1
@@ -105,7 +108,7 @@ def _pay(event: Event, scorer: Scorer, played: Played) -> Answer | None:
     start = time.perf_counter()
     try:
         answer = scorer.score(payment)
-    except KnownIdError:
+    except IdConflictError:
         played.refused += 1
         return None
     played.latencies.append((time.perf_counter() - start) * 1000)
@@ -116,26 +119,26 @@ def _pay(event: Event, scorer: Scorer, played: Played) -> Answer | None:
 
 
 def record(bank: psycopg.Connection, events: Sequence[Event]) -> None:
-    """Land events in the bank, each under the key that it has in its source; those that are there stay as they are."""
+    """Insert events into the landing tables under their source's key; existing rows are kept."""
     with bank.transaction():
         take_turns(bank)
-        for (is_payment, source), some in groupby(sorted(events, key=_place), key=_place):
-            rows = pa.Table.from_pylist([event.row for event in some])
+        for (is_payment, source), group in groupby(sorted(events, key=_table_and_source), key=_table_and_source):
+            rows = pa.Table.from_pylist([event.row for event in group])
             land(bank, "transactions" if is_payment else "fraud_reports", source, rows)
 
 
-def _place(event: Event) -> tuple[bool, str]:
+def _table_and_source(event: Event) -> tuple[bool, str]:
     return event.is_payment, event.source
 
 
 def day_to_play(feed: Feed, day: date, now: datetime) -> list[Event]:
-    """The events of a day. Raises `BankError` where it has no payment, or has not passed by the clock `now`."""
+    """The events of a day. Raises `BankError` if it has no payments or is not over at `now`."""
     days = require_days(feed)
     if day not in days:
-        raise BankError(f"the data has no payment on {day}: choose a day from {days[0]} to {days[-1]}")
+        raise BankError(f"the data has no payments on {day}: choose a day from {days[0]} to {days[-1]}")
     events = events_of(feed, day)
     if events[-1].second > now + MAX_CLOCK_SKEW:
-        raise BankError(f"{day} is not over, and the scorer takes no payments from the future: choose an earlier day")
+        raise BankError(f"{day} is not over yet and the scorer rejects future payments: choose an earlier day")
     return events
 
 
@@ -143,19 +146,21 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m bank.replay", description=__doc__)
     add_feed_options(parser)
-    parser.add_argument("--day", type=parse_day, required=True, help="the day to play, UTC")
+    parser.add_argument("--day", type=parse_day, required=True, help="the day to replay, UTC")
     parser.add_argument("--limit", type=natural, default=None, metavar="N", help="stop after N events")
     options = parser.parse_args()
     now = datetime.now(UTC)
     start = time.monotonic()
     events = day_to_play(feed_of(options, now), options.day, now)[: options.limit]
     settings = read_settings()
-    with open_bank(settings) as bank, Scorer(settings.scorer_url, settings.secret("scorer_api_key")) as scorer:
+    with open_bank(settings) as bank, ScorerClient(settings.scorer_url, settings.secret("scorer_api_key")) as scorer:
         played = replay(bank, scorer, events)
     if played.refused:
-        print(f"{played.refused:,} payments have the id of another that the scorer knows", file=sys.stderr)
+        print(f"{played.refused:,} payments refused: their ids exist with a different payload", file=sys.stderr)
     if played.refused and not played.scored:
-        raise BankError("the scorer knows every id with another content: does its state belong to another world?")
+        raise BankError(
+            "every id already exists with a different payload: was the scorer's state written for other data?"
+        )
     print(json.dumps(played.summary(time.monotonic() - start)))
 
 

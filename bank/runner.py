@@ -1,4 +1,4 @@
-"""What the bank's commands share: one line for a person where something fails."""
+"""Error handling shared by the bank's commands: expected failures end with a one-line message."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ from bank.errors import BankError, one_line
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a command; what a person can mend ends it with one line on standard error and exit code 1."""
+    """Run a command; a user-fixable error ends it with one line on standard error and exit code 1."""
     try:
         main()
     except BankError as error:
         sys.exit(f"error: {error}")
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
-        sys.exit("error: the bank's database has no tables yet: run `python -m bank.migrate` first")
+        sys.exit("error: the bank's database has no tables: run `python -m bank.migrate` first")
     except psycopg.errors.UndefinedColumn as error:
         sys.exit(f"error: the bank's tables are older than this code ({one_line(error)}): run `python -m bank.migrate`")
     except psycopg.OperationalError as error:
         hint = "is BANK_URL right, and has `python -m bank.migrate` been run?"
         sys.exit(f"error: the bank's database does not answer: {one_line(error)}; {hint}")
     except psycopg.Error as error:
-        sys.exit(f"error: the bank's database refuses: {one_line(error)}")
+        sys.exit(f"error: the bank's database reports an error: {one_line(error)}")
     except (httpx.TransportError, httpx.InvalidURL) as error:
-        sys.exit(f"error: the scorer does not answer: {one_line(error)}; is SCORER_URL right, and does it run?")
+        sys.exit(
+            f"error: the scorer does not answer: {one_line(error)}; is SCORER_URL right, and is the scorer running?"
+        )

@@ -1,6 +1,6 @@
-"""What lands in the bank's tables, derived from the contract, and who may do what in both databases.
+"""The fields of the bank's tables, derived from the contract, and the grants in both databases.
 
-The tables themselves are made by `bank/migrations/`.
+The tables themselves are created by `bank/migrations/`.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ TABLES: Final = {"transactions": TRANSACTION_FIELDS, "fraud_reports": (*REPORT_F
 
 
 def landing_columns(fields: Sequence[FieldSpec]) -> list[str]:
-    """The columns that a feed fills, in order."""
+    """The columns that a feed writes, in order."""
     return ["source", "source_row", *(field.name for field in fields), "arrived_at"]
 
 
 def grants_ddl() -> list[str]:
-    """Who may do what: the feed adds and reads, the reader reads, and nobody changes what landed."""
+    """The grants: `bank_feed` may insert and read, `bank_reader` may read; no role may change landed rows."""
     return [
         "revoke all on schema public from public",
         "grant usage on schema bank to bank_feed, bank_reader",
-        # `maintain` (PostgreSQL 17 and later) lets a load tell the planner what it added.
+        # `maintain` (PostgreSQL 17 and later) allows the `analyze` after a load.
         "grant select, insert, maintain on all tables in schema bank to bank_feed",
         "grant select on all tables in schema bank to bank_reader",
     ]
 
 
 def decisions_grants_ddl() -> list[str]:
-    """The scorer owns its tables; a comparison may read them, and no more."""
+    """The grants on the scorer's tables: `decisions_reader` may read them."""
     return [
         "grant usage on schema serving to decisions_reader",
         "grant select on all tables in schema serving to decisions_reader",

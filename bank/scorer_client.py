@@ -1,4 +1,4 @@
-"""The bank's client of the scorer: one payment, one answer; patient where waiting helps, plain where it does not."""
+"""The bank's client for the scorer; retries while the scorer is busy or unreachable."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 from tenacity.stop import stop_base
 
-from bank.errors import BankError, KnownIdError
+from bank.errors import BankError, IdConflictError
 from contracts.transaction import FraudReport, Transaction
 
 PATIENCE_SECONDS: Final = 60
@@ -22,20 +22,20 @@ AWAY: Final = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolE
 
 
 class _Busy(Exception):
-    """The scorer cannot answer now and may soon."""
+    """The scorer answered with a status that is worth retrying."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the scorer says of a payment: the decision, the score (a probability), its reasons in words."""
+    """The scorer's answer to a payment: decision, score (a probability) and the texts of its reasons."""
 
     decision: str
     score: float
     reasons: list[str]
 
 
-class Scorer:
-    """A connection to the scorer, kept open. Raises `BankError` where it refuses, saying why."""
+class ScorerClient:
+    """A persistent connection to the scorer. Methods raise `BankError` if it refuses a request."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Scorer:
         sleep: Callable[[float], None] = time.sleep,
         waiting: Callable[[RetryCallState], None] | None = None,
     ) -> None:
-        """`patience` says how long to try again; `sleep` waits between two tries, and `waiting` hears of each."""
+        """`patience` is when to stop retrying (after 60 s by default), `waiting` is called before each retry."""
         self._url = url
         self._client = httpx.Client(base_url=url, headers={"X-API-Key": api_key}, timeout=10)
         self._retrying = Retrying(
@@ -57,7 +57,7 @@ class Scorer:
             reraise=True,
         )
 
-    def __enter__(self) -> Scorer:
+    def __enter__(self) -> ScorerClient:
         return self
 
     def __exit__(
@@ -66,34 +66,34 @@ class Scorer:
         self._client.close()
 
     def is_ready(self) -> bool:
-        """Whether it says that it can score a payment."""
+        """Whether `/readyz` answers 200."""
         try:
             return self._client.get("/readyz").status_code == httpx.codes.OK
         except httpx.TransportError:
             return False
 
     def score(self, payment: Transaction) -> Answer:
-        """The scorer's word on a payment. Raises `KnownIdError` where its id is that of another."""
+        """Score a payment. Raises `IdConflictError` if its id exists with a different payload."""
         body = payment.model_dump(mode="json") | {"amount": float(payment.amount)}
         answer = self._post("/v1/score", body)
         texts = [reason["text"] for reason in answer.get("reasons", [])]
         return Answer(answer["decision"], answer.get("score", math.nan), texts)
 
     def report(self, report: FraudReport) -> None:
-        """Report a fraud."""
+        """Send a fraud report."""
         self._post("/v1/fraud-reports", {"reports": [report.model_dump(mode="json")]})
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:
         try:
             answer: httpx.Response = self._retrying(self._once, path, body)
         except _Busy as error:
-            raise BankError(f"the scorer at {self._url} stayed busy, see its /readyz: {error}") from error
+            raise BankError(f"the scorer at {self._url} is still busy, check its /readyz: {error}") from error
         if answer.status_code in (401, 403):
-            raise BankError(f"the scorer at {self._url} refuses the key in the secret scorer_api_key: {answer.text}")
+            raise BankError(f"the scorer at {self._url} rejects the key in the secret scorer_api_key: {answer.text}")
         if answer.status_code == httpx.codes.CONFLICT:
-            raise KnownIdError(f"the scorer at {self._url} knows the id of {body} with another content")
+            raise IdConflictError(f"the scorer at {self._url} already has this id with a different payload: {body}")
         if answer.status_code != httpx.codes.OK:
-            raise BankError(f"the scorer at {self._url} refuses {body}: {answer.status_code} {answer.text}")
+            raise BankError(f"the scorer at {self._url} rejects {body}: {answer.status_code} {answer.text}")
         return answer.json()
 
     def _once(self, path: str, body: dict[str, Any]) -> httpx.Response:

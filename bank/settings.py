@@ -1,4 +1,4 @@
-"""Where the bank and the scorer are, and the secrets to reach them."""
+"""The bank's settings: addresses and secrets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bank.errors import BankError
 
 
 class Settings(BaseSettings):
-    """Read from the environment; secrets from the files in `SECRETS_DIR`, named as the fields."""
+    """Read from the environment; secrets from files in `SECRETS_DIR`, named like the fields."""
 
     model_config = SettingsConfigDict(extra="ignore")
 
@@ -29,20 +29,20 @@ class Settings(BaseSettings):
     scorer_api_key: SecretStr = SecretStr("")
 
     def secret(self, name: str) -> str:
-        """One secret. Raises `BankError`, saying which file is missing."""
+        """A secret's value. Raises `BankError`, naming the missing file, if it is empty."""
         secret: SecretStr = getattr(self, name)
         value = secret.get_secret_value()
         if not value:
-            raise BankError(f"the secret {name} is missing: put it into the file {secrets_dir() / name}")
+            raise BankError(f"the secret {name} is missing: write it to the file {secrets_dir() / name}")
         return value
 
 
 def secrets_dir() -> Path:
-    """The folder of the secret files."""
+    """The folder with the secret files, `SECRETS_DIR`."""
     return Path(os.environ.get("SECRETS_DIR", "var/secrets"))
 
 
 def read_settings() -> Settings:
-    """The settings, as the environment and the secret files state them."""
+    """The settings from the environment and the secret files."""
     folder = secrets_dir()
-    return Settings(_secrets_dir=folder if folder.is_dir() else None)  # type: ignore[call-arg]  # it is taken
+    return Settings(_secrets_dir=folder if folder.is_dir() else None)  # type: ignore[call-arg]  # pydantic-settings accepts it

@@ -1,8 +1,8 @@
 """A simulated bank: customers, terminals, payments and three patterns of fraud.
 
-After the published description of the simulator in the Fraud Detection Handbook (chapter on the simulated data set),
-written anew and vectorised. Customers and terminals lie in a square of 100 by 100; a customer pays at terminals near
-by, with amounts and a frequency of its own. Frauds are: every amount above 220; every payment at a compromised
+A vectorised implementation of the simulator described in the Fraud Detection Handbook (chapter on the simulated data
+set). Customers and terminals lie in a square of 100 by 100; a customer pays at nearby terminals, with its own
+distribution of amounts and frequency of payments. Frauds are: every amount above 220; every payment at a compromised
 terminal, for 28 days; a third of the payments of a compromised customer, for 14 days, with amounts five times as high.
 """
 
@@ -27,12 +27,12 @@ TERMINAL_COMPROMISED_DAYS: Final = 28
 CUSTOMER_COMPROMISED_DAYS: Final = 14
 CUSTOMER_FRAUD_SHARE: Final = 1 / 3
 CUSTOMER_AMOUNT_FACTOR: Final = 5
-# In the published world of 5,000 customers and 10,000 terminals: two terminals and three customers a day, radius 5.
+# As published, for 5,000 customers and 10,000 terminals: two terminals and three customers a day, radius 5.
 TERMINALS_A_DAY: Final = 2 / 10_000
 CUSTOMERS_A_DAY: Final = 3 / 5_000
 RADIUS_AT: Final = (5.0, 10_000)
-LEAST_A_DAY: Final = 1 / 7
-"""At least one terminal and one customer a week, so that a small world has every pattern."""
+MIN_A_DAY: Final = 1 / 7
+"""At least one terminal and one customer a week, so that small simulations have every pattern."""
 MAX_CENTS: Final = 100_000_000
 BLOCK_DAYS: Final = 30
 
@@ -41,8 +41,8 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class WorldSize:
-    """What makes one simulated world; the same values make the same world."""
+class Simulation:
+    """The parameters of a simulation; the same parameters give the same payments."""
 
     customers: int = 1_000
     terminals: int = 2_000
@@ -52,13 +52,13 @@ class WorldSize:
 
     @property
     def name(self) -> str:
-        """The world as the source of its rows."""
+        """The `source` of its rows in the bank."""
         return f"world:{self.customers}c-{self.terminals}t-{self.days}d-seed{self.seed}-from-{self.start}"
 
 
 @dataclass(frozen=True)
 class Payments:
-    """A stretch of payments in order of time, each array of shape (n,); seconds since 1970, cents."""
+    """A block of payments in order of time, arrays of shape (n,); `occurred` in seconds since 1970."""
 
     transaction_id: Ints
     customer_id: Ints
@@ -66,11 +66,11 @@ class Payments:
     cents: Ints
     occurred: Ints
     pattern: Ints
-    """The code of each fraud, of `FRAUD_PATTERNS`; 0 for a genuine payment."""
+    """The code of each fraud in `FRAUD_PATTERNS`; 0 for a genuine payment."""
 
     @property
     def fraud(self) -> NDArray[np.bool_]:
-        """Which payments are frauds, shape (n,)."""
+        """Whether each payment is a fraud, shape (n,)."""
         return np.not_equal(self.pattern, 0)
 
 
@@ -79,7 +79,7 @@ class _Bank:
     mean_amount: Floats
     daily_payments: Floats
     near: Ints
-    """Terminals near each customer, one customer's after another's."""
+    """The terminals near each customer, concatenated over the customers."""
     near_start: Ints
     near_count: Ints
     bad_terminal: NDArray[np.bool_]
@@ -87,34 +87,41 @@ class _Bank:
     bad_customer: NDArray[np.bool_]
 
 
-def simulate(size: WorldSize) -> Iterator[Payments]:
-    """The world's payments in order of time, a block of days at a time."""
-    layout, *blocks = np.random.SeedSequence(size.seed).spawn(1 + -(-size.days // BLOCK_DAYS))
-    bank = _open_bank(size, np.random.default_rng(layout))
+def simulate(simulation: Simulation) -> Iterator[Payments]:
+    """The payments in order of time, in blocks of 30 days."""
+    layout, *blocks = np.random.SeedSequence(simulation.seed).spawn(1 + -(-simulation.days // BLOCK_DAYS))
+    bank = _open_bank(simulation, np.random.default_rng(layout))
     number = 0
     for block, sequence in enumerate(blocks):
-        days = np.arange(block * BLOCK_DAYS, min((block + 1) * BLOCK_DAYS, size.days))
-        payments = _pay(size, bank, days, number, np.random.default_rng(sequence))
+        days = np.arange(block * BLOCK_DAYS, min((block + 1) * BLOCK_DAYS, simulation.days))
+        payments = _pay(simulation, bank, days, number, np.random.default_rng(sequence))
         number += len(payments.transaction_id)
         yield payments
 
 
-def _open_bank(size: WorldSize, rng: np.random.Generator) -> _Bank:
-    customers, terminals = rng.uniform(0, SIDE, (size.customers, 2)), rng.uniform(0, SIDE, (size.terminals, 2))
+def _open_bank(simulation: Simulation, rng: np.random.Generator) -> _Bank:
+    customers, terminals = (
+        rng.uniform(0, SIDE, (simulation.customers, 2)),
+        rng.uniform(0, SIDE, (simulation.terminals, 2)),
+    )
     near, start, count = _terminals_near(customers, terminals)
     return _Bank(
-        mean_amount=rng.uniform(5, 100, size.customers),
-        daily_payments=rng.uniform(0, 4, size.customers),
+        mean_amount=rng.uniform(5, 100, simulation.customers),
+        daily_payments=rng.uniform(0, 4, simulation.customers),
         near=near,
         near_start=start,
         near_count=count,
-        bad_terminal=_compromised(size.days, size.terminals, TERMINALS_A_DAY, TERMINAL_COMPROMISED_DAYS, rng),
-        bad_customer=_compromised(size.days, size.customers, CUSTOMERS_A_DAY, CUSTOMER_COMPROMISED_DAYS, rng),
+        bad_terminal=_compromised(
+            simulation.days, simulation.terminals, TERMINALS_A_DAY, TERMINAL_COMPROMISED_DAYS, rng
+        ),
+        bad_customer=_compromised(
+            simulation.days, simulation.customers, CUSTOMERS_A_DAY, CUSTOMER_COMPROMISED_DAYS, rng
+        ),
     )
 
 
 def _terminals_near(customers: Floats, terminals: Floats) -> tuple[Ints, Ints, Ints]:
-    # The radius grows as terminals thin out, so that a customer of a small world chooses among as many.
+    # The radius grows as terminals get sparser, so that customers of small simulations have as many to choose from.
     radius, among = RADIUS_AT
     tree = cKDTree(terminals)
     found = tree.query_ball_point(customers, radius * np.sqrt(among / len(terminals)), return_sorted=True)
@@ -125,8 +132,8 @@ def _terminals_near(customers: Floats, terminals: Floats) -> tuple[Ints, Ints, I
 
 
 def _compromised(days: int, entities: int, share: float, length: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Which entity is compromised on which day, shape (days, entities)."""
-    rate = max(share * entities, LEAST_A_DAY)
+    """Whether each entity is compromised on each day, shape (days, entities)."""
+    rate = max(share * entities, MIN_A_DAY)
     bad = np.zeros((days, entities), dtype=bool)
     due = np.diff(np.floor(rate * np.arange(days + 1) + rng.uniform())).astype(int)
     for day in np.flatnonzero(due):
@@ -135,9 +142,9 @@ def _compromised(days: int, entities: int, share: float, length: int, rng: np.ra
     return bad
 
 
-def _pay(size: WorldSize, bank: _Bank, days: Ints, first_number: int, rng: np.random.Generator) -> Payments:
-    each = rng.poisson(bank.daily_payments, (len(days), size.customers))
-    customer = np.tile(np.arange(size.customers), len(days)).repeat(each.ravel())
+def _pay(simulation: Simulation, bank: _Bank, days: Ints, first_number: int, rng: np.random.Generator) -> Payments:
+    each = rng.poisson(bank.daily_payments, (len(days), simulation.customers))
+    customer = np.tile(np.arange(simulation.customers), len(days)).repeat(each.ravel())
     day = days.repeat(each.sum(axis=1))
     second = rng.normal(DAY / 2, 20_000, len(day))
     within = (second > 0) & (second < DAY)
@@ -152,7 +159,7 @@ def _pay(size: WorldSize, bank: _Bank, days: Ints, first_number: int, rng: np.ra
         customer_id=customer,
         terminal_id=terminal,
         cents=cents,
-        occurred=first_second(size.start) + day * DAY + whole_second,
+        occurred=first_second(simulation.start) + day * DAY + whole_second,
         pattern=pattern,
     )
 
@@ -166,7 +173,7 @@ def _amounts_and_patterns(
     cents = np.round(amount * 100).astype(np.int64)
     stolen = bank.bad_customer[day, customer] & (rng.random(len(day)) < CUSTOMER_FRAUD_SHARE)
     pattern = np.zeros(len(day), dtype=np.int64)
-    # In the order of the codes: as published, a later pattern overwrites an earlier one.
+    # In the order of the codes: as published, later patterns overwrite earlier ones.
     for code, hit in zip(FRAUD_PATTERNS, (cents > LARGE_CENTS, bank.bad_terminal[day, terminal], stolen), strict=True):
         pattern[hit] = code
     return np.minimum(np.where(stolen, cents * CUSTOMER_AMOUNT_FACTOR, cents), MAX_CENTS), pattern

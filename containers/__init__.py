@@ -1,1 +1,1 @@
-"""What runs only in containers: credentials, the bootstrap, health checks."""
+"""Commands that run only in containers: credentials, bootstrap, health checks."""

@@ -1,7 +1,7 @@
-"""The line in containers starts itself: `python -m containers.bootstrap`.
+"""Bootstrap the containers: `python -m containers.bootstrap`.
 
-Seeds the bank, has Airflow run both DAGs over its history, and waits for the champion. Where there is a champion
-already nothing is done; where an earlier start broke off, it goes on from there.
+Loads the bank, runs both DAGs over its history in Airflow, and waits for the champion. Does nothing if there is a
+champion already, and resumes after an interruption.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TRIES: Final = 3
 
 
 class Settings(BaseSettings):
-    """Read from the environment; an empty variable counts as not given."""
+    """Read from the environment; an empty variable counts as unset."""
 
     model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True, protected_namespaces=())
 
@@ -38,35 +38,35 @@ class Settings(BaseSettings):
     model_name: str = "fraud"
     secrets_dir: Path = Path("var/secrets")
     days: int = Field(default=120, ge=40, le=3_650)
-    """Of history, before the live days."""
+    """The days of history, before the live days."""
     live_days: int = Field(default=245, ge=1, le=3_650)
     customers: int = Field(default=1_000, ge=50, le=1_000_000)
     seed: int = Field(default=0, ge=0, lt=2**63)
     replay_rate: int = Field(default=10, ge=1)
-    """Of the live payments, which come later; what is wrong with it is said now."""
+    """The rate of the live payments; not used here, but an invalid value is reported at once."""
 
 
 class BootstrapError(Exception):
-    """The line did not start; says what failed and how to look at it."""
+    """The bootstrap failed; says what failed and where to look."""
 
 
 def bootstrap(settings: Settings, say: Callable[[str], None]) -> str:
-    """Bring the line to where it has a champion; returns its version. Raises `BootstrapError`."""
+    """Load the bank and run both DAGs until there is a champion; returns its version. Raises `BootstrapError`."""
     if version := champion(settings):
-        say(f"version {version} is champion already: nothing to do")
+        say(f"version {version} is already champion: nothing to do")
         return version
     loaded = seed(settings)
     days = {"from": loaded["first_day"], "to": loaded["last_day"]}
-    held_back = f"{len(loaded['held_out'])} more days are held back, to be played live"
-    say(f"the bank has {loaded['rows']:,} payments, {days['from']} to {days['to']}; {held_back}")
+    held_out = f"{len(loaded['held_out'])} more days are held out for the live replay"
+    say(f"the bank has {loaded['rows']:,} payments, {days['from']} to {days['to']}; {held_out}")
     airflow = open_airflow(settings)
     try:
         run_until_success(airflow, "fraud_daily", days | {"train": True}, say)
-        # Started by the Asset that the other emits; by hand only where that run failed.
+        # The Asset of fraud_daily triggers this DAG; a manual run is started only if that run failed.
         airflow.newest_run("fraud_training")
         run_until_success(airflow, "fraud_training", days, say)
     except (httpx.HTTPError, TimeoutError) as error:
-        raise BootstrapError(f"Airflow at {settings.airflow_url} stopped answering as it should: {error}") from error
+        raise BootstrapError(f"a request to Airflow at {settings.airflow_url} failed: {error}") from error
     finally:
         airflow.close()
     version = wait_for_champion(settings)
@@ -75,21 +75,21 @@ def bootstrap(settings: Settings, say: Callable[[str], None]) -> str:
 
 
 def seed(settings: Settings) -> dict[str, Any]:
-    """Load the history into the bank; again, it adds nothing. Returns what the load says."""
+    """Load the history into the bank; idempotent. Returns the result of bank.load. Raises `BootstrapError`."""
     days = str(settings.days + settings.live_days)
-    world = ["--customers", str(settings.customers), "--days", days, "--seed", str(settings.seed)]
-    command = [sys.executable, "-m", "bank.load", *world, "--hold-out-days", str(settings.live_days)]
+    feed = ["--customers", str(settings.customers), "--days", days, "--seed", str(settings.seed)]
+    command = [sys.executable, "-m", "bank.load", *feed, "--hold-out-days", str(settings.live_days)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode < 0:
-        raise BootstrapError(f"seeding the bank was ended by signal {-done.returncode}: for lack of memory?")
+        raise BootstrapError(f"bank.load was killed by signal {-done.returncode}: out of memory?")
     if done.returncode != 0:
-        raise BootstrapError("the bank was not seeded: what went wrong stands above")
+        raise BootstrapError("bank.load failed: see its error above")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 
 
 def open_airflow(settings: Settings) -> Airflow:
-    """Log in, and wait until both DAGs are known. Raises `BootstrapError`."""
+    """Log in to Airflow and wait until both DAGs are loaded. Raises `BootstrapError`."""
     password = read_secret(settings.secrets_dir, "airflow_password")
     with ExitStack() as stack:
         try:
@@ -98,13 +98,13 @@ def open_airflow(settings: Settings) -> Airflow:
             for dag in ("fraud_daily", "fraud_training"):
                 airflow.wait_for_dag(dag)
         except (httpx.HTTPError, TimeoutError) as error:
-            raise BootstrapError(f"Airflow at {settings.airflow_url} cannot be used: {error!r}") from error
+            raise BootstrapError(f"cannot connect to Airflow at {settings.airflow_url}: {error!r}") from error
         stack.pop_all()
     return airflow
 
 
 def run_until_success(airflow: Airflow, dag: str, conf: dict[str, Any], say: Callable[[str], None]) -> None:
-    """Follow the newest run that did not fail, or start one, until one succeeds. Raises `BootstrapError`."""
+    """Follow the newest run that has not failed, or start one, until one succeeds. Raises `BootstrapError`."""
     for number in range(TRIES):
         runs = airflow.runs(dag)
         run = next((run for run, state in runs.items() if state != "failed"), None)
@@ -115,20 +115,20 @@ def run_until_success(airflow: Airflow, dag: str, conf: dict[str, Any], say: Cal
                 say(f"{dag}: {task.task} {task.state} in {task.seconds:.1f} s")
             return
         except DagFailed as failed:
-            say(f"{failed}, run {run}, attempt {number + 1} of {TRIES}; it said last:\n{_last_words(airflow, failed)}")
-    raise BootstrapError(f"{dag} failed {TRIES} times: mend what it says above, then start again")
+            say(f"{failed}, run {run}, attempt {number + 1} of {TRIES}; its log ends:\n{_log_tail(airflow, failed)}")
+    raise BootstrapError(f"{dag} failed {TRIES} times: fix the error above, then start again")
 
 
-def _last_words(airflow: Airflow, failed: DagFailed) -> str:
+def _log_tail(airflow: Airflow, failed: DagFailed) -> str:
     try:
-        return "\n".join(airflow.said_in_task(failed.dag, failed.run, failed.task))
+        return "\n".join(airflow.task_log_tail(failed.dag, failed.run, failed.task))
     except httpx.HTTPError as error:
-        # Of a task that never ran, or whose scheduler was killed, there is no log; that is no reason to give up.
-        return f"nothing that is to be had ({error})"
+        # A task that never ran, or whose scheduler was killed, has no log; the next attempt may still succeed.
+        return f"no log available ({error})"
 
 
 def champion(settings: Settings) -> str | None:
-    """The version that is champion, None where there is none. Raises `BootstrapError` where MLflow does not answer."""
+    """The champion's version, None if there is none. Raises `BootstrapError` if MLflow does not answer."""
     query = {"name": settings.model_name, "alias": "champion"}
     address = f"{settings.mlflow_tracking_uri}/api/2.0/mlflow/registered-models/alias"
     try:
@@ -144,14 +144,16 @@ def champion(settings: Settings) -> str | None:
 
 
 def wait_for_champion(settings: Settings) -> str:
-    """The champion's version, as soon as there is one. Raises `BootstrapError` where the gate let none through."""
+    """Wait for the champion; returns its version. Raises `BootstrapError` if there is none after 30 seconds."""
     waiting = Retrying(
         retry=retry_if_result(lambda version: version is None), wait=wait_fixed(0.5), stop=stop_after_delay(30)
     )
     try:
         return str(waiting(champion, settings))
     except RetryError:
-        raise BootstrapError("training ended well and there is no champion: see the task promote in Airflow") from None
+        raise BootstrapError(
+            "fraud_training succeeded but there is no champion: see the task promote in Airflow"
+        ) from None
 
 
 def _patient(work: Callable[[], Any]) -> Any:
@@ -165,7 +167,7 @@ def _patient(work: Callable[[], Any]) -> Any:
 
 
 def main() -> int:
-    """The command; its last line is JSON."""
+    """The command; returns its exit code. Its last line is JSON."""
     start = time.monotonic()
     try:
         version = bootstrap(Settings(), lambda text: print(text, flush=True))

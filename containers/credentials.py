@@ -1,7 +1,7 @@
-"""The containers' credentials: `python -m containers.credentials make`, once at each start, and `show`.
+"""Create and show the containers' credentials: `python -m containers.credentials make` (at each start) and `show`.
 
-Made once and never again, and kept below `CREDENTIALS_DIR/all`. Each holder (a service, or some that share a task) has
-a folder of its own beside it, a volume that only it mounts, with copies of exactly the files it needs.
+Credentials are created once and kept in `CREDENTIALS_DIR/all`. Each holder (a service, or several with the same role)
+has its own folder, a volume that only it mounts, with copies of exactly the files it needs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from demo.secret_files import PASSWORDS, read_secret, write_secrets, write_whole
+from demo.secret_files import PASSWORDS, read_secret, write_atomically, write_secrets
 
 MADE: Final = (
     *PASSWORDS,
@@ -51,19 +51,21 @@ HOLDERS: Final[Mapping[str, tuple[str, ...]]] = {
     "scorer": ("api_keys", "decisions_password", "valkey_password"),
 }
 FOREIGN: Final = frozenset({"postgres", "valkey"})
-"""Holders whose images have users of their own: what keeps others out is that only they mount the volume."""
+"""Holders whose images run as another user: their files are world-readable, but only they mount the volume."""
 ADDRESSES: Final = ("SCORER_URL", "AIRFLOW_URL", "MLFLOW_URL")
 USER: Final = "admin"
 
 
 def make(folder: Path, environment: Mapping[str, str]) -> dict[str, int]:
-    """Make what is missing, and give each holder its files and no others; returns how many each has.
+    """Create missing credentials and give each holder exactly its files; returns the number of files by holder.
 
-    `environment` has the addresses at which this start publishes what people look at; they are kept to be shown.
+    `environment` has the addresses that this start publishes, which are stored for `show`.
     """
     kept = folder / "all"
     write_secrets(kept, MADE)
-    write_whole(kept / "addresses", json.dumps({name: environment[name] for name in ADDRESSES if name in environment}))
+    write_atomically(
+        kept / "addresses", json.dumps({name: environment[name] for name in ADDRESSES if name in environment})
+    )
     for holder, names in HOLDERS.items():
         mode = 0o444 if holder in FOREIGN else 0o600
         _mirror(folder / holder, {name: _content(kept, name) for name in names}, mode)
@@ -71,7 +73,7 @@ def make(folder: Path, environment: Mapping[str, str]) -> dict[str, int]:
 
 
 def show(folder: Path) -> str:
-    """Addresses and logins as lines of NAME=value. Raises FileNotFoundError where nothing was made yet."""
+    """Addresses and logins as NAME=value lines. Raises FileNotFoundError before the first start."""
     kept = folder / "all"
     lines = json.loads(read_secret(kept, "addresses")) | {
         "SCORER_API_KEY": read_secret(kept, "scorer_api_key"),
@@ -82,7 +84,7 @@ def show(folder: Path) -> str:
 
 
 def _content(kept: Path, name: str) -> str:
-    """What a file holds: a secret as it was made, or in the form that its reader asks for."""
+    """The content of a file: a secret, or a secret in the format that its reader needs."""
     match name:
         case "valkey.acl":
             digest = hashlib.sha256(read_secret(kept, "valkey_password").encode()).hexdigest()
@@ -107,11 +109,11 @@ def _mirror(folder: Path, files: Mapping[str, str], mode: int) -> None:
     for name, content in files.items():
         path = folder / name
         if not path.exists() or path.read_text() != f"{content}\n":
-            write_whole(path, content, mode)
+            write_atomically(path, content, mode)
 
 
 def main() -> int:
-    """The command."""
+    """The command; returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m containers.credentials", description=__doc__)
     parser.add_argument("verb", choices=["make", "show"])
     verb = parser.parse_args().verb

@@ -1,7 +1,7 @@
 """A health check: `python -m containers.health_check URL [PART.NAME=VALUE ...]`.
 
-Ends with 0 where the address answers 200 and its JSON has these values, else with 1 and why. Standard library alone,
-for it runs every few seconds.
+Exits with 0 if the URL answers 200 and its JSON has these values; otherwise prints the reason and exits with 1. It runs
+every few seconds, so it imports only the standard library.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ TIMEOUT_SECONDS: Final = 4
 
 
 def why_not(url: str, wanted: Sequence[str]) -> str:
-    """What is wrong, empty where nothing is."""
+    """The reason why the check fails, empty if it passes."""
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:
             content = json.load(answer) if wanted else None
@@ -32,7 +32,7 @@ def why_not(url: str, wanted: Sequence[str]) -> str:
 
 
 def main() -> int:
-    """The command."""
+    """The command; returns its exit code."""
     problem = why_not(sys.argv[1], sys.argv[2:])
     if problem:
         print(problem)

@@ -1,13 +1,13 @@
-"""The model bundle: what the data scientist hands over and the scorer runs, one MLflow model version.
+"""The model bundle: the files of one MLflow model version that training writes and the scorer loads.
 
-Below the root of the version's artifacts: the scikit-learn model as MLflow wrote it (skops), and `bundle/` with
+The root of the version's artifacts has the scikit-learn model as MLflow wrote it (skops), and `bundle/` with
 
-| file | holds |
+| file | content |
 |---|---|
-| `trees.treelite` | the same trees as a treelite checkpoint, which answers in microseconds |
-| `bundle.json` | `Bundle`: how to make a score, a decision and reasons of them, and where they came from |
-| `card.md`, `card.html` | the model card: what the model is good for, for people; the page holds its own pictures |
-| `manifest.json` | `{"files": {path below the root: SHA-256}}` of every file the bundle needs |
+| `trees.treelite` | the same trees as a treelite checkpoint, which predicts in microseconds |
+| `bundle.json` | `Bundle`: calibration, thresholds, reference for reasons, training window, metrics |
+| `card.md`, `card.html` | the model card, for people; the HTML page embeds its plots |
+| `manifest.json` | `{"files": {path below the root: SHA-256}}` of every file of the bundle |
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ Decision = Literal["approve", "review", "decline"]
 
 
 class BundleError(Exception):
-    """A bundle that must not be used; says which file or field, and why."""
+    """An invalid, damaged or incompatible bundle; names the file or field and the reason."""
 
 
 class Calibration(BaseModel):
-    """A Platt pair: probability = 1 / (1 + exp(-(slope * margin + intercept))), margin the trees' raw log-odds."""
+    """Platt scaling: probability = 1 / (1 + exp(-(slope * margin + intercept))), margin being the trees' log-odds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     slope: float
@@ -51,7 +51,7 @@ class Calibration(BaseModel):
 
 
 class Thresholds(BaseModel):
-    """The least scores to review and to decline, 0 to 1."""
+    """The lowest scores (0 to 1) at which a payment is reviewed and declined."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     review: float = Field(ge=0, le=1)
@@ -60,12 +60,12 @@ class Thresholds(BaseModel):
     @model_validator(mode="after")
     def _in_order(self) -> Thresholds:
         if self.review > self.decline:
-            raise ValueError("the threshold to review must not be above the one to decline")
+            raise ValueError("the review threshold must not be above the decline threshold")
         return self
 
 
 class TrainingWindow(BaseModel):
-    """The days whose payments the model was fitted on, both included, YYYY-MM-DD."""
+    """The first and last day (inclusive, YYYY-MM-DD) of the payments that the model was fitted on."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
     first: str = Field(alias="from")
@@ -73,7 +73,7 @@ class TrainingWindow(BaseModel):
 
 
 class Bundle(BaseModel):
-    """Everything the scorer needs beside the trees, as `bundle.json` holds it (`model_dump_json(by_alias=True)`)."""
+    """What the scorer needs besides the trees; `bundle.json` is its `model_dump_json(by_alias=True)`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -86,26 +86,26 @@ class Bundle(BaseModel):
     calibration: Calibration
     thresholds: Thresholds
     reference: dict[str, float]
-    """A typical genuine payment: reasons say how far each feature moved the score away from it."""
+    """The features of a typical genuine payment; reasons are relative to its score."""
     training_window: TrainingWindow
     data_fingerprint: str
     metrics: dict[str, float]
 
 
 def decide(score: float, thresholds: Thresholds) -> Decision:
-    """The decision for one score, a probability."""
+    """The decision for a score, which is a probability."""
     if score >= thresholds.decline:
         return "decline"
     return "review" if score >= thresholds.review else "approve"
 
 
 def probability(margin: NDArray[np.float64], calibration: Calibration) -> NDArray[np.float64]:
-    """Calibrated probabilities of raw margins (log-odds); shape kept."""
+    """Calibrated probabilities of margins (log-odds), in the same shape."""
     return 1.0 / (1.0 + np.exp(-(calibration.slope * margin + calibration.intercept)))
 
 
 def read_bundle(root: Path) -> Bundle:
-    """The bundle below `root`, checked against what this code computes. Raises `BundleError`."""
+    """Read `bundle.json` below `root` and check that it fits this code. Raises `BundleError`."""
     try:
         bundle = Bundle.model_validate_json((root / METADATA).read_bytes())
     except FileNotFoundError:
@@ -117,20 +117,22 @@ def read_bundle(root: Path) -> Bundle:
 
 
 def check_fits(bundle: Bundle) -> None:
-    """Refuse a bundle made for other features or a longer memory than this code has. Raises `BundleError`."""
+    """Raise `BundleError` for a bundle with other features, another label delay or a longer horizon than this code."""
     if (bundle.features_version, bundle.features) != (FEATURES_VERSION, FEATURES):
         raise BundleError(
-            f"{METADATA}: made for features version {bundle.features_version} {list(bundle.features)}, "
-            f"and this code computes version {FEATURES_VERSION} {list(FEATURES)}: train again"
+            f"{METADATA}: built for features version {bundle.features_version} {list(bundle.features)}, "
+            f"but this code computes version {FEATURES_VERSION} {list(FEATURES)}: retrain the model"
         )
     if bundle.label_delay_days != LABEL_DELAY_DAYS:
-        raise BundleError(f"{METADATA}: label delay {bundle.label_delay_days} days, here {LABEL_DELAY_DAYS}")
+        raise BundleError(
+            f"{METADATA}: label_delay_days is {bundle.label_delay_days}, but this code has {LABEL_DELAY_DAYS}"
+        )
     for name, here in (
         ("customer_horizon_days", CUSTOMER_HORIZON_DAYS),
         ("terminal_horizon_days", TERMINAL_HORIZON_DAYS),
     ):
         if getattr(bundle, name) > here:
-            raise BundleError(f"{METADATA}: {name} is {getattr(bundle, name)}, and here only {here} days are kept")
+            raise BundleError(f"{METADATA}: {name} is {getattr(bundle, name)}, but this code keeps only {here} days")
     if missing := set(bundle.features) - set(bundle.reference):
         raise BundleError(f"{METADATA}: reference lacks {sorted(missing)}")
 
@@ -146,7 +148,7 @@ def write_manifest(root: Path, files: Iterable[str]) -> None:
 
 
 def read_manifest(root: Path) -> Mapping[str, str]:
-    """The manifest below `root`. Raises `BundleError` where there is none or it is not one."""
+    """The manifest below `root`: SHA-256 by path. Raises `BundleError` if it is missing or malformed."""
     try:
         files = json.loads((root / MANIFEST).read_bytes())["files"]
     except FileNotFoundError:
@@ -159,12 +161,12 @@ def read_manifest(root: Path) -> Mapping[str, str]:
 
 
 def verify(root: Path, files: Iterable[str]) -> None:
-    """Check files below `root` against the manifest, before anything loads them. Raises `BundleError`."""
+    """Check files below `root` against the manifest; call it before loading them. Raises `BundleError`."""
     listed = read_manifest(root)
     for name in files:
         if name not in listed:
             raise BundleError(f"{name} is not in {MANIFEST}")
         if not (root / name).is_file():
-            raise BundleError(f"{name} is in {MANIFEST} and missing from the model version")
+            raise BundleError(f"{name} is in {MANIFEST} but missing from the model version")
         if manifest_of(root, [name])[name] != listed[name]:
-            raise BundleError(f"{name} is damaged: its SHA-256 is not the one in {MANIFEST}")
+            raise BundleError(f"{name} is damaged: its SHA-256 differs from {MANIFEST}")

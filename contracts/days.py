@@ -1,4 +1,4 @@
-"""Ranges of days in UTC, both ends included: what every job's `--from` and `--to` mean."""
+"""Ranges of UTC days, both ends included, as given by every job's `--from` and `--to`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contracts.transaction import epoch_seconds
 
 @dataclass(frozen=True)
 class DayRange:
-    """The days from `first` to `last`, both included. Raises ValueError where `last` comes before `first`."""
+    """The days from `first` to `last`, both included. Raises ValueError if `last` is before `first`."""
 
     first: date
     last: date
@@ -38,7 +38,7 @@ class DayRange:
         return first_second(self.last + timedelta(days=1))
 
     def reaching_back(self, days: int) -> DayRange:
-        """The same range with `days` more of history before it."""
+        """The range extended by `days` days before it."""
         return DayRange(self.first - timedelta(days=days), self.last)
 
 
@@ -59,13 +59,13 @@ def parse_day(text: str) -> date:
 
 
 def add_day_range(parser: argparse.ArgumentParser) -> None:
-    """Give `parser` the options `--from` and `--to`; read them back with `day_range`."""
+    """Add the options `--from` and `--to` to `parser`; `day_range` reads them."""
     parser.add_argument("--from", dest="first", type=parse_day, required=True, metavar="DAY", help="first day, UTC")
     parser.add_argument("--to", dest="last", type=parse_day, required=True, metavar="DAY", help="last day, UTC")
 
 
 def day_range(parser: argparse.ArgumentParser, options: argparse.Namespace) -> DayRange:
-    """The range that the options name; ends the program with a message where it runs backwards."""
+    """The range given by the options; exits with a message if `--to` comes before `--from`."""
     try:
         return DayRange(options.first, options.last)
     except ValueError as error:

@@ -1,12 +1,12 @@
 """The features: their names, in order, and the one kernel that computes them.
 
-Spark applies the kernel to whole sorted partitions, the scorer to one customer's and one terminal's recent history; so
-the two cannot disagree. For that, everything summed is an exact integer (cents, counts), and a float appears only in
-the last division.
+Spark applies the kernel to whole sorted partitions, the scorer to one customer's and one terminal's recent history, so
+both compute identical values. Sums are therefore over exact integers (cents, counts), with floats only in the final
+division.
 
-A history is a set of arrays of one length n, sorted by (entity, occurred, transaction_id); `rows` are the positions
-whose features are wanted. Instants are whole seconds since 1970. A payment's place in time is (occurred,
-transaction_id): it sees the payments of its entity that come before it in that order, and itself.
+A history is a set of arrays of length n, sorted by (entity, occurred, transaction_id); `rows` are the positions whose
+features to compute. Instants are whole seconds since 1970. A payment's position is (occurred, transaction_id): its
+features depend on itself and on the payments of its entity with an earlier position.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ TERMINAL_WINDOW_FEATURES: Final = tuple(
     name for w in WINDOW_DAYS for name in (f"terminal_tx_count_{w}d", f"terminal_fraud_rate_{w}d")
 )
 BASE_FEATURES: Final = PAYMENT_FEATURES + CUSTOMER_WINDOW_FEATURES + TERMINAL_WINDOW_FEATURES
-"""The 15 that the Fraud Detection Handbook describes in its chapter on feature transformation."""
+"""The 15 features of the Fraud Detection Handbook's chapter on feature transformation."""
 CUSTOMER_FEATURES: Final = CUSTOMER_WINDOW_FEATURES + HABIT_FEATURES
 TERMINAL_FEATURES: Final = TERMINAL_WINDOW_FEATURES + FRAUD_RUN_FEATURES
 FEATURES: Final = BASE_FEATURES + HABIT_FEATURES + FRAUD_RUN_FEATURES
 FEATURES_VERSION: Final = "3"
-"""Changes whenever a feature's name, order or meaning does; a scorer refuses a model made for another."""
+"""Increase it when a feature's name, order or meaning changes; the scorer rejects models of another version."""
 
 CUSTOMER_HORIZON_DAYS: Final = LABEL_DELAY_DAYS + max(*WINDOW_DAYS, HABIT_DAYS)
 TERMINAL_HORIZON_DAYS: Final = LABEL_DELAY_DAYS + max(*WINDOW_DAYS, RUN_WINDOW_DAYS)
-"""No feature of a payment at t depends on anything at or before t - horizon."""
+"""Days. No feature of a payment at t depends on payments at or before t - horizon."""
 
 LAST_NIGHT_HOUR: Final = 6
 _FIRST_WEEKDAY: Final = 3  # 1970-01-01 was a Thursday
@@ -47,7 +47,7 @@ _REACH: Final = max(CUSTOMER_HORIZON_DAYS, TERMINAL_HORIZON_DAYS) * DAY
 
 
 def payment_features(occurred: Ints, cents: Ints) -> dict[str, Floats]:
-    """What the payment says of itself: `PAYMENT_FEATURES`, each of shape (n,)."""
+    """`PAYMENT_FEATURES`, computed from the payment alone, each of shape (n,)."""
     weekday = (occurred // DAY + _FIRST_WEEKDAY) % 7
     hour = occurred % DAY // 3600
     return {
@@ -58,9 +58,9 @@ def payment_features(occurred: Ints, cents: Ints) -> dict[str, Floats]:
 
 
 def customer_features(entity: Ints, occurred: Ints, cents: Ints, rows: Ints) -> dict[str, Floats]:
-    """`CUSTOMER_FEATURES` of the payments at `rows`, each of shape (len(rows),), over (t - w, t].
+    """`CUSTOMER_FEATURES` of the payments at `rows`, each of shape (len(rows),), over the windows (t - w, t].
 
-    Raises ValueError where the history is not sorted.
+    Raises ValueError if the history is not sorted.
     """
     history = History(entity, occurred, rows, _REACH)
     total, end = prefix_sums(cents), rows + 1
@@ -76,9 +76,9 @@ def customer_features(entity: Ints, occurred: Ints, cents: Ints, rows: Ints) -> 
 def terminal_features(entity: Ints, occurred: Ints, cents: Ints, reported: Ints, rows: Ints) -> dict[str, Floats]:
     """`TERMINAL_FEATURES` of the payments at `rows`, each of shape (len(rows),), over (t - delay - w, t - delay].
 
-    `reported` is the second of each payment's earliest fraud report, `NEVER` without one. The rate is the share of the
-    window's payments known at t to be frauds, 0 where the window is empty. Raises ValueError where the history is not
-    sorted.
+    `reported` is the second of each payment's earliest fraud report, `NEVER` without one. The fraud rate is the share
+    of the window's payments that are known at t to be frauds, 0 for an empty window. Raises ValueError if the history
+    is not sorted.
     """
     history = History(entity, occurred, rows, _REACH)
     end = history.first_after(LABEL_DELAY)
@@ -89,7 +89,7 @@ def terminal_features(entity: Ints, occurred: Ints, cents: Ints, reported: Ints,
     for days in WINDOW_DAYS:
         leaves_after = LABEL_DELAY + days * DAY
         count = end - history.first_after(leaves_after)
-        # A fraud counts from when it is known until it leaves the window; known too late, it leaves as it comes.
+        # A fraud counts from when it becomes known until it leaves the window; if known after that, it never counts.
         left = history.arrived(frauds, np.maximum(known_after, leaves_after))
         features[f"terminal_tx_count_{days}d"] = count.astype(np.float64)
         features[f"terminal_fraud_rate_{days}d"] = (known - left) / np.maximum(count, 1)
@@ -97,7 +97,7 @@ def terminal_features(entity: Ints, occurred: Ints, cents: Ints, reported: Ints,
 
 
 def feature_matrix(parts: Mapping[str, Floats]) -> Floats:
-    """The features side by side in the contract's order, shape (n, len(FEATURES)); KeyError if one is missing."""
+    """The features as columns in the contract's order, shape (n, len(FEATURES)). Raises KeyError if one is missing."""
     matrix = np.empty((len(parts["amount"]), len(FEATURES)))
     for column, name in enumerate(FEATURES):
         matrix[:, column] = parts[name]

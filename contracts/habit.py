@@ -1,7 +1,7 @@
-"""A payment against its customer's own habit: order statistics of the payments before it, in whole cents.
+"""Features that compare a payment with its customer's habit: order statistics of earlier payments, in whole cents.
 
-The habit is made of the customer's latest payments before this one, `HABIT_PAYMENTS` at most, within (t - 30 d, t]. It
-is robust on purpose: a stolen card's own large payments are among them, and a mean would learn them.
+The habit is the customer's latest `HABIT_PAYMENTS` payments at most before this one, within (t - 30 d, t]. Medians are
+used because the large payments of a stolen card are among them and would shift a mean.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contracts.labels import DAY
 HABIT_DAYS: Final = 30
 HABIT_PAYMENTS: Final = 64
 EXTREME: Final = (5, 2)
-"""A payment is extreme when it is more than 5/2 of the habit's median: more than most customers' amounts vary."""
+"""A payment is extreme above 5/2 of the habit's median, which is beyond most customers' normal variation."""
 RECENT_DAYS: Final = (7, 14)
 HABIT_FEATURES: Final = (
     "customer_amount_median",
@@ -33,9 +33,9 @@ _ABSENT: Final = np.int64(2**60)
 
 
 def habit_features(history: History, cents: Ints) -> dict[str, Floats]:
-    """`HABIT_FEATURES` of the payments that ask, each of shape (len(rows),); `cents` has the history's length.
+    """`HABIT_FEATURES` of the payments at `history.rows`, each of shape (len(rows),); `cents` has the history's length.
 
-    Without a habit the amount is as usual (ratios 1, deviations 0), and there was nothing extreme.
+    Without earlier payments the amount counts as usual (ratios 1, deviations 0) and nothing as extreme.
     """
     rows = history.rows
     start = np.maximum(history.first_after(HABIT_DAYS * DAY), rows - HABIT_PAYMENTS)
@@ -49,14 +49,14 @@ def habit_features(history: History, cents: Ints) -> dict[str, Floats]:
 
 
 def _few(occurred: Ints, cents: Ints, rows: Ints, start: Ints) -> dict[str, Floats]:
-    """The same for so few rows that each has its habit side by side: arrays of shape (rows, longest habit)."""
+    """The features of one chunk of rows, by way of arrays of shape (rows, longest habit)."""
     count, own = rows - start, cents[rows]
     at = rows[:, np.newaxis] - np.arange(count.max(initial=0), 0, -1)
     there = at >= start[:, np.newaxis]
     at = np.maximum(at, 0)
     amounts, ages = cents[at] * there, occurred[rows][:, np.newaxis] - occurred[at]
     ranked = np.sort(np.where(there, amounts, _ABSENT), axis=1)
-    # Twice the median, and twice the twice of the deviations' median: halves would not be whole.
+    # Twice the median and four times the median deviation, because halves would not be integers.
     median2 = _twice_median(ranked, count)
     away = np.where(there, np.abs(2 * amounts - median2[:, np.newaxis]), _ABSENT)
     deviation4 = _twice_median(np.sort(away, axis=1), count)
@@ -67,7 +67,7 @@ def _few(occurred: Ints, cents: Ints, rows: Ints, start: Ints) -> dict[str, Floa
         "customer_amount_deviation": deviation4 / 400,
         "amount_to_median": np.where(known, 2 * own / np.maximum(median2, 1), 1.0),
         "amount_to_upper_quartile": np.where(known, own / np.maximum(quartile, 1), 1.0),
-        # Of a few equal amounts the deviation is 0: at least a twentieth of the median.
+        # The deviation of equal amounts is 0, so it is floored at a twentieth of the median.
         "amount_deviations": np.where(
             known, (40 * own - 20 * median2) / np.maximum(np.maximum(10 * deviation4, median2), 10), 0.0
         ),
@@ -84,13 +84,13 @@ def _few(occurred: Ints, cents: Ints, rows: Ints, start: Ints) -> dict[str, Floa
 
 
 def _twice_median(ranked: Ints, count: Ints) -> Ints:
-    """Twice the median of the first `count` of each row's ranked values, 0 where there is none."""
+    """Twice the median of the first `count` values of each sorted row; 0 where `count` is 0."""
     return _ranked(ranked, count, (count - 1) // 2) + _ranked(ranked, count, count // 2)
 
 
-def _ranked(ranked: Ints, count: Ints, place: Ints) -> Ints:
-    """The value at each row's place, 0 where it has none."""
+def _ranked(ranked: Ints, count: Ints, rank: Ints) -> Ints:
+    """The value at index `rank` of each sorted row; 0 where `count` is 0."""
     if ranked.shape[1] == 0:
         return np.zeros(len(ranked), dtype=np.int64)
-    # Of none the place may be -1, the last: whatever is there is not taken.
-    return np.where(count > 0, ranked[np.arange(len(ranked)), place], 0)
+    # Where `count` is 0, `rank` may be -1 and the value is discarded.
+    return np.where(count > 0, ranked[np.arange(len(ranked)), rank], 0)

@@ -1,7 +1,7 @@
-"""The label-delay clock: when a fraud is known.
+"""The label delay: when a fraud is known.
 
-A fraud is known at t when `occurred_at + LABEL_DELAY <= t` and `reported_at <= t`. Features, evaluation, monitoring
-and retraining ask this page and nothing else. All instants are whole seconds since 1970 (int64).
+A fraud is known at t if `occurred_at + LABEL_DELAY <= t` and `reported_at <= t`. Features, evaluation, monitoring and
+retraining all use this module. All instants are whole seconds since 1970 (int64).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ DAY: Final = 86_400
 LABEL_DELAY_DAYS: Final = 7
 LABEL_DELAY: Final = LABEL_DELAY_DAYS * DAY
 NEVER: Final = 2**63 - 1
-"""The `reported_at` of a payment that nobody reported."""
+"""The `reported_at` of a payment without a fraud report."""
 
 
 def known_from(occurred: NDArray[np.int64], reported: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The second from which each payment is known to be a fraud, `NEVER` where it was not reported; shape (n,)."""
+    """The second from which each payment is known to be a fraud, `NEVER` without a report; shape (n,)."""
     return np.maximum(occurred + LABEL_DELAY, reported)
 
 

@@ -1,8 +1,9 @@
-"""What late payments do to a comparison of the scorer's features with the lake's.
+"""Find the payments whose online and offline features differ because of late payments.
 
-A late payment comes after a later one of its customer or terminal was applied. It is scored as of its own time, on
-what is then known, and changes no answer given before. The lake, which knows it from the start, lets its followers see
-it; so the followers that were answered before it came differ, and must: a comparison counts them apart.
+A payment is late if the scorer applied it after a later payment of its customer or terminal. It is scored as of its
+own time and does not change earlier answers. Offline, the lake has it from the start and includes it in the features
+of the payments after it. Those that were scored before it arrived therefore differ, rightly, and a comparison counts
+them separately.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ LONGEST = max(WINDOW_DAYS) * DAY
 def touched_by_late(
     customer_id: Ints, terminal_id: Ints, occurred: Ints, transaction_id: Ints, applied: Ints
 ) -> NDArray[np.bool_]:
-    """Which payments were answered without a late payment that the lake lets them see; shape (n,).
+    """Whether each payment was scored without a late payment that its offline features include; shape (n,).
 
-    `applied` is each payment's number in the order in which the scorer applied them. Exactly these differ from the
-    lake: a late payment always changes the longest window's count of those that should have seen it.
+    `applied` is the sequence number with which the scorer applied each payment. Exactly these payments differ from the
+    lake, because a late payment always changes the count of the longest window of the payments after it.
     """
     order = np.lexsort((transaction_id, occurred))
     touched = np.zeros(len(occurred), dtype=bool)
@@ -43,10 +44,10 @@ def _followers(entity: Ints, occurred: Ints, applied: Ints, nearest: int) -> NDA
 
 
 def _late(entity: Ints, applied: Ints) -> Ints:
-    """Positions of the payments that were applied after a later one of their entity."""
+    """The positions of payments that were applied after a later payment of their entity."""
     if len(entity) == 0:
         return np.empty(0, dtype=np.int64)
     rank = np.concatenate(([0], np.cumsum(entity[1:] != entity[:-1])))
     shifted = applied + rank * (int(applied.max()) + 1)
-    earliest_from_here_on = np.minimum.accumulate(shifted[::-1])[::-1]
-    return np.flatnonzero(earliest_from_here_on < shifted)
+    smallest_to_the_end = np.minimum.accumulate(shifted[::-1])[::-1]
+    return np.flatnonzero(smallest_to_the_end < shifted)

@@ -1,7 +1,7 @@
-"""The transaction and the fraud report, stated once.
+"""The contract for transactions and fraud reports.
 
-Everything that holds a payment follows from this page: the scorer's request model is `Transaction` itself, and the
-Spark schema and the bank's table map `TRANSACTION_FIELDS` to their own types.
+All representations derive from this module: the scorer's request model is `Transaction` itself; the Spark schema and
+the bank's tables map `TRANSACTION_FIELDS` to their own types.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ MAX_AMOUNT: Final = Decimal("1000000.00")
 MAX_AMOUNT_CENTS: Final = 100_000_000
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_CLOCK_SKEW: Final = timedelta(minutes=5)
-"""How far ahead of the clock that receives it a payment may be dated."""
+"""How far a payment may be dated ahead of the receiver's clock."""
 
 Kind = Literal["id", "amount", "instant", "code"]
 
 
 @dataclass(frozen=True)
 class FieldSpec:
-    """One field of the contract: its name, what it means, and the kind of value that each store maps to a type."""
+    """A field of the contract: its name, its meaning and the kind of value, which each store maps to a type."""
 
     name: str
     kind: Kind
@@ -35,23 +35,23 @@ class FieldSpec:
 
 TRANSACTION_FIELDS: Final = (
     FieldSpec("transaction_id", "id", "identifies the payment; int64, 0 or more"),
-    FieldSpec("customer_id", "id", "who pays; int64, 0 or more"),
-    FieldSpec("terminal_id", "id", "where; int64, 0 or more"),
+    FieldSpec("customer_id", "id", "identifies the customer; int64, 0 or more"),
+    FieldSpec("terminal_id", "id", "identifies the terminal; int64, 0 or more"),
     FieldSpec("amount", "amount", "0.00 to 1,000,000.00, two decimals"),
     FieldSpec("occurred_at", "instant", "UTC, whole seconds, from 1970 on"),
 )
 REPORT_FIELDS: Final = (
     FieldSpec("transaction_id", "id", "the payment reported as fraud"),
-    FieldSpec("reported_at", "instant", "when the report came; of several, the earliest counts"),
+    FieldSpec("reported_at", "instant", "when the report was received; the earliest of several counts"),
 )
 FRAUD_PATTERNS: Final[Mapping[int, str]] = {1: "large amount", 2: "compromised terminal", 3: "compromised card"}
-"""How a fraud came about, by its code in published data: for analysis, never a feature. Of several, the last counts."""
-ANALYSIS_FIELDS: Final = (FieldSpec("pattern", "code", "of `FRAUD_PATTERNS`; null where unknown"),)
-"""What a report may say besides, from the bank to the lake: for analysis, never a feature, never sent to the scorer."""
+"""Fraud patterns by their code in published data, for analysis, never a feature. The last of several counts."""
+ANALYSIS_FIELDS: Final = (FieldSpec("pattern", "code", "a code of `FRAUD_PATTERNS`; null if unknown"),)
+"""Further fields of a report in the bank and the lake: for analysis, never a feature, never sent to the scorer."""
 
 
 def epoch_seconds(instant: datetime) -> int:
-    """Whole seconds since 1970-01-01T00:00:00Z of an instant with a zone; finer is cut."""
+    """Whole seconds since 1970-01-01T00:00:00Z of a timezone-aware instant; fractions are truncated."""
     since = instant - EPOCH
     return since.days * 86_400 + since.seconds
 
@@ -62,10 +62,10 @@ def from_epoch_seconds(seconds: int) -> datetime:
 
 
 def _no_number(value: object) -> object:
-    """Refuse numbers, as text too: pydantic would read 1700000000 as a date, and such a feed has lost its zone."""
+    """Reject numbers, also as text: pydantic would read 1700000000 as a date without a time zone."""
     if isinstance(value, datetime) or (isinstance(value, str) and value[4:5] == "-"):
         return value
-    raise ValueError("must be an ISO 8601 date and time with a zone, such as 2018-09-04T10:15:00Z")
+    raise ValueError("must be an ISO 8601 date and time with a time zone, such as 2018-09-04T10:15:00Z")
 
 
 def _cut_to_seconds(value: datetime) -> datetime:
@@ -81,11 +81,11 @@ def _no_bool(value: object) -> object:
     return value
 
 
-# OpenAPI's bounds are floats: 2^63 is one exactly, 2^63 - 1 is not.
+# Bounds in OpenAPI are floats: 2^63 is exact, 2^63 - 1 is not.
 Id = Annotated[int, Field(strict=True, ge=0, lt=MAX_ID + 1)]
 Amount = Annotated[
     Decimal,
-    # First, so that they are checked in pydantic's Rust: beyond a validator they would be in Python.
+    # Before the validator, so that pydantic checks them in Rust; after it, they would be checked in Python.
     Field(ge=0, le=MAX_AMOUNT, decimal_places=2, allow_inf_nan=False),
     BeforeValidator(_no_bool),
     WithJsonSchema(
@@ -101,10 +101,10 @@ Instant = Annotated[AwareDatetime, BeforeValidator(_no_number), AfterValidator(_
 
 
 class Transaction(BaseModel):
-    """One card payment, as every part of the line accepts it.
+    """A card payment, the same model in every component.
 
-    Raises `pydantic.ValidationError`, naming the field, for anything else: unknown fields, ids that are not int64 or
-    are negative, amounts with more than two decimals, instants without a zone.
+    Raises `pydantic.ValidationError`, naming the field, for unknown fields, ids that are negative or not int64, amounts
+    out of range or with more than two decimals, and instants before 1970 or without a time zone.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -117,7 +117,7 @@ class Transaction(BaseModel):
 
     @property
     def amount_cents(self) -> int:
-        """The amount in whole cents: what is summed, so that sums are exact."""
+        """The amount in whole cents; sums use it because integers are exact."""
         return int(self.amount * 100)
 
     @property
@@ -127,7 +127,7 @@ class Transaction(BaseModel):
 
 
 class FraudReport(BaseModel):
-    """The word that a payment was a fraud, and when it came."""
+    """A report that a payment was a fraud, and when it was received."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

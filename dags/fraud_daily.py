@@ -1,4 +1,4 @@
-"""The data engineer's line: from the bank's landing tables to features and the scorer's memory."""
+"""The data engineer's DAG: from the bank's landing tables to features and the scorer's online state."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from airflow.sdk.exceptions import AirflowSkipException
 from shared import FEATURES, PROJECT, check_days, defaults
 
 JOBS = {
-    "ingest": "Read exactly these days from the bank's landing tables into the raw lake, as they came.",
-    "validate": "Set apart what breaks the contract, each row with its reason. Rows in = good + quarantined.",
-    "build_features": "Point-in-time features of every payment, by the kernel of `contracts/features.py`.",
+    "ingest": "Copy these days, unmodified, from the bank's landing tables to the raw layer of the lake.",
+    "validate": "Quarantine rows that break the contract, each with its reason. Rows in = valid + quarantined.",
+    "build_features": "Compute the point-in-time features of every payment with the kernel of `contracts/features.py`.",
     "write_online_state": "Merge each customer's and terminal's recent history into Valkey, where the scorer reads it.",
 }
 
 with DAG(
     dag_id="fraud_daily",
-    # Days are an argument: nothing here asks the machine what day it is.
+    # The days are parameters: nothing here depends on the wall clock.
     schedule=None,
     catchup=False,
     max_active_runs=1,
@@ -27,13 +27,13 @@ with DAG(
     params={
         "from": Param(type="string", format="date", description="first day, UTC"),
         "to": Param(type="string", format="date", description="last day, UTC, included"),
-        "train": Param(True, type="boolean", description="hand the features over to training"),
+        "train": Param(True, type="boolean", description="start fraud_training afterwards"),
     },
     doc_md="""### Transactions in, features out
 
-Takes a range of days and runs each Spark job once over the whole of it. Any run may be repeated: jobs replace whole
-days and change nothing the second time. The last task emits the Asset `fraud_features` with the days, which starts
-`fraud_training`; with `train` false (a live day) it is skipped.
+Runs each Spark job once over a range of days. Runs are idempotent: jobs replace whole days, so a repeated run changes
+nothing. The last task emits the Asset `fraud_features` with the days, which starts `fraud_training`; with `train`
+false (a live day) it is skipped.
 """,
 ) as dag:
     previous: Any = None
@@ -43,6 +43,8 @@ days and change nothing the second time. The last task emits the Asset `fraud_fe
             application=str(PROJECT / "spark_jobs" / f"{job}.py"),
             name=f"{job} {{{{ params['from'] }}}}..{{{{ params['to'] }}}}",
             application_args=["--from", "{{ params['from'] }}", "--to", "{{ params['to'] }}"],
+            # The jobs of a run share one Spark application, which the first of them starts.
+            spark_binary=str(PROJECT / "spark_jobs" / "submit.py"),
             pre_execute=check_days,
             doc_md=purpose,
         )
@@ -50,11 +52,11 @@ days and change nothing the second time. The last task emits the Asset `fraud_fe
             previous >> operator
         previous = operator
 
-    @task(outlets=[FEATURES], doc_md="Emit the Asset with the days, unless this run is not for training.")
+    @task(outlets=[FEATURES], doc_md="Emit the Asset with the days, unless `train` is false.")
     def hand_over(params: dict[str, Any], outlet_events: Any) -> None:
-        """Tell the data scientist's line which days have features now."""
+        """Emit the Asset that starts `fraud_training`, with the days as its extra; skipped where `train` is false."""
         if not params["train"]:
-            raise AirflowSkipException("'train' is false: these days are not handed over to training")
+            raise AirflowSkipException("'train' is false: fraud_training is not started for these days")
         outlet_events[FEATURES].extra = {name: params[name] for name in ("from", "to", "train")}
 
     previous >> hand_over()  # type: ignore[call-arg, misc]  # Airflow passes both

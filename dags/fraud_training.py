@@ -1,4 +1,4 @@
-"""The data scientist's line: from features to a champion."""
+"""The data scientist's DAG: from features to a champion."""
 
 from __future__ import annotations
 
@@ -13,25 +13,28 @@ COMMANDS = {
     "train": (
         "--from {{ training_day('from', params, triggering_asset_events) }}"
         " --to {{ training_day('to', params, triggering_asset_events) }}",
-        "Fit the baseline and the candidate, calibrate, choose the thresholds that cost least.",
+        "Fit the baseline and the candidate, calibrate, choose the thresholds with the lowest cost.",
     ),
     "evaluate": (
         "--run-id {{ ti.xcom_pull(task_ids='train')['run_id'] }}",
-        "Measure on the test window, draw the curves, attach the bundle, register the version.",
+        "Compute the metrics on the test window, plot the curves, attach the bundle, register the version.",
     ),
     "promote": (
         "--run-id {{ ti.xcom_pull(task_ids='train')['run_id'] }}",
-        "Move the alias `champion`, if the gate lets the new version through.",
+        "Move the alias `champion` if the new version passes the gate.",
     ),
 }
 
 
 def training_day(name: str, params: dict[str, Any], triggering_asset_events: Any) -> str:
-    """The first or last day to train on: of the newest event that started this run, else as the run's conf says."""
+    """The first or last day to train on, from the newest triggering event or else the run's conf; `name` is from or to.
+
+    Raises ValueError if neither gives it.
+    """
     events = [event for some in triggering_asset_events.values() for event in some]
     day = events[-1].extra.get(name) if events else params[name]
     if not day:
-        raise ValueError(f"no day {name!r}: start this DAG by the Asset fraud_features, or give 'from' and 'to'")
+        raise ValueError(f"no day {name!r}: trigger this DAG by the Asset fraud_features or set 'from' and 'to'")
     return str(day)
 
 
@@ -44,13 +47,14 @@ with DAG(
     default_args=defaults("data-scientist"),
     user_defined_macros={"training_day": training_day},
     params={
-        "from": Param(None, type=["null", "string"], format="date", description="first day, when started by hand"),
-        "to": Param(None, type=["null", "string"], format="date", description="last day, when started by hand"),
+        "from": Param(None, type=["null", "string"], format="date", description="first day, for a manual run"),
+        "to": Param(None, type=["null", "string"], format="date", description="last day, for a manual run"),
     },
     doc_md="""### Features in, a champion out
 
-Started by the Asset `fraud_features`, whose event carries the days; or by hand with `from` and `to`. Trains, evaluates
-and registers a version in MLflow; the alias `champion`, which the scorer follows, moves only through the gate.
+Triggered by the Asset `fraud_features`, whose event carries the days, or manually with `from` and `to`. Trains,
+evaluates and registers a version in MLflow; the alias `champion`, which the scorer follows, moves only to a version
+that passes the gate.
 """,
 ) as dag:
     previous: Any = None
@@ -61,7 +65,7 @@ and registers a version in MLflow; the alias `champion`, which the scorer follow
             cwd=str(PROJECT),
             append_env=True,
             env={"PYTHONPATH": str(PROJECT)},
-            # The command's last line is its result.
+            # The command prints its result as JSON on its last line.
             output_processor=json.loads,
             doc_md=purpose,
         )

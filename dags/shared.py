@@ -1,4 +1,4 @@
-"""What both DAGs share: the Asset that joins them, the days that travel with it, and how a role's tasks behave."""
+"""Shared by both DAGs: the Asset that connects them, default task arguments and the check of the days."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ FEATURES: Final = Asset(name="fraud_features", uri="fraud://lake/features")
 
 
 def pipeline_python() -> str:
-    """The interpreter of the pipeline environment, as this installation states it."""
+    """The interpreter of the pipeline environment, from the variable `PIPELINE_PYTHON`."""
     return os.environ.get("PIPELINE_PYTHON", "python")
 
 
 def defaults(owner: str) -> dict[str, Any]:
-    """How the tasks of a role behave: jobs are idempotent, so running one again is always safe."""
+    """Default arguments for the tasks of one owner; jobs are idempotent, so retries are safe."""
     return {
         "owner": owner,
         "retries": 2,
@@ -30,7 +30,7 @@ def defaults(owner: str) -> dict[str, Any]:
 
 
 def check_days(context: Any) -> None:
-    """Fail at once, without a retry, where the days run backwards."""
+    """Raise `AirflowFailException`, which is not retried, if `to` comes before `from`."""
     first, last = (date.fromisoformat(context["params"][name]) for name in ("from", "to"))
     if last < first:
         raise AirflowFailException(f"'to' {last} comes before 'from' {first}: swap them")

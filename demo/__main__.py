@@ -1,4 +1,4 @@
-"""`make demo`."""
+"""The command behind `make demo`."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def main() -> int:
         options = read_options()
         with MemoryWatch() as watch:
             summary = run_line(options, Steps(console), watch, stack)
-        # What it started is ended before it says that it is done.
+        # Stop every server before printing the result.
         stack.close()
         summary.write(DEMO / "summary.json")
         summary.show(console)
-        console.print(f"The same facts: {DEMO / 'summary.json'}. `make serve` starts the scorer on what this left.")
+        console.print(f"Also written to {DEMO / 'summary.json'}. Run `make serve` to start the scorer on this data.")
         return 0 if summary.live_mismatches == 0 else 1
 
     return run_command(console, work)

@@ -1,4 +1,4 @@
-"""Airflow by REST, as any client drives it."""
+"""A client for Airflow's REST API."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 FINAL: Final = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 POLL_SECONDS: Final = 0.5
 PATIENCE_SECONDS: Final = 30
-"""How long a run is followed though the api-server does not answer."""
+"""How long requests are retried while the api-server does not answer."""
 
 
 class DagFailed(Exception):
-    """A run that failed; names the task."""
+    """A DAG run failed; names the task."""
 
     def __init__(self, dag: str, run: str, task: str) -> None:
         super().__init__(f"{dag} failed in {task}")
@@ -27,7 +27,7 @@ class DagFailed(Exception):
 
 @dataclass(frozen=True)
 class TaskDone:
-    """A task that came to its end."""
+    """A finished task: its id, its final state and its duration."""
 
     task: str
     state: str
@@ -40,11 +40,11 @@ patiently: Final = retry(
     stop=stop_after_delay(PATIENCE_SECONDS),
     reraise=True,
 )
-"""Asks again while the api-server does not answer."""
+"""Retries a request while the api-server does not answer."""
 
 
 class Airflow:
-    """A client with a token of its own."""
+    """An authenticated client; `user` and `password` are exchanged for a token."""
 
     def __init__(self, url: str, user: str, password: str) -> None:
         self._client = httpx.Client(base_url=url, timeout=30)
@@ -52,22 +52,22 @@ class Airflow:
         self._client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
     def close(self) -> None:
-        """Let go of the connection, or the api-server waits for it when it is to end."""
+        """Close the connection; the api-server waits for open connections when it shuts down."""
         self._client.close()
 
     def wait_for_dag(self, dag: str, seconds: float = 90) -> None:
-        """Wait until a DAG is known. Raises TimeoutError where it is not, with the import errors."""
+        """Wait until Airflow has parsed a DAG. Raises TimeoutError, with the import errors, after `seconds`."""
         end = time.monotonic() + seconds
         while self._ask("GET", f"/api/v2/dags/{dag}").status_code != httpx.codes.OK:
             if time.monotonic() > end:
                 errors = self._get("/api/v2/importErrors").get("import_errors", [])
-                raise TimeoutError(f"Airflow does not know the DAG {dag}: {[e['stack_trace'][-500:] for e in errors]}")
+                raise TimeoutError(f"Airflow has not loaded DAG {dag}: {[e['stack_trace'][-500:] for e in errors]}")
             time.sleep(POLL_SECONDS)
 
     def start(self, dag: str, conf: dict[str, Any], run: str | None = None) -> str:
-        """Start a run, under the id `run` where one is given; returns its id. A run that is there stays as it is."""
+        """Start a run, with the id `run` if given; returns the run's id. An existing run of that id is kept."""
         body = {"logical_date": None, "conf": conf} | ({"dag_run_id": run} if run else {})
-        # Asked again it starts a second run, unless the first one's id is known to be taken.
+        # Retrying without an id could start a second run; with one, the retry answers 409.
         ask = self._ask if run else self._client.request
         answer = ask("POST", f"/api/v2/dags/{dag}/dagRuns", json=body)
         if run and answer.status_code == httpx.codes.CONFLICT:
@@ -78,12 +78,12 @@ class Airflow:
         return run_id
 
     def runs(self, dag: str, limit: int = 100) -> dict[str, str]:
-        """The ids of a DAG's runs with their states, the newest first."""
+        """A DAG's runs, newest first: state by run id."""
         found = self._get(f"/api/v2/dags/{dag}/dagRuns", order_by="-run_after", limit=limit)["dag_runs"]
         return {run["dag_run_id"]: run["state"] for run in found}
 
     def newest_run(self, dag: str, seconds: float = 60) -> str:
-        """The id of the newest run, waiting for the first."""
+        """The id of the newest run; waits up to `seconds` for one. Raises TimeoutError."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if runs := self.runs(dag, limit=1):
@@ -92,7 +92,10 @@ class Airflow:
         raise TimeoutError(f"no run of {dag} was started within {seconds} s")
 
     def follow(self, dag: str, run: str, running: Callable[[str], None]) -> Iterator[TaskDone]:
-        """Each task as it comes to its end, until the run does. Raises `DagFailed`."""
+        """Yield each task as it finishes, until the run ends. Raises `DagFailed`.
+
+        `running` is called with the id of the task that runs now.
+        """
         seen: set[str] = set()
         while True:
             state = self._get(f"/api/v2/dags/{dag}/dagRuns/{run}")["state"]
@@ -110,10 +113,10 @@ class Airflow:
                 return
             time.sleep(POLL_SECONDS)
 
-    def said_in_task(self, dag: str, run: str, task: str, lines: int = 15) -> list[str]:
-        """What a task of a run said last."""
-        place = f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances/{task}"
-        content = self._get(f"{place}/logs/{self._get(place)['try_number']}", full_content=True)["content"]
+    def task_log_tail(self, dag: str, run: str, task: str, lines: int = 15) -> list[str]:
+        """The last lines of the log of a task's newest try."""
+        path = f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances/{task}"
+        content = self._get(f"{path}/logs/{self._get(path)['try_number']}", full_content=True)["content"]
         return [str(line.get("event", line)) if isinstance(line, dict) else str(line) for line in content][-lines:]
 
     @patiently

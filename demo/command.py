@@ -1,4 +1,4 @@
-"""What every command begins and ends with that starts servers in the demo's folder."""
+"""Set-up, clean-up and error messages shared by the commands that start servers in the demo's folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.markup import escape
 from demo.embedded_servers import ServerError
 from demo.installation import DEMO
 from demo.options import OptionsError
-from demo.processes import adopt_orphans, end_descendants, heed_signals
+from demo.processes import adopt_orphans, interrupt_on_signals, stop_descendants
 from demo.steps import StepFailed
 
 FAILED: Final = 1
@@ -22,43 +22,43 @@ INTERRUPTED: Final = 130
 
 
 def run_command(console: Console, work: Callable[[ExitStack], int], *, on_the_demo: bool = False) -> int:
-    """Work alone in the demo's folder; gives its exit code, or that of what went wrong, which is told in a line.
+    """Run `work` while holding the demo's lock; returns its exit code, or prints an error and returns 1, 2 or 130.
 
-    `work` is given the stack of what is to be undone when it ends, however it ends; of the processes it started none
-    stays. `on_the_demo`: it needs what a demo left.
+    `work` registers its clean-up on the stack it receives. Every process it started is stopped before this returns.
+    `on_the_demo`: the command needs the data of a finished demo.
     """
     if on_the_demo and not (DEMO / "summary.json").exists():
-        console.print("[red]error:[/] nothing is there to work on yet: run `make demo` first")
+        console.print("[red]error:[/] there is no demo data yet: run `make demo` first")
         return FAILED
-    lock = lock_out_others()
+    lock = lock_demo()
     if lock is None:
-        console.print(f"[red]error:[/] the servers of {DEMO} are in use by another command: wait for it, or end it")
+        console.print(f"[red]error:[/] the servers of {DEMO} are in use by another command: wait for it or stop it")
         return FAILED
-    heed_signals()
+    interrupt_on_signals()
     adopt_orphans()
     try:
         with ExitStack() as stack:
             return work(stack)
     except StepFailed as failed:
-        said, code = (
-            f"\n[red]✗ {escape(failed.name)} failed.[/] Its log: {failed.log}\n\n{escape(failed.last_lines)}",
+        message, code = (
+            f"\n[red]✗ {escape(failed.name)} failed.[/] Log: {failed.log}\n\n{escape(failed.last_lines)}",
             FAILED,
         )
     except ServerError as error:
-        said, code = f"[red]error:[/] {escape(str(error))}", FAILED
+        message, code = f"[red]error:[/] {escape(str(error))}", FAILED
     except OptionsError as error:
-        said, code = f"[red]error:[/] {escape(str(error))}", WRONG_OPTION
+        message, code = f"[red]error:[/] {escape(str(error))}", WRONG_OPTION
     except KeyboardInterrupt:
-        said, code = "\ninterrupted; everything it started is stopped", INTERRUPTED
+        message, code = "\ninterrupted; all servers are stopped", INTERRUPTED
     finally:
-        end_descendants()
+        stop_descendants()
         lock.close()
-    console.print(said)
+    console.print(message)
     return code
 
 
-def lock_out_others() -> IO[str] | None:
-    """Hold the lock of the demo's folder; None where another command holds it."""
+def lock_demo() -> IO[str] | None:
+    """Take the lock on the demo's folder; None if another command holds it."""
     DEMO.parent.mkdir(parents=True, exist_ok=True)
     lock = DEMO.with_suffix(".lock").open("w")
     try:

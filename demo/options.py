@@ -1,4 +1,4 @@
-"""What a person may choose: which bank, how large, and on which ports."""
+"""The options of `make demo` and `make serve`: the data, its size and the ports."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-LEAST_DAYS = 40
+MIN_DAYS = 40
 
 
 class OptionsError(Exception):
-    """An option that cannot be; says which and why."""
+    """An invalid option; names it and says why."""
 
 
 class Options(BaseSettings):
-    """Read from the environment, where make puts its variables; an empty one counts as not given."""
+    """Read from the environment, where make puts its variables; an empty variable counts as unset."""
 
     model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
 
     data: Path | None = None
-    days: int = Field(default=120, ge=LEAST_DAYS, le=3_650)
+    days: int = Field(default=120, ge=MIN_DAYS, le=3_650)
     customers: int = Field(default=1_000, ge=50, le=1_000_000)
     seed: int = Field(default=0, ge=0, lt=2**63)
     postgres_port: int | None = None
@@ -39,19 +39,19 @@ class Options(BaseSettings):
 
     @property
     def feed(self) -> list[str]:
-        """The bank's own options for the same choice."""
+        """The same choice as arguments of the bank's commands."""
         if self.data is not None:
             return ["--data", str(self.data)]
         return ["--customers", str(self.customers), "--days", str(self.days), "--seed", str(self.seed)]
 
 
 def read_options(**given: Any) -> Options:
-    """The options. Raises `OptionsError`, in one line, for what cannot be."""
+    """The options. Raises `OptionsError`, in one line, for invalid values."""
     try:
         return Options(**given)
     except ValidationError as error:
-        said = [
+        problems = [
             f"{str(item['loc'][0]).upper()}={item['input']}: {item['msg'].removeprefix('Value error, ')}"
             for item in error.errors()
         ]
-        raise OptionsError("; ".join(said)) from error
+        raise OptionsError("; ".join(problems)) from error

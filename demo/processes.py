@@ -1,4 +1,4 @@
-"""Everything that the demo started: how much memory it takes together, and that nothing of it stays."""
+"""The demo's child processes: measure their memory and stop them all at the end."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ SAMPLE_SECONDS: Final = 1.0
 GRACE_SECONDS: Final = 5
 
 
-def heed_signals() -> None:
-    """Be interrupted by Ctrl-C, by SIGTERM, and (on Linux) by the end of the make that started us.
+def interrupt_on_signals() -> None:
+    """Raise KeyboardInterrupt on Ctrl-C, on SIGTERM, and (on Linux) when the parent process, make, ends.
 
-    Stated even for Ctrl-C: a shell that starts a command in the background has it ignore that.
+    SIGINT is set explicitly because a shell starts background commands with SIGINT ignored.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
@@ -31,19 +31,19 @@ def heed_signals() -> None:
 
 
 def adopt_orphans() -> None:
-    """Have Linux hand us the processes whose own parents end, so that none slips away."""
+    """On Linux, become the parent of orphaned descendants, so that `stop_descendants` finds them."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def descendants() -> list[psutil.Process]:
-    """Every process that we started, however far down."""
+    """All child processes, recursively."""
     found: list[psutil.Process] = psutil.Process().children(recursive=True)
     return found
 
 
-def end_descendants() -> int:
-    """End what is left: asked first, then by force; returns how many there were."""
+def stop_descendants() -> int:
+    """Stop all descendants, by SIGTERM and after 5 seconds by SIGKILL; returns how many there were."""
     left = [process for process in descendants() if process.status() != psutil.STATUS_ZOMBIE]
     for process in left:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -56,7 +56,7 @@ def end_descendants() -> int:
 
 
 def proportional_memory(processes: list[psutil.Process]) -> int:
-    """The memory of some processes in bytes: shared pages counted once (PSS), or the resident size without PSS."""
+    """The memory of some processes in bytes: PSS on Linux (shared pages counted once), else the resident size."""
     return sum(_memory(process) for process in processes)
 
 
@@ -73,14 +73,17 @@ def _memory(process: psutil.Process) -> int:
 
 
 def descendants_mb() -> float:
-    """The memory of all that we started, in MiB."""
+    """The memory of all descendants, in MiB."""
     with contextlib.suppress(psutil.Error):
         return proportional_memory(descendants()) / 2**20
     return 0.0
 
 
 class MemoryWatch:
-    """Samples memory, in MiB, until it is left; `peak_mb` is the most it saw."""
+    """A context manager that samples memory every second; `peak_mb` is the maximum, in MiB.
+
+    Raises at exit any error that sampling met.
+    """
 
     def __init__(self, sample: Callable[[], float] = descendants_mb) -> None:
         self.peak_mb = 0.0
@@ -108,5 +111,5 @@ class MemoryWatch:
                 if self._done.wait(SAMPLE_SECONDS):
                     return
         except Exception as error:
-            # A peak of which part was not seen is none.
+            # Re-raised at exit: a peak with a gap in its samples would be wrong.
             self._error = error

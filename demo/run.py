@@ -1,4 +1,4 @@
-"""The whole line, embedded, in front of you: bank, Spark under Airflow, training, scorer, a day of live payments."""
+"""Run the whole pipeline locally: bank, Spark under Airflow, training, scorer, one day of live payments."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from demo.airflow_api import Airflow, DagFailed
 from demo.embedded_servers import Server, ServerError, claim_port, start_postgres, start_valkey, tail
-from demo.http_servers import answers, log_of_task, said_in_task, start_airflow, start_mlflow, start_scorer
-from demo.installation import DEMO, Place
+from demo.http_servers import answers, log_of_task, start_airflow, start_mlflow, start_scorer, task_log_tail
+from demo.installation import DEMO, Installation
 from demo.options import Options
 from demo.processes import MemoryWatch
 from demo.secret_files import read_secret, write_secrets
+from demo.server_watch import ServerWatch
 from demo.steps import StepFailed, Steps
 from demo.summary import Summary
 
 PATIENCE_SECONDS = 120
 
 
-def make_place(options: Options) -> Place:
-    """A clean folder with secrets, and the ports; what the last demo left goes only when these are to be had."""
-    place = Place(
+def create_installation(options: Options) -> Installation:
+    """A clean folder with new secrets; the last demo's data is deleted only once all ports are found free."""
+    installation = Installation(
         folder=DEMO,
         postgres_port=claim_port(options.postgres_port, "POSTGRES_PORT"),
         valkey_port=claim_port(options.valkey_port, "VALKEY_PORT"),
@@ -35,55 +36,76 @@ def make_place(options: Options) -> Place:
         scorer_port=claim_port(options.scorer_port, "SCORER_PORT"),
     )
     shutil.rmtree(DEMO, ignore_errors=True)
-    place.make_folders()
-    write_secrets(place.secrets)
-    return place
+    installation.make_folders()
+    write_secrets(installation.secrets)
+    return installation
 
 
-def start_stores(place: Place, stack: ExitStack) -> None:
-    """PostgreSQL and Valkey, stopped when `stack` is left."""
-    password = read_secret(place.secrets, "bank_admin_password")
-    stack.callback(
-        start_postgres(place.folder / "postgres", password, place.logs / "postgres.log", place.postgres_port).stop
-    )
-    password = read_secret(place.secrets, "valkey_password")
-    stack.callback(start_valkey(place.folder / "valkey", password, place.logs / "valkey.log", place.valkey_port).stop)
+def start_stores(installation: Installation, stack: ExitStack) -> list[Server]:
+    """Start PostgreSQL and Valkey; `stack` stops them."""
+    folder, logs = installation.folder, installation.logs
+    password = read_secret(installation.secrets, "bank_admin_password")
+    postgres = start_postgres(folder / "postgres", password, logs / "postgres.log", installation.postgres_port)
+    stack.callback(postgres.stop)
+    password = read_secret(installation.secrets, "valkey_password")
+    valkey = start_valkey(folder / "valkey", password, logs / "valkey.log", installation.valkey_port)
+    stack.callback(valkey.stop)
+    return [postgres, valkey]
 
 
 def run_line(options: Options, steps: Steps, watch: MemoryWatch, stack: ExitStack) -> Summary:
-    """Every step, in order; what is started is stopped when `stack` is left. Raises `StepFailed`."""
+    """Run every step in order; `stack` stops what was started.
+
+    Raises `StepFailed`, also where a server ends before the last step, or `ServerError`.
+    """
+    installation = create_installation(options)
+    with ServerWatch() as servers:
+        return _run_steps(options, installation, steps, watch, servers, stack)
+
+
+def _run_steps(
+    options: Options,
+    installation: Installation,
+    steps: Steps,
+    watch: MemoryWatch,
+    servers: ServerWatch,
+    stack: ExitStack,
+) -> Summary:
     began = time.monotonic()
-    place = make_place(options)
     waiting = stack.enter_context(ThreadPoolExecutor(max_workers=2))
     with steps.step("start PostgreSQL and Valkey"):
-        start_stores(place, stack)
-    # Airflow and MLflow take their time to start; the bank is filled meanwhile.
-    airflow_servers = waiting.submit(start_airflow, place)
-    mlflow = start_mlflow(place)
+        servers.add(*start_stores(installation, stack))
+    # Airflow and MLflow start in the background while the bank is loaded.
+    airflow_servers = waiting.submit(start_airflow, installation)
+    mlflow = start_mlflow(installation)
     stack.callback(mlflow.stop)
+    servers.add(mlflow)
     stack.callback(_stop_all, airflow_servers)
-    steps.command("migrate the bank", place, "bank.migrate")
-    loaded = steps.command("load the bank", place, "bank.load", *options.feed, "--hold-out-days", "1")
+    steps.command("migrate the bank", installation, "bank.migrate")
+    loaded = steps.command("load the bank", installation, "bank.load", *options.feed, "--hold-out-days", "1")
     first, last, live = loaded["first_day"], loaded["last_day"], loaded["held_out"][0]
     with steps.step("start Airflow and MLflow"):
-        airflow = _open_airflow(place, airflow_servers)
+        airflow = _open_airflow(installation, airflow_servers, servers)
         stack.callback(airflow.close)
-        wait_until(f"{place.mlflow_url}/health", mlflow)
-    run_dag(steps, place, airflow, "fraud_daily", "history", {"from": first, "to": last, "train": True})
-    scorer = start_scorer(place)
+        wait_until(f"{installation.mlflow_url}/health", mlflow)
+    run_dag(steps, installation, airflow, "fraud_daily", "history", {"from": first, "to": last, "train": True})
+    scorer = start_scorer(installation)
     stack.callback(scorer.stop)
-    follow(steps, place, airflow, "fraud_training", airflow.newest_run("fraud_training"), "training")
+    servers.add(scorer)
+    follow(steps, installation, airflow, "fraud_training", airflow.newest_run("fraud_training"), "training")
     with steps.step("start the scorer"):
-        wait_until(f"{place.scorer_url}/readyz", scorer)
-    played = steps.command("live payments", place, "bank.replay", *options.feed, "--day", live)
-    run_dag(steps, place, airflow, "fraud_daily", "live day", {"from": live, "to": live, "train": False})
-    compared = steps.command("compare with Spark", place, "spark_jobs.compare_decisions", "--from", live, "--to", live)
-    counted = steps.command("count the lake", place, "spark_jobs.count_lake", "--from", first, "--to", live)
+        wait_until(f"{installation.scorer_url}/readyz", scorer)
+    played = steps.command("live payments", installation, "bank.replay", *options.feed, "--day", live)
+    run_dag(steps, installation, airflow, "fraud_daily", "live day", {"from": live, "to": live, "train": False})
+    compared = steps.command(
+        "compare with Spark", installation, "spark_jobs.compare_decisions", "--from", live, "--to", live
+    )
+    counted = steps.command("count the lake", installation, "spark_jobs.count_lake", "--from", first, "--to", live)
     return Summary(
         transactions_loaded=counted["raw"],
         quarantined=counted["quarantine"],
         feature_rows=counted["features"],
-        **model_facts(place),
+        **model_facts(installation),
         live_scored=played["scored"],
         live_mismatches=compared["mismatches"] + compared["missing"],
         decisions=played["decisions"],
@@ -96,31 +118,37 @@ def run_line(options: Options, steps: Steps, watch: MemoryWatch, stack: ExitStac
     )
 
 
-def model_facts(place: Place) -> dict[str, Any]:
-    """What the scorer says of the model it runs."""
-    key = read_secret(place.secrets, "scorer_api_key")
-    model = httpx.get(f"{place.scorer_url}/v1/model", headers={"X-API-Key": key}, timeout=10).raise_for_status().json()
+def model_facts(installation: Installation) -> dict[str, Any]:
+    """The version and test metric of the scorer's model, from `/v1/model`."""
+    key = read_secret(installation.secrets, "scorer_api_key")
+    model = (
+        httpx.get(f"{installation.scorer_url}/v1/model", headers={"X-API-Key": key}, timeout=10)
+        .raise_for_status()
+        .json()
+    )
     return {"model_version": model["version"], "test_average_precision": model["metrics"]["test_average_precision"]}
 
 
-def run_dag(steps: Steps, place: Place, airflow: Airflow, dag: str, title: str, conf: dict[str, Any]) -> None:
-    """Start a DAG over some days and follow it to its end."""
-    follow(steps, place, airflow, dag, airflow.start(dag, conf), title)
+def run_dag(
+    steps: Steps, installation: Installation, airflow: Airflow, dag: str, title: str, conf: dict[str, Any]
+) -> None:
+    """Start a DAG run and follow it to its end. Raises `StepFailed`."""
+    follow(steps, installation, airflow, dag, airflow.start(dag, conf), title)
 
 
-def follow(steps: Steps, place: Place, airflow: Airflow, dag: str, run: str, title: str) -> None:
-    """Show each task of a run as it ends. Raises `StepFailed` with the failing task's log."""
+def follow(steps: Steps, installation: Installation, airflow: Airflow, dag: str, run: str, title: str) -> None:
+    """Print each task of a run as it finishes. Raises `StepFailed` with the failed task's log."""
     try:
         with steps.console.status(f"{title} …") as status:
             for task in airflow.follow(dag, run, lambda name: status.update(f"{title}: {name} …")):
                 steps.record(f"{title}: {task.task}", task.seconds, "" if task.state == "success" else task.state)
     except DagFailed as failed:
-        log = log_of_task(place, dag, run, failed.task)
-        raise StepFailed(f"{title}: {failed.task}", log, said_in_task(log)) from failed
+        log = log_of_task(installation, dag, run, failed.task)
+        raise StepFailed(f"{title}: {failed.task}", log, task_log_tail(log)) from failed
 
 
 def wait_until(url: str, server: Server) -> None:
-    """Wait until an address answers 200. Raises `StepFailed` where its server ends or takes too long."""
+    """Wait until `url` answers 200. Raises `StepFailed` if the server exits or takes more than 120 seconds."""
 
     def ready() -> bool:
         if server.process.poll() is not None:
@@ -138,13 +166,14 @@ def wait_until(url: str, server: Server) -> None:
         raise StepFailed(f"start {server.name}", server.log, tail(server.log)) from error
 
 
-def _open_airflow(place: Place, servers: Future[list[Server]]) -> Airflow:
+def _open_airflow(installation: Installation, started: Future[list[Server]], servers: ServerWatch) -> Airflow:
     try:
-        api = servers.result()[0]
+        airflow_servers = started.result()
     except ServerError as error:
-        raise StepFailed("start Airflow", place.logs / "airflow-migrate.log", str(error)) from error
-    wait_until(f"{place.airflow_url}/api/v2/monitor/health", api)
-    airflow = Airflow(place.airflow_url, "admin", read_secret(place.secrets, "airflow_password"))
+        raise StepFailed("start Airflow", installation.logs / "airflow-migrate.log", str(error)) from error
+    servers.add(*airflow_servers)
+    wait_until(f"{installation.airflow_url}/api/v2/monitor/health", airflow_servers[0])
+    airflow = Airflow(installation.airflow_url, "admin", read_secret(installation.secrets, "airflow_password"))
     for dag in ("fraud_daily", "fraud_training"):
         airflow.wait_for_dag(dag)
     return airflow

@@ -1,4 +1,4 @@
-"""The secret files of one installation: made once, never again, readable by their owner alone."""
+"""The secret files of an installation: created once, readable only by their owner."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ALL_SCOPES: Final = ("score", "report", "read")
 
 
 def write_secrets(folder: Path, passwords: Sequence[str] = PASSWORDS) -> None:
-    """Write each secret file that is missing: random passwords, and what the scorer knows of its key."""
+    """Create the missing secret files: random passwords, and `api_keys` with the hash of the scorer's key."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for name in passwords:
         _write_once(folder / name, secrets.token_urlsafe(48))
@@ -35,18 +35,18 @@ def write_secrets(folder: Path, passwords: Sequence[str] = PASSWORDS) -> None:
 
 
 def read_secret(folder: Path, name: str) -> str:
-    """One secret. Raises FileNotFoundError, naming the file."""
+    """A secret's value. Raises FileNotFoundError, naming the file."""
     return (folder / name).read_text().strip()
 
 
 def _write_once(path: Path, text: str) -> None:
-    """Write a file unless it is there, and has something in it."""
+    """Write a file that is missing or empty."""
     if not path.exists() or path.stat().st_size == 0:
-        write_whole(path, text)
+        write_atomically(path, text)
 
 
-def write_whole(path: Path, text: str, mode: int = 0o600) -> None:
-    """Write a line to a file in one step: whatever happens meanwhile, it is there whole, or as it was."""
+def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
+    """Write one line to a file atomically: readers and crashes see the old content or the new."""
     fresh = path.with_name(f".{path.name}")
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

@@ -1,6 +1,6 @@
-"""A class-data archive for Spark's JVM: made once after installing, it spares each job half of its start.
+"""Create a class-data archive for Spark's JVM, once after installing: it halves the start-up of each job.
 
-`python -m demo.spark_archive`. Without an archive everything works as well, only later.
+`python -m demo.spark_archive`. Without the archive jobs work the same but start more slowly.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from demo.java import java_home
 
 CACHE = ROOT / "var/cache/spark"
 CONF = CACHE / "conf"
-"""An empty folder: an archive goes with one class path, and with no folder on it that holds files."""
+"""An empty folder: the JVM rejects an archive if a folder on the class path holds files."""
 
 
 def archive_path(home: Path) -> Path:
-    """Where the archive for this Java and this Spark is; another Java or Spark has another."""
+    """The archive's path, distinct for each Java release and each lock file of the pipeline environment."""
     release = home / "release"
-    stated = release.read_bytes() if release.exists() else str(home).encode()
-    seen = hashlib.sha256(stated + (ROOT / "requirements/pipeline.txt").read_bytes())
-    return CACHE / f"{seen.hexdigest()[:16]}.jsa"
+    java = release.read_bytes() if release.exists() else str(home).encode()
+    versions = hashlib.sha256(java + (ROOT / "requirements/pipeline.txt").read_bytes())
+    return CACHE / f"{versions.hexdigest()[:16]}.jsa"
 
 
 def jvm_options(scratch: Path, home: Path) -> str:
-    """The options of every Spark JVM: start fast, stay small, write nowhere else."""
+    """The options of every Spark JVM: fast start, little memory, temporary files in `scratch`."""
     options = [
         "-XX:TieredStopAtLevel=1",
         "-XX:+UseSerialGC",
@@ -38,16 +38,16 @@ def jvm_options(scratch: Path, home: Path) -> str:
     ]
     archive = archive_path(home)
     if archive.exists():
-        # `auto`: an archive that does not fit is passed over in silence.
+        # `auto`: an archive that does not match is ignored silently.
         options += [f"-XX:SharedArchiveFile={archive}", "-Xshare:auto", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
     return " ".join(options)
 
 
 def make_archive(home: Path) -> bool:
-    """Run a small Spark job that notes the classes it loads; returns whether there is an archive now."""
+    """Run a small Spark job that records the classes it loads; returns whether the archive exists."""
     archive = archive_path(home)
     python = ROOT / "var/env/pipeline/bin/python"
-    # Java passes over an archive of jars that were installed anew since.
+    # Java ignores an archive that is older than the jars it was made from.
     if archive.exists() and archive.stat().st_mtime > python.lstat().st_mtime:
         return True
     CONF.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ def make_archive(home: Path) -> bool:
 def main() -> int:
     """The command."""
     if not make_archive(java_home()):
-        print("no class-data archive could be made for this Java: Spark jobs start some seconds later", file=sys.stderr)
+        print("could not create a class-data archive: Spark jobs will start a few seconds slower", file=sys.stderr)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The demo's steps as a person sees them: named, timed, and with the log's path where one fails."""
+"""Run and print the demo's steps, each with its name, duration and, on failure, its log."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from rich.markup import escape
 from rich.status import Status
 
 from demo.embedded_servers import ROOT, tail
-from demo.installation import Place, python_of
+from demo.installation import Installation, python_of
 
 
 class StepFailed(Exception):
-    """A step that failed: its name, its log, and the log's last lines."""
+    """A step failed; has its name, its log and the log's last lines."""
 
     def __init__(self, name: str, log: Path, last_lines: str) -> None:
-        super().__init__(f"{name} failed; its log is {log}")
+        super().__init__(f"{name} failed; log: {log}")
         self.name, self.log, self.last_lines = name, log, last_lines
 
 
 @dataclass
 class Steps:
-    """The steps done so far, with their seconds."""
+    """Runs steps and records the finished ones with their duration in seconds."""
 
     console: Console
     done: list[dict[str, Any]] = field(default_factory=list)
 
     def record(self, name: str, seconds: float, note: str = "") -> None:
-        """Note a step that is done."""
+        """Record and print a finished step."""
         self.done.append({"name": name, "seconds": round(seconds, 2)})
         self.console.print(f"[green]✓[/] {name:<34}[dim]{seconds:7.1f} s[/]  {escape(note)}")
 
     @contextmanager
     def step(self, name: str) -> Iterator[Status]:
-        """A step, shown while it is under way."""
+        """Time the body as a step and show it while it runs."""
         start = time.monotonic()
         if not self.console.is_terminal:
             self.console.print(f"· {name} …")
@@ -50,18 +50,18 @@ class Steps:
             yield status
         self.record(name, time.monotonic() - start)
 
-    def command(self, name: str, place: Place, module: str, *options: str) -> dict[str, Any]:
-        """A step that is one command of the line; its last line is JSON. Raises `StepFailed`."""
+    def command(self, name: str, installation: Installation, module: str, *options: str) -> dict[str, Any]:
+        """Run `python -m module` as a step; returns its last output line, parsed as JSON. Raises `StepFailed`."""
         start = time.monotonic()
-        log = place.logs / f"{name.replace(' ', '-')}.log"
+        log = installation.logs / f"{name.replace(' ', '-')}.log"
         command = [str(python_of("pipeline")), "-m", module, *options]
         if not self.console.is_terminal:
             self.console.print(f"· {name} …")
         with log.open("wb") as out:
-            # A person sees the command's own progress bar.
+            # In a terminal, the command's own progress bar is shown.
             errors = None if self.console.is_terminal else out
             done = subprocess.run(
-                command, env=os.environ | place.settings(), cwd=ROOT, stdout=out, stderr=errors, check=False
+                command, env=os.environ | installation.settings(), cwd=ROOT, stdout=out, stderr=errors, check=False
             )
         if done.returncode != 0:
             raise StepFailed(name, log, tail(log))

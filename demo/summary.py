@@ -1,4 +1,4 @@
-"""What happened, for a person and for programs."""
+"""The demo's result, as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Summary:
-    """The facts of one demo, under the names of `summary.json`; `frauds` and `frauds_caught` for the table alone."""
+    """The figures of one demo, named as in `summary.json`.
+
+    `frauds`, `frauds_caught` and `seconds` are only in the table.
+    """
 
     transactions_loaded: int
     quarantined: int
@@ -31,7 +34,7 @@ class Summary:
     seconds: float
 
     def write(self, path: Path) -> None:
-        """Write the facts as JSON, whole or not at all."""
+        """Write the figures as JSON, atomically."""
         shown = {
             name: value for name, value in vars(self).items() if name not in ("frauds", "frauds_caught", "seconds")
         }
@@ -41,7 +44,7 @@ class Summary:
 
     def show(self, console: Console) -> None:
         """Print the table."""
-        table = Table(show_header=False, title="What happened", title_justify="left")
+        table = Table(show_header=False, title="Result", title_justify="left")
         table.add_column(style="bold")
         table.add_column(justify="right")
         for name, value in self._rows():
@@ -55,12 +58,12 @@ class Summary:
             ("quarantined", f"{self.quarantined:,}"),
             ("payments with features", f"{self.feature_rows:,}"),
             ("model version", self.model_version),
-            ("average precision on its test week", f"{self.test_average_precision:.3f}"),
+            ("average precision on the test week", f"{self.test_average_precision:.3f}"),
             ("live payments scored", f"{self.live_scored:,}"),
             ("decisions", decided),
             ("frauds caught (reviewed or declined)", f"{self.frauds_caught:,} of {self.frauds:,}"),
             ("latency, p50 / p99", f"{self.latency_ms['p50']:.1f} / {self.latency_ms['p99']:.1f} ms"),
             ("live payments whose features differ from Spark's", f"{self.live_mismatches:,}"),
-            ("memory at its peak", f"{self.peak_memory_mb:,.0f} MB"),
+            ("peak memory", f"{self.peak_memory_mb:,.0f} MB"),
             ("time", f"{self.seconds:.0f} s"),
         ]

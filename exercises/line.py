@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from demo.command import lock_out_others
+from demo.command import lock_demo
 from demo.copy import copy_of_demo
 from demo.embedded_servers import ServerError
 from demo.http_servers import start_mlflow, start_scorer
-from demo.processes import adopt_orphans, end_descendants, heed_signals
+from demo.processes import adopt_orphans, interrupt_on_signals, stop_descendants
 from demo.run import start_stores, wait_until
 from demo.secret_files import read_secret
 from demo.steps import StepFailed
@@ -26,10 +26,10 @@ def live_line(folder: Path) -> Iterator[dict[str, str]]:
 
     Raises `UnavailableError` where it cannot be started.
     """
-    lock = lock_out_others()
+    lock = lock_demo()
     if lock is None:
         raise UnavailableError("the demo's servers are in use by another command: wait for it, or end it")
-    heed_signals()
+    interrupt_on_signals()
     adopt_orphans()
     try:
         with ExitStack() as stack:
@@ -48,5 +48,5 @@ def live_line(folder: Path) -> Iterator[dict[str, str]]:
                 ) from error
             yield os.environ | place.settings() | {KEY_VARIABLE: read_secret(place.secrets, "scorer_api_key")}
     finally:
-        end_descendants()
+        stop_descendants()
         lock.close()

@@ -1,6 +1,7 @@
-"""What each feature adds: `python -m modeling.ablate --from --to`. Average precision on the folds before the test.
+"""Measure what each feature adds to average precision: `python -m modeling.ablate --from --to`.
 
-For each feature beyond the published 15, the candidate is trained on all others; groups are left out and added as well.
+On the folds before the test window, the candidate is trained without each feature beyond the published 15 in turn, and
+on the published 15 with and without each group of added features.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ ALL: Final = "all features"
 
 
 def sets() -> dict[str, list[str]]:
-    """The sets of features to compare, by what is said of them."""
+    """The sets of features to compare, by their label in the table."""
     found = {
         "the published 15": list(BASE_FEATURES),
         "with the customer's habit": [*BASE_FEATURES, *HABIT_FEATURES],
@@ -42,7 +43,10 @@ def sets() -> dict[str, list[str]]:
 
 
 def ablate(days: DayRange, settings: Settings, out: Path = OUT) -> dict[str, float]:
-    """The mean average precision of each set over the folds; also written to `out` as a Markdown table."""
+    """The mean average precision of each set over the folds, also written to `out` as a Markdown table.
+
+    Raises `ModelingError`.
+    """
     folds = read_folds(settings, days)
     found: dict[str, list[float]] = {}
     for name, features in track(sets().items(), description="sets of features"):
@@ -54,10 +58,9 @@ def ablate(days: DayRange, settings: Settings, out: Path = OUT) -> dict[str, flo
 
 
 def average_precisions(folds: Folds, features: Sequence[str]) -> list[float]:
-    """Of the candidate on each fold, given these features alone.
+    """The candidate's average precision on each fold, trained on these features only.
 
-    Whether it is held to the amount is judged for each set: without the habit, a mean says how large an amount is for
-    its customer, and held it could not.
+    The monotonic constraints are chosen for each set, because sets without the habit features lose more by them.
     """
     from sklearn.metrics import average_precision_score
 
@@ -72,13 +75,13 @@ def average_precisions(folds: Folds, features: Sequence[str]) -> list[float]:
 
 
 def table(found: Mapping[str, Sequence[float]]) -> str:
-    """A Markdown table: each set's mean, its distance to all features, and in how many folds it is below them."""
-    whole = found[ALL]
-    lines = ["| features | average precision | against all | folds below all |", "|---|---|---|---|"]
+    """A Markdown table: each set's mean, its difference to all features and the number of folds where it is lower."""
+    reference = found[ALL]
+    lines = ["| features | average precision | difference to all | folds below all |", "|---|---|---|---|"]
     for name, values in found.items():
-        below = sum(value < other for value, other in zip(values, whole, strict=True))
-        difference = float(np.mean(values) - np.mean(whole))
-        lines.append(f"| {name} | {np.mean(values):.4f} | {difference:+.4f} | {below} of {len(whole)} |")
+        below = sum(value < other for value, other in zip(values, reference, strict=True))
+        difference = float(np.mean(values) - np.mean(reference))
+        lines.append(f"| {name} | {np.mean(values):.4f} | {difference:+.4f} | {below} of {len(reference)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -1,5 +1,5 @@
-"""What can go wrong in modelling, in words for a person."""
+"""The exception of the modelling commands."""
 
 
 class ModelingError(Exception):
-    """Something that a person must mend; says what, where and how, in one line."""
+    """A user-fixable error; its message is one line that names what, where and what to do."""

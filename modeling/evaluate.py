@@ -1,4 +1,4 @@
-"""Measure on the test window, draw, bundle and register: `python -m modeling.evaluate --run-id`."""
+"""Evaluate a run on its test window, write its bundle and register it: `python -m modeling.evaluate --run-id`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from contracts.bundle import CARD_HTML, CARD_MARKDOWN, METADATA, TREES, Bundle, TrainingWindow, write_manifest
 from modeling.data.dataset import SplitData, read_split
 from modeling.errors import ModelingError
-from modeling.evaluation.result import bounds, judge_models
+from modeling.evaluation.result import bounds, evaluate_models
 from modeling.model_card.card import Facts, write_card
 from modeling.model_card.plots import draw
 from modeling.models.candidate import Candidate
@@ -32,9 +32,9 @@ from modeling.tracking.run_logger import TRUSTED_TYPES, tags_of
 
 
 def evaluate(run_id: str, settings: Settings) -> dict[str, Any]:
-    """Judge a run's model on its test window and register it as a new version; returns what there is to say of it.
+    """Evaluate a run's model on its test window and register it as a version; returns its version and metrics.
 
-    Evaluating a run again registers nothing anew. Raises `ModelingError`.
+    A run that is already registered keeps its version. Raises `ModelingError`.
     """
     with registry(settings) as client, tempfile.TemporaryDirectory() as folder:
         trained = read_run(client, run_id)
@@ -42,20 +42,20 @@ def evaluate(run_id: str, settings: Settings) -> dict[str, Any]:
         data = _windows(trained, settings)
         root = download_model(trained.model_id, Path(folder, "model"))
         model, baseline = load_skops(root), load_skops(download_model(trained.baseline_id, Path(folder, "baseline")))
-        judgement = judge_models(candidate, model, baseline, data, settings.costs)
-        pictures = draw(judgement, data.test, settings.costs, candidate.reviews_per_1000)
+        result = evaluate_models(candidate, model, baseline, data, settings.costs)
+        plots = draw(result, data.test, settings.costs, candidate.reviews_per_1000)
         write_trees(model, root, data.test.features)
-        write_card(root, Facts(settings.model_name, candidate, data, settings.costs, judgement), pictures)
-        write_bundle(root, candidate, judgement.metrics)
-        log_metrics(client, run_id, judgement.metrics | bounds(judgement.intervals))
-        _log_files(client, run_id, root, pictures, Path(folder, "files"))
+        write_card(root, Facts(settings.model_name, candidate, data, settings.costs, result), plots)
+        write_bundle(root, candidate, result.metrics)
+        log_metrics(client, run_id, result.metrics | bounds(result.intervals))
+        _log_files(client, run_id, root, plots, Path(folder, "files"))
         upload_bundle(client, trained.model_id, root)
         version = register(client, trained, tags_of(candidate), settings)
-    return {"run_id": run_id, "model_version": str(version.version)} | judgement.metrics
+    return {"run_id": run_id, "model_version": str(version.version)} | result.metrics
 
 
 def write_bundle(root: Path, candidate: Candidate, metrics: dict[str, float]) -> None:
-    """Write what the scorer needs beside the trees, and the manifest of all that is below `root`."""
+    """Write `bundle.json` and the manifest below `root`."""
     window = candidate.split.training
     bundle = Bundle(
         calibration=candidate.decider.calibration,
@@ -70,7 +70,7 @@ def write_bundle(root: Path, candidate: Candidate, metrics: dict[str, float]) ->
 
 
 def load_skops(root: Path) -> Any:
-    """The scikit-learn model below `root`, by this code's allow-list and not the one that lies beside the model."""
+    """Load the scikit-learn model below `root` with this code's allow-list, not the one stored with the model."""
     import skops.io  # type: ignore[import-untyped]
 
     return skops.io.load(root / MODEL_FILE, trusted=TRUSTED_TYPES)
@@ -81,18 +81,18 @@ def _windows(trained: TrainedRun, settings: Settings) -> SplitData:
     data = read_split(settings.lake, split)
     if data.fingerprint != trained.candidate.data_fingerprint:
         raise ModelingError(
-            f"the lake's data of {split.training.first}..{split.test.last} changed since run {trained.run_id} was "
-            "trained on them: train again"
+            f"the lake's data for {split.training.first}..{split.test.last} has changed since run {trained.run_id} was "
+            "trained: train again"
         )
     return data
 
 
-def _log_files(client: Any, run_id: str, root: Path, pictures: dict[str, bytes], folder: Path) -> None:
-    """The card and its pictures beside one another, as the card's text names them."""
+def _log_files(client: Any, run_id: str, root: Path, plots: dict[str, bytes], folder: Path) -> None:
+    """Log the card and its plots in one folder, because the card's Markdown links to them by name."""
     folder.mkdir()
     for name in (CARD_MARKDOWN, CARD_HTML):
         (folder / Path(name).name).write_bytes((root / name).read_bytes())
-    for name, content in pictures.items():
+    for name, content in plots.items():
         (folder / name).write_bytes(content)
     client.log_artifacts(run_id, str(folder))
 

@@ -1,4 +1,4 @@
-"""Run the exploration and make a page of it: `python -m modeling.explore [--out FOLDER]`."""
+"""Run the exploration notebook and write it as an HTML page: `python -m modeling.explore [--out FOLDER]`."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ CELL_SECONDS: Final = 600
 
 
 def explore(settings: Settings, out: Path, notebook: Path = NOTEBOOK) -> Path:
-    """Run a notebook on the lake and write it, its pictures inside, as one page below `out`; returns the page's path.
+    """Run a notebook on the lake and write it as one self-contained page below `out`; returns the page's path.
 
-    Raises `ModelingError` for a lake without features, and for a cell that fails.
+    Raises `ModelingError` for a lake without features or a cell that fails.
     """
     import jupytext  # type: ignore[import-untyped]
 
@@ -48,20 +48,20 @@ def explore(settings: Settings, out: Path, notebook: Path = NOTEBOOK) -> Path:
 
 
 def execute(notebook: NotebookNode, folder: str) -> NotebookNode:
-    """Run every cell in a kernel of this very Python, reached through sockets in `folder`.
+    """Run every cell in a kernel of the running Python, connected by sockets in `folder`.
 
-    Raises `ModelingError` naming the cell that fails.
+    Raises `ModelingError`, naming the cell that failed.
     """
     from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-    # No folder to look for kernels in leaves the one that ipykernel makes of the running interpreter.
+    # Without kernel folders, the only kernel is ipykernel's own for the running interpreter.
     manager = AsyncKernelManager(
         kernel_name="python3",
         kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
-        # Files that only their owner can open; the default is ports. A short name: a socket's path has 104 characters.
+        # Sockets that only their owner can open, instead of ports. A short name: socket paths are limited to 104 bytes.
         transport="ipc",
         connection_file=f"{folder}/kernel.json",
     )
@@ -82,7 +82,7 @@ def execute(notebook: NotebookNode, folder: str) -> NotebookNode:
 
 
 def to_page(notebook: NotebookNode) -> str:
-    """The executed notebook as HTML that needs nothing beside it."""
+    """The executed notebook as a self-contained HTML page."""
     from nbconvert import HTMLExporter
 
     notebook.metadata["title"] = _heading(notebook, 0)
@@ -94,7 +94,7 @@ def to_page(notebook: NotebookNode) -> str:
 
 @contextmanager
 def _environment(folder: str, settings: Settings) -> Iterator[None]:
-    """What Jupyter keeps at home is kept in `folder`, so that none of its user's settings, nor their lack, matter."""
+    """Keep Jupyter's files in `folder`, so that the user's own Jupyter settings have no effect."""
     before = dict(os.environ)
     jupyter = {f"JUPYTER_{what}_DIR": f"{folder}/{what.lower()}" for what in ("CONFIG", "DATA", "RUNTIME")}
     nothing = dict.fromkeys(("JUPYTER_PATH", "JUPYTER_CONFIG_PATH"), "")
@@ -115,14 +115,14 @@ def _name(notebook: NotebookNode, index: int) -> str:
 
 
 def _heading(notebook: NotebookNode, index: int) -> str:
-    """The heading under which a cell stands."""
+    """The last heading before a cell."""
     lines = [
         line
         for cell in notebook.cells[: index + 1]
         if cell.cell_type == "markdown"
         for line in cell.source.splitlines()
     ]
-    return next((line.lstrip("# ") for line in reversed(lines) if line.startswith("#")), "without a heading")
+    return next((line.lstrip("# ") for line in reversed(lines) if line.startswith("#")), "no heading")
 
 
 def _in_short(error: Any) -> str:

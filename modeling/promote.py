@@ -1,4 +1,4 @@
-"""Move the alias `champion`, if the gate lets the challenger through: `python -m modeling.promote --run-id`."""
+"""Move the alias `champion` to a run's version if it passes the gate: `python -m modeling.promote --run-id`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from modeling.tracking.mlflow_client import (
 
 @dataclass(frozen=True)
 class Contender:
-    """A registered version whose bundle verified, and how it does on the challenger's test window."""
+    """A registered version with a verified bundle, and its metrics on the challenger's test window."""
 
     version: Any
     bundle: Bundle
@@ -42,9 +42,9 @@ class Contender:
 
 
 def promote(run_id: str, settings: Settings) -> dict[str, Any]:
-    """Judge a registered run against the present champion, both on the run's test window, and say what came of it.
+    """Compare a registered run with the current champion on the run's test window and promote it if it passes the gate.
 
-    Raises `ModelingError` for a run that is not registered.
+    Returns its version, whether it was promoted, and the reason. Raises `ModelingError` for a run without a version.
     """
     with registry(settings) as client:
         trained = read_run(client, run_id)
@@ -55,12 +55,12 @@ def promote(run_id: str, settings: Settings) -> dict[str, Any]:
             )
         champion = champion_version(client, settings)
         if champion is not None and champion.version == version.version:
-            return _said(version, Verdict(False, "it is the champion already"))
+            return _result(version, Verdict(False, "it is already the champion"))
         verdict = _judge(trained.candidate, version, champion, settings)
         record_verdict(client, version, verdict, settings)
         if verdict.promoted:
             client.set_registered_model_alias(settings.model_name, CHAMPION, version.version)
-        return _said(version, verdict)
+        return _result(version, verdict)
 
 
 def _judge(candidate: Candidate, version: Any, champion: Any | None, settings: Settings) -> Verdict:
@@ -68,26 +68,26 @@ def _judge(candidate: Candidate, version: Any, champion: Any | None, settings: S
     try:
         challenger = _stand(version, test, settings.costs)
     except BundleError as error:
-        return Verdict(False, f"its bundle must not be used: {error}")
+        return Verdict(False, f"its bundle is not usable: {error}")
     if champion is None:
         return first_champion(challenger.standing)
     try:
         present = _stand(champion, test, settings.costs)
     except BundleError as error:
-        return Verdict(True, f"the champion, version {champion.version}, cannot be used any more: {error}")
+        return Verdict(True, f"the champion, version {champion.version}, is no longer usable: {error}")
     return _why_not_comparable(challenger, present, candidate) or judge(challenger.standing, present.standing)
 
 
 def _why_not_comparable(challenger: Contender, champion: Contender, candidate: Candidate) -> Verdict | None:
-    """The champion stays where the test would say nothing."""
+    """A verdict that keeps the champion if the test window cannot compare the two; None if it can."""
     name = f"the champion, version {champion.version.version}"
     if _made_of(challenger) == _made_of(champion):
-        return Verdict(False, f"it was made of the same data and parameters as {name}")
+        return Verdict(False, f"it has the same data and parameters as {name}")
     window = champion.bundle.training_window
     trained = DayRange(date.fromisoformat(window.first), date.fromisoformat(window.last))
     test = candidate.split.test
     if trained.first <= test.last and test.first <= trained.last:
-        return Verdict(False, f"{name}, was trained on days of the test window {test}: train on later days")
+        return Verdict(False, f"{name}, was trained on days in the test window {test}: train on later days")
     return None
 
 
@@ -96,7 +96,7 @@ def _made_of(contender: Contender) -> tuple[str, str | None]:
 
 
 def _stand(version: Any, test: Dataset, costs: Costs) -> Contender:
-    """A version as the scorer would run it. Raises `BundleError` for one that must not be used."""
+    """Measure a version on the test window with its bundle, as the scorer runs it. Raises `BundleError`."""
     with tempfile.TemporaryDirectory() as folder:
         root = download_model(version.source.removeprefix("models:/"), Path(folder))
         verify(root, [TREES, METADATA, MODEL_FILE])
@@ -107,7 +107,7 @@ def _stand(version: Any, test: Dataset, costs: Costs) -> Contender:
     return Contender(version, bundle, standing)
 
 
-def _said(version: Any, verdict: Verdict) -> dict[str, Any]:
+def _result(version: Any, verdict: Verdict) -> dict[str, Any]:
     return {"model_version": str(version.version), "promoted": verdict.promoted, "reason": verdict.reason}
 
 

@@ -1,4 +1,4 @@
-"""What the commands share: threads that do not fight for the processors, and one line for a person on failure."""
+"""Set-up shared by the commands: OpenMP's wait policy and one-line error messages."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from modeling.errors import ModelingError
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a command; what a person can mend ends it with one line on standard error and exit code 1.
+    """Run a command; a user-fixable error ends it with one line on standard error and exit code 1.
 
-    Before scikit-learn is imported, its threads are told to sleep while they wait. By default they spin: on 2 cores
-    beside two busy processes, fitting 479,000 payments then took 20 to 30 s instead of 6; alone, 2 s instead of 4.
+    Sets, before scikit-learn is imported, OpenMP's threads to sleep while they wait. By default they spin: on 2 cores
+    with two other busy processes, fitting 479,000 payments then took 20 to 30 s instead of 6; alone, 2 s instead of 4.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:

@@ -1,4 +1,4 @@
-"""Where the lake and the registry are, what mistakes cost, and how many reviews there are people for."""
+"""The settings of the modelling commands: lake, registry, costs and review budget."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class Settings(BaseSettings):
     mlflow_tracking_uri: str = "http://127.0.0.1:5000"
     model_name: str = MODEL_NAME
     review_cost: float = Field(default=5.0, ge=0)
-    """What an analyst's look at one payment costs, in the currency of the payments."""
+    """The cost of an analyst's review of one payment, in the currency of the payments."""
     decline_cost: float = Field(default=25.0, ge=0)
-    """What declining a genuine payment costs: a call, a lost sale, a card put away."""
+    """The cost of declining a genuine payment: a call, a lost sale, an unused card."""
     reviews_per_1000: float = Field(default=10.0, ge=0, le=1_000)
-    """The review budget: of 1,000 payments of a day, how many analysts can look at on average."""
+    """The review budget: how many of 1,000 payments analysts can review, on average over the days."""
 
     @property
     def lake(self) -> Path:
-        """The lake's folder. Raises `ModelingError` where `LAKE_URI` names no local one."""
+        """The lake's folder. Raises `ModelingError` if `LAKE_URI` is not a local path."""
         parts = urlsplit(self.lake_uri)
         if parts.scheme not in ("", "file"):
             raise ModelingError(f"LAKE_URI {self.lake_uri!r} is not a folder or a file:// address")
@@ -38,5 +38,5 @@ class Settings(BaseSettings):
 
     @property
     def costs(self) -> Costs:
-        """What mistakes cost."""
+        """The costs of reviews and of wrong declines."""
         return Costs(review=self.review_cost, wrong_decline=self.decline_cost)

@@ -1,4 +1,4 @@
-"""Fit, calibrate and choose thresholds: `python -m modeling.train --from --to`. Its last line names the MLflow run."""
+"""Train, calibrate and choose thresholds: `python -m modeling.train --from --to`. The last line has the run's id."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from modeling.tracking.run_logger import parameters, parameters_fingerprint, tra
 
 
 def train(days: DayRange, settings: Settings) -> str:
-    """Train on the lake's features of some days and track it; returns the run's id."""
+    """Train on the lake's features of some days and log it to MLflow; returns the run's id. Raises `ModelingError`."""
     history = history_of(settings.lake, days)
     split = split_days(days)
     with registry(settings) as client:
@@ -52,14 +52,14 @@ def train(days: DayRange, settings: Settings) -> str:
 
 
 def fit_decider(model: Any, validation: Dataset, costs: Costs, reviews_per_1000: float) -> Decider:
-    """The calibration and the thresholds of a model with a `decision_function`, on the validation window.
+    """Fit calibration and thresholds for a model with a `decision_function`, on the validation window.
 
-    The budget is kept on that window: its days' mean of reviews is at most `reviews_per_1000` of 1,000 payments.
+    On that window, at most `reviews_per_1000` of 1,000 payments are reviewed, on average over its days.
     """
     margins: NDArray[np.float64] = model.decision_function(validation.features)
     calibration = fit_calibration(margins, validation.frauds)
-    uncut = Decider(calibration=calibration, thresholds=Thresholds(review=1, decline=1))
-    scores = uncut.scores(margins)
+    scale = Decider(calibration=calibration, thresholds=Thresholds(review=1, decline=1))
+    scores = scale.scores(margins)
     thresholds = cheapest_thresholds(scores, validation.frauds, validation.amounts, costs, reviews_per_1000)
     return Decider(calibration=calibration, thresholds=thresholds)
 

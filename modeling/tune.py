@@ -1,7 +1,7 @@
-"""Search the recipe on the folds: `python -m modeling.tune --from --to --trials`. It ends before the test window.
+"""Tune the hyperparameters on the folds before the test window: `python -m modeling.tune --from --to --trials`.
 
-Optuna proposes, the mean average precision over the prequential folds judges; each trial is a run of its own in MLflow,
-nested in the search's. A search of the same days goes on where it was interrupted.
+Optuna maximises the mean average precision over the prequential folds. Each trial is an MLflow run, nested in the
+search's run. A search over the same days resumes after an interruption.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SEED: Final = 0
 
 
 def tune(days: DayRange, trials: int, settings: Settings, studies: Path = STUDIES) -> dict[str, Any]:
-    """Search until the study has so many finished trials; returns the best choices and their score."""
+    """Search until the study has `trials` finished trials; returns the best choices and their average precision."""
     import mlflow
 
     mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
@@ -50,7 +50,7 @@ def tune(days: DayRange, trials: int, settings: Settings, studies: Path = STUDIE
 
 
 def open_study(folds: Folds, days: DayRange, studies: Path) -> Study:
-    """The search of these payments and these features, new or as it was left."""
+    """Create the study for these payments and features, or load it if it exists."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -62,7 +62,7 @@ def open_study(folds: Folds, days: DayRange, studies: Path) -> Study:
         direction="maximize",
         pruner=optuna.pruners.MedianPruner(n_startup_trials=5),
     )
-    # Another seed for what is left: the same would propose again what was tried.
+    # Another seed for the remaining trials: the same seed would propose the same choices again.
     study.sampler = optuna.samplers.TPESampler(seed=SEED + len(study.trials))
     if not _finished(study):
         study.enqueue_trial(PRESENT)
@@ -70,7 +70,7 @@ def open_study(folds: Folds, days: DayRange, studies: Path) -> Study:
 
 
 def _parent(study: Study) -> str | None:
-    """The search's run, where the tracking server still has it."""
+    """The search's run, if the tracking server still has it."""
     import mlflow
 
     run_id: str | None = study.user_attrs.get(PARENT)
@@ -81,7 +81,7 @@ def _parent(study: Study) -> str | None:
 
 
 def _try(trial: Trial, folds: Folds, constraints: Sequence[int]) -> float:
-    """The mean average precision of one set of choices; given up early where its first folds are poor."""
+    """The mean average precision of one set of choices; pruned early if its first folds are poor."""
     import mlflow
     import optuna
 
@@ -110,7 +110,7 @@ def _try(trial: Trial, folds: Folds, constraints: Sequence[int]) -> float:
 
 
 def measure(chosen: dict[str, Any], folds: Folds, start: int, constraints: Sequence[int]) -> tuple[float, float]:
-    """The average precision and the AUC ROC of these choices on one fold; the search goes by the first."""
+    """The average precision (the objective) and the AUC ROC of these choices on one fold."""
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     test = folds.tests[start]
@@ -120,7 +120,7 @@ def measure(chosen: dict[str, Any], folds: Folds, start: int, constraints: Seque
 
 
 def _finished(study: Study) -> int:
-    """The trials that came to a result; one that was interrupted did not."""
+    """The number of completed and pruned trials, without interrupted ones."""
     from optuna.trial import TrialState
 
     return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)))
@@ -130,7 +130,7 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m modeling.tune", description=__doc__)
     add_optional_days(parser)
-    parser.add_argument("--trials", type=int, default=TRIALS, help="finished trials to have, at least 1")
+    parser.add_argument("--trials", type=int, default=TRIALS, help="the number of finished trials to reach, at least 1")
     given, settings = parser.parse_args(), Settings()
     if given.trials < 1:
         parser.error(f"--trials {given.trials}: at least 1 trial is needed")

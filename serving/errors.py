@@ -1,23 +1,23 @@
-"""What a caller or an operator of the scorer can meet."""
+"""The errors of the scorer that a caller or an operator can meet."""
 
 from __future__ import annotations
 
 
 class SettingsError(Exception):
-    """A setting or a secret that cannot be used; says which, where and what to do."""
+    """A setting or a secret is missing or invalid; the message names it and says what to do."""
 
 
 class NotReadyError(Exception):
-    """No payment can be scored at present; says what is missing."""
+    """No payment can be scored now; the message says what is missing."""
 
 
-class UnfitStateError(NotReadyError):
-    """The online state is there and cannot be used by this code, or not yet; says why."""
+class OnlineStoreUnavailableError(NotReadyError):
+    """The online store answers, but this code cannot use it, or not yet; the message says why."""
 
 
-class KnownWithAnotherBodyError(Exception):
-    """A payment's id is known, and what came with it is not what came with it first."""
+class IdempotencyConflictError(Exception):
+    """A transaction id already exists with a different payload."""
 
 
 class RegistryError(Exception):
-    """The registry did not give what was asked of it; worth asking again."""
+    """The model registry did not answer as expected; worth retrying."""

@@ -1,4 +1,4 @@
-"""What the endpoints work with, opened once and closed in order."""
+"""The parts that the endpoints use, opened once and closed in order."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ from dataclasses import dataclass
 import httpx
 
 from serving.clock import Clock
-from serving.decision_log.log import DecisionLog
-from serving.decision_log.outbox_relay import Drain
-from serving.model.champion_watcher import Champions
-from serving.model.model_cache import LastGood
-from serving.model.registry_client import Registry
+from serving.decision_log.log import PostgresDecisionLog
+from serving.decision_log.outbox_relay import OutboxRelay
+from serving.decision_log.protocol import DecisionLog
+from serving.model.champion_watcher import ChampionWatcher
+from serving.model.model_cache import ModelCache
+from serving.model.registry_client import RegistryClient
 from serving.observability.background import Background
 from serving.observability.logging import event
 from serving.observability.metrics import Metrics
-from serving.online_store.fraud_reports import Reporting
-from serving.online_store.store import OnlineState, connect
-from serving.recovery.circuit_breaker import Online
-from serving.recovery.recent_answers import Recent
-from serving.scoring.degraded import WithoutHistory
-from serving.scoring.online import WithHistory
+from serving.online_store.fraud_reports import FraudReporter
+from serving.online_store.protocol import OnlineStore
+from serving.online_store.store import ValkeyOnlineStore, connect
+from serving.recovery.circuit_breaker import CircuitBreaker
+from serving.recovery.recent_answers import RecentAnswers
+from serving.recovery.reconciler import Reconciler
+from serving.scoring.degraded import DegradedScorer
+from serving.scoring.online import OnlineScorer
 from serving.scoring.scorer import Scorer
 from serving.settings import Secrets, Settings
 
@@ -39,12 +42,12 @@ class Services:
 
     clock: Clock
     metrics: Metrics
-    state: OnlineState
-    online: Online
-    champions: Champions
+    store: OnlineStore
+    breaker: CircuitBreaker
+    champions: ChampionWatcher
     log: DecisionLog
     scorer: Scorer
-    reporting: Reporting
+    reporter: FraudReporter
     background: Background
 
 
@@ -52,46 +55,43 @@ class Services:
 async def open_services(
     settings: Settings, secrets: Secrets, clock: Clock, metrics: Metrics
 ) -> AsyncIterator[Services]:
-    """Connect and start the background tasks; at the end, stop them and drain what is left.
+    """Connect and start the background tasks; at the end, stop them and relay what is left in the outbox.
 
-    Nothing has to be there at the start: what is missing makes `/readyz` say so.
+    Nothing has to be there at the start: `/readyz` says what is missing.
     """
     timeout = settings.scorer_timeout_seconds
     client = connect(settings.valkey_url, secrets.valkey_password.get_secret_value(), timeout)
-    log = DecisionLog(settings.decisions_url, secrets.decisions_password.get_secret_value(), timeout)
+    log = PostgresDecisionLog(settings.decisions_url, secrets.decisions_password.get_secret_value(), timeout)
     await log.open()
     async with httpx.AsyncClient(base_url=settings.mlflow_tracking_uri, timeout=REGISTRY_TIMEOUT_SECONDS) as registry:
-        champions = Champions(
-            Registry(registry, settings.model_name),
-            LastGood(settings.scorer_champion_dir),
+        champions = ChampionWatcher(
+            RegistryClient(registry, settings.model_name),
+            ModelCache(settings.scorer_champion_dir),
             metrics,
             settings.scorer_poll_seconds,
         )
-        state = OnlineState(client, timeout)
-        recent = Recent()
-        online = Online(state, log, recent, clock, metrics)
-        drain = Drain(client, log, metrics, online.leave)
+        store = ValkeyOnlineStore(client, timeout)
+        recent = RecentAnswers()
+        breaker = CircuitBreaker(metrics)
+        reconciler = Reconciler(breaker, store, log, recent, clock, metrics)
+        relay = OutboxRelay(client, log, metrics, breaker.trip)
         background = Background()
-        # Beside other workers nobody should meet one that is not ready. What takes long goes on afterwards.
+        # Beside other workers, a request should not meet one that is not ready. What takes longer continues later.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.gather(online.settle(), champions.refresh()), START_SECONDS)
-        background.start("online", online.run())
+            await asyncio.wait_for(asyncio.gather(reconciler.wait_until_ready(), champions.refresh()), START_SECONDS)
+        background.start("reconciler", reconciler.run())
         background.start("champions", champions.run())
-        background.start("drain", drain.run())
-        scorer = Scorer(
-            champions,
-            online,
-            WithHistory(state, recent, clock, metrics),
-            WithoutHistory(log, recent, clock, metrics, online.put_in),
-        )
+        background.start("outbox relay", relay.run())
+        online = OnlineScorer(store, recent, clock, metrics)
+        degraded = DegradedScorer(log, recent, clock, metrics, reconciler.backfill)
+        scorer = Scorer(champions, breaker, online, degraded)
+        reporter = FraudReporter(store, log, metrics)
         try:
-            yield Services(
-                clock, metrics, state, online, champions, log, scorer, Reporting(state, log, metrics), background
-            )
+            yield Services(clock, metrics, store, breaker, champions, log, scorer, reporter, background)
         finally:
             await background.stop()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(drain.finish(), FINISH_SECONDS)
+                await asyncio.wait_for(relay.finish(), FINISH_SECONDS)
             await log.close()
             await client.aclose(close_connection_pool=True)
             event("stopped")

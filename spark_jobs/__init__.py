@@ -1,1 +1,1 @@
-"""The data engineer's jobs: bank to lake, lake to features, features' histories to the online state."""
+"""The data engineer's Spark jobs: bank to lake, lake to features, recent history to the online state."""

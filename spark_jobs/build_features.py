@@ -1,7 +1,7 @@
-"""Build features: the contract's kernel over whole sorted partitions, each payment as of its own place in time.
+"""Build features: apply the contract's kernel to whole sorted partitions, point-in-time for each payment.
 
-Three shuffles and no join of big with big: by customer, then by terminal with what the customer pass found, then by
-day to the files.
+Three shuffles and no join of two large tables: by customer, then by terminal together with the customer features, then
+by day for writing.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ from contracts.features import (
 )
 from spark_jobs.lake.histories import by_entity, read_payments, sorted_history, to_batches, with_reports
 from spark_jobs.lake.layout import Lake
-from spark_jobs.lake.schemas import STAGED
-from spark_jobs.lake.staged_write import by_day, collect_staged, gather, stage_days, staging
+from spark_jobs.lake.staged_write import Output, by_day, staging, write_staged
 from spark_jobs.lake.timestamps import to_timestamps
 from spark_jobs.runner import Result
 from spark_jobs.session import run_spark_job
@@ -44,38 +43,37 @@ Pass = Callable[[Batches], Batches]
 
 
 def build_features(spark: SparkSession, settings: Settings, days: DayRange) -> Result:
-    """Write the features of these days' clean payments; returns rows in and out."""
+    """Write the features of these days' clean payments; returns rows in and rows out. Raises `JobError`."""
     lake = Lake(settings.lake_root)
     lake.need("clean", "validate")
     wanted = lake.rows("clean", lake.days_within("clean", days))
     history = lake.rows("clean", lake.days_within("clean", days.reaching_back(HORIZON_DAYS)))
     rows_in, rows_read = sum(wanted.values()), sum(history.values())
-    print(f"{JOB} {days}: {rows_in:,} payments, with {rows_read - rows_in:,} before them", flush=True)
+    print(f"{JOB} {days}: {rows_in:,} payments, and {rows_read - rows_in:,} earlier ones as history", flush=True)
     with staging(lake, JOB) as own:
         payments = read_payments(spark, lake, history)
         featured = _customer_pass(payments, days, rows_read)
         featured = _terminal_pass(with_reports(featured, spark, lake, days.last), days, rows_read)
         featured = by_day(featured.withColumn("day", F.to_date(F.timestamp_seconds("occurred"))), wanted)
-        staged = collect_staged(featured.mapInArrow(_stager(str(own.folder)), STAGED))
-        own.publish(staged, ["features"], days, wanted)
+        staged = write_staged(featured, {"features": _output}, own, days, wanted)
     rows_out = sum(one.rows for one in staged)
     print(f"{JOB} {days}: wrote {rows_out:,} rows to {lake.root / 'features'}", flush=True)
     return {"rows_in": rows_in, "rows_out": rows_out}
 
 
 def _customer_pass(payments: DataFrame, days: DayRange, rows: int) -> DataFrame:
-    """Payments with `CUSTOMER_FEATURES`; of those before the days asked for, 0: the terminal pass needs but the row."""
+    """Payments with `CUSTOMER_FEATURES`; 0 for those before `days`, of which the terminal pass needs only the row."""
     columns = (*PAYMENT, *CUSTOMER_FEATURES)
     return by_entity(payments, "customer_id", rows).mapInArrow(customer_pass(days.start_second), _schema(columns))
 
 
 def _terminal_pass(payments: DataFrame, days: DayRange, rows: int) -> DataFrame:
-    """The payments of the days asked for with all `FEATURES`."""
+    """The payments of `days` with all `FEATURES`."""
     return by_entity(payments, "terminal_id", rows).mapInArrow(terminal_pass(days.start_second), _schema(PUBLISHED))
 
 
 def customer_pass(start: int) -> Pass:
-    """In a task: rows of whole customers to the same with `CUSTOMER_FEATURES`, computed from second `start` on."""
+    """A task that adds `CUSTOMER_FEATURES`, computed from second `start` on, to the rows of whole customers."""
 
     def run(batches: Batches) -> Batches:
         history = sorted_history(batches, "customer_id")
@@ -94,7 +92,7 @@ def customer_pass(start: int) -> Pass:
 
 
 def terminal_pass(start: int) -> Pass:
-    """In a task: rows of whole terminals to `PUBLISHED` of those from second `start` on."""
+    """A task that turns rows of whole terminals into `PUBLISHED` for the rows from second `start` on."""
 
     def run(batches: Batches) -> Batches:
         history = sorted_history(batches, "terminal_id")
@@ -112,14 +110,8 @@ def terminal_pass(start: int) -> Pass:
     return run
 
 
-def _stager(folder: str) -> Pass:
-    def stage(batches: Batches) -> Batches:
-        rows = gather(batches)
-        if rows is not None:
-            rows = rows.append_column("occurred_at", to_timestamps(rows["occurred"]))
-            yield from stage_days(rows, "features", folder)
-
-    return stage
+def _output(rows: pa.Table) -> Output:
+    return Output(rows.append_column("occurred_at", to_timestamps(rows["occurred"])))
 
 
 def _schema(columns: tuple[str, ...]) -> StructType:

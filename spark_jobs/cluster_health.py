@@ -1,7 +1,7 @@
-"""Health of a standalone cluster: `python -m spark_jobs.cluster_health URL_OF_MASTER [--worker]`.
+"""Health check of a standalone cluster: `python -m spark_jobs.cluster_health URL_OF_MASTER [--worker]`.
 
-Ends with 0 where the master at this address is in charge and, with `--worker`, counts the worker on this machine among
-those it gives work to; else with 1 and why. Standard library alone, for it runs every few seconds.
+Exits with 0 if the master at this address is alive and, with `--worker`, has this machine's worker as alive; otherwise
+prints the reason and exits with 1. It runs every few seconds, so it imports only the standard library.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ TIMEOUT_SECONDS: Final = 4
 
 
 def why_not(cluster: dict[str, Any], worker: str | None) -> str:
-    """What is wrong with what the master says of its cluster, empty where nothing is; `worker` is an address."""
+    """Why the cluster in the master's answer is not healthy, empty if it is; `worker` is an IP address or None."""
     if cluster.get("status") != "ALIVE":
         return f"the master is {cluster.get('status')}"
-    known = [(one["host"], one["state"]) for one in cluster.get("workers", [])]
-    if worker and (worker, "ALIVE") not in known:
-        return f"the master gives no work to {worker}: it knows {known}"
+    workers = [(one["host"], one["state"]) for one in cluster.get("workers", [])]
+    if worker and (worker, "ALIVE") not in workers:
+        return f"worker {worker} is not alive at the master, which has {workers}"
     return ""
 
 
 def main(url: str, is_worker: bool) -> int:
-    """The command."""
+    """The command; returns its exit code."""
     worker = socket.gethostbyname(socket.gethostname()) if is_worker else None
     try:
         with urllib.request.urlopen(f"{url}/json/", timeout=TIMEOUT_SECONDS) as answer:

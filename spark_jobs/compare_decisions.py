@@ -1,7 +1,7 @@
-"""Compare decisions: the features that the scorer recorded, each against the lake's for the same payment.
+"""Compare decisions: compare the features that the scorer recorded with the lake's, payment by payment.
 
-Those that must differ are counted apart: payments answered before a late one came, and degraded ones, whose history no
-longer reached back far enough.
+Decisions whose features differ rightly are counted separately: payments scored before a late payment arrived, and
+degraded ones, scored without complete history.
 """
 
 from __future__ import annotations
@@ -28,12 +28,15 @@ JOB: Final = "compare_decisions"
 TOLERANCE: Final = 1e-9
 SHOWN: Final = 10
 REACH_DAYS: Final = max(CUSTOMER_HORIZON_DAYS, TERMINAL_HORIZON_DAYS)
-PLACE: Final = ("customer_id", "terminal_id", "occurred", "transaction_id", "applied")
+ORDER: Final = ("customer_id", "terminal_id", "occurred", "transaction_id", "applied")
 Table = Mapping[str, NDArray[Any]]
 
 
 def compare_decisions(settings: Settings, days: DayRange) -> dict[str, int]:
-    """Compare the decisions on payments of these days with the lake; every payment of either counts once."""
+    """Compare the decisions on payments of these days with the lake; each payment of either is counted once.
+
+    Prints the first differences. Raises `JobError`.
+    """
     decided = read_decisions(settings, days)
     lake = read_features(Lake(settings.lake_root), days)
     counts, differing = compare(decided, lake, days.start_second)
@@ -43,12 +46,12 @@ def compare_decisions(settings: Settings, days: DayRange) -> dict[str, int]:
 
 
 def compare(decided: Table, lake: Table, start: int) -> tuple[dict[str, int], list[str]]:
-    """Count the decisions from second `start` on by how they compare, and say in words where they differ.
+    """Count the decisions from second `start` on by the result of the comparison, and describe differences as lines.
 
-    Both tables have `transaction_id` and `FEATURES`; `decided` has `PLACE` and `degraded` too, and begins a horizon
-    before `start`, for a late payment touches those after it.
+    Both tables have `transaction_id` and `FEATURES`; `decided` also has `ORDER` and `degraded`, and begins one horizon
+    before `start`, because a late payment affects payments after it.
     """
-    touched = touched_by_late(*(decided[name] for name in PLACE))
+    touched = touched_by_late(*(decided[name] for name in ORDER))
     asked = np.flatnonzero(decided["occurred"] >= start)
     mine, theirs = _pairs(decided["transaction_id"][asked], lake["transaction_id"])
     unpaired = len(asked) + len(lake["transaction_id"]) - 2 * len(mine)
@@ -65,11 +68,11 @@ def compare(decided: Table, lake: Table, start: int) -> tuple[dict[str, int], li
         "touched_by_late": int(late.sum()),
         "degraded": int(degraded.sum()),
     }
-    return counts, _in_words(decided, lake, mine, theirs, differs)
+    return counts, _descriptions(decided, lake, mine, theirs, differs)
 
 
 def read_decisions(settings: Settings, days: DayRange) -> Table:
-    """The recorded decisions on payments of these days, and of the horizon before them, as arrays of one length."""
+    """The recorded decisions on payments of these days and of the horizon before them, as arrays of one length."""
     reach = days.reaching_back(REACH_DAYS)
     password = read_secret(settings.secrets_dir, DECISIONS_SECRET)
     with connect(settings.decisions_url, DECISIONS_READER, password, "DECISIONS_URL") as cursor:
@@ -101,18 +104,18 @@ def _arrays(table: pa.Table) -> Table:
 
 
 def _pairs(left: NDArray[Any], right: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Positions of the ids that both have; ids are unique in each."""
+    """The positions of common ids in both arrays; ids are unique in each."""
     _, mine, theirs = np.intersect1d(left, right, assume_unique=True, return_indices=True)
     return mine, theirs
 
 
 def _equal(online: NDArray[Any], lake: NDArray[Any]) -> NDArray[np.bool_]:
-    """Within 1e-9 of each other, or of the larger's size; a value that is missing equals nothing."""
-    room = TOLERANCE * np.maximum(1.0, np.abs(lake))
-    return np.asarray(np.abs(online - lake) <= room)
+    """Whether values are equal within 1e-9, absolute or relative to the lake's; a missing value equals nothing."""
+    tolerance = TOLERANCE * np.maximum(1.0, np.abs(lake))
+    return np.asarray(np.abs(online - lake) <= tolerance)
 
 
-def _in_words(
+def _descriptions(
     decided: Table,
     lake: Table,
     mine: NDArray[np.int64],

@@ -1,4 +1,4 @@
-"""Count lake: the rows of each table on the days asked for, from the files' footers."""
+"""Count lake: the number of rows of each table in a range of days, from the files' footers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COUNTED: Final = ("raw", "clean", "quarantine", "features")
 
 
 def count_lake(settings: Settings, days: DayRange) -> dict[str, int]:
-    """Rows by table."""
+    """The number of rows by table. Raises `JobError` for a damaged file."""
     lake = Lake(settings.lake_root)
     return {table: sum(lake.rows(table, lake.days_within(table, days)).values()) for table in COUNTED}
 

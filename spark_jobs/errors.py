@@ -1,4 +1,4 @@
-"""Errors that a person meets, and how any error becomes one line."""
+"""The jobs' exception, and one-line messages for any error."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _NAMED_ERROR = re.compile(r"^[\w.]*(?:Error|Exception|Interrupt)\b.*", re.MULTIL
 
 
 class JobError(Exception):
-    """A job that cannot go on; its message says what, where and what to do."""
+    """A job cannot continue; its message names what, where and what to do."""
 
 
 def one_line(error: BaseException) -> str:
-    """What went wrong, in one line: a `JobError`'s own words, even where a Spark task raised it."""
+    """An error's message on one line; for a `JobError` raised in a Spark task, that error's message."""
     if isinstance(error, ValidationError):
         return "; ".join(f"{_variable(e['loc'])}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
     text = str(error).strip()
@@ -28,5 +28,5 @@ def one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {first.strip()}"
 
 
-def _variable(place: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in place).upper() or "settings"
+def _variable(path: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in path).upper() or "settings"

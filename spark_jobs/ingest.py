@@ -1,9 +1,9 @@
-"""Ingest: the bank's rows of exactly the days asked for, payments to `raw`, fraud reports to `reports`."""
+"""Ingest: copy a range of days from the bank to the lake, payments to `raw` and fraud reports to `reports`."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
@@ -15,8 +15,7 @@ from contracts.days import DayRange
 from spark_jobs.io.bank_source import read_bank
 from spark_jobs.io.postgres import connect
 from spark_jobs.lake.layout import Lake
-from spark_jobs.lake.schemas import STAGED
-from spark_jobs.lake.staged_write import Staged, collect_staged, gather, split_days, stage_days, staging
+from spark_jobs.lake.staged_write import Output, ToOutput, split_days, staging, write_staged
 from spark_jobs.lake.timestamps import to_timestamps
 from spark_jobs.runner import Result
 from spark_jobs.session import run_spark_job
@@ -28,33 +27,30 @@ if TYPE_CHECKING:
 JOB: Final = "ingest"
 LAKE_TABLES: Final = {"transactions": "raw", "fraud_reports": "reports"}
 READ_ROWS: Final = 50_000
-"""How many rows a task reads, about: two workers hold them, the one that reads and the one that writes."""
-Batches = Iterator[pa.RecordBatch]
+"""About how many rows a task reads; both the reading and the writing worker hold them in memory."""
 
 
 def ingest(spark: SparkSession, settings: Settings, days: DayRange) -> Result:
-    """Copy these days of the bank into the lake; returns rows in, rows out and reports."""
+    """Copy these days from the bank to the lake; returns rows in, rows out and reports. Raises `JobError`."""
     lake = Lake(settings.lake_root)
     counted, written = {}, {}
     with _bank(settings) as cursor, staging(lake, JOB) as own:
-        # The tasks read the very snapshot that is counted here, whatever lands meanwhile.
+        # The tasks read the snapshot that is counted here, so rows that land meanwhile do not matter.
         snapshot = _rows(cursor, "select pg_export_snapshot()")[0][0]
         for landing, table in LAKE_TABLES.items():
             expected = count_days(cursor, landing, days)
             counted[table] = sum(expected.values())
             print(f"{JOB} {days}: {counted[table]:,} rows of bank.{landing} on {len(expected)} days", flush=True)
-            staged: list[Staged] = []
-            if expected:
-                frame = read_bank(spark, settings, snapshot, landing, split_days(expected, READ_ROWS))
-                staged = collect_staged(frame.mapInArrow(_stager(table, str(own.folder)), STAGED))
-            own.publish(staged, [table], days, expected)
+            groups = split_days(expected, READ_ROWS)
+            frame = read_bank(spark, settings, snapshot, landing, groups) if groups else None
+            staged = write_staged(frame, {table: OUTPUTS[table]}, own, days, expected)
             written[table] = sum(one.rows for one in staged)
             print(f"{JOB} {days}: wrote {written[table]:,} rows to {lake.root / table}", flush=True)
     return {"rows_in": counted["raw"], "rows_out": written["raw"], "reports": written["reports"]}
 
 
 def count_days(cursor: Cursor, landing: str, days: DayRange) -> dict[date, int]:
-    """The rows of each day of a landing table; days without rows are left out."""
+    """The number of rows of each day of a landing table; days without rows are left out."""
     query = f"select day, count(*) from bank.{landing} where day between '{days.first}' and '{days.last}' group by day"
     return dict(_rows(cursor, query))
 
@@ -71,18 +67,12 @@ def _rows(cursor: Cursor, query: str) -> list[tuple[Any, ...]]:
     return cursor.fetchall()
 
 
-def _stager(table: str, folder: str) -> Callable[[Batches], Batches]:
-    def stage(batches: Batches) -> Batches:
-        rows = gather(batches)
-        if rows is not None:
-            yield from stage_days(_typed(rows) if table == "reports" else rows, table, folder)
-
-    return stage
+def _reports_output(rows: pa.Table) -> Output:
+    column = rows.schema.get_field_index("reported_at")
+    return Output(rows.set_column(column, "reported_at", to_timestamps(rows["reported_at"])))
 
 
-def _typed(reports: pa.Table) -> pa.Table:
-    place = reports.schema.get_field_index("reported_at")
-    return reports.set_column(place, "reported_at", to_timestamps(reports["reported_at"]))
+OUTPUTS: Final[Mapping[str, ToOutput]] = {"raw": Output, "reports": _reports_output}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The contract of a payment as Spark SQL: what is wrong with a landed row, in the order in which it is asked.
+"""The contract of a payment as Spark SQL: the rules for landed rows and their quarantine reasons, in order.
 
-Each bound comes from `contracts.transaction`; a test holds these rules against `Transaction` itself.
+All bounds come from `contracts.transaction`; a test compares the rules with `Transaction` itself.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ _FINER_THAN_CENTS: Final = r"\.[0-9]{2}[0-9]*[1-9]"
 
 
 def reason() -> Column:
-    """The first rule that a row of `raw` breaks, null where it keeps them all."""
+    """The reason of the first rule that a row of `raw` breaks; null for a valid row."""
     broken = [F.when(condition, F.lit(code)) for code, condition in rules()]
     return F.coalesce(*broken)
 
 
 def rules() -> Iterator[tuple[str, Column]]:
-    """Reasons, each with its condition on the columns of `raw`; a null condition is not met."""
+    """Each reason with its condition on the columns of `raw`; a null condition counts as false."""
     for spec in TRANSACTION_FIELDS:
         yield f"{spec.name}_missing", F.col(spec.name).isNull()
         yield from {"id": _id_rules, "amount": _amount_rules, "instant": _instant_rules}[spec.kind](spec.name)
     arrived, occurred = F.col("arrived_at"), F.col("occurred_at")
     yield "arrived_at_out_of_range", arrived.isNull() | (arrived < 0) | (arrived > LAST_SECOND)
-    # The bank keeps a row under the day it arrived where it is dated after that: so it tells what whole seconds hide.
+    # The bank files a row dated after its arrival under the day it arrived, which also reveals fractions of a second.
     elsewhere = F.col("day") != F.date_add(F.lit("1970-01-01").cast("date"), F.floor(occurred / DAY).cast("int"))
     yield "occurred_after_arrival", (occurred - _SKEW > arrived) | elsewhere
 
 
 def cents(why: Column) -> Column:
-    """The amount in whole cents, null for a row with a reason: what it holds may not fit."""
+    """The amount in whole cents; null for a row with a reason, whose amount may not be a valid number."""
     return F.when(why.isNull(), (F.expr("cast(amount as decimal(38, 2))") * 100).cast("bigint"))
 
 
@@ -53,7 +53,7 @@ def _id_rules(name: str) -> Iterator[tuple[str, Column]]:
 
 def _amount_rules(name: str) -> Iterator[tuple[str, Column]]:
     amount = F.col(name)
-    # Too large for a decimal is null, and too large.
+    # null means too large for a decimal.
     value = F.expr(f"try_cast({name} as decimal(38, 2))")
     yield f"{name}_not_a_number", ~amount.rlike(_DECIMAL)
     yield f"{name}_negative", amount.rlike(_BELOW_ZERO)

@@ -1,4 +1,4 @@
-"""Repeated transaction ids: of several rows that keep the rules, the first to arrive stays, whatever day it is on."""
+"""Repeated transaction ids: of several otherwise valid rows, over all days, the first to arrive is kept."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from spark_jobs.lake.layout import Lake, read_days
 from spark_jobs.quarantine_reasons import REPEATED, reason
 
 BROADCAST_ROWS: Final = 300_000
-"""Up to how many keys a join copies them to every task rather than shuffle both its sides."""
+"""The most keys that a join broadcasts to every task instead of shuffling both sides."""
 
 ROW_KEY: Final = ("source", "source_row")
 
 
-def mark_repeats(spark: SparkSession, lake: Lake, judged: DataFrame, days: Sequence[date], rows: int) -> DataFrame:
-    """`judged` (rows of `raw` on `days`, with `reason`) with the reason of those whose id another row has first.
+def mark_repeats(spark: SparkSession, lake: Lake, checked: DataFrame, days: Sequence[date], rows: int) -> DataFrame:
+    """Add the reason `REPEATED` to rows whose id an earlier row has; `checked` are the rows of `raw` with `reason`.
 
-    All days of `raw` are looked at, so the answer for a day does not depend on which days are validated, or when.
+    All days of `raw` are read, so the result for a day does not depend on which days are validated, or when.
     """
     valid = _valid_everywhere(spark, lake)
     if rows <= BROADCAST_ROWS and len(days) < len(lake.days("raw")):
-        ids = judged.where(F.col("reason").isNull()).select("transaction_id")
+        ids = checked.where(F.col("reason").isNull()).select("transaction_id")
         valid = valid.join(F.broadcast(ids), "transaction_id", "left_semi")
     repeated = valid.groupBy("transaction_id").count().where("count > 1").select("transaction_id").persist()
     found = repeated.count()
     if found == 0:
-        return judged
+        return checked
     later = _later_rows(valid, _hinted(repeated, found))
     later = later.where(F.col("day").isin(list(days))).select(*ROW_KEY, F.lit(REPEATED).alias("repeated"))
-    marked = judged.join(_hinted(later, found), list(ROW_KEY), "left")
+    marked = checked.join(_hinted(later, found), list(ROW_KEY), "left")
     return marked.withColumn("reason", F.coalesce("reason", "repeated")).drop("repeated")
 
 

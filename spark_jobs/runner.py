@@ -1,4 +1,4 @@
-"""What the main of every command shares: options, the last line, one-line errors, exit codes."""
+"""The main function shared by all commands: options, result line, one-line errors, exit codes."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ Result = Mapping[str, object]
 
 
 def run_command(name: str, body: Callable[[Settings, DayRange], Result]) -> int:
-    """Run `body` on the days that the command line names; its result is the last line. Returns the exit code."""
-    days = _days_asked_for(name)
+    """Run `body` on the days given on the command line and print its result as JSON. Returns the exit code."""
+    days = _days_from_options(name)
     try:
         print(json.dumps(body(Settings(), days)), flush=True)
     except Exception as error:
-        _tell(name, days, error)
+        _report(name, days, error)
         return 1
     return 0
 
 
-def _days_asked_for(name: str) -> DayRange:
+def _days_from_options(name: str) -> DayRange:
     parser = argparse.ArgumentParser(prog=name)
     add_day_range(parser)
     return day_range(parser, parser.parse_args())
 
 
-def _tell(name: str, days: DayRange, error: Exception) -> None:
-    """One line on standard error; for what nobody foresaw, the trace goes to the log on standard output."""
+def _report(name: str, days: DayRange, error: Exception) -> None:
+    """Print one line on standard error; for unexpected errors, print the traceback on standard output."""
     if not isinstance(error, JobError):
         traceback.print_exception(error, file=sys.stdout)
     print(f"{name} {days}: {one_line(error)}", file=sys.stderr, flush=True)

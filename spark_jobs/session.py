@@ -1,4 +1,4 @@
-"""The Spark session of every job, and its main. Master, memory and JVM options come from spark-submit and `conf/`."""
+"""The Spark session and main function of every job. Master, memory and JVM options come from spark-submit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spark_jobs.settings import Settings
 OPTIONS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
-    # A batch of some 5 MB: fewer hand-overs to Python than with the default 10,000 rows.
+    # Batches of about 5 MB: fewer transfers to Python than with the default of 10,000 rows.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
     "spark.sql.shuffle.partitions": "8",
     # Listing a few hundred local files is faster than a Spark job that lists them.
@@ -25,26 +25,31 @@ OPTIONS = {
 
 
 def start_session(job: str) -> SparkSession:
-    """A session named after the job, on the master that spark-submit was given."""
+    """A session named after the job, on the master given to spark-submit."""
     builder = SparkSession.builder.appName(f"fraud-relay {job}")
     for name, value in OPTIONS.items():
         builder = builder.config(name, value)
     spark = builder.getOrCreate()
-    # A failed task's trace is told once, by the job's own last line.
+    # The error of a failed task is reported once, on the job's last line.
     spark.sparkContext.setLogLevel("FATAL")
     return spark
 
 
 def run_spark_job(job: str, body: Callable[[SparkSession, Settings, DayRange], Result]) -> int:
-    """Run `body` in a session of its own as `run_command` does; the last line has the job's name and its seconds."""
+    """Run `body` in a Spark session, like `run_command`; adds the job's name and seconds to the result line.
+
+    The session ends with the job, unless the job runs in an existing session (`shared_session`).
+    """
 
     def in_session(settings: Settings, days: DayRange) -> Result:
         started = time.perf_counter()
+        shared = SparkSession.getActiveSession() is not None
         spark = start_session(job)
         try:
             result = body(spark, settings, days)
         finally:
-            spark.stop()
+            if not shared:
+                spark.stop()
         return {"job": job, **result, "seconds": round(time.perf_counter() - started, 2)}
 
     return run_command(job, in_session)

@@ -1,4 +1,4 @@
-"""What the jobs read from their environment, and their secrets from files."""
+"""The jobs' settings from the environment, and their secrets from files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VALKEY_SECRET = "valkey_password"
 
 
 class Settings(BaseSettings):
-    """Addresses and folders; each field is the environment variable of its name."""
+    """Addresses and folders; each field is read from the environment variable of that name."""
 
     lake_uri: str = "var/lake"
     bank_url: str = "postgresql://127.0.0.1:5432/bank"
@@ -34,28 +34,30 @@ class Settings(BaseSettings):
 
     @property
     def lake_root(self) -> Path:
-        """The lake's folder, absolute: executors do not share the driver's working folder."""
+        """The lake's folder as an absolute path, because executors have another working directory."""
         return local_path(self.lake_uri)
 
 
 def local_path(uri: str) -> Path:
-    """The folder that `uri` (a path or file://) names. Raises ValueError for anything else."""
+    """The folder of `uri`, a path or a file:// URI. Raises ValueError for anything else."""
     if "://" not in uri:
         return Path(uri).absolute()
     parts = urlsplit(uri)
     if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
-        raise ValueError(f"{uri!r} is not on this machine: write a path or file:///path, for days are moved by rename")
+        raise ValueError(
+            f"{uri!r} is not a local folder: write a path or file:///path, because days are moved by rename"
+        )
     return Path(unquote(parts.path))
 
 
 def read_secret(secrets_dir: str | Path, name: str) -> str:
-    """The secret in the file `name`; read where it is used, so that it never travels. Raises `JobError`."""
+    """The secret in the file `name`; read where it is used, so that it is never sent anywhere. Raises `JobError`."""
     path = Path(secrets_dir) / name
     try:
         secret = path.read_text().strip()
     except OSError as error:
         raise JobError(
-            f"cannot read the secret file {path}: {error.strerror}: write it, or set SECRETS_DIR to where it is"
+            f"cannot read the secret file {path}: {error.strerror}: create it or set SECRETS_DIR to its folder"
         ) from None
     if not secret:
         raise JobError(f"the secret file {path} is empty: write the password into it")

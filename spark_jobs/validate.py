@@ -1,10 +1,9 @@
-"""Validate: rows of `raw` that keep the contract go to `clean`, the others to `quarantine` with their reason."""
+"""Validate: rows of `raw` that meet the contract go to `clean`, the others to `quarantine` with their reason."""
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
 from typing import Final
 
 import pyarrow as pa
@@ -16,8 +15,7 @@ from contracts.days import DayRange
 from contracts.labels import DAY
 from spark_jobs.errors import JobError
 from spark_jobs.lake.layout import Lake, read_days
-from spark_jobs.lake.schemas import STAGED
-from spark_jobs.lake.staged_write import Staged, by_day, collect_staged, gather, stage_days, staging
+from spark_jobs.lake.staged_write import Output, Staged, by_day, staging, write_staged
 from spark_jobs.lake.timestamps import to_timestamps
 from spark_jobs.quarantine_reasons import cents, reason
 from spark_jobs.repeated_ids import mark_repeats
@@ -26,32 +24,35 @@ from spark_jobs.session import run_spark_job
 from spark_jobs.settings import Settings
 
 JOB: Final = "validate"
-TABLES: Final = ("clean", "quarantine")
 LATE: Final = "late"
-Batches = Iterator[pa.RecordBatch]
 
 
 def validate(spark: SparkSession, settings: Settings, days: DayRange) -> Result:
-    """Judge these days of `raw`; returns rows in, good, quarantined, by reason, and late."""
+    """Validate these days of `raw`; returns the numbers of rows in, good, quarantined, by reason, and late.
+
+    Raises `JobError`.
+    """
     lake = Lake(settings.lake_root)
     lake.need("raw", "ingest")
     landed = lake.rows("raw", lake.days_within("raw", days))
     rows_in = sum(landed.values())
     print(f"{JOB} {days}: {rows_in:,} rows on {len(landed)} days", flush=True)
     with staging(lake, JOB) as own:
-        judged = read_days(spark, lake, "raw", landed).withColumn("reason", reason())
-        judged = mark_repeats(spark, lake, judged, list(landed), rows_in).withColumn(
+        checked = read_days(spark, lake, "raw", landed).withColumn("reason", reason())
+        checked = mark_repeats(spark, lake, checked, list(landed), rows_in).withColumn(
             "amount_cents", cents(F.col("reason"))
         )
-        staged = collect_staged(by_day(judged, landed).mapInArrow(_stager(str(own.folder)), STAGED))
-        own.publish(staged, TABLES, days, landed)
+        staged = write_staged(by_day(checked, landed), {"clean": _good, "quarantine": _bad}, own, days, landed)
     result = account(staged, rows_in)
-    print(f"{JOB} {days}: {rows_in:,} in = {result['rows_good']:,} good + {result['rows_quarantined']:,}", flush=True)
+    print(
+        f"{JOB} {days}: {rows_in:,} in = {result['rows_good']:,} good + {result['rows_quarantined']:,} quarantined",
+        flush=True,
+    )
     return result
 
 
 def account(staged: list[Staged], rows_in: int) -> dict[str, object]:
-    """The job's account of what it staged. Raises `JobError` where rows in are not good and quarantined together."""
+    """The job's result from the staged files. Raises `JobError` unless good and quarantined rows add up to rows in."""
     rows: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     for one in staged:
@@ -60,7 +61,7 @@ def account(staged: list[Staged], rows_in: int) -> dict[str, object]:
     late = counts.pop(LATE, 0)
     good, bad = rows["clean"], rows["quarantine"]
     if good + bad != rows_in or sum(counts.values()) != bad:
-        raise JobError(f"{rows_in} rows in, and {good} good + {bad} quarantined ({dict(counts)}) out: run again")
+        raise JobError(f"{rows_in} rows in, but {good} good + {bad} quarantined ({dict(counts)}) out: run again")
     return {
         "rows_in": rows_in,
         "rows_good": good,
@@ -70,22 +71,15 @@ def account(staged: list[Staged], rows_in: int) -> dict[str, object]:
     }
 
 
-def _stager(folder: str) -> Callable[[Batches], Batches]:
-    def stage(batches: Batches) -> Batches:
-        rows = gather(batches)
-        if rows is None:
-            return
-        is_good = pc.is_null(rows["reason"])
-        good, bad = rows.filter(is_good), rows.filter(pc.invert(is_good))
-        late = pc.sum(pc.greater(_day(good["arrived_at"]), _day(good["occurred_at"]))).as_py() or 0
-        yield from stage_days(_typed(good), "clean", folder, {LATE: late})
-        yield from stage_days(bad, "quarantine", folder, _by_reason(bad))
-
-    return stage
+def _good(rows: pa.Table) -> Output:
+    good = rows.filter(pc.is_null(rows["reason"]))
+    late = pc.sum(pc.greater(_day(good["arrived_at"]), _day(good["occurred_at"]))).as_py() or 0
+    return Output(_typed(good), {LATE: late})
 
 
-def _by_reason(bad: pa.Table) -> dict[str, int]:
-    return {one["values"]: one["counts"] for one in pc.value_counts(bad["reason"]).to_pylist()}
+def _bad(rows: pa.Table) -> Output:
+    bad = rows.filter(pc.is_valid(rows["reason"]))
+    return Output(bad, {one["values"]: one["counts"] for one in pc.value_counts(bad["reason"]).to_pylist()})
 
 
 def _day(seconds: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -1,6 +1,6 @@
-"""What every Spark job does, in small: run once by spark-submit while the JVM notes which classes it loads.
+"""A small Spark job, run once by spark-submit to record the classes that the JVM loads.
 
-`make` keeps that list as a class-data archive, and each later job starts from it in about half the time.
+`make` stores them as a class-data archive, with which later jobs start in about half the time.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Write online state: each customer's and terminal's recent history merged into Valkey, from the executors.
+"""Write online state: merge each customer's and terminal's recent history into Valkey, from the executors.
 
-It only ever merges: what the scorer applied meanwhile stays, and a run that is killed is simply run again. The stamp
-comes last.
+Merging keeps what the scorer applied meanwhile and is idempotent, so a killed run can be repeated. The stamp is
+written last.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ Batches = Iterator[pa.RecordBatch]
 
 @dataclass(frozen=True)
 class Target:
-    """Where executors write, and what holds for every history of this run; sent to them, so no secret is in it.
+    """The executors' parameters: where to write, and the bounds of this run. It is serialised, so it has no secrets.
 
-    `floor` is the last second of which nothing was read, `index_from` the first day to be indexed.
+    `floor` is the last second before the payments read, `index_from` the first day to index.
     """
 
     url: str
@@ -66,7 +66,10 @@ class Target:
 
 
 def write_online_state(spark: SparkSession, settings: Settings, days: DayRange) -> Result:
-    """Merge the history up to the last of these days into the state; returns rows in, customers and terminals."""
+    """Merge the history up to the last of these days into the state; returns rows in, customers and terminals.
+
+    Raises `JobError`.
+    """
     lake = Lake(settings.lake_root)
     lake.need("clean", "validate")
     kept = _kept(days.last)
@@ -76,7 +79,7 @@ def write_online_state(spark: SparkSession, settings: Settings, days: DayRange) 
         raise JobError(f"the lake has no clean payments on {kept}: run validate for these days first")
     print(f"{JOB} {days}: merging {rows_in:,} payments of {kept}", flush=True)
     with open_state(settings.valkey_url, settings.secrets_dir) as client:
-        # A run for older days than the state has must not bring back an index that is no longer kept.
+        # A run for days before the state's last day must not recreate an index that has been dropped.
         index_from = _kept(max(days.last, written_to(client) or days.last)).first
         target = Target(settings.valkey_url, str(settings.secrets_dir.absolute()), _floor(lake, kept), index_from)
         payments = read_payments(spark, lake, rows)
@@ -90,7 +93,7 @@ def write_online_state(spark: SparkSession, settings: Settings, days: DayRange) 
 
 
 def write_customers(target: Target) -> Callable[[Batches], Batches]:
-    """In a task: merge rows of whole customers into Valkey; yields how many customers."""
+    """A task that merges the rows of whole customers into Valkey; yields the number of customers."""
 
     def run(batches: Batches) -> Batches:
         history = sorted_history(batches, "customer_id")
@@ -104,7 +107,7 @@ def write_customers(target: Target) -> Callable[[Batches], Batches]:
 
 
 def write_terminals(target: Target) -> Callable[[Batches], Batches]:
-    """In a task: merge rows of whole terminals into Valkey and index them; yields how many terminals."""
+    """A task that merges the rows of whole terminals into Valkey and indexes them; yields the number of terminals."""
 
     def run(batches: Batches) -> Batches:
         history = sorted_history(batches, "terminal_id")
@@ -114,7 +117,7 @@ def write_terminals(target: Target) -> Callable[[Batches], Batches]:
             history["value"] = pack_reported(history["amount_cents"], history["reported"])
             packed = _histories(history, "terminal_id", "value", terminal_key)
             merged = merge_histories(client, packed, pack_second(target.floor), TERMINAL_KEEP)
-            # After the histories: a report that finds its payment here must find it there as well.
+            # After the histories, because a report whose payment is in the index must find it in the history too.
             for day, locations in _locations(history, target.index_from):
                 index_payments(client, day, locations)
             yield _count(merged)
@@ -127,7 +130,7 @@ def _kept(last: date) -> DayRange:
 
 
 def _floor(lake: Lake, kept: DayRange) -> int:
-    """The last second of which nothing was read; 0 where the lake begins later."""
+    """The last second before the payments read; 0 if the lake has no earlier payments."""
     return kept.start_second - 1 if lake.days("clean")[0] < kept.first else 0
 
 
@@ -140,22 +143,22 @@ def _count(histories: int) -> pa.RecordBatch:
 
 
 def _histories(history: Columns, entity: str, value: str, key: Callable[[int], str]) -> Iterator[tuple[str, bytes]]:
-    """Each entity's key and packed entries, of rows sorted by entity."""
+    """Each entity's key and packed entries; `history` is sorted by entity."""
     entries = pack_entries(history["occurred"], history["transaction_id"], history[value])
     for start, end in _runs(history[entity]):
         yield key(int(history[entity][start])), entries[start:end].tobytes()
 
 
 def _locations(history: Columns, first: date) -> Iterator[tuple[str, list[tuple[bytes, bytes]]]]:
-    """Each day from `first` on, and its payments' packed ids and locations."""
+    """Each day from `first` on with its payments' packed ids and locations."""
     order = np.argsort(history["occurred"], kind="stable")
     order = order[history["occurred"][order] >= first_second(first)]
     occurred = history["occurred"][order]
     ids = history["transaction_id"][order].astype(">i8").tobytes()
-    places = np.empty(len(order), dtype=LOCATION)
-    places["terminal_id"], places["occurred"] = history["terminal_id"][order], occurred
-    places["cents"] = history["amount_cents"][order]
-    packed = list(zip(_pieces(ids, ID_BYTES), _pieces(places.tobytes(), LOCATION.itemsize), strict=True))
+    locations = np.empty(len(order), dtype=LOCATION)
+    locations["terminal_id"], locations["occurred"] = history["terminal_id"][order], occurred
+    locations["cents"] = history["amount_cents"][order]
+    packed = list(zip(_pieces(ids, ID_BYTES), _pieces(locations.tobytes(), LOCATION.itemsize), strict=True))
     for start, end in _runs(occurred // DAY):
         yield from_epoch_seconds(int(occurred[start])).date().isoformat(), packed[start:end]
 
@@ -165,7 +168,7 @@ def _pieces(packed: bytes, size: int) -> list[bytes]:
 
 
 def _runs(values: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Start and end of each run of equal values."""
+    """The start and end of each run of equal values."""
     if len(values):
         bounds = np.flatnonzero(values[1:] != values[:-1]) + 1
         yield from zip([0, *bounds.tolist()], [*bounds.tolist(), len(values)], strict=True)

@@ -21,14 +21,14 @@ class Payment:
     reported: int = NEVER
 
     @property
-    def place(self) -> tuple[int, int]:
+    def position(self) -> tuple[int, int]:
         return self.occurred, self.transaction_id
 
 
 def literal_features(world: list[Payment], payment: Payment) -> dict[str, Fraction]:
-    """All features of one payment, as of its place in time."""
+    """All features of one payment, as of its position in time."""
     t = payment.occurred
-    seen = [p for p in world if p.place <= payment.place]
+    seen = [p for p in world if p.position <= payment.position]
     at = datetime.fromtimestamp(t, UTC)
     found = {
         "amount": Fraction(payment.cents, 100),
@@ -53,9 +53,9 @@ def literal_features(world: list[Payment], payment: Payment) -> dict[str, Fracti
 
 def literal_habit(seen: list[Payment], payment: Payment) -> dict[str, Fraction]:
     """What contracts/habit.py says."""
-    own = [p for p in seen if p.customer_id == payment.customer_id and p.place < payment.place]
+    own = [p for p in seen if p.customer_id == payment.customer_id and p.position < payment.position]
     own = [p for p in own if p.occurred > payment.occurred - 30 * DAY]
-    habit = sorted(own, key=lambda p: p.place)[-64:]
+    habit = sorted(own, key=lambda p: p.position)[-64:]
     cent, amount = Fraction(1, 100), Fraction(payment.cents, 100)
     amounts = sorted(Fraction(p.cents, 100) for p in habit)
     median = median_of(amounts)
@@ -90,7 +90,7 @@ def literal_fraud_run(seen: list[Payment], payment: Payment) -> dict[str, Fracti
     t = payment.occurred
     here = [p for p in seen if p.terminal_id == payment.terminal_id]
     here = [p for p in here if t - LABEL_DELAY - 30 * DAY < p.occurred <= t - LABEL_DELAY]
-    here.sort(key=lambda p: p.place)
+    here.sort(key=lambda p: p.position)
     fraud = [p.reported <= t for p in here]
     last = max((n for n, bad in enumerate(fraud) if bad), default=None)
     before = max((n for n, bad in enumerate(fraud[:last]) if not bad), default=None) if last is not None else None

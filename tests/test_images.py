@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted(ROOT.glob("*/Dockerfile"))
-BASE = "python:3.11-slim-bookworm"
+BASE = "python:3.13-slim-trixie"
 
 
 def stages(file: Path) -> dict[str, str]:

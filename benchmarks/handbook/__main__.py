@@ -1,4 +1,4 @@
-"""The published benchmark, side by side: `make handbook DATA=<folder>`."""
+"""Run the published benchmark and compare the champion with the published models: `make handbook DATA=<folder>`."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ from modeling.errors import ModelingError
 
 FOLDER: Final = Path("var/handbook")
 STRAYS: Final = 0.0005
-"""The share of payments at either end that no week is laid by: far less than a day's of any data that can be used."""
+"""The share of payments at either end that is ignored for the range of days; far less than a day of payments."""
 
 
 def main() -> None:
-    """Run it; what a person can mend ends it with one line on standard error and exit code 1."""
-    # As modelling's own commands do, before scikit-learn is imported.
+    """The command; a user-fixable error ends it with one line on standard error and exit code 1."""
+    # As in `modeling.runner`, before scikit-learn is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         options = read_options()
-        payments, left_aside = read_payments(PublishedFeed(options.folder, datetime.now(UTC)))
-        if left_aside:
-            print(f"left aside: {left_aside:,} payments that are broken or whose id came before", file=sys.stderr)
+        payments, ignored = read_payments(PublishedFeed(options.folder, datetime.now(UTC)))
+        if ignored:
+            print(f"ignored: {ignored:,} payments that are invalid or have a repeated id", file=sys.stderr)
         results = benchmark(payments, schedule_of(days_of(payments), options.start, options.weeks))
     except (BankError, BenchmarkError, ModelingError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
     write_results(results, FOLDER)
     print(markdown(results))
     off = unreproduced(results)
-    print(f"The same: {FOLDER / 'results.md'}; for programs: {FOLDER / 'results.json'}")
+    print(f"Also written to {FOLDER / 'results.md'} and {FOLDER / 'results.json'}")
     if off:
         sys.exit(f"error: the published figures were not reproduced: {'; '.join(off)}")
 
 
 def days_of(payments: Payments) -> DayRange:
-    """The first to the last day, but for strays: one date lost or mistyped must not move the weeks."""
+    """The first to the last day, ignoring outliers: a few wrong dates must not move the weeks."""
     strays = int(STRAYS * len(payments))
-    first, last = (from_epoch_seconds(int(payments.occurred[place])).date() for place in (strays, -1 - strays))
+    first, last = (from_epoch_seconds(int(payments.occurred[at])).date() for at in (strays, -1 - strays))
     return DayRange(first, last)
 
 

@@ -1,4 +1,4 @@
-"""The published models' parameters, chosen by average precision on the validation weeks."""
+"""Choose the published models' parameters by average precision on the validation weeks."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ ESTIMATORS: Final[dict[str, Callable[..., Any]]] = {
 GRIDS: Final[dict[str, list[Parameters]]] = {
     "decision_tree": [{"max_depth": depth} for depth in (*range(2, 11), None)],
     "logistic_regression": [{"C": c} for c in (0.1, 1.0, 10.0, 100.0)],
-    # With few trees: what depth is best does not depend on their number, and more trees do no harm.
+    # Few trees are enough here, because the best depth does not depend on their number.
     "random_forest": [{"n_estimators": 25, "max_depth": depth} for depth in (5, 10, 20, None)],
 }
 FINAL: Final[dict[str, Parameters]] = {"random_forest": {"n_estimators": 100}}
-"""What is trained in place of what was searched with."""
+"""Parameters that replace those of the search in the final models."""
 FIXED: Final[dict[str, Parameters]] = {
     "decision_tree": {"max_depth": 5},
     "logistic_regression": {"C": 1.0},
     "random_forest": {"n_estimators": 100, "max_depth": 10},
     "xgboost": PUBLISHED_XGBOOST,
 }
-"""What is taken where no validation week can be had; XGBoost's are published ones and never searched for."""
+"""The parameters without validation weeks; XGBoost's are the published ones and are never searched."""
 
 
 def searched(weeks: int) -> int:
-    """How many models `choose` trains on so many validation weeks."""
+    """The number of models that `choose` trains for this number of validation weeks."""
     return weeks * sum(map(len, GRIDS.values()))
 
 
 def choose(data: Prepared, validation: list[Week], done: Callable[[int], None]) -> dict[str, Parameters]:
-    """The parameters of each of `ESTIMATORS`: the first best of its grid; `FIXED` without validation weeks."""
+    """The parameters of each of `ESTIMATORS`: the first best of its grid, or `FIXED` without validation weeks."""
     chosen = dict(FIXED)
     if validation:
         for name, grid in GRIDS.items():
@@ -63,7 +63,7 @@ def four_week_models(chosen: dict[str, Parameters]) -> dict[str, Model]:
 
 
 def _validated(model: Model, data: Prepared, validation: list[Week], done: Callable[[int], None]) -> float:
-    """Mean average precision over the validation weeks, two or more of which are trained at once."""
+    """The mean average precision over the validation weeks, which are trained in parallel."""
     from joblib import Parallel, delayed
 
     def one(week: Week) -> float:

@@ -1,4 +1,4 @@
-"""Payments of a feed as arrays: what the contract admits, in order of time."""
+"""Read a feed's valid payments as arrays, in order of time."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Payments:
 
     @property
     def days(self) -> Ints:
-        """Each payment's day, counted from 1970-01-01; shape (n,)."""
+        """Each payment's day, in days since 1970-01-01; shape (n,)."""
         return self.occurred // DAY
 
     def __len__(self) -> int:
@@ -41,9 +41,9 @@ class Payments:
 
 
 def read_payments(feed: Feed) -> tuple[Payments, int]:
-    """All usable payments of a feed, and how many rows were left aside: broken ones, and ids that came before.
+    """All valid payments of a feed, and the number of ignored rows: invalid ones and repeated ids.
 
-    Raises `DataError` for data that cannot be read, `BenchmarkError` where no payment is usable.
+    Raises `DataError` for unreadable data, `BenchmarkError` if no payment is valid.
     """
     total, parts = feed.total(), []
     with progress_of("reading", total) as progress:
@@ -51,18 +51,18 @@ def read_payments(feed: Feed) -> tuple[Payments, int]:
             parts.append(_columns(batch.rows.filter(_usable(batch.rows))))
             progress(len(batch.rows))
     if not sum(len(part["occurred"]) for part in parts):
-        raise BenchmarkError(f"none of the data's {total:,} payments is usable: check its ids, amounts and times")
+        raise BenchmarkError(f"none of the {total:,} payments is valid: check their ids, amounts and times")
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     order = np.lexsort((columns["transaction_id"], columns["occurred"]))
-    # As in the lake, the first of a repeated id stays.
+    # As in the lake, the first payment of a repeated id is kept.
     _, first = np.unique(columns["transaction_id"][order], return_index=True)
     order = order[np.sort(first)]
     return Payments(**{name: values[order] for name, values in columns.items()}), total - len(order)
 
 
 def _usable(rows: pa.Table) -> pa.ChunkedArray:
-    """Which rows keep the contract, but for amounts finer than a cent: those are rounded."""
-    # A time that is missing or yet to come is not the one at which its payment arrived.
+    """Whether each row meets the contract, except that amounts with fractions of a cent are allowed and rounded."""
+    # A missing or future time differs from the payment's time of arrival.
     usable = pc.equal(rows["occurred_at"], rows["arrived_at"])
     for name in IDS:
         usable = pc.and_(usable, pc.greater_equal(rows[name], 0))

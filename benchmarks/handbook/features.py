@@ -1,4 +1,4 @@
-"""The contract's kernel over all payments at once."""
+"""Compute the features of all payments with the contract's kernel."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 BASE_COLUMNS: Final = np.array([FEATURES.index(name) for name in BASE_FEATURES])
-"""The places in `FEATURES` of the 15 that the Handbook publishes, in its order: trees break ties by it."""
+"""The positions in `FEATURES` of the Handbook's 15 features, in its order, because trees break ties by it."""
 
 
 def features_of(payments: Payments) -> Floats:
-    """`FEATURES` of each payment, shape (n, len(FEATURES)). A fraud's report comes when the label delay has passed."""
+    """`FEATURES` of each payment, shape (n, len(FEATURES)). Frauds are reported one label delay after the payment."""
     reported = np.where(payments.fraud, payments.occurred + LABEL_DELAY, NEVER)
     by_customer, by_terminal = _order(payments, payments.customer_id), _order(payments, payments.terminal_id)
     rows = np.arange(len(payments))

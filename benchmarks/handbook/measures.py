@@ -1,4 +1,4 @@
-"""How good scores are on test weeks: figures of each week, their mean and spread."""
+"""Metrics of scores on test weeks, with mean and standard deviation over the weeks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MEASURES: Final = ("auc", "ap", "cp100")
 
 
 def figures(scores: Floats, data: Dataset) -> dict[str, float]:
-    """`MEASURES` of one week: area under ROC, average precision, card precision at 100."""
+    """`MEASURES` of one week: AUC ROC, average precision, card precision at 100."""
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     return {
@@ -27,7 +27,7 @@ def figures(scores: Floats, data: Dataset) -> dict[str, float]:
 
 
 def summary(weeks: list[dict[str, float]]) -> dict[str, float]:
-    """The mean of each measure over the weeks and, of more than one, its standard deviation (ddof 0)."""
+    """The mean of each measure over the weeks and, for more than one week, its standard deviation (ddof 0)."""
     means = {name: float(np.mean([week[name] for week in weeks])) for name in MEASURES}
     spreads = {f"{name}_std": float(np.std([week[name] for week in weeks])) for name in MEASURES}
     return means | (spreads if len(weeks) > 1 else {})

@@ -1,4 +1,4 @@
-"""What a person may choose: whose payments, from which day, over how many weeks."""
+"""The options of `make handbook`: the data, the first day and the number of weeks."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from contracts.days import parse_day
 
 
 class Options(BaseSettings):
-    """Read from the environment, where make puts its variables; an empty one counts as not given."""
+    """Read from the environment, where make puts its variables; an empty variable counts as unset."""
 
     model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
 
     data: Path | None = None
     start: date | None = None
-    """The first day of the base week; chosen by the data where none is given."""
+    """The first day of the base week; by default chosen from the data."""
     weeks: int = Field(default=4, ge=1, le=100)
 
     @field_validator("start", mode="before")
@@ -34,21 +34,21 @@ class Options(BaseSettings):
 
     @property
     def folder(self) -> Path:
-        """The folder of the payments. Raises `BenchmarkError` where none was named."""
+        """The folder of the payments. Raises `BenchmarkError` if DATA is not set."""
         if self.data is None:
             raise BenchmarkError(
-                "which data? name a folder of payments in the published format: make handbook DATA=..."
+                "DATA is not set: give a folder of payments in the published format: make handbook DATA=..."
             )
         return self.data
 
 
 def read_options(**given: Any) -> Options:
-    """The options. Raises `BenchmarkError`, in one line, for what cannot be."""
+    """The options. Raises `BenchmarkError`, in one line, for invalid values."""
     try:
         return Options(**given)
     except ValidationError as error:
-        said = [
+        problems = [
             f"{str(item['loc'][0]).upper()}={item['input']}: {item['msg'].removeprefix('Value error, ')}"
             for item in error.errors()
         ]
-        raise BenchmarkError("; ".join(said)) from error
+        raise BenchmarkError("; ".join(problems)) from error

@@ -1,4 +1,4 @@
-"""The champion's recipe, and two that show what its gain is made of: the history, the features, the trees."""
+"""The champion's model and two variants that separate the effects of history, features and trees."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ XGBOOST: Final[dict[str, Any]] = {
     "subsample": 0.8,
     "colsample_bytree": 0.5,
     "tree_method": "hist",
-    # Frauds lie in the tails: of 256 bins, too few are there.
+    # Frauds are in the tails, where 256 bins are too few.
     "max_bin": 1024,
     "random_state": 0,
 }
 
 
 def champion(data: Prepared, week: Week) -> Scorer:
-    """The model that `modeling.train` fits, on the history that ends with the training week, its first days too."""
+    """The model that `modeling.train` fits, on the history up to the end of the training week."""
     model = fit_candidate(data.dataset(week.history))
     return lambda rows: np.asarray(model.decision_function(data.features[rows]), dtype=np.float64)
 
 
 def xgboost_on(columns: Ints) -> Model:
-    """XGBoost on the champion's history and some of the features, given by their positions in `FEATURES`."""
+    """XGBoost on the champion's history and the features at `columns` of `FEATURES`."""
 
     def train(data: Prepared, week: Week) -> Scorer:
         from xgboost import XGBClassifier

@@ -1,4 +1,4 @@
-"""The published protocol on arrays: each week's payments to train on and to be tested on."""
+"""The published protocol: each week's training and test payments, as positions in arrays."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from modeling.data.walk_forward import rows_to_test_on, rows_to_train_on
 Ints = NDArray[np.int64]
 
 PUBLISHED_COUNTS: Final = (67_240, 598, 58_264, 385)
-"""Payments and frauds to train on and to be tested on in the published base week."""
+"""The numbers of training payments, training frauds, test payments and test frauds in the published base week."""
 
 
 @dataclass(frozen=True)
 class Week:
-    """Positions of the payments: of the training week, of the champion's longer history up to its end, of the test."""
+    """The positions of the payments of the training week, of the champion's history up to its end, and of the test."""
 
     start: date
     training: Ints
@@ -48,7 +48,7 @@ class Prepared:
         return self.payments.fraud
 
     def dataset(self, rows: Ints) -> Dataset:
-        """Some payments as modelling takes them."""
+        """The payments at `rows` as a `Dataset`."""
         payments = self.payments
         return Dataset(
             features=self.features[rows],
@@ -57,13 +57,13 @@ class Prepared:
             transaction_id=payments.transaction_id[rows],
             customer_id=payments.customer_id[rows],
             occurred=payments.occurred[rows],
-            # The published figures are of all frauds together.
+            # The published figures do not distinguish patterns.
             patterns=np.zeros(len(rows), dtype=np.int64),
         )
 
 
 def weeks_of(payments: Payments, starts: Iterable[date]) -> tuple[list[Week], list[str]]:
-    """The weeks that can be measured, and a note for each that cannot: both kinds of payment are needed."""
+    """The weeks with both frauds and genuine payments, and a note for each week without."""
     weeks, notes = [], []
     days = payments.days
     for start in starts:
@@ -75,14 +75,14 @@ def weeks_of(payments: Payments, starts: Iterable[date]) -> tuple[list[Week], li
             rows_to_test_on(days, payments.customer_id, payments.fraud, first),
         )
         if _of_one_kind(payments.fraud[week.training]) or _of_one_kind(payments.fraud[week.test]):
-            notes.append(f"the week of {start} is left out: {_why(payments.fraud, week)}")
+            notes.append(f"the week of {start} is skipped: {_why(payments.fraud, week)}")
         else:
             weeks.append(week)
     return weeks, notes
 
 
 def is_published(payments: Payments, week: Week) -> bool:
-    """Whether this is the published base week, to the payment."""
+    """Whether the week has exactly the payments of the published base week."""
     train, test = payments.fraud[week.training], payments.fraud[week.test]
     counts = (len(train), int(train.sum()), len(test), int(test.sum()))
     return week.start == PUBLISHED_START and counts == PUBLISHED_COUNTS
@@ -91,8 +91,8 @@ def is_published(payments: Payments, week: Week) -> bool:
 def _why(frauds: NDArray[np.bool_], week: Week) -> str:
     lacking = [f"{name} week" for name in ("training", "test") if _of_one_kind(frauds[getattr(week, name)])]
     if len(week.training) and not len(week.test):
-        return "none of its test payments is of a card that was not known to be compromised already"
-    return f"no frauds, or nothing else, in its {' and its '.join(lacking)}"
+        return "all cards of its test payments were already known to be compromised"
+    return f"only one class in its {' and its '.join(lacking)}"
 
 
 def _of_one_kind(frauds: NDArray[np.bool_]) -> bool:

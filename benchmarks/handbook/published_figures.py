@@ -1,4 +1,4 @@
-"""What the Fraud Detection Handbook publishes: area under ROC, average precision, card precision at 100."""
+"""The figures that the Fraud Detection Handbook publishes: AUC ROC, average precision, card precision at 100."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ FOUR_WEEKS: Final[dict[str, Three]] = {
     "feed_forward_network": (0.876, 0.675, 0.303),
     "lstm": (0.876, 0.665, 0.297),
 }
-"""The last three are quoted, not run again."""
+"""The last three are quoted, not reproduced."""
 TOLERANCE: Final = 0.005
-"""A reproduced figure further off than this is explained in the report."""
+"""The largest difference of a reproduced figure that needs no explanation in the report."""

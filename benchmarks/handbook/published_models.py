@@ -1,7 +1,7 @@
-"""The published models: the 15 published features, standardised on the training week, and nothing but that week.
+"""The published models, on the 15 published features, standardised on and trained on the training week only.
 
-A model is a function that trains on a week and gives a function from positions of payments to their scores.
-scikit-learn and XGBoost are imported where they are used: `__main__` must have set their threads' manners before.
+A model is a function that trains on a week and returns a function from positions of payments to their scores.
+scikit-learn and XGBoost are imported inside functions, because `__main__` must set OpenMP's wait policy first.
 """
 
 from __future__ import annotations
@@ -25,35 +25,35 @@ DEFAULT_LOGISTIC_C: Final = 1.0
 
 
 def logistic_regression(C: float) -> Any:
-    """Logistic regression, not yet fitted."""
+    """An unfitted logistic regression."""
     from sklearn.linear_model import LogisticRegression
 
     return LogisticRegression(C=C, max_iter=1_000, random_state=0)
 
 
 def decision_tree(max_depth: int | None) -> Any:
-    """One tree, not yet fitted."""
+    """An unfitted decision tree."""
     from sklearn.tree import DecisionTreeClassifier
 
     return DecisionTreeClassifier(max_depth=max_depth, random_state=0)
 
 
 def random_forest(n_estimators: int = 100, max_depth: int | None = None) -> Any:
-    """A random forest, not yet fitted; all its trees in their full depth by default."""
+    """An unfitted random forest; trees have unlimited depth by default."""
     from sklearn.ensemble import RandomForestClassifier
 
     return RandomForestClassifier(n_estimators=n_estimators, max_depth=max_depth, random_state=0, n_jobs=-1)
 
 
 def xgboost(**parameters: Any) -> Any:
-    """XGBoost as it was when the figures were published: later versions have other defaults for these two."""
+    """An unfitted XGBoost with the defaults of the published version for the two parameters that changed since."""
     from xgboost import XGBClassifier
 
     return XGBClassifier(tree_method="exact", base_score=0.5, random_state=0, **parameters)
 
 
 def published(make: Callable[..., Any], **parameters: Any) -> Model:
-    """An estimator of this page as a model."""
+    """One of the estimators above as a model."""
 
     def train(data: Prepared, week: Week) -> Scorer:
         from sklearn.pipeline import make_pipeline

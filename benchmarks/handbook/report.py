@@ -1,4 +1,4 @@
-"""The results for a person, in Markdown, and for a program, in JSON."""
+"""Write the results as Markdown and as JSON."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from modeling.evaluation.intervals import Interval
 TITLES: Final = {"auc": "AUC ROC", "ap": "AP", "cp100": "CP@100"}
 EXPLAINED: Final[dict[tuple[str, str], dict[str, str]]] = {
     ("four_weeks", "decision_tree"): {
-        "auc": "published with the best parameters of each measure by itself, for AUC unlimited depth; "
-        "ours has one depth, the best by AP"
+        "auc": "published with the best parameters for each measure separately, unlimited depth for AUC; "
+        "ours has the best depth by AP"
     },
 }
-"""Why a measure of a reproduced model is further off than the tolerance."""
+"""Why a measure of a reproduced model differs by more than the tolerance."""
 NOT_EXPLAINED: Final = f"off by more than {TOLERANCE}"
 
 
 def write_results(results: Results, folder: Path) -> None:
-    """Write `results.md` and `results.json`, each whole or not at all."""
+    """Write `results.md` and `results.json`, each atomically."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in (
         ("results.md", markdown(results)),
@@ -39,7 +39,7 @@ def write_results(results: Results, folder: Path) -> None:
 
 
 def as_json(results: Results) -> dict[str, Any]:
-    """The results as JSON has them: figures of each section by model, then what they rest on."""
+    """The results as a JSON object: figures of each section by model, then weeks, parameters and environment."""
     return {
         "validation": {},
         **{name: _section_json(section) for name, section in _sections(results)},
@@ -64,7 +64,7 @@ def as_json(results: Results) -> dict[str, Any]:
 
 
 def markdown(results: Results) -> str:
-    """The results as a page."""
+    """The results as a Markdown page."""
     lines = ["# The published benchmark", ""]
     for name, section in _sections(results):
         lines += [
@@ -85,7 +85,7 @@ def _sections(results: Results) -> list[tuple[str, Section]]:
 
 
 def unreproduced(results: Results) -> list[str]:
-    """The measures of reproduced models that are off by more than the tolerance, but for those explained."""
+    """The measures of reproduced models that differ by more than the tolerance, without the explained ones."""
     sections = dict(_sections(results))
     return [
         f"{section} {model} {measure}: {sections[section].figures[model][measure]:.3f}, published {known:.3f}"
@@ -120,7 +120,7 @@ def _figures_table(name: str, section: Section, published: dict[str, Three]) -> 
         rows.append(row + (_compared(name, model, found, published) if published else []))
     for model, three in published.items():
         if model not in section.figures:
-            rows.append([_shown(model), "", "", "", _three(three), "", "quoted, not run again"])
+            rows.append([_shown(model), "", "", "", _three(three), "", "quoted, not reproduced"])
     return _table(rows)
 
 
@@ -136,7 +136,7 @@ def _compared(section: str, model: str, found: dict[str, float], published: dict
 
 def _intervals_table(section: Section) -> list[str]:
     assert section.intervals is not None
-    rows = [["model", *TITLES.values(), "champion's AP less this"]]
+    rows = [["model", *TITLES.values(), "champion's AP minus this"]]
     for model, found in section.intervals.models.items():
         less = section.intervals.champion_less.get(model)
         rows.append(
@@ -156,20 +156,20 @@ def _foundations(results: Results) -> list[str]:
     )
     took = ", ".join(f"{seconds:.1f}" for seconds in results.champion_seconds.values())
     return [
-        "## What they rest on",
+        "## Basis of the results",
         "",
         f"- Parameters of the published models in the test weeks: {chosen}.",
-        "- The published models have the 15 published features, as our kernel computes them: of payments of one "
-        "customer in the same second, each sees those with lower ids.",
+        "- The published models use the 15 published features, computed by our kernel: within one second, a "
+        "customer's payment includes its payments with lower ids.",
         f"- The champion, xgboost all features and xgboost base features 90 days train on up to {HISTORY_DAYS} days, "
-        f"the first two on all {len(FEATURES)} features (version {FEATURES_VERSION}). The champion's training took "
-        f"{took} s a week, on {results.cores} cores.",
+        f"the first two on all {len(FEATURES)} features (version {FEATURES_VERSION}). Training the champion took "
+        f"{took} s for each week, on {results.cores} cores.",
         *(f"- Note: {note}." for note in results.notes),
     ]
 
 
 def _table(rows: list[list[str]]) -> list[str]:
-    """The champion last; aligned, for it is read as plain text as well."""
+    """A Markdown table with the champion last, aligned to be readable as plain text."""
     rows = [rows[0], *sorted(rows[1:], key=lambda row: row[0] == CHAMPION)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [f"| {' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))} |" for row in rows]

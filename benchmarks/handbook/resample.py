@@ -1,4 +1,4 @@
-"""95 % bootstrap intervals over test weeks: cards are drawn once for all weeks and models, so these are paired."""
+"""95 % bootstrap intervals over test weeks, paired: each resample of cards is used for all weeks and models."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 BATCHES: Final = 8
-"""The resamples are drawn in so many batches, each with a seed of its own, so that the processors share them."""
+"""The number of batches of resamples, each with its own seed, which run in parallel."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What is resampled: the payments of each test week, without features, and each model's scores of them."""
+    """The input to resample: the payments of each test week, without features, and each model's scores."""
 
     weeks: list[Dataset]
     scores: dict[str, list[Floats]]
@@ -33,19 +33,19 @@ class Judged:
 
 @dataclass(frozen=True)
 class Intervals:
-    """Of each model and measure, and of the champion's average precision less each other model's."""
+    """The intervals of each model and measure, and of the champion's average precision minus each other model's."""
 
     models: dict[str, dict[str, Interval]]
     champion_less: dict[str, Interval]
 
 
 def judged(weeks: list[Dataset], scores: dict[str, list[Floats]]) -> Judged:
-    """The same without the features, which would be sent to every process."""
+    """The weeks and scores without the features, which would be copied to every process."""
     return Judged([replace(week, features=np.empty((len(week.frauds), 0))) for week in weeks], scores)
 
 
 def resampled_intervals(what: Judged, done: Callable[[int], None], resamples: int = RESAMPLES) -> Intervals:
-    """The intervals; a measure that most resamples do not define (hardly a fraud in a week) has none."""
+    """The intervals; a measure that is undefined in too many resamples, for lack of frauds, has none."""
     from joblib import Parallel, delayed
 
     each = resamples // BATCHES

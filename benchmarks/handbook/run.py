@@ -1,4 +1,4 @@
-"""The benchmark from payments to results: choose, train and test week by week, resample."""
+"""Run the benchmark: choose parameters, train and test week by week, resample."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Done = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Scores:
-    """Each model's scores of each week's test payments, and the seconds that each training took."""
+    """Each model's scores of each week's test payments, and the seconds of each training."""
 
     by_model: dict[str, list[Floats]] = field(default_factory=dict)
     seconds: dict[str, list[float]] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the report: some weeks, each model's figures over them, its intervals if they were asked for."""
+    """A section of the report: some weeks, each model's figures over them, and optionally intervals."""
 
     starts: list[date]
     payments: int
@@ -47,7 +47,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Results:
-    """All that the report says; `published` holds what was published about the very same test payments."""
+    """The content of the report; `published` has the figures published for exactly these test payments."""
 
     base_week: Section
     four_weeks: Section
@@ -60,12 +60,10 @@ class Results:
 
 
 def benchmark(payments: Payments, schedule: Schedule) -> Results:
-    """Everything, on these weeks. Raises `BenchmarkError` where no test week can be measured."""
+    """Run the benchmark on these weeks. Raises `BenchmarkError` if no test week can be measured."""
     test, notes = weeks_of(payments, schedule.test)
     if not test:
-        raise BenchmarkError(
-            f"no week can be measured: {'; '.join(notes)}. Choose another START, or give more payments"
-        )
+        raise BenchmarkError(f"no week can be measured: {'; '.join(notes)}. Choose another START or use more payments")
     validation, more = weeks_of(payments, schedule.validation)
     with progress_of("computing features", len(payments)) as done:
         data = Prepared(payments, features_of(payments))
@@ -121,7 +119,7 @@ def _section(data: Prepared, weeks: list[Week], scored: Scores, done: Done | Non
 
 
 def _published(same_week: bool, weeks: int) -> dict[str, dict[str, published_figures.Three]]:
-    """What was published about the very same test payments."""
+    """The figures published for exactly these test payments."""
     sections = {"base_week": published_figures.BASE_WEEK} if same_week else {}
     return sections | ({"four_weeks": published_figures.FOUR_WEEKS} if same_week and weeks == PUBLISHED_WEEKS else {})
 
@@ -130,11 +128,11 @@ def _notes(payments: Payments, test: list[Week], validation: list[Week], schedul
     notes = []
     missing = len(schedule.test) - len(schedule.validation)
     if not validation:
-        notes.append("no validation week can be had before the first test: the published models' parameters are fixed")
+        notes.append("there is no validation week before the first test: the published models' parameters are fixed")
     elif missing:
-        notes.append(f"the data does not reach back to {missing} of {len(schedule.test)} validation weeks")
+        notes.append(f"the data begins too late for {missing} of {len(schedule.test)} validation weeks")
     days = payments.days
     short = [int(days[week.history[-1]] - days[week.history[0]]) + 1 for week in test]
     if min(short) < HISTORY_DAYS:
-        notes.append(f"the data reaches back {min(short)} days where the champion would train on {HISTORY_DAYS}")
+        notes.append(f"the data has {min(short)} days of history, but the champion trains on {HISTORY_DAYS}")
     return notes

@@ -1,4 +1,4 @@
-"""Which weeks to train on: for the test, and before it for every choice. Pure: it sees days, not payments."""
+"""Choose the training weeks of the test and, before them, of the validation. Pure functions of days."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ class Schedule:
 
 
 def schedule_of(days: DayRange, start: date | None, weeks: int) -> Schedule:
-    """The weeks of data of these days. Without a `start`: as published if it is covered, else as late as it can be.
+    """The schedule for data of these days. Without `start`, the published start if covered, else the latest possible.
 
-    The last validation week is tested in the seven days before the labels of `start` are complete, so every choice is
-    made before the first test day. Raises `BenchmarkError` where the test weeks are not within the days.
+    Every validation week is tested before the first test day, so that all choices are made before it. Raises
+    `BenchmarkError` if the test weeks are not within the days.
     """
     latest = days.last - timedelta(days=FOLD_DAYS - 1) - (weeks - 1) * WEEK
     if latest < days.first:
         raise BenchmarkError(
-            f"the data's days are {days}, and WEEKS={weeks} needs {FOLD_DAYS + 7 * (weeks - 1)} of them "
-            "(a training week, the delay, the test weeks): lower WEEKS, or give more days"
+            f"the data has the days {days}, but WEEKS={weeks} needs {FOLD_DAYS + 7 * (weeks - 1)} days "
+            "(a training week, the delay, the test weeks): lower WEEKS or use more days"
         )
     if start is None:
         start = PUBLISHED_START if days.first <= PUBLISHED_START <= latest else latest
     if not days.first <= start <= latest:
         raise BenchmarkError(
-            f"START={start} does not fit: the data's days are {days}, so for WEEKS={weeks} it must lie in "
+            f"START={start} is out of range: with the days {days} and WEEKS={weeks} it must be in "
             f"{days.first}..{latest}"
         )
     validation = [start - timedelta(days=TEST_AFTER) - n * WEEK for n in reversed(range(weeks))]

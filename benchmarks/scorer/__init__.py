@@ -1,1 +1,1 @@
-"""How fast the scorer is, beside its peers and beside the least that its framework can do: `make bench`."""
+"""Benchmark the scorer against comparable servers and against a no-op endpoint: `make bench`."""

@@ -1,4 +1,4 @@
-"""`make bench`: the scorer beside its peers and the least its framework can do, in turns, on what the demo left."""
+"""`make bench`: benchmark the scorer, comparable servers and a no-op endpoint in turns, on the demo's data."""
 
 from __future__ import annotations
 
@@ -30,34 +30,34 @@ BENCH: Final = ROOT / "var/bench"
 
 
 def main() -> int:
-    """Measure; returns the exit code."""
+    """The command; returns its exit code."""
     console = Console(highlight=False, soft_wrap=True)
 
     def work(stack: ExitStack) -> int:
         results = bench(read_options(), Steps(console), stack)
         (BENCH / "results.json").write_text(json.dumps(results, indent=2) + "\n")
         show(results, console)
-        console.print(f"The same figures: {BENCH / 'results.json'}.")
+        console.print(f"Also written to {BENCH / 'results.json'}.")
         return 0
 
     return run_command(console, work, on_the_demo=True)
 
 
 def bench(options: Options, steps: Steps, stack: ExitStack) -> dict[str, Any]:
-    """Everything, on a copy of what the demo left."""
-    place = copy_of_demo(BENCH / "place")
+    """Run the benchmark on a copy of the demo's data. Raises `StepFailed` or `ServerError`."""
+    installation = copy_of_demo(BENCH / "installation")
     with steps.step("start PostgreSQL, Valkey and MLflow"):
-        start_stores(place, stack)
-        mlflow = start_mlflow(place)
+        start_stores(installation, stack)
+        mlflow = start_mlflow(installation)
         stack.callback(mlflow.stop)
-        wait_until(f"{place.mlflow_url}/health", mlflow)
-    prepared = steps.command("prepare", place, "benchmarks.scorer.prepare", "--out", str(BENCH / "asked"))
+        wait_until(f"{installation.mlflow_url}/health", mlflow)
+    prepared = steps.command("prepare", installation, "benchmarks.scorer.prepare", "--out", str(BENCH / "asked"))
     with steps.step("start the contenders"):
-        running = start_contenders(place, BENCH / "asked", stack.callback)
+        running = start_contenders(installation, BENCH / "asked", stack.callback)
         for one in running.values():
             wait_until(one.ready, one.server)
     mine, others = share_cores(running)
-    key = read_secret(place.secrets, "scorer_api_key")
+    key = read_secret(installation.secrets, "scorer_api_key")
     measured: list[Measured] = []
     sent: dict[str, int] = {}
     plan = [(clients, turn, one) for clients in CLIENTS for turn in range(options.rounds) for one in CONTENDERS]
@@ -67,22 +67,22 @@ def bench(options: Options, steps: Steps, stack: ExitStack) -> dict[str, Any]:
             found = ask(contender, running[contender.server], clients, sent.get(contender.name, 0), options, key)
         sent[contender.name] = sent.get(contender.name, 0) + found.pop("sent")
         measured.append(Measured(contender.name, clients, turn, **found))
-        for name, there_are in ((SCORE, prepared["payments"]), (ALL_AT_ONCE.name, prepared["batches"])):
-            if sent.get(name, 0) > there_are:
-                # A payment that is asked again gets its first answer, which costs nearly nothing.
-                raise ServerError(f"{name} was asked for more than the {there_are:,} prepared: take fewer ROUNDS")
+        for name, available in ((SCORE, prepared["payments"]), (ALL_AT_ONCE.name, prepared["batches"])):
+            if sent.get(name, 0) > available:
+                # A repeated payment gets its stored answer, which costs almost nothing.
+                raise ServerError(f"{name} used more than the {available:,} prepared bodies: set fewer ROUNDS")
     return report(measured, options.model_dump(), cores={"servers": mine, "load and stores": others})
 
 
 def share_cores(running: dict[str, Running]) -> tuple[list[int], list[int]]:
-    """One core for the servers measured, the others for the load and the stores, where there are two and more."""
+    """Pin the measured servers to one core, load and stores to the others; returns both, all cores if there is one."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     if len(cores) < 2:
         return cores, cores
     mine, others = cores[-1:], cores[:-1]
     measured = {one.server.process.pid for one in running.values()}
     for process in psutil.Process().children(recursive=True):
-        # PostgreSQL's helpers come and go: one that has gone needs no core.
+        # PostgreSQL's background processes may end at any time.
         with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
             ancestors = {process.pid} | {parent.pid for parent in process.parents()}
             pin(process, mine if ancestors & measured else others)
@@ -91,23 +91,23 @@ def share_cores(running: dict[str, Running]) -> tuple[list[int], list[int]]:
 
 
 def pin(process: psutil.Process, cores: list[int]) -> None:
-    """Every thread of a process."""
+    """Pin every thread of a process to `cores`."""
     for thread in process.threads():
         os.sched_setaffinity(thread.id, cores)
 
 
 def ask(contender: Contender, running: Running, clients: int, skip: int, options: Options, key: str) -> dict[str, Any]:
-    """One run of the load generator. Raises `StepFailed` where an answer was not 200."""
+    """One run of the load generator. Raises `StepFailed` if an answer is not 200."""
     command = [str(python_of("serving")), "-m", "benchmarks.scorer.load", "--url", running.url + contender.path]
     command += ["--bodies", str(BENCH / "asked" / contender.bodies), "--skip", str(skip), "--clients", str(clients)]
     command += ["--seconds", str(options.seconds_each), "--warm-up", str(WARM_UP_SECONDS)]
     environment = os.environ | {"PYTHONPATH": str(ROOT), KEY_VARIABLE: key}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise StepFailed(f"asking {contender.name}", running.server.log, done.stderr[-1_000:])
+        raise StepFailed(f"load on {contender.name}", running.server.log, done.stderr[-1_000:])
     found: dict[str, Any] = json.loads(done.stdout)
     if found["failed"] or not found["requests"]:
-        raise StepFailed(f"asking {contender.name}: {found}", running.server.log, "")
+        raise StepFailed(f"load on {contender.name}: {found}", running.server.log, "")
     return found
 
 

@@ -1,7 +1,7 @@
-"""The scorer's own application with one more endpoint, which takes and gives the same and does nothing.
+"""The scorer's application with an additional no-op endpoint that has the same request and response.
 
-`python -m benchmarks.scorer.contender`, with the scorer's settings; what it answers tells how much of a request is the
-framework: the server, the key, the checks of the body and of the answer.
+`python -m benchmarks.scorer.contender`, with the scorer's settings. The no-op endpoint shows the cost of the framework:
+the server, the API key, the validation of body and response.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from serving.settings import read_settings
 
 
 def main() -> int:
-    """Serve until interrupted."""
+    """The command; serves until interrupted."""
     settings = read_settings()
     app = create_app(settings)
 

@@ -1,4 +1,4 @@
-"""Who is measured: how each is started, and what it is asked."""
+"""The measured servers and endpoints: how they are started and what is sent to them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 from benchmarks.scorer import files
 from demo.embedded_servers import Server, free_port, launch_process
 from demo.http_servers import MLFLOW_ENV
-from demo.installation import Place, python_of
+from demo.installation import Installation, python_of
 
 
 @dataclass(frozen=True)
 class Contender:
-    """One server and one of its addresses: asked for by `path`, with the bodies of a file."""
+    """An endpoint of a server, and the file with the request bodies for it."""
 
     name: str
     server: str
@@ -36,29 +36,31 @@ ALL_AT_ONCE = Contender(BATCH, "scorer", "/v1/score/batch", files.BATCHES)
 
 @dataclass(frozen=True)
 class Running:
-    """A contender's server, and where it answers once it can."""
+    """A contender's running server, its URL and the URL of its readiness check."""
 
     server: Server
     url: str
     ready: str
 
 
-def start_contenders(place: Place, folder: Path, stop: Callable[[Callable[[], None]], object]) -> dict[str, Running]:
-    """Start the three servers, each with one worker; `stop` is given what ends each."""
+def start_contenders(
+    installation: Installation, folder: Path, stop: Callable[[Callable[[], None]], object]
+) -> dict[str, Running]:
+    """Start the three servers, each with one worker; `stop` receives a function that stops each."""
     model = str(folder / files.MODEL)
     plain, mlflow = free_port(), free_port()
     serve = f"mlflow models serve --env-manager local --workers 1 --host 127.0.0.1 --port {mlflow} --model-uri".split()
     commands = {
-        "scorer": ("serving", ["benchmarks.scorer.contender"], place.scorer_port, "/readyz"),
+        "scorer": ("serving", ["benchmarks.scorer.contender"], installation.scorer_port, "/readyz"),
         "mlflow-models": ("pipeline", [*serve, model], mlflow, "/health"),
         "plain": ("pipeline", ["benchmarks.scorer.plain", model, "--port", str(plain)], plain, "/health"),
     }
-    # One core each: threads that wait for one another by spinning would take it from themselves.
-    environment = os.environ | place.settings() | MLFLOW_ENV | {"OMP_NUM_THREADS": "1"}
+    # They run on one core, where threads that spin while waiting would slow each other down.
+    environment = os.environ | installation.settings() | MLFLOW_ENV | {"OMP_NUM_THREADS": "1"}
     started = {}
     for name, (where, module, port, ready) in commands.items():
         command = [str(python_of(where)), "-m", *module]
-        server = launch_process(name, command, place.logs / f"{name}.log", environment, port)
+        server = launch_process(name, command, installation.logs / f"{name}.log", environment, port)
         stop(server.stop)
         url = f"http://127.0.0.1:{port}"
         started[name] = Running(server, url, url + ready)

@@ -1,4 +1,4 @@
-"""What the programs of the benchmark agree on: the files of one folder, an address, a variable."""
+"""Names shared by the benchmark's programs: files, a path, an environment variable."""
 
 from __future__ import annotations
 
@@ -12,4 +12,4 @@ MODEL: Final = "model"
 PAYMENTS_IN_A_BATCH: Final = 1_000
 NO_OP_PATH: Final = "/v1/score/nothing"
 KEY_VARIABLE: Final = "SCORER_API_KEY"
-"""The environment variable by which the load generator gets its key: an option would show it to everyone."""
+"""The environment variable with the load generator's API key; a command-line option would be visible to all users."""

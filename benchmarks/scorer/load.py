@@ -1,8 +1,8 @@
-"""Ask one address by many clients at once, for some seconds, and time every answer.
+"""Load generator: send requests to a URL with concurrent clients for some seconds, and time every response.
 
 `python -m benchmarks.scorer.load --url --bodies --clients --seconds --warm-up` prints one line of JSON:
-`{"requests", "seconds", "sent", "failed", "p50_ms", "p99_ms"}`. A client sends its next request when it has its answer,
-over a connection that stays open. It speaks as little HTTP as that takes: a client library would cost more than the
+`{"requests", "seconds", "sent", "failed", "p50_ms", "p99_ms"}`. Each client sends its next request after a response, on
+a persistent connection. It implements only the HTTP it needs, because a client library would cost more than the
 servers.
 """
 
@@ -28,7 +28,7 @@ PATIENCE_SECONDS: Final = 30.0
 
 
 class Client(asyncio.Protocol):
-    """One connection, asking over and over until `ends`; `took` holds the seconds of each answer, by when it came."""
+    """A connection that sends requests until `ends`; `took` has the time of each response and its duration, seconds."""
 
     def __init__(self, requests: Iterator[bytes], ends: float) -> None:
         self.took: list[tuple[float, float]] = []
@@ -40,12 +40,12 @@ class Client(asyncio.Protocol):
         self._buffer = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask for the first time."""
+        """Send the first request."""
         self._transport = cast(asyncio.Transport, transport)
         self._ask()
 
     def data_received(self, data: bytes) -> None:
-        """Take what came; when the answer is whole, ask again."""
+        """Collect a response; once it is complete, send the next request."""
         self._buffer += data
         head = self._buffer.find(b"\r\n\r\n")
         if head < 0:
@@ -65,7 +65,7 @@ class Client(asyncio.Protocol):
             self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Over, in order or not."""
+        """Finish, with the error if there is one."""
         if not self.done.done():
             self.done.set_result(exc)
 
@@ -76,7 +76,7 @@ class Client(asyncio.Protocol):
 
 
 def requests_of(url: str, bodies: list[bytes], key: str) -> Iterator[bytes]:
-    """Each body as a whole request, over and over."""
+    """An endless cycle of requests, one for each body."""
     parts = urlsplit(url)
     head = (
         f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nX-API-Key: {key}\r\n"
@@ -86,7 +86,7 @@ def requests_of(url: str, bodies: list[bytes], key: str) -> Iterator[bytes]:
 
 
 async def load(url: str, bodies: list[bytes], clients: int, seconds: float, warm_up: float) -> dict[str, float]:
-    """Ask, and sum up what came after the warming up. Raises `OSError` where nobody listens."""
+    """Generate load and summarise the responses after the warm-up. Raises `OSError` if the connection fails."""
     parts = urlsplit(url)
     host, port = cast(str, parts.hostname), cast(int, parts.port)
     requests = requests_of(url, bodies, os.environ.get(KEY_VARIABLE, ""))
@@ -94,7 +94,7 @@ async def load(url: str, bodies: list[bytes], clients: int, seconds: float, warm
     connected = [
         await loop.create_connection(lambda: Client(requests, began + seconds), host, port) for _ in range(clients)
     ]
-    # What does not answer must not be waited for.
+    # Do not wait forever for a server that does not answer.
     async with asyncio.timeout(warm_up + seconds + PATIENCE_SECONDS):
         ended = await asyncio.gather(*(client.done for _, client in connected))
     took = np.array([one for _, client in connected for at, one in client.took if began <= at < began + seconds])
@@ -113,8 +113,8 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scorer.load", description=__doc__)
     parser.add_argument("--url", required=True)
-    parser.add_argument("--bodies", type=Path, required=True, help="a file with one body a line")
-    parser.add_argument("--skip", type=int, default=0, help="bodies that were sent already")
+    parser.add_argument("--bodies", type=Path, required=True, help="a file with one request body per line")
+    parser.add_argument("--skip", type=int, default=0, help="number of bodies already sent")
     parser.add_argument("--clients", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--warm-up", type=float, default=1.0)

@@ -1,4 +1,4 @@
-"""How much is measured."""
+"""The options of `make bench`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CLIENTS: Final = (1, 16)
 
 
 class Options(BaseSettings):
-    """Read from the environment, where make puts its variables; an empty one counts as not given."""
+    """Read from the environment, where make puts its variables; an empty variable counts as unset."""
 
     model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True, frozen=True)
 
@@ -23,9 +23,9 @@ class Options(BaseSettings):
 
 
 def read_options() -> Options:
-    """The options. Raises `OptionsError`, in one line, for what cannot be."""
+    """The options. Raises `OptionsError`, in one line, for invalid values."""
     try:
         return Options()
     except ValidationError as error:
-        said = [f"{str(item['loc'][0]).upper()}={item['input']}: {item['msg']}" for item in error.errors()]
-        raise OptionsError("; ".join(said)) from error
+        problems = [f"{str(item['loc'][0]).upper()}={item['input']}: {item['msg']}" for item in error.errors()]
+        raise OptionsError("; ".join(problems)) from error

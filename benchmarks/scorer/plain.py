@@ -1,4 +1,4 @@
-"""What most people would write: FastAPI, pydantic and `predict_proba`, given the features of a payment.
+"""A plain model server for comparison: FastAPI, pydantic and `predict_proba` on the features of a payment.
 
 `python -m benchmarks.scorer.plain MODEL --port`.
 """
@@ -21,7 +21,7 @@ Row: Any = create_model("Row", **cast(Any, dict.fromkeys(FEATURES, (float, ...))
 
 
 def main() -> None:
-    """Serve until interrupted."""
+    """The command; serves until interrupted."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scorer.plain", description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("--port", type=int, required=True)

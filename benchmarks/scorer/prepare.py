@@ -1,8 +1,7 @@
-"""Write what the contenders are asked, and the champion's files: `python -m benchmarks.scorer.prepare --out FOLDER`.
+"""Write the request bodies and the champion's files: `python -m benchmarks.scorer.prepare --out FOLDER`.
 
-The payments are those of the lake's last days once more, after its end, one a second and under ids of their own: so
-each meets the history that its customer and its terminal really have. The peers, which look nothing up, get the same
-payments' features.
+The payments repeat those of the lake's last days after its end, one a second and with new ids, so that each customer
+and terminal has a realistic history. The other servers, which look nothing up, get the features of these payments.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ LAST_DAYS: Final = 3
 
 
 def prepare(settings: Settings, folder: Path, count: int, batches: int) -> dict[str, Any]:
-    """Write everything; returns how much. Raises `ModelingError` where there is no champion."""
+    """Write all files; returns the numbers of payments, batches and rows. Raises `ModelingError` without a champion."""
     folder.mkdir(parents=True, exist_ok=True)
     with registry(settings) as client:
         champion = champion_version(client, settings)
@@ -52,7 +51,7 @@ def prepare(settings: Settings, folder: Path, count: int, batches: int) -> dict[
 
 
 def payments(clean: pa.Table, end_second: int, count: int) -> list[dict[str, Any]]:
-    """So many payments like these, over and over, one a second from `end_second` on."""
+    """`count` payments like those in `clean`, repeated as needed, one a second from `end_second` on."""
     customer, terminal, cents = (clean[name].to_numpy() for name in ("customer_id", "terminal_id", "amount_cents"))
     picked = np.random.default_rng(0).permutation(np.resize(np.arange(len(clean)), count))
     return [

@@ -1,4 +1,4 @@
-"""From single measurements to ratios: of each round by itself, then their median, so that a noisy minute spoils one."""
+"""Compute ratios for each round and then their median, so that noise affects only one round."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmarks.scorer.files import PAYMENTS_IN_A_BATCH
 
 @dataclass(frozen=True)
 class Measured:
-    """One contender in one round."""
+    """The measurement of one contender in one round."""
 
     name: str
     clients: int
@@ -36,7 +36,7 @@ class Measured:
 
 
 def report(measured: Sequence[Measured], options: dict[str, Any], cores: dict[str, list[int]]) -> dict[str, Any]:
-    """Medians of each contender, and of the ratios of `POST /v1/score` to each other one, by the number of clients."""
+    """The medians of each contender and of the ratios of `POST /v1/score` to each other one, by number of clients."""
     by_clients: dict[str, Any] = {}
     for clients in sorted({one.clients for one in measured}):
         rows = {c.name: _of(measured, c.name, clients) for c in CONTENDERS}
@@ -79,7 +79,7 @@ def _ratio(ours: Sequence[Measured], others: Sequence[Measured], what: str) -> f
 
 
 def show(results: dict[str, Any], console: Console) -> None:
-    """The same as a table."""
+    """Print the results as tables."""
     for clients, rows in results["by_clients"].items():
         table = Table(title=f"{clients} client{'s' * (clients != '1')}", title_justify="left")
         for name in ("", "requests/s", "p50 ms", "p99 ms", "rate ×", "p99 ×"):
@@ -91,5 +91,5 @@ def show(results: dict[str, Any], console: Console) -> None:
             cells = [row["requests_per_second"], row["p50_ms"], row["p99_ms"]]
             table.add_row(name, *map(str, cells), *(str(to.get(what, "")) for what in ("requests_per_second", "p99")))
         console.print(table)
-    console.print(f"×: that of {SCORE} to it, the median of the rounds.")
+    console.print(f"×: ratio of {SCORE} to this row, median of the rounds.")
     console.print(f"{ALL_AT_ONCE.name}: {results['batch']['payments_per_second']:,} payments/s")

@@ -1,1 +1,1 @@
-"""What modelling reads of the lake, and how it is split in time."""
+"""Read the lake's features and labels, and split them in time."""

@@ -1,4 +1,4 @@
-"""Features and labels out of the lake, as arrays."""
+"""Read features and labels from the lake as arrays."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from modeling.errors import ModelingError
 
 @dataclass(frozen=True)
 class Dataset:
-    """Payments of one window: `features` of shape (n, len(FEATURES)), the others (n,); `occurred` in seconds.
+    """The payments of one window: `features` of shape (n, len(FEATURES)), the others (n,); `occurred` in seconds.
 
-    `patterns`, as `FRAUD_PATTERNS` numbers them and 0 where unknown or genuine, are for analysis: no model sees them.
+    `patterns` are codes of `FRAUD_PATTERNS`, 0 if unknown or genuine; they are for analysis, never a model's input.
     """
 
     features: NDArray[np.float64]
@@ -37,7 +37,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class SplitData:
-    """The three windows, and a fingerprint of all that is in them."""
+    """The three windows and a fingerprint of their content."""
 
     training: Dataset
     validation: Dataset
@@ -46,16 +46,19 @@ class SplitData:
 
     @property
     def windows(self) -> dict[str, Dataset]:
-        """The windows by their names, in order of time."""
+        """The windows by name, in order of time."""
         return {"training": self.training, "validation": self.validation, "test": self.test}
 
 
 def read_split(lake: Path, split: Split) -> SplitData:
-    """Read each window with the labels known when it is used. Raises `ModelingError` for what is missing."""
-    reports = read_reports(lake, split.judged_at)
+    """Read each window with the labels known when it is used.
+
+    Raises `ModelingError` for missing data and for a window without frauds or without genuine payments.
+    """
+    reports = read_reports(lake, split.evaluated_at)
     training = read_window(lake, split.training, reports, split.trained_at)
     validation = read_window(lake, split.validation, reports, split.validated_at)
-    test = read_window(lake, split.test, reports, split.judged_at)
+    test = read_window(lake, split.test, reports, split.evaluated_at)
     data = SplitData(training, validation, test, "")
     for name, window in data.windows.items():
         _require_both_kinds(name, getattr(split, name), window)
@@ -63,12 +66,12 @@ def read_split(lake: Path, split: Split) -> SplitData:
 
 
 def read_test(lake: Path, split: Split) -> Dataset:
-    """The test window alone. Raises `ModelingError` for what is missing."""
-    return read_window(lake, split.test, read_reports(lake, split.judged_at), split.judged_at)
+    """Read the test window only. Raises `ModelingError` for missing data."""
+    return read_window(lake, split.test, read_reports(lake, split.evaluated_at), split.evaluated_at)
 
 
 def read_window(lake: Path, days: DayRange, reports: pa.Table, labels_at: int) -> Dataset:
-    """The payments of some days, with the labels known at second `labels_at`."""
+    """Read the payments of some days with the labels known at second `labels_at`. Raises `ModelingError`."""
     table = read_features(lake, days)
     numbers = table["transaction_id"].to_numpy()
     occurred = seconds(table["occurred_at"]).to_numpy()
@@ -86,12 +89,12 @@ def read_window(lake: Path, days: DayRange, reports: pa.Table, labels_at: int) -
 
 
 def rows_of(data: Dataset, rows: NDArray[np.int64]) -> Dataset:
-    """The payments at these positions, in their order."""
+    """The payments at the given positions, in the order given."""
     return Dataset(**{field.name: getattr(data, field.name)[rows] for field in fields(data)})
 
 
 def fingerprint(windows: Mapping[str, Dataset]) -> str:
-    """The SHA-256 of the windows' names and of all in them that shapes a model, in order."""
+    """The SHA-256 of the windows' names and of all their data that affects a model, in order."""
     digest = hashlib.sha256()
     for name, data in windows.items():
         digest.update(f"{name} {data.features.shape}".encode())
@@ -101,12 +104,12 @@ def fingerprint(windows: Mapping[str, Dataset]) -> str:
 
 
 def known_seconds(data: Dataset, reports: pa.Table) -> NDArray[np.int64]:
-    """The second from which each payment is known to be a fraud, `NEVER` where no report came; shape (n,)."""
+    """The second from which each payment is known to be a fraud, `NEVER` without a report; shape (n,)."""
     return known_from(data.occurred, _of_reports(data.transaction_id, reports, "reported", NEVER))
 
 
 def _of_reports(numbers: NDArray[np.int64], reports: pa.Table, column: str, without: int) -> NDArray[np.int64]:
-    """A column of each payment's earliest report, `without` where there is none; shape (n,)."""
+    """A column of each payment's earliest report, `without` if it has none; shape (n,)."""
     known, values = reports["transaction_id"].to_numpy(), reports[column].to_numpy()
     if len(known) == 0:
         return np.full(len(numbers), without, dtype=np.int64)
@@ -118,6 +121,6 @@ def _require_both_kinds(name: str, days: DayRange, data: Dataset) -> None:
     frauds = int(data.frauds.sum())
     if frauds in (0, len(data.frauds)):
         raise ModelingError(
-            f"the {name} window {days} has {frauds:,} known frauds among {len(data.frauds):,} payments, and both kinds "
-            "are needed: take more days or more customers"
+            f"the {name} window {days} has {frauds:,} known frauds among {len(data.frauds):,} payments, but needs both "
+            "frauds and genuine payments: use more days or more customers"
         )

@@ -1,4 +1,4 @@
-"""The lake's weeks before its test window as prequential folds: what choices are made on."""
+"""Prequential folds of the weeks before the test window, for tuning and feature selection."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ FOLD_STEP_DAYS = 7
 
 @dataclass(frozen=True)
 class Folds:
-    """All payments of some days, judged at their end; `known`, shape (n,), is when each was known to be a fraud.
+    """The payments of some days, labelled as known at their end, and their folds.
 
-    `tests` has the payments to test on by the fold's start: the first day of its training week, in days since 1970.
+    `known`, shape (n,), is the second from which each payment is known to be a fraud. `tests` has each fold's test
+    payments by the fold's start: the first day of its training week, in days since 1970.
     """
 
     data: Dataset
@@ -42,7 +43,7 @@ class Folds:
 
     @property
     def starts(self) -> list[int]:
-        """The folds, in order of time."""
+        """The starts of the folds, in order of time."""
         return list(self.tests)
 
     @property
@@ -51,15 +52,15 @@ class Folds:
         return fingerprint({"folds": self.data})
 
     def training(self, start: int, history_days: int) -> Dataset:
-        """The payments to train on, with the labels known when the fold's first test day begins."""
+        """A fold's training payments, with the labels known at the start of its first test day."""
         rows = rows_to_train_on(self.data.occurred // DAY, start, history_days)
         return replace(rows_of(self.data, rows), frauds=self.known[rows] <= (start + TEST_AFTER) * DAY)
 
 
 def read_folds(settings: Settings, days: DayRange, count: int = FOLDS) -> Folds:
-    """The last `count` weekly folds whose labels are due at the end of `days`.
+    """The last `count` weekly folds whose labels are known at the end of `days`.
 
-    Raises `ModelingError` where the days are too few, or a fold has no frauds to learn or to find.
+    Raises `ModelingError` for too few days, missing data, or a fold without frauds or without genuine payments.
     """
     history_of(settings.lake, days)
     reports = read_reports(settings.lake, days.end_second)
@@ -71,27 +72,30 @@ def read_folds(settings: Settings, days: DayRange, count: int = FOLDS) -> Folds:
         for part in (folds.training(start, FOLD_STEP_DAYS), test):
             if not 0 < part.frauds.sum() < len(part.frauds):
                 raise ModelingError(
-                    f"a fold of {days} has {part.frauds.sum()} known frauds among {len(part.frauds)} payments, and "
-                    "both kinds are needed: take more days or more customers"
+                    f"a fold of {days} has {part.frauds.sum()} known frauds among {len(part.frauds)} payments, but "
+                    "needs both frauds and genuine payments: use more days or more customers"
                 )
     return folds
 
 
 def constraints_of(folds: Folds, features: Sequence[str] = FEATURES) -> list[int]:
-    """Of trees on these features, judged once for all folds, on the first one's training payments."""
+    """The monotonic constraints for these features, chosen once for all folds on the first fold's training payments."""
     data = folds.training(folds.starts[0], HISTORY_DAYS)
     columns = [FEATURES.index(name) for name in features]
     return monotonic_constraints(replace(data, features=data.features[:, columns]), features, CANDIDATE)
 
 
 def fold_starts(days: DayRange, count: int) -> list[int]:
-    """The first day of each fold, in days since 1970; the last is tested on the week before the label delay's."""
+    """The first day of each fold, in days since 1970; the last fold's test week ends one label delay before the end.
+
+    Raises `ModelingError` for too few days.
+    """
     last = days.end_second // DAY - LABEL_DELAY_DAYS - FOLD_DAYS
     first = last - (count - 1) * FOLD_STEP_DAYS
     if first < days.start_second // DAY:
         needed = FOLD_DAYS + LABEL_DELAY_DAYS + (count - 1) * FOLD_STEP_DAYS
         raise ModelingError(
-            f"{days} has {len(days.days())} days, and {count} weekly folds need {needed}: take an earlier --from or a "
+            f"{days} has {len(days.days())} days, but {count} weekly folds need {needed}: use an earlier --from or a "
             "later --to"
         )
     return [first + n * FOLD_STEP_DAYS for n in range(count)]
@@ -103,7 +107,7 @@ def _test(data: Dataset, known: Ints, start: int) -> Dataset:
 
 
 def add_optional_days(parser: argparse.ArgumentParser) -> None:
-    """Give `parser` the options `--from` and `--to`; read them back with `days_to_choose_on`."""
+    """Add the optional options `--from` and `--to` to `parser`; `days_to_choose_on` reads them."""
     parser.add_argument("--from", dest="first", type=parse_day, metavar="DAY", help="default: the lake's first day")
     parser.add_argument(
         "--to", dest="last", type=parse_day, metavar="DAY", help="default: the day before the test window"
@@ -111,9 +115,9 @@ def add_optional_days(parser: argparse.ArgumentParser) -> None:
 
 
 def days_to_choose_on(parser: argparse.ArgumentParser, given: argparse.Namespace, lake: Path) -> DayRange:
-    """The days that the options name; by default all before the window that a training would be tested on.
+    """The days given by the options; by default all days before the test window of a training on the whole lake.
 
-    Ends the program where they run backwards. Raises `ModelingError` for too few days.
+    Exits with a message if `--to` comes before `--from`. Raises `ModelingError` for too few days.
     """
     whole = whole_history(lake)
     try:

@@ -1,4 +1,4 @@
-"""What modelling reads of the lake: days of features, and fraud reports."""
+"""Read features, clean payments and fraud reports from the lake."""
 
 from __future__ import annotations
 
@@ -26,51 +26,53 @@ UNKNOWN_PATTERN: Final = 0
 
 
 def history_of(lake: Path, wanted: DayRange) -> DayRange:
-    """The first to the last day of the lake's features. Raises `ModelingError` where a wanted day was not built."""
+    """The first to the last day of the lake's features. Raises `ModelingError` if a wanted day has not been built."""
     days = _days(lake, "features")
     if not days:
         raise ModelingError(f"no features in {lake / 'features'} (LAKE_URI): run build_features over {wanted} first")
     history = DayRange(days[0], days[-1])
     if wanted.first < history.first or wanted.last > history.last:
-        # Beyond the last day no reports came in either, and every fraud would pass for genuine.
+        # After the last day there are no reports either, so every fraud would count as genuine.
         raise ModelingError(
-            f"the lake {lake} has features of {history}, not all of {wanted}: build the others first, or ask for fewer"
+            f"the lake {lake} has features for {history}, not for all of {wanted}: build the missing days first or "
+            "choose fewer"
         )
     built = set(days)
-    # A day without payments has no partition; but what is clean must have been built.
+    # A day without payments has no partition, so only days with clean payments can be missing.
     missing = [day for day in _days(lake, "clean") if wanted.first <= day <= wanted.last and day not in built]
     if missing:
         raise ModelingError(
-            f"{len(missing)} days of {wanted} have clean payments and no features, the first {missing[0]}: "
+            f"{len(missing)} days of {wanted} have clean payments but no features, the first {missing[0]}: "
             "run build_features over them first"
         )
     return history
 
 
 def whole_history(lake: Path) -> DayRange:
-    """All days of the lake's features. Raises `ModelingError` where there are none, or one among them was not built."""
+    """All days of the lake's features. Raises `ModelingError` if there are none or one in between is missing."""
     days = _days(lake, "features")
     if not days:
         raise ModelingError(
-            f"no features in {lake / 'features'} (LAKE_URI): run `make demo` first, or name another lake"
+            f"no features in {lake / 'features'} (LAKE_URI): run `make demo` first or set LAKE_URI to another lake"
         )
     return history_of(lake, DayRange(days[0], days[-1]))
 
 
 def read_features(lake: Path, days: DayRange) -> pa.Table:
-    """`COLUMNS` of these days in order. Raises `ModelingError` where there is no day, or one cannot be read."""
+    """`COLUMNS` of these days, in order. Raises `ModelingError` if there is no data or a file cannot be read."""
     return _read_days(lake, "features", days, COLUMNS, "build_features")
 
 
 def read_clean(lake: Path, days: DayRange) -> pa.Table:
-    """`CLEAN_COLUMNS` of these days in order. Raises `ModelingError` where there is no day, or one cannot be read."""
+    """`CLEAN_COLUMNS` of these days, in order. Raises `ModelingError` if there is no data or a file cannot be read."""
     return _read_days(lake, "clean", days, CLEAN_COLUMNS, "validate")
 
 
 def read_reports(lake: Path, until: int) -> pa.Table:
-    """`transaction_id, reported, pattern`: each payment's earliest report, of those that had come by second `until`.
+    """Each payment's earliest report up to second `until`, with columns `transaction_id, reported, pattern`.
 
-    The pattern is `UNKNOWN_PATTERN` where that report names none; of two in the same second, one that names one counts.
+    The pattern is `UNKNOWN_PATTERN` if the report has none; of two reports in the same second, one with a pattern
+    counts. Raises `ModelingError` if there are no reports or a file cannot be read.
     """
     files = sorted((lake / "reports").glob(f"day=*/{FILE}"))
     if not files:
@@ -78,12 +80,12 @@ def read_reports(lake: Path, until: int) -> pa.Table:
     table = pa.concat_tables([_read_reports(file) for file in files])
     table = table.filter(pc.less_equal(table["reported"], until))
     table = table.sort_by([("transaction_id", "ascending"), ("reported", "ascending"), (PATTERN, "descending")])
-    # The first of each payment; group_by would give the payments back in no order.
+    # Keep the first row of each payment; group_by would not keep the order.
     return table.filter(pa.array(np.diff(table["transaction_id"].to_numpy(), prepend=-1) != 0))
 
 
 def seconds(instants: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Whole seconds since 1970 of instants from 1970 on."""
+    """Whole seconds since 1970 of instants that are not before 1970."""
     return pc.divide(instants.cast(pa.timestamp("us", "UTC")).cast(pa.int64()), 1_000_000)
 
 
@@ -95,7 +97,7 @@ def _days(lake: Path, table: str) -> list[date]:
 def _read_days(lake: Path, table: str, days: DayRange, columns: list[str], job: str) -> pa.Table:
     files = [file for day in days.days() if (file := lake / table / f"day={day}" / FILE).exists()]
     if not files:
-        raise ModelingError(f"no {table} of {days} in {lake / table}: run {job} over these days first")
+        raise ModelingError(f"no {table} for {days} in {lake / table}: run {job} over these days first")
     return pa.concat_tables([_read(file, columns, job) for file in files])
 
 
@@ -121,5 +123,7 @@ def _read(file: Path, columns: list[str], job: str, optional: tuple[str, ...] = 
     except (pa.ArrowException, OSError) as error:
         raise ModelingError(f"{file} cannot be read: run {job} over this day again ({error})") from error
     if table is None:
-        raise ModelingError(f"{file} lacks {', '.join(sorted(missing))}: it was built by other code, run {job} again")
+        raise ModelingError(
+            f"{file} lacks {', '.join(sorted(missing))}: it was built by another version, run {job} again"
+        )
     return table

@@ -1,4 +1,4 @@
-"""A split in time that never uses a label before it was known."""
+"""Split days into training, validation and test without using a label before it was known."""
 
 from __future__ import annotations
 
@@ -11,50 +11,49 @@ from contracts.labels import LABEL_DELAY_DAYS
 from modeling.errors import ModelingError
 
 WINDOW_DAYS: Final = 7
-"""Days of validation and of test, where the history is long enough."""
-LEAST_TRAINING_DAYS: Final = 2
-"""Enough to run on a month of payments, not to be good: a history should have three months."""
-LEAST_DAYS: Final = LEAST_TRAINING_DAYS + 2 * (LABEL_DELAY_DAYS + 1) + LABEL_DELAY_DAYS
+"""Days of validation and of test, if the history is long enough."""
+MIN_TRAINING_DAYS: Final = 2
+"""Enough to run on a month of payments, but not for a good model, which needs about three months."""
+MIN_DAYS: Final = MIN_TRAINING_DAYS + 2 * (LABEL_DELAY_DAYS + 1) + LABEL_DELAY_DAYS
 HISTORY_DAYS: Final = 90
-"""As many days of training as are used, where there are as many: on the published payments, worth .04 of average
-precision over a single week."""
+"""The most days of training: on the published payments they add .04 of average precision over a single week."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Three windows with the label delay between them, and the second at which the test's labels are read.
+    """Three windows separated by the label delay, and the second at which the test's labels are read.
 
-    Training happens at the first second of validation, thresholds are chosen at the first second of test, and the test
-    is judged at the end of all days.
+    The model is trained at the first second of validation, thresholds are chosen at the first second of test, and the
+    test is evaluated at the end of all days.
     """
 
     training: DayRange
     validation: DayRange
     test: DayRange
-    judged_at: int
+    evaluated_at: int
 
     @property
     def trained_at(self) -> int:
-        """When the training labels are read, seconds since 1970."""
+        """The second at which the training labels are read, since 1970."""
         return self.validation.start_second
 
     @property
     def validated_at(self) -> int:
-        """When the validation labels are read, seconds since 1970."""
+        """The second at which the validation labels are read, since 1970."""
         return self.test.start_second
 
 
 def split_days(days: DayRange) -> Split:
-    """Cut the days from the back: delay, test, delay, validation, delay, and training before that.
+    """Split the days, from the end: delay, test, delay, validation, delay, training.
 
-    Of a short history validation and test take a sixth each of what is not delay, a day at least; training has
-    `HISTORY_DAYS` at most. Raises `ModelingError` for too few days.
+    Validation and test have `WINDOW_DAYS` days, or in a short history a sixth each of the days that are not delay, at
+    least one; training has at most `HISTORY_DAYS`. Raises `ModelingError` for too few days.
     """
     total = len(days.days())
-    if total < LEAST_DAYS:
+    if total < MIN_DAYS:
         raise ModelingError(
-            f"{days} has {total} days, and a split with the label delay needs at least {LEAST_DAYS} days: "
-            "take an earlier --from or a later --to"
+            f"{days} has {total} days, but a split with the label delay needs at least {MIN_DAYS} days: "
+            "use an earlier --from or a later --to"
         )
     window = max(1, min(WINDOW_DAYS, (total - 3 * LABEL_DELAY_DAYS) // 6))
     test = _ending(days.last - timedelta(days=LABEL_DELAY_DAYS), window)

@@ -1,7 +1,7 @@
-"""Weeks one after another: train, wait for the labels, test, move on. As the Fraud Detection Handbook splits.
+"""Prequential (walk-forward) folds as in the Fraud Detection Handbook: train on a week, skip the delay, test on a week.
 
-A fold starts on a day s: its training week is s .. s + 6, the delay follows, and its test week is s + 14 .. s + 20.
-Days are whole numbers, counted from any day.
+A fold that starts on day s has its training week on s .. s + 6, then the label delay, and its test week on
+s + 14 .. s + 20. Days are integers from an arbitrary origin.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ FOLD_DAYS: Final = TEST_AFTER + TEST_DAYS
 
 @dataclass(frozen=True)
 class Fold:
-    """Positions of the payments to train on and to test on, in order; each of shape (m,)."""
+    """The sorted positions of a fold's training and test payments, each of shape (m,)."""
 
     training: Ints
     test: Ints
 
 
 def fold_at(days: Ints, customers: Ints, frauds: NDArray[np.bool_], start: int, history_days: int) -> Fold:
-    """The fold that starts on day `start`, of payments given by their day, customer and label, each of shape (n,)."""
+    """The fold that starts on day `start`; `days`, `customers` and `frauds` have shape (n,)."""
     return Fold(rows_to_train_on(days, start, history_days), rows_to_test_on(days, customers, frauds, start))
 
 
 def rows_to_train_on(days: Ints, start: int, history_days: int = TRAINING_DAYS) -> Ints:
-    """The payments of `history_days` days, of which the last is that of the training week."""
+    """The positions of the payments in the `history_days` days that end with the training week."""
     end = start + TRAINING_DAYS
     return np.flatnonzero((days >= end - history_days) & (days < end))
 
@@ -45,11 +45,11 @@ def rows_to_train_on(days: Ints, start: int, history_days: int = TRAINING_DAYS) 
 def rows_to_test_on(
     days: Ints, customers: Ints, frauds: NDArray[np.bool_], start: int, known_on: Ints | None = None
 ) -> Ints:
-    """The payments of the test week, without the cards known by then to be compromised.
+    """The positions of the test week's payments, without cards already known to be compromised.
 
-    On test day d these are the customers with a fraud on the days from `start` to d - 8, which the label delay has made
-    known; always from `start`, however long a history a model is trained on, for this is the published test set.
-    `known_on` is the first day that begins with each fraud known, where reports may come later than that; shape (n,).
+    On test day d these are the customers with a fraud from `start` to d - 8, known after the label delay. They count
+    from `start` whatever the length of the training history, as in the published test set. If reports may come after
+    the label delay, `known_on`, shape (n,), is the first day at whose start each fraud is known.
     """
     first = start + TEST_AFTER
     known = _known_from_day(days, customers, frauds, start, known_on)
@@ -58,7 +58,7 @@ def rows_to_test_on(
 
 
 def _known_from_day(days: Ints, customers: Ints, frauds: NDArray[np.bool_], start: int, known_on: Ints | None) -> Ints:
-    """For each payment, the first day on which its customer is known to be compromised; shape (n,)."""
+    """The first day on which each payment's customer is known to be compromised; shape (n,)."""
     in_time = days + LABEL_DELAY_DAYS + 1
     known = in_time if known_on is None else np.maximum(in_time, known_on)
     each, of = np.unique(customers, return_inverse=True)

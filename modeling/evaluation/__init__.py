@@ -1,1 +1,1 @@
-"""Metrics, costs, thresholds, and the gate."""
+"""Metrics, costs, thresholds, calibration, intervals and the gate."""

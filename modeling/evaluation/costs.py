@@ -1,4 +1,4 @@
-"""What decisions cost."""
+"""The cost of decisions."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Costs:
-    """What mistakes and reviews cost, in the currency of the payments; a missed fraud costs its amount."""
+    """The costs of a review and a wrong decline, in the currency of the payments; a missed fraud costs its amount."""
 
     review: float
     wrong_decline: float
 
 
 def each_cost(scores: Floats, frauds: Bools, amounts: Floats, thresholds: Thresholds, costs: Costs) -> Floats:
-    """What each decision by these thresholds costs; a reviewed fraud is caught. All arrays of shape (n,)."""
+    """The cost of each decision by these thresholds; a reviewed fraud counts as caught. All arrays of shape (n,)."""
     declined = scores >= thresholds.decline
     reviewed = ~declined & (scores >= thresholds.review)
     refused = np.where(frauds, 0.0, costs.wrong_decline)
@@ -30,10 +30,10 @@ def each_cost(scores: Floats, frauds: Bools, amounts: Floats, thresholds: Thresh
 
 
 def total_cost(scores: Floats, frauds: Bools, amounts: Floats, thresholds: Thresholds, costs: Costs) -> float:
-    """What the decisions by these thresholds cost together."""
+    """The total cost of the decisions by these thresholds; arrays of shape (n,)."""
     return float(each_cost(scores, frauds, amounts, thresholds, costs).sum())
 
 
 def cost_of_approving_all(frauds: Bools, amounts: Floats) -> float:
-    """What it costs to have no model: every fraud goes through."""
+    """The total cost of approving every payment: the amount of all frauds."""
     return float(amounts[frauds].sum())

@@ -1,4 +1,4 @@
-"""Which features a model leans on."""
+"""Permutation importance of the features."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REPEATS: Final = 3
 
 @dataclass(frozen=True)
 class Importance:
-    """By how much the average precision falls when a feature's values are shuffled: mean and spread of `REPEATS`."""
+    """The decrease of average precision when a feature is shuffled: mean and standard deviation over `REPEATS`."""
 
     feature: str
     mean: float
@@ -24,9 +24,9 @@ class Importance:
 
 
 def importances(model: Any, data: Dataset, seed: int = 0) -> list[Importance]:
-    """Each feature's permutation importance on at most `SAMPLE` payments, the largest first.
+    """Each feature's permutation importance on at most `SAMPLE` payments, largest first.
 
-    Empty where the sample has not both kinds, for average precision is not defined there.
+    Empty if the sample lacks frauds or genuine payments, because average precision is then undefined.
     """
     from sklearn.inspection import permutation_importance
 

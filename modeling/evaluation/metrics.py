@@ -1,4 +1,4 @@
-"""How good scores are, and what their decisions come to."""
+"""Metrics of scores and of the decisions made from them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ TOP_CARDS: Final = 100
 
 
 def measure(scores: NDArray[np.float64], data: Dataset, thresholds: Thresholds, costs: Costs) -> dict[str, float]:
-    """Average precision, AUC ROC, card precision, Brier score, and what `weigh` finds of the decisions."""
+    """Average precision, AUC ROC, card precision, Brier score, and the metrics of `measure_decisions`.
+
+    `scores` has shape (n,).
+    """
     from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
     return {
@@ -25,13 +28,15 @@ def measure(scores: NDArray[np.float64], data: Dataset, thresholds: Thresholds, 
         "roc_auc": float(roc_auc_score(data.frauds, scores)),
         f"card_precision_{TOP_CARDS}": card_precision(scores, data, TOP_CARDS),
         "brier": float(brier_score_loss(data.frauds, scores)),
-    } | weigh(scores, data, thresholds, costs)
+    } | measure_decisions(scores, data, thresholds, costs)
 
 
-def weigh(scores: NDArray[np.float64], data: Dataset, thresholds: Thresholds, costs: Costs) -> dict[str, float]:
-    """The decisions in money and in work: costs, savings against approving all, shares, reviews a day, amounts.
+def measure_decisions(
+    scores: NDArray[np.float64], data: Dataset, thresholds: Thresholds, costs: Costs
+) -> dict[str, float]:
+    """Costs, savings over approving all, shares, reviews a day and amounts of the decisions by these thresholds.
 
-    Amounts and costs are in the currency of the payments. `savings_share` is left out where there is nothing to save.
+    Amounts and costs are in the currency of the payments. `savings_share` is left out if there is no fraud to save.
     """
     thousand = 1_000 / len(scores)
     cost = thousand * total_cost(scores, data.frauds, data.amounts, thresholds, costs)
@@ -54,18 +59,19 @@ def weigh(scores: NDArray[np.float64], data: Dataset, thresholds: Thresholds, co
 
 
 def card_precision(scores: NDArray[np.float64], data: Dataset, top: int) -> float:
-    """The frauds' share of the `top` cards with the highest score of a day, mean over the days.
+    """Card precision: the share of frauds among a day's `top` cards by highest score, averaged over the days.
 
-    A card found to have had a fraud is not looked at on later days. As the Fraud Detection Handbook defines it in its
-    chapter on metrics: the divisor is `top` even where fewer cards are left.
+    A card with a detected fraud is skipped on later days. As in the Fraud Detection Handbook's chapter on metrics, the
+    divisor is `top` even if fewer cards are left.
     """
     return CardDays.of(scores, data).precision(top)
 
 
 @dataclass(frozen=True)
 class CardDays:
-    """What each card showed on each day, both of shape (cards, days): its highest score, -inf without a payment, and
-    whether it had a fraud. Cards in the order of their numbers.
+    """Each card's highest score (-inf without a payment) and whether it had a fraud, by day.
+
+    Both arrays have shape (cards, days); cards are in the order of their numbers.
     """
 
     highest: NDArray[np.float64]
@@ -73,7 +79,7 @@ class CardDays:
 
     @classmethod
     def of(cls, scores: NDArray[np.float64], data: Dataset) -> CardDays:
-        """The cards and the days of some payments."""
+        """The card days of some payments; `scores` has shape (n,)."""
         cards, card_of = np.unique(data.customer_id, return_inverse=True)
         days, day_of = np.unique(data.occurred // DAY, return_inverse=True)
         shape = (len(cards), len(days))
@@ -83,11 +89,11 @@ class CardDays:
         return cls(highest, frauds)
 
     def take(self, cards: NDArray[np.int64]) -> CardDays:
-        """The cards at these places, each as often as it is named."""
+        """The cards at these indices, repeated as given."""
         return CardDays(self.highest[cards], self.frauds[cards])
 
     def precision(self, top: int) -> float:
-        """As `card_precision` says."""
+        """The card precision, as `card_precision` defines it."""
         found = np.zeros(len(self.highest), dtype=bool)
         shares = []
         for highest, frauds in zip(self.highest.T, self.frauds.T, strict=True):

@@ -1,6 +1,6 @@
-"""Payments in the order of their scores, sorted once for all resamples: what the areas under the curves are made of.
+"""Areas under the curves from a ranking that is sorted once for all resamples.
 
-scikit-learn's functions sort anew for each resample, which takes an order of magnitude longer over all of them.
+scikit-learn's functions sort again for each resample, which is ten times slower.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Areas:
-    """As scikit-learn defines them, where payments may count several times; NaN where only one kind counts."""
+    """The areas as scikit-learn defines them, with integer weights; NaN without frauds or without genuine payments."""
 
     roc_auc: float
     average_precision: float
@@ -22,9 +22,9 @@ class Areas:
 
 @dataclass(frozen=True)
 class Ranking:
-    """n payments by falling score: `order`, shape (n,), their positions, and `frauds` of them in that order.
+    """n payments by decreasing score: `order`, shape (n,), are their positions, `frauds` their labels in that order.
 
-    `ends`, shape (different scores,): the last place of each. Equal scores are admitted together.
+    `ends`, shape (distinct scores,), is the last rank of each score, because equal scores are ranked together.
     """
 
     order: NDArray[np.intp]
@@ -33,12 +33,12 @@ class Ranking:
 
     @classmethod
     def of(cls, scores: NDArray[np.float64], frauds: NDArray[np.bool_]) -> Self:
-        """Of scores and labels, both of shape (n,)."""
+        """The ranking of scores with labels, both of shape (n,)."""
         order = np.argsort(-scores, kind="stable")
         return cls(order, frauds[order], np.flatnonzero(np.append(np.diff(scores[order]) != 0, True)))
 
     def areas(self, times: NDArray[np.int64]) -> Areas:
-        """The areas where payment i counts `times[i]` times."""
+        """The areas if payment i counts `times[i]` times; shape (n,)."""
         weights = times[self.order]
         admitted = np.cumsum(weights)[self.ends]
         right = np.cumsum(weights * self.frauds)[self.ends]

@@ -1,4 +1,4 @@
-"""All that is found out of a trained model on its test window: what the pictures and the card tell."""
+"""The evaluation of a trained model on its test window, for the model card and its plots."""
 
 from __future__ import annotations
 
@@ -8,52 +8,52 @@ from typing import Any, Final
 import numpy as np
 
 from modeling.data.dataset import Dataset, SplitData
-from modeling.evaluation.calibration import Reliability, reliability
+from modeling.evaluation.calibration import CalibrationBins, calibration_bins
 from modeling.evaluation.costs import Costs
 from modeling.evaluation.importance import Importance, importances
 from modeling.evaluation.intervals import Interval
-from modeling.evaluation.metrics import measure, weigh
-from modeling.evaluation.window_intervals import Scored, figure_intervals
+from modeling.evaluation.metrics import measure, measure_decisions
+from modeling.evaluation.window_intervals import Scored, metric_intervals
 from modeling.models.candidate import Candidate, Decider
 
 CANDIDATE: Final = "gradient boosting"
 BASELINE: Final = "logistic regression"
 SHARED: Final = {"cost_per_1000_approving_all", "fraud_amount"}
-"""What the test window alone decides: said once, and not of the baseline again."""
+"""Metrics that depend only on the test window, so they are not repeated for the baseline."""
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """The scores of both models and what they come to; metrics are named `test_` and `baseline_`, intervals too."""
+class EvaluationResult:
+    """The scores, metrics and intervals of both models; names begin with `test_` (the model) or `baseline_`."""
 
     model: Scored
     baseline: Scored
     metrics: dict[str, float]
     intervals: dict[str, Interval]
     validation: dict[str, float]
-    """What the model's decisions come to on the window that the thresholds were chosen on."""
-    calibration: Reliability
+    """The metrics of the model's decisions on the validation window, where the thresholds were chosen."""
+    calibration: CalibrationBins
     importances: list[Importance]
 
 
-def judge_models(candidate: Candidate, model: Any, baseline: Any, data: SplitData, costs: Costs) -> Judgement:
-    """Measure two models with a `decision_function` on the test window; seconds, on 60,000 payments."""
+def evaluate_models(candidate: Candidate, model: Any, baseline: Any, data: SplitData, costs: Costs) -> EvaluationResult:
+    """Evaluate two models with a `decision_function` on the test window; takes seconds for 60,000 payments."""
     test = data.test
     mine, base = _scored(model, candidate.decider, test), _scored(baseline, candidate.baseline, test)
     chosen = _scored(model, candidate.decider, data.validation)
-    return Judgement(
+    return EvaluationResult(
         model=mine,
         baseline=base,
         metrics=_metrics(mine, base, test, costs),
-        intervals=figure_intervals(mine, base, test, costs),
-        validation=weigh(chosen.scores, data.validation, chosen.thresholds, costs),
-        calibration=reliability(mine.scores, test.frauds),
+        intervals=metric_intervals(mine, base, test, costs),
+        validation=measure_decisions(chosen.scores, data.validation, chosen.thresholds, costs),
+        calibration=calibration_bins(mine.scores, test.frauds),
         importances=importances(model, test),
     )
 
 
 def bounds(found: dict[str, Interval]) -> dict[str, float]:
-    """The intervals as metrics of their own: `<name>_low` and `<name>_high`."""
+    """The intervals as metrics named `<name>_low` and `<name>_high`."""
     ends = [
         (name, end, value) for name, pair in found.items() for end, value in zip(("low", "high"), pair, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""How a model does on parts of a window: by fraud pattern, by amount, by customers known and new."""
+"""Metrics on slices of a window: by fraud pattern, by amount, by known and new customers."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from modeling.evaluation.window_intervals import Scored
 
 AMOUNT_QUANTILES: Final = (0.25, 0.5, 0.75, 0.95)
 HISTORY: Final = "customer_tx_count_30d"
-"""1 where a payment is its customer's only one of the last 30 days: the customer is new to the model."""
+"""A value of 1 means that the payment is its customer's only one in 30 days: the customer is new to the model."""
 
 
 @dataclass(frozen=True)
-class Group:
-    """Some payments of a window: how many, how many frauds, how well they are told apart, what was caught.
+class Slice:
+    """The metrics of some payments of a window.
 
-    Caught is a fraud that is reviewed or declined; amounts are in the currency of the payments. Average precision is
-    None without both kinds.
+    A fraud is caught if it is reviewed or declined; amounts are in the currency of the payments. Average precision is
+    None without frauds or without genuine payments.
     """
 
     name: str
@@ -36,37 +36,37 @@ class Group:
     caught_amount: float
 
 
-def by_pattern(data: Dataset, one: Scored) -> list[Group]:
-    """The frauds of each pattern, and of none known, each among all genuine payments."""
+def by_pattern(data: Dataset, one: Scored) -> list[Slice]:
+    """A slice for each fraud pattern and for unknown patterns: its frauds and all genuine payments."""
     known = {name: data.patterns == number for number, name in FRAUD_PATTERNS.items()}
     unknown = ~np.isin(data.patterns, list(FRAUD_PATTERNS))
     return [
-        group(name, ~data.frauds | (data.frauds & chosen), data, one)
+        slice_of(name, ~data.frauds | (data.frauds & chosen), data, one)
         for name, chosen in {**known, "unknown": unknown}.items()
     ]
 
 
-def by_amount(data: Dataset, one: Scored) -> list[Group]:
-    """Bands of the amount between its `AMOUNT_QUANTILES` in these payments, each rounded to a whole number."""
+def by_amount(data: Dataset, one: Scored) -> list[Slice]:
+    """A slice for each band of amounts between the `AMOUNT_QUANTILES` of these payments, rounded to integers."""
     edges = np.unique(np.round(np.quantile(data.amounts, AMOUNT_QUANTILES)))
     band = np.searchsorted(edges, data.amounts, side="right")
     names = [f"below {edges[0]:,.0f}"]
     names += [f"{low:,.0f} to below {high:,.0f}" for low, high in itertools.pairwise(edges)]
     names += [f"{edges[-1]:,.0f} and more"]
-    return [group(name, band == number, data, one) for number, name in enumerate(names)]
+    return [slice_of(name, band == number, data, one) for number, name in enumerate(names)]
 
 
-def by_customer(data: Dataset, one: Scored) -> list[Group]:
-    """Payments of customers with and without another payment in the 30 days before."""
+def by_customer(data: Dataset, one: Scored) -> list[Slice]:
+    """Two slices: payments of customers with and without another payment in the 30 days before."""
     new = data.features[:, FEATURES.index(HISTORY)] == 1
-    return [group("known", ~new, data, one), group("new", new, data, one)]
+    return [slice_of("known", ~new, data, one), slice_of("new", new, data, one)]
 
 
-def group(name: str, chosen: Bools, data: Dataset, one: Scored) -> Group:
-    """The payments that are `chosen`, shape (n,)."""
+def slice_of(name: str, chosen: Bools, data: Dataset, one: Scored) -> Slice:
+    """The metrics of the payments selected by the mask `chosen`, shape (n,)."""
     frauds, amounts, scores = data.frauds[chosen], data.amounts[chosen], one.scores[chosen]
     caught = frauds & (scores >= one.thresholds.review)
-    return Group(
+    return Slice(
         name=name,
         payments=len(frauds),
         frauds=int(frauds.sum()),

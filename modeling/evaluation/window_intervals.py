@@ -1,6 +1,6 @@
-"""How sure the figures of a window are: 95 % intervals of both models', by the same draws of its cards.
+"""95 % intervals of both models' metrics on a window, from the same resamples of its cards.
 
-All that does not depend on a draw is computed once.
+Everything that does not depend on the resample is computed once.
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ from modeling.evaluation.metrics import TOP_CARDS, CardDays
 from modeling.evaluation.ranking import Ranking
 
 GAIN: Final = "gain_average_precision"
-"""By how much the model's average precision is above the baseline's, on the same draws."""
+"""The difference of the model's average precision to the baseline's, on the same resamples."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A model's scores of a window, shape (n,), and the thresholds that decide by them."""
+    """A model's scores on a window, shape (n,), and its thresholds."""
 
     scores: Floats
     thresholds: Thresholds
 
 
-def figure_intervals(
+def metric_intervals(
     model: Scored, baseline: Scored, data: Dataset, costs: Costs, resamples: int = RESAMPLES
 ) -> dict[str, Interval]:
     """Intervals of AUC ROC, average precision, card precision and cost, `test_` and `baseline_`, and of the gain."""
-    figured = {"test": _Figures(model, data, costs), "baseline": _Figures(baseline, data, costs)}
+    models = {"test": _ResampledMetrics(model, data, costs), "baseline": _ResampledMetrics(baseline, data, costs)}
     card_of = np.unique(data.customer_id, return_inverse=True)[1]
 
     def measures(rows: Ints, cards: Ints) -> Mapping[str, float]:
         times = np.bincount(rows, minlength=len(data.frauds))
         drawn = card_of[rows[np.flatnonzero(np.diff(cards, prepend=-1))]]
-        found = {f"{name}_{figure}": x for name, one in figured.items() for figure, x in one.of(times, drawn).items()}
+        found = {f"{name}_{metric}": x for name, one in models.items() for metric, x in one.of(times, drawn).items()}
         return found | {GAIN: found["test_average_precision"] - found["baseline_average_precision"]}
 
     return intervals(bootstrap(measures, data.customer_id, resamples))
 
 
-class _Figures:
-    """One model's figures, of payments and cards that count several times or not at all."""
+class _ResampledMetrics:
+    """One model's metrics on resamples of the payments."""
 
     def __init__(self, one: Scored, data: Dataset, costs: Costs) -> None:
         self._ranking = Ranking.of(one.scores, data.frauds)
@@ -56,7 +56,7 @@ class _Figures:
         self._card_days = CardDays.of(one.scores, data)
 
     def of(self, times: NDArray[np.int64], drawn: Ints) -> dict[str, float]:
-        """The figures where payment i counts `times[i]` times, and the cards are `drawn` of all in order."""
+        """The metrics if payment i counts `times[i]` times; `drawn` are the indices of the resampled cards."""
         areas = self._ranking.areas(times)
         return {
             "average_precision": areas.average_precision,

@@ -1,4 +1,4 @@
-"""Markdown, and the page that is made of it: one file, no scripts, its pictures inside."""
+"""Write Markdown and render it as a self-contained HTML page without scripts."""
 
 from __future__ import annotations
 
@@ -36,24 +36,24 @@ _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~&])")
 
 
 def escape(text: str) -> str:
-    """Text as it stands, whatever signs are in it, on one line."""
+    """Text on one line with all Markdown characters escaped."""
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table, of a header and rows of Markdown; every column but the first to the right."""
+    """A Markdown table; all columns but the first are right-aligned."""
     align = [":--", *("--:" for _ in header[1:])]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, align, *rows))
 
 
-def page(title: str, text: str, pictures: Mapping[str, bytes]) -> str:
-    """The HTML page of a Markdown text; `pictures`, PNG by the address that the text has for each, are put inside."""
+def page(title: str, text: str, plots: Mapping[str, bytes]) -> str:
+    """Render a Markdown text as an HTML page; `plots`, PNG by their link in the text, are embedded."""
     from markdown_it import MarkdownIt
 
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = markdown.parse(text)
     for token in (child for block in tokens for child in block.children or ()):
         if token.type == "image":
-            content = base64.b64encode(pictures[str(token.attrs["src"])]).decode()
+            content = base64.b64encode(plots[str(token.attrs["src"])]).decode()
             token.attrs["src"] = f"data:image/png;base64,{content}"
     return PAGE.substitute(title=escape_html(title), body=markdown.renderer.render(tokens, markdown.options, {}))

@@ -1,4 +1,4 @@
-"""Three pictures: what the scores can tell apart, whether they are probabilities, and what thresholds cost."""
+"""The model card's plots: precision and recall, calibration, and cost by threshold."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from contracts.bundle import Thresholds
 from modeling.data.dataset import Dataset
-from modeling.evaluation.calibration import Reliability
+from modeling.evaluation.calibration import CalibrationBins
 from modeling.evaluation.costs import Costs, cost_of_approving_all, total_cost
-from modeling.evaluation.result import BASELINE, CANDIDATE, Judgement
+from modeling.evaluation.result import BASELINE, CANDIDATE, EvaluationResult
 from modeling.evaluation.thresholds import allowed_reviews
 
 if TYPE_CHECKING:
@@ -24,24 +24,24 @@ CALIBRATION: Final = "calibration.png"
 COST: Final = "cost.png"
 SIZE = (7.0, 4.6)
 CURVE_POINTS = 120
-LEAST_SHARE = 1e-5
-"""Where the axes of the calibration begin: on a logarithm there is no place for 0."""
+MIN_SHARE = 1e-5
+"""The lower end of the calibration plot's logarithmic axes, which cannot show 0."""
 
 
-def draw(judgement: Judgement, test: Dataset, costs: Costs, reviews_per_1000: float) -> dict[str, bytes]:
-    """All pictures of a judgement, PNG by file name."""
-    mine = judgement.model
-    scores = {CANDIDATE: mine.scores, BASELINE: judgement.baseline.scores}
+def draw(result: EvaluationResult, test: Dataset, costs: Costs, reviews_per_1000: float) -> dict[str, bytes]:
+    """All plots of an evaluation, as PNG by file name."""
+    mine = result.model
+    scores = {CANDIDATE: mine.scores, BASELINE: result.baseline.scores}
     figures = {
         PRECISION_RECALL: precision_recall_figure(test, scores),
-        CALIBRATION: calibration_figure(judgement.calibration),
+        CALIBRATION: calibration_figure(result.calibration),
         COST: cost_figure(test, mine.scores, mine.thresholds, costs, reviews_per_1000),
     }
     return {name: _png(figure) for name, figure in figures.items()}
 
 
 def precision_recall_figure(data: Dataset, named_scores: dict[str, Floats]) -> Figure:
-    """Precision over recall on the test window, a line for each model."""
+    """Precision by recall on the test window, one line for each model."""
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
     figure, axes = _figure("Precision and recall on the test window", "recall", "precision")
@@ -55,31 +55,29 @@ def precision_recall_figure(data: Dataset, named_scores: dict[str, Floats]) -> F
     return figure
 
 
-def calibration_figure(bins: Reliability) -> Figure:
-    """The share of frauds over the mean score of each bin, with intervals; how many payments and frauds are in each."""
+def calibration_figure(bins: CalibrationBins) -> Figure:
+    """The share of frauds by mean score of each bin, with intervals and the numbers of frauds and payments."""
     figure, axes = _figure("Calibration on the test window", "mean score", "share of frauds")
-    axes.plot([LEAST_SHARE, 1], [LEAST_SHARE, 1], color="0.6", linestyle=":", label="as it should be")
-    lows, highs = bins.sure_within()
-    axes.vlines(bins.predicted, np.maximum(lows, LEAST_SHARE), highs, color="tab:blue", label="95 % interval")
+    axes.plot([MIN_SHARE, 1], [MIN_SHARE, 1], color="0.6", linestyle=":", label="perfect calibration")
+    lows, highs = bins.confidence_intervals()
+    axes.vlines(bins.predicted, np.maximum(lows, MIN_SHARE), highs, color="tab:blue", label="95 % interval")
     some = bins.frauds > 0
-    axes.plot(bins.predicted[some], bins.found[some], "o", color="tab:blue", label="payments of like score")
+    axes.plot(bins.predicted[some], bins.observed[some], "o", color="tab:blue", label="bin of payments")
     for x, y, frauds, payments in zip(bins.predicted, highs, bins.frauds, bins.payments, strict=True):
-        said = f"{frauds:,} of {payments:,} "
-        axes.annotate(said, (x, y), (0, 4), textcoords="offset points", rotation=90, ha="center", fontsize=7)
-    lowest = 0.5 * max(LEAST_SHARE, min(bins.predicted.min(), bins.found[some].min(initial=1.0)))
+        label = f"{frauds:,} of {payments:,} "
+        axes.annotate(label, (x, y), (0, 4), textcoords="offset points", rotation=90, ha="center", fontsize=7)
+    lowest = 0.5 * max(MIN_SHARE, min(bins.predicted.min(), bins.observed[some].min(initial=1.0)))
     axes.set(xscale="log", yscale="log", xlim=(lowest, 1.5), ylim=(lowest, 8))
     axes.legend(loc="lower right")
     return figure
 
 
 def cost_figure(data: Dataset, scores: Floats, thresholds: Thresholds, costs: Costs, reviews_per_1000: float) -> Figure:
-    """The cost of 1,000 payments over the threshold to review, the one to decline held where it is.
+    """The cost per 1,000 payments by review threshold, at a fixed decline threshold.
 
-    Shaded is what would be more reviews than the budget of `reviews_per_1000` on these payments.
+    Thresholds that exceed the budget of `reviews_per_1000` on these payments are shaded.
     """
-    figure, axes = _figure(
-        "What the threshold to review costs", "threshold to review (score)", "cost of 1,000 payments"
-    )
+    figure, axes = _figure("Cost by review threshold", "review threshold (score)", "cost per 1,000 payments")
     tried = np.geomspace(1e-4, max(thresholds.decline, 2e-4), CURVE_POINTS)
     thousand = 1_000 / len(scores)
     approving_all = thousand * cost_of_approving_all(data.frauds, data.amounts)
@@ -91,14 +89,14 @@ def cost_figure(data: Dataset, scores: Floats, thresholds: Thresholds, costs: Co
     axes.axhline(approving_all, color="0.6", linestyle=":", label="approving all")
     beyond = _beyond_budget(scores, thresholds, reviews_per_1000)
     if beyond > tried[0]:
-        axes.axvspan(tried[0], beyond, color="0.85", label=f"more than {reviews_per_1000:g} reviews of 1,000")
+        axes.axvspan(tried[0], beyond, color="0.85", label=f"more than {reviews_per_1000:g} reviews per 1,000")
     axes.set(xscale="log", xlim=(tried[0], 1.0), ylim=(0, 1.6 * approving_all))
     axes.legend(loc="upper center")
     return figure
 
 
 def _beyond_budget(scores: Floats, thresholds: Thresholds, reviews_per_1000: float) -> float:
-    """The highest threshold to review that would ask for more reviews than the budget; 0 where none would."""
+    """The highest review threshold that exceeds the budget; 0 if none does."""
     undeclined = np.sort(scores[scores < thresholds.decline])[::-1]
     allowed = allowed_reviews(len(scores), reviews_per_1000)
     return float(undeclined[allowed]) if allowed < len(undeclined) else 0.0
@@ -111,7 +109,7 @@ def _png(figure: Figure) -> bytes:
 
 
 def _figure(title: str, x: str, y: str) -> tuple[Figure, Any]:
-    # The object interface: no global state, no display.
+    # The object-oriented interface needs no display and has no global state.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=SIZE, layout="constrained")

@@ -1,11 +1,11 @@
-"""Bins where frauds are: values snapped to at most 255 for each feature, as many as scikit-learn's trees tell apart.
+"""Bin features so that frauds get half of the bins; each feature has at most 255 distinct values afterwards.
 
-Boosted trees split between bins, and scikit-learn makes them so that each holds as many payments. Nearly all payments
-are genuine and alike, so nearly all bins go to what is plain, and the few large amounts and old runs in which frauds
-differ share the rest. Here both kinds have half of the bins each.
+Boosted trees split between bins, at most 255 in scikit-learn, which gives all bins equally many payments. As nearly all
+payments are genuine and similar, few bins would be left for the values that frauds have. Here frauds and genuine
+payments weigh the same.
 
-Snapped values go to the nearest that is kept, and a tree that learned from them splits midway between two: so it
-answers raw values exactly as snapped ones, and nobody but the training ever snaps.
+Values are snapped to the nearest kept value, and trees split midway between two kept values. They therefore predict
+the same for raw values as for snapped ones, so only training needs to snap.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from numpy.typing import NDArray
 
 from modeling.errors import ModelingError
 
-MOST_VALUES: Final = 255
+MAX_VALUES: Final = 255
 
 Floats = NDArray[np.float64]
 
 
-def snap(features: Floats, frauds: NDArray[np.bool_], most: int = MOST_VALUES) -> Floats:
-    """The features, shape (n, features), with at most so many values in each column.
+def snap(features: Floats, frauds: NDArray[np.bool_], most: int = MAX_VALUES) -> Floats:
+    """Snap features, shape (n, features), to at most `most` distinct values in each column.
 
-    Raises `ModelingError` where a kind of payment is missing.
+    Raises `ModelingError` without frauds or without genuine payments.
     """
     count = int(frauds.sum())
     if not 0 < count < len(frauds):
-        raise ModelingError(f"{count} frauds among {len(frauds)} payments, and both kinds are needed")
+        raise ModelingError(f"{count} frauds among {len(frauds)} payments: both frauds and genuine payments are needed")
     weights = np.where(frauds, 0.5 / count, 0.5 / (len(frauds) - count))
     columns = [_snapped(column, weights, most) for column in features.T]
     return np.column_stack(columns)
@@ -37,17 +37,17 @@ def snap(features: Floats, frauds: NDArray[np.bool_], most: int = MOST_VALUES) -
 
 def _snapped(column: Floats, weights: Floats, most: int) -> Floats:
     kept = kept_values(column, weights, most)
-    # As scikit-learn's bins do: what lies midway belongs to the lower.
+    # Like scikit-learn's bins: a value midway between two belongs to the lower.
     nearest: Floats = kept[np.searchsorted((kept[1:] + kept[:-1]) / 2, column, side="left")]
     return nearest
 
 
 def kept_values(column: Floats, weights: Floats, most: int) -> Floats:
-    """At most so many of a column's values, rising: those heavier than a bin, and quantiles of the others by weight."""
-    values, place = np.unique(column, return_inverse=True)
+    """At most `most` of a column's values, sorted: those heavier than a bin, and weighted quantiles of the others."""
+    values, index = np.unique(column, return_inverse=True)
     if len(values) <= most:
         return values
-    share = np.bincount(place, weights)
+    share = np.bincount(index, weights)
     heavy = share > share.sum() / most
     light, up_to = values[~heavy], np.cumsum(share[~heavy])
     room = most - int(heavy.sum())

@@ -1,4 +1,4 @@
-"""Fit boosted trees: on a sample of the genuine payments, on bins that frauds shape."""
+"""Fit boosted trees on undersampled genuine payments, with bins that give frauds half of the weight."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ def fit_boosted_trees(
     constraints: Sequence[int],
     fraud_weight: float = 1.0,
 ) -> HistGradientBoostingClassifier:
-    """Trees that take features as they are; `features` has shape (n, f), `frauds` (n,), `constraints` (f,)."""
+    """Fit boosted trees; `features` has shape (n, f), `frauds` (n,), `constraints` (f,).
+
+    The model predicts on raw features, without binning. Raises `ModelingError` without frauds or genuine payments.
+    """
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     rows, weights = sample_genuine(frauds)

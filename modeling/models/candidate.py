@@ -1,4 +1,4 @@
-"""What training hands to evaluation: all of the bundle that is known before the test."""
+"""The candidate: what training passes to evaluation, stored with the MLflow run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from modeling.data.split import Split, split_days
 
 
 class Decider(BaseModel):
-    """What makes a score and a decision of a model's margin, fitted on the validation window."""
+    """Calibration and thresholds of a model, fitted on the validation window."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -22,12 +22,12 @@ class Decider(BaseModel):
     thresholds: Thresholds
 
     def scores(self, margins: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Calibrated probabilities; shape kept."""
+        """Calibrated probabilities of margins, in the same shape."""
         return probability(margins, self.calibration)
 
 
 class Candidate(BaseModel):
-    """Kept with the run as `candidate.json`; the days are those that training was asked for."""
+    """A trained candidate, stored as `candidate.json`; `first` and `last` are the days given to training."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -44,5 +44,5 @@ class Candidate(BaseModel):
 
     @property
     def split(self) -> Split:
-        """The windows, from the same days again."""
+        """The windows, computed from the days."""
         return split_days(DayRange(self.first, self.last))

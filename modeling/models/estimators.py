@@ -1,6 +1,6 @@
-"""The two models: the baseline, and the candidate whose trees the scorer can run.
+"""The two models: a logistic-regression baseline and the candidate, whose boosted trees the scorer can run.
 
-scikit-learn is imported where it is used: `modeling.runner` must have set its threads' manners before.
+scikit-learn is imported inside functions, because `modeling.runner` must set OpenMP's wait policy first.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.pipeline import Pipeline
 
-LEAST_SLOPE: Final = 0.01
+MIN_SLOPE: Final = 0.01
 CANDIDATE: Final[dict[str, Any]] = {
     "learning_rate": 0.05,
     "max_iter": 300,
@@ -29,7 +29,7 @@ CANDIDATE: Final[dict[str, Any]] = {
     "min_samples_leaf": 20,
     "l2_regularization": 10.0,
     "max_features": 1.0,
-    # Early stopping would hold out payments at random, across time.
+    # Early stopping would hold out random payments, ignoring time.
     "early_stopping": False,
     "random_state": 0,
 }
@@ -38,13 +38,13 @@ BASELINE: Final[dict[str, Any]] = {"C": 1.0, "max_iter": 1_000}
 
 
 def fit_candidate(data: Dataset, features: Sequence[str] = FEATURES) -> HistGradientBoostingClassifier:
-    """Gradient-boosted trees on one window whose columns are these features."""
+    """Fit gradient-boosted trees on a window whose columns are `features`."""
     constraints = monotonic_constraints(data, features, CANDIDATE)
     return fit_boosted_trees(data.features, data.frauds, CANDIDATE, constraints)
 
 
 def fit_baseline(data: Dataset) -> Pipeline:
-    """Logistic regression on standardised features."""
+    """Fit a logistic regression on standardised features."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -53,20 +53,20 @@ def fit_baseline(data: Dataset) -> Pipeline:
 
 
 def fit_calibration(margins: NDArray[np.float64], frauds: NDArray[np.bool_]) -> Calibration:
-    """The Platt pair that makes probabilities of raw margins, both of shape (n,).
+    """Fit Platt scaling on margins and labels, both of shape (n,).
 
-    Where higher margins do not mean more frauds (a handful of frauds says little), the scores stay near the share of
-    frauds, in the model's order: it says hardly anything then, and what it says is never turned around.
+    If higher margins do not mean more frauds, which can happen with very few frauds, a small positive slope keeps the
+    model's order and all scores near the share of frauds.
     """
     from sklearn.linear_model import LogisticRegression
 
     platt = LogisticRegression(C=1e6).fit(margins.reshape(-1, 1), frauds)
     slope, intercept = float(platt.coef_[0, 0]), float(platt.intercept_[0])
-    if slope >= LEAST_SLOPE:
+    if slope >= MIN_SLOPE:
         return Calibration(slope=slope, intercept=intercept)
     share = float(np.mean(frauds))
-    centred = float(np.log(share / (1 - share)) - LEAST_SLOPE * np.mean(margins))
-    return Calibration(slope=LEAST_SLOPE, intercept=centred)
+    centred = float(np.log(share / (1 - share)) - MIN_SLOPE * np.mean(margins))
+    return Calibration(slope=MIN_SLOPE, intercept=centred)
 
 
 def typical_genuine(data: Dataset) -> NDArray[np.float64]:

@@ -1,7 +1,7 @@
-"""Whether a larger amount may lower a score: it may not, unless the data says that it must.
+"""Choose the monotonic constraints: a larger amount must not lower the score, unless that costs too much precision.
 
-A score that falls where more is taken cannot be explained to anyone, so the trees are held to rise with the amount. But
-a thief who tries a card with a few cents is found by small amounts; where holding costs that much, it is given up.
+A score that falls with the amount is hard to explain, so by default the trees are constrained to rise with it. Where
+small amounts are a sign of fraud, as when a thief tests a card, the constraint may cost too much and is dropped.
 """
 
 from __future__ import annotations
@@ -26,32 +26,33 @@ RISING: Final = (
     "amount_deviations",
     *(f"customer_amount_mean_{days}d" for days in WINDOW_DAYS),
 )
-"""Every feature that grows with a payment's own amount."""
-WORTH: Final = 0.02
-"""The average precision that holding may cost. On the published payments it costs .003; where frauds are small, .17."""
-JUDGED: Final = 7 * DAY
-LEAST_FRAUDS: Final = 30
-"""In either part; of fewer, nothing can be told and the trees are held."""
+"""All features that grow with the payment's own amount."""
+MAX_LOSS: Final = 0.02
+"""The most average precision that the constraints may cost. They cost .003 on the published payments, .17 where frauds
+are small."""
+TEST_SECONDS: Final = 7 * DAY
+MIN_FRAUDS: Final = 30
+"""The fewest frauds in either part to measure the loss; with fewer, the constraints are kept."""
 
 
 def monotonic_constraints(data: Dataset, features: Sequence[str], parameters: dict[str, Any]) -> list[int]:
-    """1 for each feature that may not lower the score by growing, 0 for the others.
+    """The constraint of each feature: 1 if a larger value must not lower the score, else 0.
 
-    Judged inside the training window: fitted on its days but the last fourteen, tested on its last seven.
+    The loss is measured inside the training window: fitted without its last fourteen days, tested on its last seven.
     """
     held = rising(features)
-    tested = data.occurred > data.occurred.max() - JUDGED
-    earlier = data.occurred <= data.occurred.max() - JUDGED - LABEL_DELAY
-    if min(data.frauds[tested].sum(), data.frauds[earlier].sum()) < LEAST_FRAUDS:
+    tested = data.occurred > data.occurred.max() - TEST_SECONDS
+    earlier = data.occurred <= data.occurred.max() - TEST_SECONDS - LABEL_DELAY
+    if min(data.frauds[tested].sum(), data.frauds[earlier].sum()) < MIN_FRAUDS:
         return held
     free = [0] * len(held)
     lost = _average_precision(data, earlier, tested, parameters, free)
     lost -= _average_precision(data, earlier, tested, parameters, held)
-    return free if lost > WORTH else held
+    return free if lost > MAX_LOSS else held
 
 
 def rising(features: Sequence[str]) -> list[int]:
-    """The constraints of trees that are held to rise with the amount."""
+    """The constraints that make the score rise with the amount."""
     return [int(name in RISING) for name in features]
 
 

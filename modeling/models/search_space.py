@@ -1,6 +1,6 @@
-"""What the search may choose: the family of the model, its parameters, the length of the history, the class weight.
+"""The search space: model family, hyperparameters, length of the history, weight of frauds.
 
-The other families say what boosted trees are worth; the scorer runs boosted trees alone, so they cannot be shipped.
+The scorer runs only boosted trees; the other families are for comparison.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ PRESENT: Final[dict[str, Any]] = {
     **{name: CANDIDATE[name] for name in ("learning_rate", "max_iter", "max_leaf_nodes", "min_samples_leaf")},
     **{name: CANDIDATE[name] for name in ("l2_regularization", "max_features")},
 }
-"""The recipe in use: the first thing that a search tries."""
+"""The current hyperparameters, which a search tries first."""
 
 
 def suggest(trial: Trial) -> dict[str, Any]:
-    """One set of choices."""
+    """Suggest one set of choices."""
     family = trial.suggest_categorical("family", FAMILIES)
     shared = {
         "family": family,
@@ -59,7 +59,7 @@ def suggest(trial: Trial) -> dict[str, Any]:
 
 
 def fit(chosen: dict[str, Any], data: Dataset, constraints: Sequence[int]) -> Any:
-    """A model of these choices, fitted as the candidate would be; it has `predict_proba`. Trees keep `constraints`."""
+    """Fit a model with these choices; it has `predict_proba`. `constraints` apply to boosted trees only."""
     if chosen["family"] == "gradient_boosting":
         parameters = CANDIDATE | {name: chosen[name] for name in CANDIDATE if name in chosen}
         return fit_boosted_trees(data.features, data.frauds, parameters, constraints, chosen["fraud_weight"])
@@ -81,7 +81,7 @@ def _estimator(chosen: dict[str, Any]) -> Any:
             n_estimators=chosen["n_estimators"],
             max_depth=chosen["max_depth"],
             min_samples_leaf=chosen["leaf"],
-            # A tree sees a quarter of the payments: a forest of whole ones would take minutes a fold.
+            # A quarter of the payments for each tree; with all of them a fold would take minutes.
             max_samples=0.25,
             random_state=0,
             n_jobs=-1,

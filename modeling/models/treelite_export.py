@@ -1,6 +1,6 @@
-"""The candidate's trees in the form that the scorer runs, proven to answer as scikit-learn does.
+"""Export the candidate's trees to treelite, checked to predict the same as scikit-learn.
 
-treelite is imported where it is used: `modeling.runner` must have set its threads' manners before.
+treelite is imported inside functions, because `modeling.runner` must set OpenMP's wait policy first.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ LOGISTIC: Final = Calibration(slope=1.0, intercept=0.0)
 
 
 def write_trees(model: Any, root: Path, features: NDArray[np.float64]) -> None:
-    """Write the trees below `root`, and read them back to see that they answer alike on `features`, shape (n, f).
+    """Write the trees below `root`, read them back and compare predictions on `features`, shape (n, f).
 
-    Raises `ModelingError` where they differ from the model's `predict_proba`.
+    Raises `ModelingError` if they differ from the model's `predict_proba`.
     """
     import treelite
 
@@ -35,14 +35,14 @@ def write_trees(model: Any, root: Path, features: NDArray[np.float64]) -> None:
     if not difference <= TOLERANCE:
         raise ModelingError(
             f"the converted trees differ from scikit-learn's by {difference:.2e}, more than {TOLERANCE:.0e}: "
-            "the scorer would not decide as the model does, so nothing was registered"
+            "the scorer would not decide like the model, so it was not registered"
         )
 
 
 def read_trees(root: Path) -> treelite.Model:
-    """The trees below `root`; only after `contracts.bundle.verify`, for a damaged file may load silently.
+    """Load the trees below `root`. Call `contracts.bundle.verify` first, because treelite may load a damaged file.
 
-    Raises `BundleError` for what treelite can tell.
+    Raises `BundleError` for damage that treelite detects.
     """
     import treelite
 
@@ -53,7 +53,7 @@ def read_trees(root: Path) -> treelite.Model:
 
 
 def margins(trees: treelite.Model, features: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The raw log-odds of some payments, shape (n,)."""
+    """The log-odds of payments with `features` of shape (n, f); shape (n,)."""
     import treelite
 
     found: NDArray[np.float64] = treelite.gtil.predict(trees, features, pred_margin=True).reshape(-1)

@@ -1,13 +1,13 @@
 # %% [markdown]
 """
-# What the payments say
+# Data exploration
 
-A look at the lake before any model. The text in grey asks a question and says how it is answered; what stands beside a
-blue line is computed from the data at hand, the words included, so it is true of these data and no others.
+An exploratory analysis of the lake, before any model. Text in grey asks a question and describes the method. Text
+beside a blue line is computed from the data, wording included, and describes only this data.
 
-**Labels are read at one moment**, the end of the lake's last day, by the label-delay clock of `contracts/labels.py`: a
-fraud is known when it was reported and the delay has passed. Payments too young for that are *not yet labelled*, and
-every share of frauds leaves them out.
+**Labels are as of one moment**, the end of the lake's last day, by the label delay of `contracts/labels.py`: a fraud is
+known once it was reported and the delay has passed. More recent payments are *not yet labelled* and are excluded from
+every fraud share.
 """
 
 # %%
@@ -21,40 +21,40 @@ from contracts.labels import DAY, LABEL_DELAY, LABEL_DELAY_DAYS
 from contracts.transaction import FRAUD_PATTERNS, from_epoch_seconds
 from modeling.notebooks import plots, statistics
 from modeling.notebooks.narrative import (
-    clusters_in_words,
     compare,
     day,
-    extremes,
+    describe_clusters,
+    describe_extremes,
+    describe_medians,
     listed,
     number,
     percent,
     say,
     show,
     times,
-    two_medians,
 )
 from modeling.notebooks.payments import SAMPLE_A_DAY, read_lake
 from modeling.settings import Settings
 
-world = read_lake(Settings().lake)
-payments, settled, frauds = world.payments, world.settled, world.frauds
-now = from_epoch_seconds(world.now)
+lake = read_lake(Settings().lake)
+payments, settled, frauds = lake.payments, lake.settled, lake.frauds
+now = from_epoch_seconds(lake.now)
 overall = len(frauds) / max(len(settled), 1)
 genuine, young = settled[~settled["fraud"]], payments[~payments["settled"]]
-enough = min(len(frauds), len(genuine)) >= statistics.LEAST_FRAUDS
-too_few = f"Of {number(len(settled), 'labelled payment')} {len(frauds):,} are known frauds: nothing can be said here."
+enough = min(len(frauds), len(genuine)) >= statistics.MIN_FRAUDS
+too_few = f"Of {number(len(settled), 'labelled payment')} {len(frauds):,} are known frauds: too few for this section."
 
 say(
     f"{number(len(payments), 'payment')} of {number(payments['customer_id'].nunique(), 'customer')} at "
-    f"{number(payments['terminal_id'].nunique(), 'terminal')}, {world.days.first} to {world.days.last}. "
-    f"Labels are read at {now:%Y-%m-%d %H:%M} UTC."
+    f"{number(payments['terminal_id'].nunique(), 'terminal')}, {lake.days.first} to {lake.days.last}. "
+    f"Labels are as of {now:%Y-%m-%d %H:%M} UTC."
 )
 
 # %% [markdown]
 """
 ## Imbalance
 
-How rare are frauds, and do they weigh more in money than in number?
+How rare are frauds, by number and by amount?
 """
 
 # %%
@@ -64,7 +64,7 @@ show(
         {name: len(rows) for name, rows in classes.items()},
         {name: rows["amount"].sum() for name, rows in classes.items()},
     ),
-    "Payments and their sums by class",
+    "Payments and amounts by class",
 )
 say(
     f"{number(len(frauds), 'payment is a known fraud', 'payments are known frauds')}, {percent(overall)} of the "
@@ -74,17 +74,17 @@ say(
 if len(frauds):
     weight = frauds["amount"].sum() / max(settled["amount"].sum(), 0.01)
     say(
-        f"A classifier that calls everything genuine is right {percent(1 - overall)} of the time and of no use. Frauds "
-        f"hold {percent(weight)} of the money, {compare(weight, overall, ('more than', 'less than', 'as much as'))} "
-        "their share of the payments."
+        f"A classifier that predicts genuine for every payment has an accuracy of {percent(1 - overall)} and is "
+        f"useless. Frauds are {percent(weight)} of the total amount, "
+        f"{compare(weight, overall, ('more than', 'less than', 'as much as'))} their share of the payments."
     )
 
 # %% [markdown]
 """
 ## Amounts
 
-Are frauds larger? Both classes on a logarithmic axis, each on its own scale; then the fraud share in each tenth of the
-payments by amount, with 95 % intervals (Wilson).
+Do frauds have larger amounts? Left: the distribution in each class, on a logarithmic axis. Right: the fraud share by
+decile of the amount, with 95 % Wilson intervals.
 """
 
 # %%
@@ -92,12 +92,12 @@ if enough:
     show(plots.two_classes(settled["amount"], settled, "amount"), "Amounts by class")
     by_amount = statistics.fraud_shares(settled, statistics.bands(settled["amount"]))
     say(
-        two_medians("amount", settled["amount"], settled["fraud"]),
-        f"The {percent(by_amount['payments'].iloc[-1] / len(settled))} of payments with the largest amounts hold "
+        describe_medians("amount", settled["amount"], settled["fraud"]),
+        f"The {percent(by_amount['payments'].iloc[-1] / len(settled))} of payments with the largest amounts contain "
         f"{percent(by_amount['frauds'].iloc[-1] / len(frauds))} of the frauds.",
-        f"The largest genuine payment is {genuine['amount'].max():,.2f}, the largest fraud "
+        f"The largest genuine amount is {genuine['amount'].max():,.2f}, the largest fraud "
         f"{frauds['amount'].max():,.2f}; {percent((frauds['amount'] > genuine['amount'].max()).mean())} of the frauds "
-        "are larger than any genuine payment.",
+        "are larger than every genuine payment.",
     )
 else:
     say(too_few)
@@ -106,8 +106,8 @@ else:
 """
 ## Amounts against the customer's habit
 
-An amount may be usual for one customer and strange for another: each payment as a multiple of its customer's own
-median. The median is that of the whole period, so this is a look in hindsight and no feature.
+An amount may be normal for one customer and unusual for another. Each payment is shown as a multiple of its customer's
+median over the whole period; this uses future payments, so it is an analysis and not a feature.
 """
 
 # %%
@@ -117,7 +117,7 @@ if enough and habit.notna().any():
     above = habit > 3
     caught = settled["fraud"] & above
     say(
-        two_medians("multiple of the customer's median", habit, settled["fraud"]),
+        describe_medians("multiple of the customer's median", habit, settled["fraud"]),
         f"{number(int(above.sum()), 'payment')} are more than three times the customer's median; "
         f"{percent(caught.sum() / max(above.sum(), 1))} of them are frauds, and they are "
         f"{percent(caught.sum() / len(frauds))} of all frauds.",
@@ -129,7 +129,7 @@ else:
 """
 ## Hours and weekdays
 
-When do customers pay, and do frauds keep other hours? All times are UTC.
+When do customers pay, and do frauds happen at other times? All times are UTC.
 """
 
 # %%
@@ -142,9 +142,12 @@ if len(settled):
     show(plots.hours_and_weekdays(by_hour, by_weekday), "Payments and fraud share by hour and weekday")
     say(f"The busiest hour is {by_hour['payments'].idxmax()}:00, the quietest {by_hour['payments'].idxmin()}:00.")
     if enough:
-        # An hour with hardly a payment has no share worth naming.
+        # The fraud share of an hour with very few payments means nothing.
         hours = by_hour[by_hour["payments"] >= by_hour["payments"].max() / 20]
-        say(extremes(hours, "from {}:00 on"), extremes(by_weekday.rename(index=dict(enumerate(day_name))), "on {}s"))
+        say(
+            describe_extremes(hours, "from {}:00 on"),
+            describe_extremes(by_weekday.rename(index=dict(enumerate(day_name))), "on {}s"),
+        )
 else:
     say("No payment is old enough to be labelled.")
 
@@ -152,16 +155,16 @@ else:
 """
 ## Day by day
 
-Does the stream keep its level, and the fraud share with it? Days that cannot be labelled yet are grey.
+Are the number of payments and the fraud share stable? Days that are not labelled yet are grey.
 """
 
 # %%
 by_day = statistics.fraud_shares(settled, statistics.dates(settled))
 a_day = statistics.dates(payments).value_counts().sort_index()
-show(plots.days(a_day, by_day, pd.Timestamp(world.now - LABEL_DELAY, unit="s")), "Payments and fraud share by day")
+show(plots.days(a_day, by_day, pd.Timestamp(lake.now - LABEL_DELAY, unit="s")), "Payments and fraud share by day")
 say(
-    f"{len(a_day):,} of {number(len(world.days.days()), 'day')} have payments: {a_day.min():,} to {a_day.max():,}, "
-    f"{a_day.median():,.0f} in the middle."
+    f"{len(a_day):,} of {number(len(lake.days.days()), 'day')} have payments: {a_day.min():,} to {a_day.max():,} a "
+    f"day, with a median of {a_day.median():,.0f}."
 )
 if enough:
     half = (len(by_day) + 1) // 2
@@ -176,21 +179,20 @@ if enough:
 """
 ## Terminals
 
-Do frauds come alone, or does a terminal go bad? The left picture shows every payment at the terminals with most frauds.
-The right one shows how long it takes from one fraud to the next at the same terminal, against as many frauds scattered
-at random over all payments (with a fixed seed): the more the bars lie left of and above the line, the more a terminal's
-past says of its next payment.
+Do frauds cluster at compromised terminals? Left: every payment at the terminals with the most frauds. Right: the time
+from one fraud to the next at the same terminal, compared with as many frauds assigned to random payments (with a fixed
+seed). The further the bars are to the left of and above the line, the more a terminal's past predicts its next payment.
 """
 
 # %%
 if enough:
     terminals = statistics.clusters(payments, "terminal_id")
-    show(plots.places(payments, "terminal_id", "terminal", terminals), "Frauds at terminals over time")
+    show(plots.clusters(payments, "terminal_id", "terminal", terminals), "Frauds at terminals over time")
     count, share = statistics.top_share(settled, "terminal_id")
     say(
-        *clusters_in_words(terminals, "terminal"),
+        *describe_clusters(terminals, "terminal"),
         f"The worst {number(count, 'terminal')}, {percent(count / terminals.entities)} of all, "
-        f"{'holds' if count == 1 else 'hold'} {percent(share)} of the frauds.",
+        f"{'has' if count == 1 else 'have'} {percent(share)} of the frauds.",
     )
 else:
     say(too_few)
@@ -199,15 +201,18 @@ else:
 """
 ## Cards
 
-The same questions of customers: does a stolen card show several frauds in a short time?
+The same for customers: does a stolen card have several frauds in a short time?
 """
 
 # %%
 if enough:
     cards = statistics.clusters(payments, "customer_id")
-    show(plots.places(payments, "customer_id", "customer", cards), "Frauds of customers over time")
+    show(plots.clusters(payments, "customer_id", "customer", cards), "Frauds of customers over time")
     tighter = compare(cards.excess, terminals.excess, ("more than", "less than", "as much as"))
-    say(*clusters_in_words(cards, "customer"), f"Beyond chance, frauds cluster by customer {tighter} by terminal.")
+    say(
+        *describe_clusters(cards, "customer"),
+        f"Compared with chance, frauds cluster by customer {tighter} by terminal.",
+    )
 else:
     say(too_few)
 
@@ -215,28 +220,28 @@ else:
 """
 ## When labels arrive
 
-A fraud is not known when it happens. Left: the days from payment to report. Middle: the share of frauds that are known
-n days after they happened, by the label-delay clock. Right: the frauds of the three weeks before a moment, split into
-those known at that moment and those known only since. The moment is one delay before the end, for hindsight's sake.
+A fraud is not known when it happens. Left: the days from payment to report. Middle: the share of frauds known n days
+after the payment, by the label delay. Right: the frauds of the three weeks before a past moment, split into those known
+then and those known only later. The moment is one label delay before the end of the data.
 """
 
 # %%
 if enough:
     delays = (frauds["reported"] - frauds["occurred"]) / DAY
     after = statistics.known_after(payments)
-    then = world.now - LABEL_DELAY
+    then = lake.now - LABEL_DELAY
     on = statistics.known_on(payments, then)
-    show(plots.clock(delays, after, on, from_epoch_seconds(then)), "How labels arrive")
+    show(plots.label_delays(delays, after, on, from_epoch_seconds(then)), "How labels arrive")
     hidden, recent = int(on["unknown"].sum()), int(on.to_numpy().sum())
     seen = max(int(payments["occurred"].between(then - statistics.LOOK_BACK_DAYS * DAY, then - 1).sum()), 1)
     say(
-        f"Reports come {delays.median():.1f} days after the payment (median), {delays.min():.1f} at the soonest and "
-        f"{delays.max():.1f} at the latest; {percent((delays > LABEL_DELAY_DAYS).mean())} of them later than the label "
+        f"Reports arrive {delays.median():.1f} days after the payment (median; minimum {delays.min():.1f}, maximum "
+        f"{delays.max():.1f}); {percent((delays > LABEL_DELAY_DAYS).mean())} of them later than the label "
         f"delay of {LABEL_DELAY_DAYS} days.",
         f"At {day(from_epoch_seconds(then))}, 00:00 UTC, {hidden:,} of {number(recent, 'fraud')} of the three weeks "
         "before were not yet known.",
-        f"Its labels taken at their word, the fraud share of these weeks was {percent(on['known'].sum() / seen)}; by "
-        f"today's it was {percent(recent / seen)}, {times(recent, on['known'].sum())} as high.",
+        f"By the labels known then, the fraud share of these weeks was {percent(on['known'].sum() / seen)}; by the "
+        f"labels known now it is {percent(recent / seen)}, {times(recent, on['known'].sum())} as high.",
     )
 else:
     say(too_few)
@@ -245,19 +250,19 @@ else:
 """
 ## Fraud share by week
 
-The same payments by week from the first day on, with 95 % intervals (Wilson). These take payments for independent of
-one another: where frauds come in clusters, they are too narrow.
+The fraud share by week, counted from the first day, with 95 % Wilson intervals. The intervals assume independent
+payments, so they are too narrow where frauds cluster.
 """
 
 # %%
-start = first_second(world.days.first)
+start = first_second(lake.days.first)
 weekly = statistics.fraud_shares(settled, statistics.weeks(settled, start))
 if enough and len(weekly) > 1:
     show(plots.by_week(weekly, overall), "Fraud share by week")
     outside = int(((weekly["low"] > overall) | (weekly["high"] < overall)).sum())
     say(
-        extremes(weekly, "in the week of {:%Y-%m-%d}"),
-        f"The intervals of {outside} of {number(len(weekly), 'week')} leave out the overall share, {percent(overall)}.",
+        describe_extremes(weekly, "in the week of {:%Y-%m-%d}"),
+        f"The intervals of {outside} of {number(len(weekly), 'week')} exclude the overall share, {percent(overall)}.",
     )
 else:
     say("There are too few labelled weeks or known frauds to compare.")
@@ -266,67 +271,67 @@ else:
 """
 ## Drift of the features
 
-How far does a week's distribution of a feature lie from that of a reference week? The two-sample Kolmogorov-Smirnov
-statistic says it: 0 for equal, 1 for disjoint. Windows look back weeks, so the first weeks of a lake know less than
-later ones; the reference is the first week whose windows are full, if another follows it. What chance alone makes is
-told by two random halves of the reference week, whose distance is scaled down to that of whole weeks.
+How much does the distribution of each feature differ between a week and a reference week? The measure is the two-sample
+Kolmogorov-Smirnov statistic: 0 for equal, 1 for disjoint distributions. Features use weeks of history, which the first
+weeks of a lake lack; the reference is therefore the first week with full windows, if another week follows it. The
+difference due to chance is estimated from two random halves of the reference week and scaled to whole weeks.
 """
 
 # %%
-moved = statistics.drift(world.sample, start)
-if moved is None:
-    say("There are no two whole weeks to compare.")
+drift = statistics.drift(lake.sample, start)
+if drift is None:
+    say("There are no two complete weeks to compare.")
 else:
-    show(plots.moved(moved), "Distance of each feature's week from the reference week")
-    say(f"Two weeks as large as the reference differ by up to {moved.noise:.3f} by chance alone.")
-    for table, period in ((moved.before, "before"), (moved.after, "after")):
+    show(plots.drift(drift), "Distance of each feature from the reference week, by week")
+    say(f"By chance alone, two weeks of the reference's size differ by up to {drift.noise:.3f}.")
+    for table, period in ((drift.before, "before"), (drift.after, "after")):
         if table.size:
             feature, week = table.stack().idxmax()
-            farther = int((table.max(axis=1) > 2 * moved.noise).sum())
+            farther = int((table.max(axis=1) > 2 * drift.noise).sum())
             say(
-                f"In the {number(table.shape[1], 'week')} {period} the reference, `{feature}` lies farthest from it: "
+                f"In the {number(table.shape[1], 'week')} {period} the reference, `{feature}` differs most: "
                 f"{table.loc[feature, week]:.3f} in the week of {day(week)}. {farther} of "
-                f"{number(len(table), 'feature')} are at some time more than twice as far as chance makes."
+                f"{number(len(table), 'feature')} differ in some week by more than twice the chance level."
             )
 
 # %% [markdown]
 """
 ## What separates frauds
 
-How well does one feature alone order frauds above genuine payments? The AUC ROC is the chance that a random fraud has
-a larger value than a random genuine payment: a half is a coin.
+How well does each feature separate frauds from genuine payments on its own? The AUC ROC is the probability that a
+random fraud has a larger value than a random genuine payment; 0.5 is no better than chance.
 """
 
 # %%
-sample = world.sample
+sample = lake.sample
 if enough:
     auc = statistics.single_auc(sample, sample["fraud"])
     show(plots.separation(auc), "AUC of each single feature")
     best, weakest = auc.index[-1], auc.index[0]
     say(
-        f"All {number(len(frauds), 'fraud')} against up to {SAMPLE_A_DAY:,} genuine payments of each day.",
+        f"Computed on all {number(len(frauds), 'fraud')} and up to {SAMPLE_A_DAY:,} genuine payments of each day.",
         f"`{best}` separates best, AUC {auc[best]:.3f}: frauds have "
         f"{compare(auc[best], 0.5, ('larger', 'smaller', 'the same'))} values. `{weakest}` separates least, "
         f"{auc[weakest]:.3f}.",
-        f"{int(((auc - 0.5).abs() > 0.1).sum())} of {number(len(auc), 'feature')} are more than 0.1 from a coin.",
+        f"{int(((auc - 0.5).abs() > 0.1).sum())} of {number(len(auc), 'feature')} are more than 0.1 away from 0.5.",
     )
 else:
     say(too_few)
 
 # %% [markdown]
 """
-## Patterns of fraud
+## Fraud patterns
 
-Where the fraud reports name a pattern, each is looked at on its own: a feature that finds one may be blind to another.
-Patterns explain; no feature may use them.
+If the fraud reports contain patterns, each is analysed separately, because a feature may detect one pattern and miss
+another. Patterns are for analysis; no feature may use them.
 """
 
 # %%
-known = [pattern for pattern in world.patterns if (frauds["pattern"] == pattern).sum() >= statistics.LEAST_FRAUDS]
-if not world.patterns:
-    say("The fraud reports of this lake name no pattern.")
+known = [pattern for pattern in lake.patterns if (frauds["pattern"] == pattern).sum() >= statistics.MIN_FRAUDS]
+if not lake.patterns:
+    say("The fraud reports of this lake have no patterns.")
 elif not known:
-    say("No pattern has enough known frauds to be looked at.")
+    say("No pattern has enough known frauds to analyse.")
 if known:
     by_pattern = pd.DataFrame(
         {FRAUD_PATTERNS[pattern]: statistics.single_auc(sample, sample["pattern"] == pattern) for pattern in known},
@@ -335,41 +340,41 @@ if known:
     show(plots.by_pattern(frauds, by_pattern), "Amounts and AUC by pattern")
 for pattern in known:
     name, some = FRAUD_PATTERNS[pattern], frauds[frauds["pattern"] == pattern]
-    finder = (by_pattern[name] - 0.5).abs().idxmax()
+    strongest = (by_pattern[name] - 0.5).abs().idxmax()
     say(
         f"**{name.capitalize()}**: {number(len(some), 'fraud')}, {percent(len(some) / len(frauds))} of all, at "
         f"{number(some['terminal_id'].nunique(), 'terminal')} by {number(some['customer_id'].nunique(), 'customer')}, "
-        f"median amount {some['amount'].median():,.2f}; `{finder}` separates it best, "
-        f"AUC {by_pattern.loc[finder, name]:.3f}."
+        f"median amount {some['amount'].median():,.2f}; `{strongest}` separates it best, "
+        f"AUC {by_pattern.loc[strongest, name]:.3f}."
     )
-missing = [name for pattern, name in FRAUD_PATTERNS.items() if world.patterns and pattern not in world.patterns]
+missing = [name for pattern, name in FRAUD_PATTERNS.items() if lake.patterns and pattern not in lake.patterns]
 if missing:
-    say(f"No report known by now names these patterns: {', '.join(missing)}.")
+    say(f"Patterns without any known report: {', '.join(missing)}.")
 
 # %% [markdown]
 """
-## In short
+## Summary
 
-What of this a model has to reckon with.
+What a model has to take into account.
 """
 
 # %%
 points = [
     f"Of 1,000 labelled payments {1000 * overall:.1f} are known frauds.",
-    f"The last {LABEL_DELAY_DAYS} days, {number(len(young), 'payment')}, can be used neither to train nor to test.",
+    f"The last {LABEL_DELAY_DAYS} days, {number(len(young), 'payment')}, cannot be used for training or testing.",
 ]
 if enough:
     points += [
-        f"Within {statistics.NEAR_DAYS} days a fraud has another at its terminal in {percent(terminals.near)} of cases "
-        f"(by chance {percent(terminals.near_by_chance)}), of its customer in {percent(cards.near)} (by chance "
+        f"{percent(terminals.near)} of frauds have another at the same terminal within {statistics.NEAR_DAYS} days (by "
+        f"chance {percent(terminals.near_by_chance)}), {percent(cards.near)} another of the same customer (by chance "
         f"{percent(cards.near_by_chance)}).",
         f"`{best}` alone, {compare(auc[best], 0.5, ('larger', 'smaller', 'equal'))} values first, reaches an AUC of "
         f"{max(auc[best], 1 - auc[best]):.3f}; a model must do better than that.",
     ]
 if len(known) > 1:
-    strongest = {(by_pattern[name] - 0.5).abs().idxmax() for name in by_pattern}
+    best_of = {(by_pattern[name] - 0.5).abs().idxmax() for name in by_pattern}
     points.append(
-        f"{number(len(known), 'pattern')} of fraud are told apart from genuine payments best by "
-        f"{number(len(strongest), 'feature')}: {listed(f'`{name}`' for name in sorted(strongest))}."
+        f"{number(len(known), 'fraud pattern')} are each best separated by "
+        f"{number(len(best_of), 'feature')}: {listed(f'`{name}`' for name in sorted(best_of))}."
     )
 say("\n".join(f"- {point}" for point in points))

@@ -1,4 +1,4 @@
-"""What the exploration looks at: every clean payment with what is known of it, and a sample with its features."""
+"""Read the data of the exploration: all clean payments with their labels, and a sample with features."""
 
 from __future__ import annotations
 
@@ -24,16 +24,15 @@ WEEK: Final = 7 * DAY
 
 
 @dataclass(frozen=True)
-class Explored:
-    """The lake as of the second `now`, the first after its last day: that is when labels are read.
+class ExplorationData:
+    """The lake's payments, with labels as of the second `now`, the first after the lake's last day.
 
-    `payments`, a row each in order of time: transaction_id, customer_id, terminal_id, amount, occurred (seconds since
-    1970), reported (seconds, `NEVER` without a report), known (the second from which it is known to be a fraud), fraud
-    (known by now), settled (old enough for a fraud to be known by now), pattern (one of FRAUD_PATTERNS, or
-    `UNKNOWN_PATTERN`).
+    `payments` has one row for each payment, in order of time, with columns transaction_id, customer_id, terminal_id,
+    amount, occurred (seconds since 1970), reported (seconds, `NEVER` without a report), known (the second from which it
+    is known to be a fraud), fraud (known by now), settled (old enough for a fraud to be known by now), pattern (one of
+    FRAUD_PATTERNS, or `UNKNOWN_PATTERN`).
 
-    `sample`, with the same columns and `FEATURES`: payments drawn at random, as many of each day (`drawn`), and besides
-    them all frauds.
+    `sample` has the same columns and `FEATURES`: `SAMPLE_A_DAY` random payments of each day (`drawn`) and all frauds.
     """
 
     days: DayRange
@@ -43,7 +42,7 @@ class Explored:
 
     @property
     def settled(self) -> Frame:
-        """The payments whose label the delay no longer hides."""
+        """The payments older than the label delay."""
         return self.payments[self.payments["settled"]]
 
     @property
@@ -53,16 +52,16 @@ class Explored:
 
     @property
     def patterns(self) -> list[int]:
-        """The patterns that the reports name, in order."""
+        """The pattern codes in the reports, sorted."""
         return sorted(set(self.frauds["pattern"]) - {UNKNOWN_PATTERN})
 
 
-def read_lake(lake: Path) -> Explored:
-    """Everything that the lake holds of the days with features. Raises `ModelingError` for what is missing."""
+def read_lake(lake: Path) -> ExplorationData:
+    """Read the payments of all days with features. Raises `ModelingError` for missing data."""
     days = whole_history(lake)
     now = days.end_second
     payments = _with_labels(_payments(lake, days), lake, now)
-    return Explored(days, now, payments, _sample(lake, payments))
+    return ExplorationData(days, now, payments, _sample(lake, payments))
 
 
 def _payments(lake: Path, days: DayRange) -> Frame:
@@ -88,7 +87,7 @@ def _with_labels(payments: Frame, lake: Path, now: int) -> Frame:
 
 
 def _reports(lake: Path, now: int) -> Frame:
-    """The earliest report of each payment that had come by now, by transaction_id: reported, pattern."""
+    """Each payment's earliest report up to now, with columns reported and pattern; index transaction_id."""
     import pandas as pd
 
     if not any((lake / "reports").glob(f"day=*/{FILE}")):

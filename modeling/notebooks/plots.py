@@ -1,4 +1,4 @@
-"""The exploration's pictures: each takes the numbers and returns a matplotlib figure; nothing is read or kept."""
+"""The exploration's plots: pure functions from data to matplotlib figures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FRAUD: Final = "#e45756"
 UNSETTLED: Final = "#bab0ac"
 WIDTH: Final = 10.0
 HEIGHT: Final = 3.8
-TOP_PLACES: Final = 25
+TOP_ENTITIES: Final = 25
 LOG_BINS: Final = 60
 
 
@@ -37,7 +37,7 @@ def imbalance(counts: dict[str, int], amounts: dict[str, float]) -> Figure:
 
 
 def two_classes(values: Frame, payments: Frame, name: str) -> Figure:
-    """How positive values are distributed in both classes, logarithmic, and the fraud share over them."""
+    """The distribution of positive values in both classes, logarithmic, and the fraud share by decile."""
     figure, (left, right) = _figure(2)
     positive = values > 0
     edges = _log_edges(values[positive])
@@ -45,15 +45,15 @@ def two_classes(values: Frame, payments: Frame, name: str) -> Figure:
         some = values[positive & mask]
         if len(some):
             left.hist(some, edges, weights=np.full(len(some), 1 / len(some)), color=colour, alpha=0.6, label=label)
-    left.set(title=f"{name.capitalize()}, each class on its own", xlabel=f"{name} (log)", ylabel="share of the class")
-    # The smallest thousandth would take half of the axis.
+    left.set(title=f"{name.capitalize()} by class", xlabel=f"{name} (log)", ylabel="share of the class")
+    # Without the smallest thousandth, which would take half of the axis.
     if positive.any():
         left.set(xscale="log", xlim=(values[positive].quantile(0.001), None))
         left.legend(loc="upper left")
     table = fraud_shares(payments[values.notna()], bands(values[values.notna()]))
     _share_points(right, np.arange(len(table)), table)
     right.set_xticks(np.arange(len(table)), [_short(band.right) for band in table.index], rotation=45)
-    right.set(title="Fraud share by tenth of the payments", xlabel=f"{name}, upper end of the tenth")
+    right.set(title="Fraud share by decile", xlabel=f"{name}, upper end of the decile")
     return figure
 
 
@@ -64,7 +64,7 @@ def hours_and_weekdays(hours: Frame, weekdays: Frame) -> Figure:
     for column, (table, label) in enumerate(((hours, "hour of the day, UTC"), (weekdays, "weekday"))):
         above, below = axes[column], axes[column + 2]
         above.bar(table.index, table["a_day"], color=GENUINE)
-        above.set(title=f"Payments by {label}", ylabel="payments, mean of the days")
+        above.set(title=f"Payments by {label}", ylabel="payments, mean per day")
         _share_points(below, table.index, table)
         below.set(title=f"Fraud share by {label}", xlabel=label)
         for one in (above, below) if table is weekdays else ():
@@ -73,7 +73,7 @@ def hours_and_weekdays(hours: Frame, weekdays: Frame) -> Figure:
 
 
 def days(counts: Frame, shares: Frame, settled_until: Any) -> Figure:
-    """Payments of each day and the fraud share of the settled ones; the others' days are grey."""
+    """The payments of each day and the fraud share of the settled ones; days that are not settled are grey."""
     figure, (above, below) = _figure(2, rows=2, height=5.2, sharex=True)
     above.plot(counts.index, counts, color=GENUINE)
     above.set(title="Payments of each day", ylabel="payments", ylim=(0, 1.1 * counts.max()))
@@ -87,42 +87,42 @@ def days(counts: Frame, shares: Frame, settled_until: Any) -> Figure:
     return figure
 
 
-def places(payments: Frame, entity: str, one: str, found: Clusters) -> Figure:
-    """Every payment of the entities with most frauds over time, and the gaps between frauds against chance."""
+def clusters(payments: Frame, entity: str, one: str, found: Clusters) -> Figure:
+    """The payments of the entities with the most frauds over time, and the gaps between frauds compared with chance."""
     figure, (left, right) = _figure(2, height=4.6, ratios=(3, 2))
     settled = payments[payments["settled"]]
-    top = settled.groupby(entity)["fraud"].sum().sort_values(ascending=False).head(TOP_PLACES)
-    rows = {place: row for row, place in enumerate(top[top > 0].index)}
+    top = settled.groupby(entity)["fraud"].sum().sort_values(ascending=False).head(TOP_ENTITIES)
+    rows = {number: row for row, number in enumerate(top[top > 0].index)}
     shown = settled[settled[entity].isin(rows)]
     when = (shown["occurred"] * 1_000_000_000).astype("datetime64[ns]")
     for mask, label, colour, size in ((~shown["fraud"], "genuine", UNSETTLED, 3), (shown["fraud"], "fraud", FRAUD, 9)):
         left.scatter(when[mask], shown.loc[mask, entity].map(rows), s=size, color=colour, label=label, linewidths=0)
-    left.set(title=f"The {one}s with most frauds", ylabel=f"{one}, worst below", yticks=[])
+    left.set(title=f"The {one}s with the most frauds", ylabel=f"{one}, worst at the bottom", yticks=[])
     _concise(left)
     left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=2)
     reach = max([1.0, *found.gaps, *found.gaps_by_chance])
     edges = np.linspace(0, reach, 40)
-    right.hist(found.gaps, edges, color=FRAUD, alpha=0.7, label="as it is")
-    right.hist(found.gaps_by_chance, edges, color="0.3", histtype="step", label="frauds at random")
-    right.set(title=f"To the next fraud at the same {one}", xlabel="days", ylabel="pairs of frauds (log)")
+    right.hist(found.gaps, edges, color=FRAUD, alpha=0.7, label="observed")
+    right.hist(found.gaps_by_chance, edges, color="0.3", histtype="step", label="random frauds")
+    right.set(title=f"Time to the next fraud at the same {one}", xlabel="days", ylabel="pairs of frauds (log)")
     if len(found.gaps):
         right.set_yscale("log")
     right.legend()
     return figure
 
 
-def clock(delays: Frame, known_after: Frame, known_on: Frame, moment: Any) -> Figure:
-    """From payment to report; the share of frauds known after n days; what was known of the days before a moment."""
+def label_delays(delays: Frame, known_after: Frame, known_on: Frame, moment: Any) -> Figure:
+    """The delay of reports, the share of frauds known after n days, and the frauds known at a moment by day."""
     figure, (left, middle, right) = _figure(3, ratios=(2, 2, 3))
     left.hist(delays, np.arange(0, np.ceil(delays.max()) + 2) - 0.5, color=FRAUD)
-    left.set(title="From payment to report", xlabel="days", ylabel="frauds", xlim=(-0.5, None))
+    left.set(title="Payment to report", xlabel="days", ylabel="frauds", xlim=(-0.5, None))
     middle.step(known_after.index, 100 * known_after["share"], where="post", color=FRAUD)
     middle.axvline(LABEL_DELAY_DAYS, color="0.5", linestyle=":", label="label delay")
     middle.set(title="Frauds known after", xlabel="days since the payment", ylabel="% of frauds", ylim=(0, 104))
     middle.legend(loc="lower right")
     right.bar(known_on.index, known_on["known"], color=FRAUD, label="known then")
-    right.bar(known_on.index, known_on["unknown"], bottom=known_on["known"], color=UNSETTLED, label="known only since")
-    right.set(title=f"Frauds as seen on {moment:%Y-%m-%d}, 00:00", ylabel="frauds of the day")
+    right.bar(known_on.index, known_on["unknown"], bottom=known_on["known"], color=UNSETTLED, label="known only later")
+    right.set(title=f"Frauds known on {moment:%Y-%m-%d}, 00:00", ylabel="frauds of the day")
     right.set_ylim(0, 1.4 * max(1, known_on.sum(axis=1).max()))
     _concise(right)
     right.legend(loc="upper left")
@@ -140,8 +140,8 @@ def by_week(table: Frame, overall: float) -> Figure:
     return figure
 
 
-def moved(found: Drift) -> Figure:
-    """The distance of each feature's week from the reference week, as a map of colours."""
+def drift(found: Drift) -> Figure:
+    """A heatmap of the distance of each feature from the reference week, by week."""
     import seaborn as sns  # type: ignore[import-untyped]
 
     figure, (axes,) = _figure(1, height=1.6 + 0.27 * len(found.distance))
@@ -163,27 +163,27 @@ def moved(found: Drift) -> Figure:
 
 
 def separation(auc: Frame) -> Figure:
-    """The AUC of each feature alone, from a half outwards."""
+    """The AUC of each single feature, as bars from 0.5."""
     figure, (axes,) = _figure(1, height=1.4 + 0.27 * len(auc))
     colours = [FRAUD if value > 0.5 else GENUINE for value in auc]
     bars = axes.barh(auc.index, auc - 0.5, left=0.5, color=colours)
     axes.bar_label(bars, labels=[f"{value:.3f}" for value in auc], padding=3)
     axes.axvline(0.5, color="0.3")
     axes.set(
-        title="One feature alone: frauds have larger values (red) or smaller (blue)", xlabel="AUC ROC", xlim=(0, 1.05)
+        title="Single features: frauds have larger (red) or smaller values (blue)", xlabel="AUC ROC", xlim=(0, 1.05)
     )
     axes.grid(axis="y", visible=False)
     return figure
 
 
 def by_pattern(frauds: Frame, auc: Frame) -> Figure:
-    """Amounts of each pattern, logarithmic, and the AUC of each feature for each pattern."""
+    """The amounts of each pattern, logarithmic, and the AUC of each feature for each pattern."""
     import seaborn as sns
 
     figure, (left, right) = _figure(2, height=1.8 + 0.27 * len(auc))
     edges = _log_edges(frauds.loc[frauds["amount"] > 0, "amount"])
     for pattern, some in frauds.groupby("pattern"):
-        left.hist(some["amount"], edges, alpha=0.6, label=FRAUD_PATTERNS.get(pattern, "no pattern named"))
+        left.hist(some["amount"], edges, alpha=0.6, label=FRAUD_PATTERNS.get(pattern, "unknown"))
     left.set(title="Amounts of frauds by pattern", xscale="log", xlabel="amount (log)", ylabel="frauds")
     left.legend()
     named = auc.rename(columns=lambda name: name.replace(" ", "\n"))
@@ -191,7 +191,7 @@ def by_pattern(frauds: Frame, auc: Frame) -> Figure:
         named, ax=right, cmap="vlag", vmin=0, vmax=1, annot=True, fmt=".2f", yticklabels=True, annot_kws={"size": 8}
     )
     right.grid(visible=False)
-    right.set_title("AUC ROC of one feature alone")
+    right.set_title("AUC ROC of single features")
     right.tick_params(axis="x", rotation=0)
     return figure
 
@@ -201,7 +201,7 @@ def _short(value: float) -> str:
 
 
 def _concise(axes: Any) -> None:
-    """Dates on the horizontal axis that say the year and the month once."""
+    """Format the dates of the horizontal axis without repeating year and month."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     locator = AutoDateLocator(maxticks=8)  # type: ignore[no-untyped-call]
@@ -224,7 +224,7 @@ def _log_edges(values: Frame) -> Any:
 def _figure(
     panels: int, rows: int = 1, height: float = HEIGHT, ratios: tuple[int, ...] | None = None, sharex: bool = False
 ) -> tuple[Figure, list[Any]]:
-    # The object interface: no global state, no display.
+    # The object-oriented interface needs no display and has no global state.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH, height), layout="constrained")

@@ -1,6 +1,6 @@
-"""What the exploration counts and compares: plain numbers out of payments, no pictures and no words.
+"""The exploration's statistics: pure functions from payments to numbers.
 
-Payments are frames as `modeling.notebooks.payments.Explored` describes them. All shares are between 0 and 1.
+Payments are data frames with the columns of `modeling.notebooks.payments.ExplorationData`. Shares are between 0 and 1.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Floats = NDArray[np.float64]
 BANDS: Final = 10
 NEAR_DAYS: Final = 7
 LOOK_BACK_DAYS: Final = 21
-LEAST_FRAUDS: Final = 5
-"""Of fewer frauds, or fewer genuine payments, a median or an AUC says nothing."""
+MIN_FRAUDS: Final = 5
+"""The fewest frauds and the fewest genuine payments for which medians and AUCs are computed."""
 
 
 def fraud_shares(settled: Frame, key: Frame) -> Frame:
-    """By `key`, a value for each settled payment: payments, frauds, share, and low..high, its 95 % Wilson interval."""
+    """Group settled payments by `key`: payments, frauds, share, and its 95 % Wilson interval, low and high."""
     table = settled.groupby(key, observed=True)["fraud"].agg(payments="size", frauds="sum")
     table["share"] = table["frauds"] / table["payments"]
     bounds = [wilson(int(row.frauds), int(row.payments)) for row in table.itertuples()]
@@ -35,16 +35,16 @@ def fraud_shares(settled: Frame, key: Frame) -> Frame:
 
 
 def bands(values: Frame) -> Frame:
-    """Values cut into at most `BANDS` bands that hold about as many each."""
+    """Cut values into at most `BANDS` bands of about equal size."""
     import pandas as pd
 
     cut = pd.qcut(values, BANDS, duplicates="drop", precision=2)
-    # Values that are all the same make no quantiles.
+    # If all values are equal, qcut returns no bands.
     return pd.cut(values, 1) if cut.isna().all() else cut
 
 
 def against_habit(payments: Frame) -> Frame:
-    """Each amount as a multiple of its customer's median over the whole period; missing where that is 0."""
+    """Each amount as a multiple of its customer's median over the whole period; missing if the median is 0."""
     median = payments.groupby("customer_id")["amount"].transform("median")
     return (payments["amount"] / median).where(median > 0)
 
@@ -71,32 +71,32 @@ def weeks(payments: Frame, first_second: int) -> Frame:
 
 @dataclass(frozen=True)
 class Clusters:
-    """How frauds lie together at one kind of entity; `by_chance`: as many frauds at random among the payments."""
+    """How frauds cluster at one kind of entity; `_by_chance` is for as many frauds assigned to random payments."""
 
     entities: int
     hit: int
     frauds: int
     near: float
-    """The share of frauds with another one of their entity within `NEAR_DAYS` days."""
+    """The share of frauds with another fraud of the same entity within `NEAR_DAYS` days."""
     near_by_chance: float
     gaps: Floats
-    """Days from each fraud to the next of its entity."""
+    """Days from each fraud to the next of the same entity."""
     gaps_by_chance: Floats
     longest: int
-    """The most frauds in a row, no genuine payment of the entity between them."""
+    """The length of the longest streak of frauds without a genuine payment of the entity in between."""
     longest_days: float
-    """How long these lasted, in days."""
+    """The duration of that streak, in days."""
     longest_of: int
-    """The entity that had them."""
+    """The entity of that streak."""
 
     @property
     def excess(self) -> float:
-        """How much larger `near` is than chance makes it."""
+        """The difference of `near` to `near_by_chance`."""
         return self.near - self.near_by_chance
 
 
 def clusters(payments: Frame, entity: str) -> Clusters:
-    """How the frauds among the settled payments cluster by `entity`, a column. At least one fraud is needed."""
+    """How the frauds of the settled payments cluster by the column `entity`; needs at least one fraud."""
     settled = payments[payments["settled"]]
     at, when, fraud = (settled[name].to_numpy() for name in (entity, "occurred", "fraud"))
     shuffled = np.random.default_rng(SEED).permutation(fraud)
@@ -119,9 +119,12 @@ def clusters(payments: Frame, entity: str) -> Clusters:
 
 
 def streaks(payments: Frame, entity: str) -> Frame:
-    """Each run of frauds at an entity without a genuine payment between: entity, length, first, last (seconds)."""
+    """The streaks of frauds of each entity without a genuine payment in between.
+
+    Columns: entity, length, first, last (seconds).
+    """
     ordered = payments.sort_values([entity, "occurred", "transaction_id"])
-    # Frauds of one entity with as many genuine payments before them are one run.
+    # Frauds of an entity with equally many genuine payments before them are one streak.
     genuine_before = (~ordered["fraud"]).cumsum()
     frauds = ordered.assign(run=genuine_before)[ordered["fraud"]]
     runs = frauds.groupby([entity, "run"])["occurred"].agg(length="size", first="min", last="max").reset_index()
@@ -129,7 +132,7 @@ def streaks(payments: Frame, entity: str) -> Frame:
 
 
 def _gaps(at: NDArray[np.int64], when: NDArray[np.int64]) -> tuple[Floats, float]:
-    """Days from each event to the next at its place, and the share of events with another within `NEAR_DAYS`."""
+    """Days from each event to the next of its entity, and the share of events with another within `NEAR_DAYS`."""
     order = np.lexsort((when, at))
     at, when = at[order], when[order]
     same = at[1:] == at[:-1]
@@ -142,7 +145,7 @@ def _gaps(at: NDArray[np.int64], when: NDArray[np.int64]) -> tuple[Floats, float
 
 
 def top_share(payments: Frame, entity: str, share: float = 0.01) -> tuple[int, float]:
-    """How many entities are that `share` of all, one at least, and what share of frauds the worst so many hold."""
+    """The number of entities in the worst `share` of all, at least one, and their share of all frauds."""
     frauds = payments.groupby(entity)["fraud"].sum().sort_values(ascending=False)
     count = max(1, round(share * len(frauds)))
     return count, float(frauds.head(count).sum() / frauds.sum())
@@ -158,7 +161,10 @@ def known_after(payments: Frame, days: int = 14) -> Frame:
 
 
 def known_on(payments: Frame, moment: int, days: int = LOOK_BACK_DAYS) -> Frame:
-    """By day, for the `days` before second `moment`: frauds known at it, and those known only since; hindsight."""
+    """For each of the `days` days before second `moment`: the frauds known at that moment and those known only later.
+
+    Columns: known, unknown.
+    """
     frauds = payments[payments["fraud"] & (payments["occurred"] < moment)]
     frauds = frauds[frauds["occurred"] >= moment - days * DAY]
     table = frauds.assign(then=frauds["known"] <= moment).groupby(dates(frauds))["then"].agg(["sum", "size"])
@@ -167,13 +173,13 @@ def known_on(payments: Frame, moment: int, days: int = LOOK_BACK_DAYS) -> Frame:
 
 @dataclass(frozen=True)
 class Drift:
-    """How the features move: `distance`, features by weeks, the Kolmogorov-Smirnov statistic against one week."""
+    """The drift of the features: `distance`, features by weeks, is the Kolmogorov-Smirnov statistic to one week."""
 
     distance: Frame
     reference: Any
-    """The first day of the week that the others are held against."""
+    """The first day of the reference week."""
     noise: float
-    """The largest statistic that chance gives two weeks of the reference's size: below it, nothing need have moved."""
+    """The largest statistic expected by chance between two weeks of the reference's size."""
 
     @property
     def before(self) -> Frame:
@@ -187,10 +193,10 @@ class Drift:
 
 
 def drift(sample: Frame, first_second: int) -> Drift | None:
-    """How features move by whole weeks; none where there are no two weeks to compare.
+    """The drift of the features by complete weeks; None with fewer than two weeks.
 
-    The reference is the first week whose windows reach back no further than the data do, where another follows it;
-    otherwise the first week.
+    The reference is the first week whose features have their full history, if another week follows it, otherwise the
+    first week.
     """
     drawn = sample[sample["drawn"]]
     starts = weeks(drawn, first_second)
@@ -223,14 +229,14 @@ def _distances(reference: Frame, others: dict[object, Frame]) -> Frame:
 def _noise(week: Frame) -> float:
     shuffled = week.sample(frac=1, random_state=SEED)
     half = len(week) // 2
-    # The statistic falls with the square root of the sizes, and whole weeks are twice as large as halves.
+    # The statistic decreases with the square root of the size, and whole weeks are twice as large as halves.
     return float(_distances(shuffled[:half], {"other": shuffled[half:]}).max().max() / np.sqrt(2))
 
 
 def single_auc(sample: Frame, frauds: Frame) -> Frame:
-    """The AUC ROC of each feature alone for `frauds` (a mask) against drawn genuine payments, the weakest first.
+    """The AUC ROC of each single feature for `frauds` (a mask) against drawn genuine payments, weakest first.
 
-    Above a half, frauds have the larger values; below it, the smaller ones.
+    Above 0.5, frauds have larger values; below 0.5, smaller ones.
     """
     import pandas as pd
     from sklearn.metrics import roc_auc_score

@@ -1,4 +1,4 @@
-"""The edges to MLflow: fast and plain failures, and the names of what is kept there."""
+"""The MLflow client: short timeouts, clear errors, and the names of runs, files and tags."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BASELINE_ID_TAG: Final = "baseline_model_id"
 RUN_ID_TAG: Final = "run_id"
 TAG_LENGTH: Final = 1_000
 DEFAULTS: Final = {
-    # MLflow's own: 120 s and 7 attempts, which is minutes of silence where nobody listens.
+    # MLflow's defaults are 120 s and 7 attempts: minutes of silence if the server is down.
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -36,7 +36,7 @@ DEFAULTS: Final = {
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A finished training: the ids of its logged models, and what it hands over."""
+    """A finished training run: the ids of its logged models and its candidate."""
 
     run_id: str
     model_id: str
@@ -46,13 +46,13 @@ class TrainedRun:
 
 @contextmanager
 def registry(settings: Settings) -> Iterator[Any]:
-    """A client of MLflow, with the experiment chosen. Raises `ModelingError` where MLflow fails, saying how."""
+    """An MLflow client with the experiment set. Raises `ModelingError` for any failure of MLflow in its body."""
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
     import mlflow
     import requests
 
-    # It misses the version of pip, which the environments do without.
+    # It warns that pip's version is unknown; the environments have no pip.
     logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
     mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
     try:
@@ -60,13 +60,13 @@ def registry(settings: Settings) -> Iterator[Any]:
         yield mlflow.MlflowClient()
     except (mlflow.MlflowException, requests.RequestException) as error:
         raise ModelingError(
-            f"MLflow at {settings.mlflow_tracking_uri} (MLFLOW_TRACKING_URI) does not do as asked: "
+            f"the request to MLflow at {settings.mlflow_tracking_uri} (MLFLOW_TRACKING_URI) failed: "
             f"{' '.join(str(error).split())[:300]}"
         ) from error
 
 
 def read_run(client: Any, run_id: str) -> TrainedRun:
-    """What a training left under its run's id. Raises `ModelingError` where there is none, or it did not finish."""
+    """Read a training run. Raises `ModelingError` if there is no such run or it did not finish."""
     import mlflow
 
     try:
@@ -75,16 +75,16 @@ def read_run(client: Any, run_id: str) -> TrainedRun:
         if not _is_missing(error):
             raise
         raise ModelingError(
-            f"there is no run {run_id!r} in MLflow: give the run_id that modeling.train printed"
+            f"there is no run {run_id!r} in MLflow: use the run_id that modeling.train printed"
         ) from None
     if MODEL_ID_TAG not in tags:
-        raise ModelingError(f"run {run_id} has no model: its training did not end well, so train again")
+        raise ModelingError(f"run {run_id} has no model because its training did not finish: train again")
     candidate = Candidate.model_validate_json(mlflow.artifacts.load_text(f"runs:/{run_id}/{CANDIDATE_FILE}"))
     return TrainedRun(run_id, tags[MODEL_ID_TAG], tags[BASELINE_ID_TAG], candidate)
 
 
 def champion_version(client: Any, settings: Settings) -> Any | None:
-    """The model version that is champion now, if any."""
+    """The current champion's model version; None if there is none."""
     import mlflow
 
     try:
@@ -96,38 +96,38 @@ def champion_version(client: Any, settings: Settings) -> Any | None:
 
 
 def log_metrics(client: Any, run_id: str, metrics: dict[str, float]) -> None:
-    """Keep metrics of a run that ended, in one request."""
+    """Log metrics to a finished run, in one request."""
     import mlflow
 
     client.log_batch(run_id, metrics=[mlflow.entities.Metric(name, value, 0, 0) for name, value in metrics.items()])
 
 
 def version_of(client: Any, run_id: str, settings: Settings) -> Any | None:
-    """The newest version that was registered of a run, if any."""
+    """The newest registered version of a run; None if there is none."""
     found = client.search_model_versions(f"name='{settings.model_name}' and tag.{RUN_ID_TAG}='{run_id}'")
     return max(found, key=lambda version: int(version.version), default=None)
 
 
 def register(client: Any, trained: TrainedRun, tags: dict[str, str], settings: Settings) -> Any:
-    """Register a run's model as a version; the one there is, where it was registered before."""
+    """Register a run's model as a version; returns the existing version if there is one."""
     import mlflow
 
-    there = version_of(client, trained.run_id, settings)
-    if there is not None:
-        return there
+    existing = version_of(client, trained.run_id, settings)
+    if existing is not None:
+        return existing
     tags = {RUN_ID_TAG: trained.run_id, **tags}
     return mlflow.register_model(f"models:/{trained.model_id}", settings.model_name, tags=tags)
 
 
 def record_verdict(client: Any, version: Any, verdict: Verdict, settings: Settings) -> None:
-    """Write on a version what the gate said of it."""
-    said = {"gate": "promoted" if verdict.promoted else "kept out", "gate.reason": verdict.reason[:TAG_LENGTH]}
-    for name, value in said.items():
+    """Tag a version with the gate's verdict."""
+    tags = {"gate": "promoted" if verdict.promoted else "kept out", "gate.reason": verdict.reason[:TAG_LENGTH]}
+    for name, value in tags.items():
         client.set_model_version_tag(settings.model_name, version.version, name, value)
 
 
 def download_model(model_id: str, folder: Path) -> Path:
-    """All files of a logged model, below `folder`. Raises `BundleError` where it was deleted."""
+    """Download all files of a logged model to `folder`. Raises `BundleError` if it was deleted."""
     import mlflow
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -136,14 +136,14 @@ def download_model(model_id: str, folder: Path) -> Path:
     except mlflow.MlflowException as error:
         if not _is_missing(error):
             raise
-        raise BundleError(f"the files of model {model_id} are not in MLflow any more") from None
+        raise BundleError(f"the files of model {model_id} are no longer in MLflow") from None
 
 
 def upload_bundle(client: Any, model_id: str, root: Path) -> None:
-    """Attach `bundle/` below `root` to a logged model."""
+    """Upload `bundle/` below `root` to a logged model."""
     client.log_model_artifacts(model_id, str(root / BUNDLE_DIR), BUNDLE_DIR)
 
 
 def _is_missing(error: Any) -> bool:
-    # For an alias that is not there MLflow says that the parameter is invalid.
+    # For a missing alias MLflow answers INVALID_PARAMETER_VALUE.
     return error.error_code == "RESOURCE_DOES_NOT_EXIST" or "not found" in str(error)

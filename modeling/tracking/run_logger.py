@@ -1,4 +1,4 @@
-"""What a training leaves in MLflow: parameters, metrics, windows, fingerprints, both models with their signature."""
+"""Log a training run to MLflow: parameters, metrics, windows, fingerprints and both models with their signature."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from contracts.features import FEATURES, FEATURES_VERSION
 from modeling.data.dataset import SplitData
-from modeling.data.sampling import ROWS_AT_MOST
+from modeling.data.sampling import MAX_ROWS
 from modeling.evaluation.costs import Costs
-from modeling.models.binning import MOST_VALUES
+from modeling.models.binning import MAX_VALUES
 from modeling.models.candidate import Candidate
 from modeling.models.estimators import BASELINE, CANDIDATE
 from modeling.models.monotonicity import RISING
@@ -25,24 +25,24 @@ from modeling.tracking.mlflow_client import (
 )
 
 TRUSTED_TYPES: Final = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
-"""What skops may load beside the types that it trusts of itself."""
+"""The types that skops may load besides those it trusts by default."""
 REQUIREMENTS: Final = ["scikit-learn", "skops", "numpy"]
 
 
 def parameters(costs: Costs, reviews_per_1000: float) -> dict[str, Any]:
-    """All that shapes a model beside its data, by the names that MLflow shows."""
+    """Everything besides the data that affects a model, by parameter name in MLflow."""
     return (
         {f"candidate.{name}": value for name, value in CANDIDATE.items()}
         | {f"baseline.{name}": value for name, value in BASELINE.items()}
         | {f"cost.{name}": value for name, value in asdict(costs).items()}
-        | {"candidate.rising": ", ".join(RISING), "candidate.values_at_most": MOST_VALUES}
-        | {"candidate.payments_at_most": ROWS_AT_MOST, "reviews_per_1000": reviews_per_1000}
+        | {"candidate.rising": ", ".join(RISING), "candidate.values_at_most": MAX_VALUES}
+        | {"candidate.payments_at_most": MAX_ROWS, "reviews_per_1000": reviews_per_1000}
         | {"features_version": FEATURES_VERSION}
     )
 
 
 def parameters_fingerprint(found: dict[str, Any]) -> str:
-    """The SHA-256 of the parameters, whatever their order."""
+    """The SHA-256 of the parameters, independent of their order."""
     return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
 
 
@@ -55,7 +55,7 @@ def track(
     metrics: dict[str, float],
     found: dict[str, Any],
 ) -> str:
-    """Keep a training as a run; returns its id. The model's id is tagged last: a run without it is unfinished."""
+    """Log a training as a run; returns its id. The model's id is tagged last, so a run without it is unfinished."""
     import mlflow
 
     with mlflow.start_run(run_name=f"{candidate.first}..{candidate.last}") as current:
@@ -65,7 +65,8 @@ def track(
         run_id: str = current.info.run_id
         baseline_id = _log_model(baseline, BASELINE_MODEL, data).model_id
         model_id = _log_model(model, MODEL, data).model_id
-        # After the models, and as the run's alone: MLflow repeats a metric for each model, which its database refuses.
+        # After the models and for the run only: MLflow would repeat each metric for each model, which its database
+        # rejects.
         log_metrics(client, run_id, metrics | _sizes(data))
         client.set_tag(run_id, BASELINE_ID_TAG, baseline_id)
         client.set_tag(run_id, MODEL_ID_TAG, model_id)
@@ -73,7 +74,7 @@ def track(
 
 
 def tags_of(candidate: Candidate) -> dict[str, str]:
-    """The windows and the fingerprints, for the run and for the version."""
+    """The tags of the run and of the version: windows and fingerprints."""
     return {
         "data_fingerprint": candidate.data_fingerprint,
         "parameters_fingerprint": candidate.parameters_fingerprint,
@@ -94,7 +95,7 @@ def _log_model(model: Any, name: str, data: SplitData) -> Any:
         signature=infer_signature(pd.DataFrame(few, columns=list(FEATURES)), model.predict_proba(few)),
         serialization_format="skops",
         skops_trusted_types=TRUSTED_TYPES,
-        # Stated, for MLflow would start the model in another process to find them out.
+        # Given, because MLflow would otherwise load the model in another process to infer them.
         pip_requirements=REQUIREMENTS,
         pyfunc_predict_fn="predict_proba",
     )

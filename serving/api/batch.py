@@ -1,4 +1,4 @@
-"""POST /v1/score/batch: many payments."""
+"""POST /v1/score/batch: score many payments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ router = APIRouter(tags=["score"], dependencies=[documented_key])
 async def score_batch(batch: TransactionBatch, services: ServicesDep, explain: Explain = False) -> Response:
     """Score up to 5,000 payments, in order of time; the answers are in the order of the request.
 
-    Where one of them is invalid or conflicts, none is scored. No payments, no answers.
+    If one is invalid or conflicts, none is scored.
     """
     refuse_the_future(
         services.clock(),

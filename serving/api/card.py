@@ -1,4 +1,4 @@
-"""GET /v1/model/card: what the model in use is good for, for people."""
+"""GET /v1/model/card: the model card of the version in use."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ POLICY: Final = (
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-"""The page came through the registry: it may look as it likes, and do nothing."""
+"""The page comes from the registry and is not trusted: it may be styled, and may do nothing else."""
 
-_VERSION: Final[dict[str, Any]] = {"description": "The version that the card is of", "schema": {"type": "string"}}
+_VERSION: Final[dict[str, Any]] = {"description": "The version that the card describes", "schema": {"type": "string"}}
 _CARD: Final[Documented] = {
     200: {
-        "description": "The card: a page, or Markdown where `Accept` prefers text/markdown",
+        "description": "The card: HTML, or Markdown if `Accept` prefers text/markdown",
         "content": {kind: {"schema": {"type": "string"}} for kind in (HTML, MARKDOWN)},
         "headers": {"X-Model-Version": _VERSION},
     }
@@ -32,7 +32,7 @@ router = APIRouter(tags=["model"], dependencies=[documented_key])
 
 @router.get("/v1/model/card", response_class=Response, responses=COMMON | _CARD)
 async def card(services: ServicesDep, accept: Annotated[str, Header(include_in_schema=False)] = HTML) -> Response:
-    """The card of the version that scores now: what it is good for, how well it does, and its limits."""
+    """The model card of the version in use: its purpose, its quality and its limits."""
     champion = services.champions.current
     headers = {"X-Model-Version": champion.version, "Content-Security-Policy": POLICY, "Vary": "Accept"}
     if _weight(accept, MARKDOWN) > _weight(accept, HTML):
@@ -41,7 +41,7 @@ async def card(services: ServicesDep, accept: Annotated[str, Header(include_in_s
 
 
 def _weight(accept: str, wanted: str) -> float:
-    """How much a media type is wanted, by its name: 0, where it is not named, to 1."""
+    """The quality value of a media type in an Accept header, 0 if it is not named."""
     for one in accept.split(","):
         part = Message()
         part["Content-Type"] = one.strip()

@@ -1,4 +1,4 @@
-"""GET /v1/decisions/{id}: what was decided on a payment, and on what."""
+"""GET /v1/decisions/{id}: the decision on a payment and its features."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ router = APIRouter(tags=["decisions"], dependencies=[documented_key])
 
 @router.get("/v1/decisions/{transaction_id}", response_model=DecisionOut, responses=COMMON | NOT_FOUND)
 async def decision(transaction_id: Annotated[int, Path(ge=0, lt=MAX_ID + 1)], services: ServicesDep) -> Response:
-    """The answer to a payment, the values of its features, and when it was given."""
+    """The answer to a payment, its feature values, and the time of the decision."""
     record = await _find(services, transaction_id)
     if record is None:
-        raise HTTPException(404, f"there is no decision on transaction {transaction_id}")
+        raise HTTPException(404, f"no decision on transaction {transaction_id}")
     return as_json(decision_of(record))
 
 
 async def _find(services: Services, transaction_id: int) -> Record | None:
-    """From the online state, else from the log; where the first is away, only what the second knows is sure."""
-    away: Exception | None = None
-    if services.online.problem:
-        away = NotReadyError(f"the online state is not in use: {services.online.problem}")
+    """From the online store, else from the log; without the store, a decision that the log lacks is unknown."""
+    unavailable: Exception | None = None
+    if services.breaker.problem:
+        unavailable = NotReadyError(f"the online store is not in use: {services.breaker.problem}")
     else:
         try:
-            if kept := await services.state.answer(transaction_id):
+            if kept := await services.store.answer(transaction_id):
                 return unpack(kept)
         except ValkeyError as error:
-            away = error
+            unavailable = error
     record = (await services.log.find([transaction_id])).get(transaction_id)
-    if record is None and away:
-        raise away
+    if record is None and unavailable:
+        raise unavailable
     return record

@@ -1,4 +1,4 @@
-"""What endpoints share: the services, the answer as JSON, and the look at the clock."""
+"""What endpoints share: the services, JSON answers, and the check of instants against the clock."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from contracts.transaction import MAX_CLOCK_SKEW
 from serving.middleware.auth import HEADER
 from serving.services import Services
 
-Place = tuple[str | int, ...]
+FieldPath = tuple[str | int, ...]
 
 documented_key = Security(APIKeyHeader(name=HEADER, auto_error=False))
-"""Shows the header in the docs; the guard has checked it before."""
+"""Documents the header; the middleware has checked it."""
 
 
 async def _services(request: Request) -> Services:
-    # Not because it waits for anything: FastAPI sends what is not async to a thread.
+    # Async although it awaits nothing: FastAPI runs a plain function in a thread.
     return cast(Services, request.app.state.services)
 
 
@@ -35,17 +35,17 @@ Explain = Annotated[bool, Query(description=EXPLAIN)]
 
 
 def as_json(content: Any) -> Response:
-    """An answer made of plain values, sent as it is: to check it against a model would cost more than to make it."""
+    """An answer of plain values, sent as it is: validating it would cost more than computing it."""
     return Response(orjson.dumps(content), media_type="application/json")
 
 
-def refuse_the_future(now: datetime, instants: Iterable[tuple[Place, datetime]]) -> None:
-    """Refuse instants too far ahead of the clock. Raises `RequestValidationError`, naming each one's place."""
+def refuse_the_future(now: datetime, instants: Iterable[tuple[FieldPath, datetime]]) -> None:
+    """Reject instants too far ahead of the clock. Raises `RequestValidationError`, naming each one's path."""
     latest = now + MAX_CLOCK_SKEW
     minutes = MAX_CLOCK_SKEW.total_seconds() / 60
     errors = [
-        {"type": "future", "loc": ("body", *place), "msg": f"must not be more than {minutes:.0f} minutes in the future"}
-        for place, instant in instants
+        {"type": "future", "loc": ("body", *path), "msg": f"must not be more than {minutes:.0f} minutes in the future"}
+        for path, instant in instants
         if instant > latest
     ]
     if errors:

@@ -1,4 +1,4 @@
-"""What goes wrong, as the caller is told: a status, and what to change."""
+"""Errors as callers see them: a status, and what to change."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ from starlette.exceptions import HTTPException
 from valkey.exceptions import ValkeyError
 
 from serving.api.schemas import Problem
-from serving.errors import KnownWithAnotherBodyError, NotReadyError
+from serving.errors import IdempotencyConflictError, NotReadyError
 from serving.observability.logging import event
 
 MOST_ERRORS: Final = 50
 LONGEST_NAME: Final = 80
 RETRY: Final = {"Retry-After": "1"}
 NOT_JSON: Final = (
-    "the body cannot be read as JSON: it must be UTF-8, not nested too deeply, and its numbers of ordinary length"
+    "the body is not readable as JSON: it must be UTF-8, not nested too deeply, and without very long numbers"
 )
 
 Documented = dict[int | str, dict[str, Any]]
 COMMON: Final[Documented] = {
-    401: {"model": Problem, "description": "No valid key"},
-    403: {"model": Problem, "description": "The key has not the scope"},
-    429: {"model": Problem, "description": "The key has used up its rate"},
-    503: {"model": Problem, "description": "Not ready, or a store does not answer: try again"},
+    401: {"model": Problem, "description": "No valid API key"},
+    403: {"model": Problem, "description": "The key lacks the required scope"},
+    429: {"model": Problem, "description": "The key has exceeded its rate limit"},
+    503: {"model": Problem, "description": "Not ready, or a store does not answer: retry"},
 }
-CONFLICT: Final[Documented] = {409: {"model": Problem, "description": "A known id with another body"}}
-BODY: Final[Documented] = {400: {"model": Problem, "description": "The body cannot be read as JSON"}}
+CONFLICT: Final[Documented] = {409: {"model": Problem, "description": "The id already exists with a different payload"}}
+BODY: Final[Documented] = {400: {"model": Problem, "description": "The body is not readable as JSON"}}
 TOO_LARGE: Final[Documented] = {413: {"model": Problem, "description": "The body is too large"}}
-NOT_FOUND: Final[Documented] = {404: {"model": Problem, "description": "There is none"}}
+NOT_FOUND: Final[Documented] = {404: {"model": Problem, "description": "Not found"}}
 
 
 def add_failures(app: FastAPI) -> None:
-    """Give the application an answer for each failure."""
+    """Register an answer for each kind of error."""
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(KnownWithAnotherBodyError, _conflict)
+    app.add_exception_handler(IdempotencyConflictError, _conflict)
     app.add_exception_handler(NotReadyError, _not_ready)
-    app.add_exception_handler(ValkeyError, _valkey_away)
-    app.add_exception_handler(psycopg.Error, _postgres_away)
+    app.add_exception_handler(ValkeyError, _valkey_unavailable)
+    app.add_exception_handler(psycopg.Error, _postgres_unavailable)
 
 
 async def _http(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    # FastAPI's own word for a body that Python's parser gave up on does not say why.
+    # FastAPI's own message for a body that Python's parser rejects does not say why.
     detail = NOT_JSON if error.status_code == 400 else str(error.detail)
     return _problem(error.status_code, detail, error.headers)
 
@@ -63,23 +63,23 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 
 def _readable(error: Mapping[str, Any], is_json: bool) -> dict[str, Any]:
-    """One error of pydantic's without the input, which may be anything, even what JSON cannot say."""
-    place = [part[:LONGEST_NAME] if isinstance(part, str) else part for part in error["loc"]]
+    """One of pydantic's errors without its input, which JSON may not be able to hold."""
+    path = [part[:LONGEST_NAME] if isinstance(part, str) else part for part in error["loc"]]
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "json_invalid":
-        return _error("body", ["body"], f"not JSON: {error['ctx']['error']} at character {place[-1]}", error["type"])
-    if len(place) == 1 and place[0] == "body" and not is_json:
+        return _error("body", ["body"], f"not JSON: {error['ctx']['error']} at character {path[-1]}", error["type"])
+    if len(path) == 1 and path[0] == "body" and not is_json:
         message = "must be JSON, sent as Content-Type: application/json"
-    return _error(_field(place), place, message, error["type"])
+    return _error(_field(path), path, message, error["type"])
 
 
-def _error(field: str, place: Sequence[str | int], message: str, kind: str) -> dict[str, Any]:
-    return {"loc": list(place), "field": field, "msg": message, "type": kind}
+def _error(field: str, path: Sequence[str | int], message: str, kind: str) -> dict[str, Any]:
+    return {"loc": list(path), "field": field, "msg": message, "type": kind}
 
 
-def _field(place: Sequence[str | int]) -> str:
+def _field(path: Sequence[str | int]) -> str:
     """`transactions.3.amount` for ("body", "transactions", 3, "amount")."""
-    return ".".join(map(str, place[1:])) or str(place[0])
+    return ".".join(map(str, path[1:])) or str(path[0])
 
 
 async def _conflict(_: Request, error: Exception) -> Response:
@@ -90,17 +90,17 @@ async def _not_ready(_: Request, error: Exception) -> Response:
     return _problem(503, str(error), RETRY)
 
 
-async def _valkey_away(request: Request, error: Exception) -> Response:
-    return _away("the online state (Valkey) does not answer", request, error)
+async def _valkey_unavailable(request: Request, error: Exception) -> Response:
+    return _unavailable("the online store (Valkey) does not answer", request, error)
 
 
-async def _postgres_away(request: Request, error: Exception) -> Response:
-    return _away("the decision log (PostgreSQL) does not answer", request, error)
+async def _postgres_unavailable(request: Request, error: Exception) -> Response:
+    return _unavailable("the decision log (PostgreSQL) does not answer", request, error)
 
 
-def _away(what: str, request: Request, error: Exception) -> Response:
-    event("request not answered", logging.WARNING, path=request.url.path, reason=f"{what}: {error!r}")
-    return _problem(503, f"{what}: try again", RETRY)
+def _unavailable(what: str, request: Request, error: Exception) -> Response:
+    event("request failed: store unavailable", logging.WARNING, path=request.url.path, reason=f"{what}: {error!r}")
+    return _problem(503, f"{what}: retry", RETRY)
 
 
 def _problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:

@@ -1,4 +1,4 @@
-"""POST /v1/fraud-reports: payments that turned out to be frauds."""
+"""POST /v1/fraud-reports: payments reported as fraud."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ router = APIRouter(tags=["reports"], dependencies=[documented_key])
 
 @router.post("/v1/fraud-reports", responses=COMMON | BODY | TOO_LARGE)
 async def report(batch: ReportBatch, services: ServicesDep) -> ReportsAnswer:
-    """Take up to 5,000 reports in. Of several for one payment the earliest counts."""
+    """Take up to 5,000 reports. Of several for one payment the earliest counts."""
     refuse_the_future(
         services.clock(), ((("reports", n, "reported_at"), one.reported_at) for n, one in enumerate(batch.reports))
     )
-    outcome = await services.reporting.take(batch.reports)
+    outcome = await services.reporter.take(batch.reports)
     return ReportsAnswer(accepted=outcome.accepted, unknown=outcome.unknown)

@@ -1,4 +1,4 @@
-"""GET /livez, /readyz, /metrics: how the service is."""
+"""GET /livez, /readyz, /metrics: health of the service."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ router = APIRouter(tags=["health"])
 
 @router.get("/livez")
 async def livez(services: ServicesDep) -> JSONResponse:
-    """200 while the event loop and the background tasks live; otherwise restart it."""
+    """200 while the event loop and the background tasks run; restart the scorer otherwise."""
     dead = services.background.dead()
     return JSONResponse({"alive": not dead, "dead_tasks": dead}, 503 if dead else 200)
 
 
 @router.get("/readyz")
 async def readyz(services: ServicesDep) -> JSONResponse:
-    """200 when a payment can be scored whole, else 503; either way each part's state.
+    """200 if payments can be scored with history, else 503; either way each part's state.
 
-    Without its decision log the scorer is ready and degraded: decisions wait in the online state.
+    Without its decision log the scorer is ready and degraded: decisions wait in the outbox.
     """
     readiness = await check_readiness(services)
     return JSONResponse(readiness.as_dict(), 200 if readiness.ready else 503)
@@ -31,5 +31,5 @@ async def readyz(services: ServicesDep) -> JSONResponse:
 
 @router.get("/metrics", response_class=Response)
 async def metrics(services: ServicesDep) -> Response:
-    """Everything counted, for Prometheus."""
+    """All metrics, for Prometheus."""
     return Response(services.metrics.render(), media_type=CONTENT_TYPE_LATEST)

@@ -13,7 +13,7 @@ router = APIRouter(tags=["model"], dependencies=[documented_key])
 
 @router.get("/v1/model", responses=COMMON)
 async def model(services: ServicesDep) -> ModelOut:
-    """The version that scores now, with its thresholds, training window and metrics, and where contributions begin."""
+    """The version in use: its thresholds, training window, metrics and the base of its contributions."""
     champion = services.champions.current
     bundle = champion.bundle
     return ModelOut(

@@ -1,4 +1,4 @@
-"""The OpenAPI document, with bounds that are whole numbers written as such."""
+"""The OpenAPI document, with integer bounds written as integers."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ BOUNDS: Final = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 
 
 def document(app: FastAPI) -> None:
-    """Have the application describe itself so. FastAPI writes 2^63 as 9.223372036854776e18, which is another number."""
+    """Install the document. FastAPI writes 2^63 as 9.223372036854776e18, which is a different number."""
     made = app.openapi
 
     def openapi() -> dict[str, Any]:
         found: dict[str, Any] = made()
-        _mend(found)
+        _write_integers(found)
         return found
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _mend(part: Any) -> None:
+def _write_integers(part: Any) -> None:
     if isinstance(part, dict):
         for name in BOUNDS:
             if isinstance(part.get(name), float) and part[name].is_integer():
                 part[name] = int(part[name])
         for value in part.values():
-            _mend(value)
+            _write_integers(value)
     elif isinstance(part, list):
         for value in part:
-            _mend(value)
+            _write_integers(value)

@@ -1,4 +1,4 @@
-"""GET /: a page for people."""
+"""GET /: a status page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-a
 
 @router.get("/")
 async def page(services: ServicesDep) -> HTMLResponse:
-    """What this is and how it is."""
+    """What this service is, and its readiness."""
     readiness = await check_readiness(services)
     rows = "".join(
         f'<tr><td>{escape(name.replace("_", " "))}</td><td class="{"ok" if check.ok else "bad"}">'

@@ -1,4 +1,4 @@
-"""The bodies of requests and answers. A payment and a report are the contract's own."""
+"""The bodies of requests and answers. Payments and fraud reports are defined in `contracts/transaction.py`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_IN_A_BATCH: Final = 5_000
 
 
 class TransactionBatch(BaseModel):
-    """Payments to score together: in order of time, whatever their order here."""
+    """Payments to score in order of time, whatever their order here."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     transactions: Annotated[list[Transaction], Field(max_length=MOST_IN_A_BATCH)]
@@ -52,7 +52,7 @@ class Answer(BaseModel):
     reasons: list[ReasonOut]
     model_version: str
     degraded: bool = Field(
-        description="Scored on less than its whole history: it came very late, or the online state was away"
+        description="Scored on less than its whole history: it came very late, or the online store was unavailable"
     )
 
 
@@ -63,14 +63,14 @@ class BatchAnswer(BaseModel):
 
 
 class DecisionOut(Answer):
-    """An answer, and what it was made on."""
+    """An answer with its features."""
 
     features: dict[str, float]
     decided_at: datetime
 
 
 class ReportsAnswer(BaseModel):
-    """How many reports were taken, and the ids of payments that are not known."""
+    """How many reports were accepted, and the ids of unknown payments."""
 
     accepted: int
     unknown: list[Id]
@@ -85,13 +85,13 @@ class ModelOut(BaseModel):
     metrics: dict[str, float]
     features: list[str]
     features_version: str
-    problem: str = Field(description="Why the registry's champion may be another one; empty where nothing is wrong")
+    problem: str = Field(description="Why the registry's champion may be a different one; empty if nothing is wrong")
     reference_log_odds: float = Field(
         description="The log-odds of a typical genuine payment's score, from which contributions are measured"
     )
 
 
 class Problem(BaseModel):
-    """What was wrong with a request, or is with the service."""
+    """What is wrong with the request or the service."""
 
     detail: str

@@ -1,4 +1,4 @@
-"""The tables of the decision log: made by `python -m bank.migrate`, never by the scorer."""
+"""The tables of the decision log: `python -m bank.migrate` creates them, never the scorer."""
 
 from __future__ import annotations
 

@@ -26,13 +26,13 @@ from serving.explain.tree_paths import Leaves, read_leaves
 from serving.model.model_card import Card, read_card
 
 FILES: Final = (METADATA, TREES, CARD_MARKDOWN, CARD_HTML)
-"""What the scorer takes of a model version, beside the manifest that vouches for it."""
+"""The files of a model version that the scorer loads, beside the manifest with their checksums."""
 TOLERANCE: Final = 1e-9
 
 
 @dataclass(frozen=True)
 class Champion:
-    """One model version as the scorer runs it. `game` is that of its trees against the bundle's reference payment."""
+    """One model version, ready to score. `game` holds its trees against the reference payment, for Shapley values."""
 
     version: str
     bundle: Bundle
@@ -51,21 +51,21 @@ class Champion:
     def contributions(self, matrix: Floats) -> Floats:
         """What each feature adds to the log-odds of each payment's score; both of shape (n, features).
 
-        They add up to the difference from `reference_log_odds`, up to rounding. One payment after another, so that
-        memory stays that for one.
+        They add up to the difference from `reference_log_odds`, up to rounding. Payments are computed one by one, which
+        bounds the memory.
         """
         values = [shapley_values(self.game, payment) for payment in matrix]
         return self.bundle.calibration.slope * np.array(values, dtype=np.float64).reshape(matrix.shape)
 
     @property
     def reference_log_odds(self) -> float:
-        """The log-odds of the reference payment's score: where contributions begin."""
+        """The log-odds of the reference payment's score: the base of contributions."""
         calibration = self.bundle.calibration
         return calibration.slope * reference_margin(self) + calibration.intercept
 
 
 def load_champion(root: Path, version: str) -> Champion:
-    """The model version below `root`, whose files are verified first. Raises `BundleError`."""
+    """Verify and load the model version below `root`. Raises `BundleError`."""
     verify(root, FILES)
     bundle = read_bundle(root)
     try:
@@ -84,7 +84,7 @@ def reference_margin(champion: Champion) -> float:
 
 
 def _reference(bundle: Bundle) -> Floats:
-    """The typical genuine payment that reasons are measured from, shape (features,)."""
+    """The typical genuine payment against which reasons are measured, shape (features,)."""
     return np.array([bundle.reference[name] for name in bundle.features], dtype=np.float64)
 
 
@@ -107,7 +107,7 @@ def _check_trees(trees: treelite.Model, bundle: Bundle) -> None:
 
 
 def _check_sum(trees: treelite.Model, leaves: Leaves, reference: Floats) -> None:
-    """Refuse trees whose margin is not the sum of the leaves reached (a mean of them, say): reasons would be wrong."""
+    """Reject trees whose margin is not the sum of the leaves reached (but their mean, say): reasons would be wrong."""
     missed = np.bincount(leaves.leaf[~leaves.met(reference)], minlength=len(leaves.values))
     base = np.sum(np.asarray(trees.get_header_accessor().get_field("base_scores"), dtype=np.float64))
     added = float(leaves.values[missed == 0].sum() + base)

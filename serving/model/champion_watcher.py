@@ -1,4 +1,4 @@
-"""Keep the champion: ask the registry, take a new version when it has proved itself, keep the old one otherwise."""
+"""Watch the registry for a new champion: load it once it passes verification, keep the current one otherwise."""
 
 from __future__ import annotations
 
@@ -11,42 +11,45 @@ from typing import Final
 from contracts.bundle import BundleError
 from serving.errors import NotReadyError, RegistryError
 from serving.model.champion import Champion
-from serving.model.model_cache import LastGood
-from serving.model.registry_client import Registry, Version
-from serving.model.sandbox_load import try_then_load
+from serving.model.model_cache import ModelCache
+from serving.model.registry_client import RegistryClient, Version
+from serving.model.sandbox_load import load_in_sandbox
 from serving.observability.logging import event
 from serving.observability.metrics import Metrics
+from serving.observability.transitions import TransitionLogger
 
 POLLS_BEFORE_RETRY: Final = 15
-"""A refused version is tried again after so many polls: its files may have been damaged on the way."""
+"""A rejected version is retried after so many polls: its files may have been damaged in transfer."""
 
 
-class Champions:
-    """Holds the champion in use. It is replaced as a whole, so a request that began with one ends with it."""
+class ChampionWatcher:
+    """Holds the champion in use. It is swapped in one assignment, so a request ends with the one it began with."""
 
-    def __init__(self, registry: Registry, last_good: LastGood, metrics: Metrics, poll_seconds: float) -> None:
+    def __init__(self, registry: RegistryClient, cache: ModelCache, metrics: Metrics, poll_seconds: float) -> None:
         self._registry = registry
-        self._last_good = last_good
+        self._cache = cache
         self._metrics = metrics
         self._poll_seconds = poll_seconds
         self._current: Champion | None = None
         self._loaded: Version | None = None
-        self._refused: Version | None = None
-        self._polls_since_refusal = 0
-        self._problem = "no champion has been asked for yet"
-        self._last_good_refused = ""
+        self._rejected: Version | None = None
+        self._polls_since_rejection = 0
+        self._transitions = TransitionLogger(
+            "champion not loaded", "champion not loaded", problem="the registry was not asked yet"
+        )
+        self._cached_rejected = ""
 
     @property
     def current(self) -> Champion:
-        """The champion in use. Raises `NotReadyError`, saying why there is none."""
+        """The champion in use. Raises `NotReadyError` if there is none, saying why."""
         if self._current is None:
-            raise NotReadyError(f"there is no model: {self._problem}")
+            raise NotReadyError(f"there is no model: {self.problem}")
         return self._current
 
     @property
     def problem(self) -> str:
-        """What went wrong at the last poll, empty where nothing did."""
-        return self._problem
+        """What went wrong at the last poll, empty if nothing did."""
+        return self._transitions.problem
 
     async def run(self) -> None:
         """Poll for ever."""
@@ -55,82 +58,78 @@ class Champions:
             await asyncio.sleep(self._poll_seconds)
 
     async def refresh(self) -> None:
-        """Ask once, and take a new version in. What goes wrong is said, and the champion in use stays."""
+        """Poll once, and load a new version. An error is logged, and the champion in use stays."""
         try:
-            await self._ask()
+            await self._poll()
         except Exception as error:
-            # A disk that is full, a process that cannot be started: it is tried again at the next poll.
-            event("champion not asked for", logging.ERROR, exc_info=True)
-            self._say(f"{type(error).__name__}: {error}")
+            # A full disk, a process that cannot be started: retried at the next poll.
+            event("poll for the champion failed", logging.ERROR, exc_info=True)
+            self._report(f"{type(error).__name__}: {error}")
 
-    async def _ask(self) -> None:
+    async def _poll(self) -> None:
         try:
             version = await self._registry.champion()
             if version is None:
-                self._say("the registry has no champion yet: train and promote a model")
+                self._report("the registry has no champion yet: train and promote a model")
             elif version == self._loaded:
-                self._say("")
-            elif self._worth_trying(version):
-                await self._take(version)
+                self._report("")
+            elif self._worth_loading(version):
+                await self._load(version)
         except RegistryError as error:
             await self._fall_back(str(error))
 
     async def _fall_back(self, problem: str) -> None:
-        """Where there is no champion in use, serve what proved itself before."""
-        if self._current is not None or self._last_good_refused:
-            self._say(problem + self._last_good_refused)
+        """Without a champion in use, load the cached one."""
+        if self._current is not None or self._cached_rejected:
+            self._report(problem + self._cached_rejected)
             return
         try:
-            kept = self._last_good.read()
-            if kept is None:
-                self._say(problem)
+            cached = self._cache.read()
+            if cached is None:
+                self._report(problem)
                 return
-            version, files = kept
-            champion = await try_then_load(files, version.number)
+            version, files = cached
+            champion = await load_in_sandbox(files, version.number)
         except BundleError as error:
-            self._last_good_refused = f"; and the version kept on disk is refused: {error}"
-            self._say(problem + self._last_good_refused)
+            self._cached_rejected = f"; and the version cached on disk is rejected: {error}"
+            self._report(problem + self._cached_rejected)
             return
         self._use(champion, version)
-        self._say(problem)
-        event("champion loaded from disk", logging.WARNING, version=champion.version, reason=problem)
+        self._report(problem)
+        event("champion loaded from the cache", logging.WARNING, version=champion.version, reason=problem)
 
-    def _worth_trying(self, version: Version) -> bool:
-        self._polls_since_refusal += 1
-        return version != self._refused or self._polls_since_refusal >= POLLS_BEFORE_RETRY
+    def _worth_loading(self, version: Version) -> bool:
+        self._polls_since_rejection += 1
+        return version != self._rejected or self._polls_since_rejection >= POLLS_BEFORE_RETRY
 
-    async def _take(self, version: Version) -> None:
+    async def _load(self, version: Version) -> None:
         try:
             with tempfile.TemporaryDirectory(prefix="champion-") as folder:
                 await self._registry.download(version, Path(folder))
-                champion = await try_then_load(Path(folder), version.number)
-                # Away from the payments: others may hold its lock.
-                await asyncio.to_thread(self._keep, version, Path(folder))
+                champion = await load_in_sandbox(Path(folder), version.number)
+                # In a thread: another worker may hold its lock.
+                await asyncio.to_thread(self._store, version, Path(folder))
         except BundleError as error:
-            self._refused, self._polls_since_refusal = version, 0
+            self._rejected, self._polls_since_rejection = version, 0
             self._metrics.models_refused.inc()
-            await self._fall_back(f"version {version.number} is refused: {error}")
+            await self._fall_back(f"version {version.number} is rejected: {error}")
             return
         self._use(champion, version)
-        self._refused = None
-        self._say("")
+        self._rejected = None
+        self._report("")
         event("champion loaded", version=champion.version)
 
     def _use(self, champion: Champion, version: Version) -> None:
-        self._current, self._loaded, self._last_good_refused = champion, version, ""
+        self._current, self._loaded, self._cached_rejected = champion, version, ""
         self._metrics.show_model(champion.version, champion.bundle.features_version)
 
-    def _keep(self, version: Version, files: Path) -> None:
+    def _store(self, version: Version, files: Path) -> None:
         try:
-            self._last_good.keep(version, files)
+            self._cache.keep(version, files)
         except OSError as error:
-            # It is served all the same; a start without the registry would find the one before, or none.
-            event("champion not kept on disk", logging.WARNING, version=version.number, reason=repr(error))
+            # It is served all the same; a start without the registry finds an older version, or none.
+            event("champion not cached", logging.WARNING, version=version.number, reason=repr(error))
 
-    def _say(self, problem: str) -> None:
-        """Log a problem when it is new, not at every poll."""
+    def _report(self, problem: str) -> None:
         self._metrics.model_problem.set(bool(problem))
-        if problem and problem != self._problem:
-            in_use = self._current.version if self._current else None
-            event("champion not taken", logging.WARNING, reason=problem, in_use=in_use)
-        self._problem = problem
+        self._transitions.update(problem, in_use=self._current.version if self._current else None)

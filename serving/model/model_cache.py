@@ -1,4 +1,4 @@
-"""The last champion that proved itself, kept on disk: what a scorer that starts without its registry serves."""
+"""The last verified champion, cached on disk for a start without the registry."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ CURRENT: Final = "current.json"
 LOCK: Final = "lock"
 
 
-class LastGood:
-    """A folder with one version's files, and the file that names it, written last."""
+class ModelCache:
+    """A folder with one version's files, and a file that names the version, written last."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def keep(self, version: Version, files: Path) -> None:
-        """Keep a version's files in place of what is kept. Raises `OSError` where they cannot be written."""
+        """Cache a version's files in place of the cached ones. Raises `OSError` if they cannot be written."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        # Several workers keep it, each when it loads it.
+        # Several workers write here, each when it loads the version.
         with (self._folder / LOCK).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not self._has(version):
@@ -35,7 +35,7 @@ class LastGood:
 
     def _write(self, version: Version, files: Path) -> None:
         target = self._folder / f"version-{version.number}"
-        # By a name of this process's own first: others may start from what is there meanwhile.
+        # To a name of this process first: another worker may start from the cache meanwhile.
         fresh = self._folder / f"{target.name}.{os.getpid()}"
         shutil.rmtree(fresh, ignore_errors=True)
         shutil.copytree(files, fresh)
@@ -49,7 +49,7 @@ class LastGood:
                 shutil.rmtree(other, ignore_errors=True)
 
     def _has(self, version: Version) -> bool:
-        """Whether this version is kept already, and whole."""
+        """Whether this version is cached and intact."""
         try:
             kept = self.read()
             if kept is None or kept[0] != version:
@@ -60,7 +60,7 @@ class LastGood:
         return True
 
     def read(self) -> tuple[Version, Path] | None:
-        """The version that is kept and the folder of its files, None where there is none. Raises `BundleError`."""
+        """The cached version and the folder of its files, None if there is none. Raises `BundleError`."""
         try:
             version = Version(**json.loads((self._folder / CURRENT).read_bytes()))
         except FileNotFoundError:

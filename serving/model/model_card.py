@@ -1,4 +1,4 @@
-"""The model card: what the model is good for, for people, as the data scientist wrote it."""
+"""The model card, as the data scientist wrote it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Card:
 
 
 def read_card(root: Path) -> Card:
-    """The card below `root`, whose files are there. Raises `BundleError` where it is too large or not UTF-8."""
+    """Read the card below `root`. Raises `BundleError` if it is too large or not UTF-8."""
     return Card(_read(root, CARD_MARKDOWN), _read(root, CARD_HTML))
 
 

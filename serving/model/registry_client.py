@@ -1,4 +1,4 @@
-"""The model registry, MLflow's, by REST alone: which version is champion, and the files of its bundle."""
+"""A REST client of MLflow's model registry: which version is champion, and the files of its bundle."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ _NONE_YET: Final = (400, 404)
 
 @dataclass(frozen=True)
 class Version:
-    """A registered version: its number, and the logged model that it is."""
+    """A registered version: its number, and the URI of its logged model."""
 
     number: str
     source: str
 
 
-class Registry:
-    """Asks MLflow. Every method raises `RegistryError` where it does not answer as it should."""
+class RegistryClient:
+    """Asks MLflow. Every method raises `RegistryError` if it does not answer as expected."""
 
     def __init__(self, client: httpx.AsyncClient, model: str) -> None:
         self._client = client
         self._model = model
 
     async def champion(self) -> Version | None:
-        """The version with the alias `champion`, None where there is none yet."""
+        """The version with the alias `champion`, None if there is none yet."""
         query = {"name": self._model, "alias": CHAMPION}
         answer = await self._get("/api/2.0/mlflow/registered-models/alias", query)
         if answer.status_code in _NONE_YET and _is_none_yet(answer):
@@ -43,7 +43,7 @@ class Registry:
         return Version(str(version.get("version")), str(version.get("source")))
 
     async def download(self, version: Version, folder: Path) -> None:
-        """Write the version's bundle below `folder`. Raises `BundleError` where a file of it is missing."""
+        """Download the version's bundle into `folder`. Raises `BundleError` if a file is missing."""
         artifacts = await self._artifacts(version)
         for name in (MANIFEST, *FILES):
             answer = await self._get(f"/api/2.0/mlflow-artifacts/artifacts/{artifacts}/{name}")
@@ -69,13 +69,13 @@ class Registry:
     async def _get(self, path: str, query: dict[str, str] | None = None) -> httpx.Response:
         try:
             return await self._client.get(path, params=query)
-        # Of a connection that breaks in its first instant the client's library says AttributeError.
+        # httpcore raises AttributeError for a connection that breaks as it is opened.
         except (httpx.HTTPError, AttributeError) as error:
             raise RegistryError(f"MLflow at {self._client.base_url} does not answer: {error!r}") from error
 
 
 def _is_none_yet(answer: httpx.Response) -> bool:
-    """MLflow says 404 for a model and 400 for an alias that is not there."""
+    """MLflow answers 404 for a missing model and 400 for a missing alias."""
     return "not found" in answer.text
 
 

@@ -1,6 +1,7 @@
-"""Try a model version in a process of its own: a damaged checkpoint can crash the process that loads it.
+"""Load a model version in a child process first: a damaged checkpoint can crash the process that loads it.
 
-`python -m serving.model.sandbox_load FOLDER` prints `{"margin": of the reference payment}`, or exits with 1 and why.
+`python -m serving.model.sandbox_load FOLDER` prints `{"margin": ...}`, of the reference payment. It exits with 1 and
+the reason on standard error if the version cannot be loaded.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS: Final = 60.0
 
 
-async def try_then_load(root: Path, version: str) -> Champion:
-    """Load the model version below `root`, having seen a child process survive it. Raises `BundleError`."""
-    tried = await _margin_in_child(root)
+async def load_in_sandbox(root: Path, version: str) -> Champion:
+    """Load the model version below `root` once a child process has loaded it. Raises `BundleError`."""
+    expected = await _margin_in_child(root)
     champion = await asyncio.to_thread(load_champion, root, version)
-    here = reference_margin(champion)
-    if here != tried:
-        raise BundleError(f"the trees give {here} for the reference payment, and gave {tried} when they were tried")
+    margin = reference_margin(champion)
+    if margin != expected:
+        raise BundleError(
+            f"the trees give {margin} for the reference payment here, and {expected} in the child process"
+        )
     return champion
 
 
@@ -36,21 +39,21 @@ async def _margin_in_child(root: Path) -> float:
     try:
         out, err = await asyncio.wait_for(child.communicate(), PATIENCE_SECONDS)
     except TimeoutError:
-        raise BundleError(f"the trees were not loaded and tried within {PATIENCE_SECONDS:.0f} s") from None
+        raise BundleError(f"the trees were not loaded within {PATIENCE_SECONDS:.0f} s") from None
     finally:
         if child.returncode is None:
             child.kill()
             await child.wait()
     if child.returncode != 0:
         said = err.decode(errors="replace").strip().splitlines()
-        raise BundleError(said[-1] if said else f"loading the trees ended a process with {child.returncode}")
+        raise BundleError(said[-1] if said else f"loading the trees crashed the process (exit code {child.returncode})")
     return float(json.loads(out)["margin"])
 
 
 def main(folder: str) -> int:
-    """Load and try the version in `folder`."""
+    """Load the version in `folder` and score the reference payment."""
     try:
-        print(json.dumps({"margin": reference_margin(load_champion(Path(folder), "trial"))}))
+        print(json.dumps({"margin": reference_margin(load_champion(Path(folder), "sandbox"))}))
     except BundleError as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         return 1

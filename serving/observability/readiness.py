@@ -1,4 +1,4 @@
-"""Whether a payment can be scored whole, and what is missing where it cannot."""
+"""Readiness: whether payments can be scored with history, and what is missing if not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from serving.services import Services
 
 @dataclass(frozen=True)
 class Check:
-    """One part's state in words."""
+    """One part's state."""
 
     ok: bool
     detail: str
@@ -25,17 +25,17 @@ class Check:
 
 @dataclass(frozen=True)
 class Readiness:
-    """The state of all parts. The decision log is not needed for a score: without it the scorer is degraded."""
+    """The state of all parts. A score does not need the decision log: without it the scorer is ready and degraded."""
 
     checks: dict[str, Check]
 
     @property
     def ready(self) -> bool:
-        """Whether a payment can be scored whole."""
+        """Whether payments can be scored with history."""
         return self.checks["online_state"].ok and self.checks["model"].ok
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """The readiness as JSON."""
         return {
             "ready": self.ready,
             "degraded": not all(check.ok for check in self.checks.values()),
@@ -44,22 +44,22 @@ class Readiness:
 
 
 async def check_readiness(services: Services) -> Readiness:
-    """Ask every part."""
-    state, log = await asyncio.gather(_check_state(services), _check_log(services))
-    return Readiness({"online_state": state, "model": _check_model(services), "decision_log": log})
+    """Check every part."""
+    store, log = await asyncio.gather(_check_store(services), _check_log(services))
+    return Readiness({"online_state": store, "model": _check_model(services), "decision_log": log})
 
 
-async def _check_state(services: Services) -> Check:
+async def _check_store(services: Services) -> Check:
     try:
-        unfit = await services.state.unfit()
+        problem = await services.store.incompatible()
     except ValkeyError as error:
         return Check(
             False, f"Valkey does not answer: {type(error).__name__}: check VALKEY_URL and that it runs; {UNTIL_THEN}"
         )
-    if unfit:
-        return Check(False, f"cannot be used: {unfit}: {UNTIL_THEN}")
-    problem = services.online.problem
-    return Check(not problem, f"not in use: {problem}: {UNTIL_THEN}" if problem else "written, and fits")
+    if problem:
+        return Check(False, f"cannot be used: {problem}: {UNTIL_THEN}")
+    problem = services.breaker.problem
+    return Check(not problem, f"not in use: {problem}: {UNTIL_THEN}" if problem else "compatible and in use")
 
 
 def _check_model(services: Services) -> Check:
@@ -68,7 +68,7 @@ def _check_model(services: Services) -> Check:
     except NotReadyError as error:
         return Check(False, str(error))
     problem = services.champions.problem
-    return Check(True, f"version {version}" + (f"; a newer one is not taken: {problem}" if problem else ""))
+    return Check(True, f"version {version}" + (f"; a newer one is not loaded: {problem}" if problem else ""))
 
 
 async def _check_log(services: Services) -> Check:
@@ -78,6 +78,6 @@ async def _check_log(services: Services) -> Check:
         return Check(False, f"{error}; decisions wait in the online state meanwhile")
     except psycopg.Error as error:
         return Check(
-            False, f"PostgreSQL does not answer: {type(error).__name__}: decisions wait in the online state meanwhile"
+            False, f"PostgreSQL does not answer: {type(error).__name__}: decisions wait in the outbox (Valkey)"
         )
     return Check(True, "reachable")

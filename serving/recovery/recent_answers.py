@@ -1,4 +1,4 @@
-"""The latest answers of this process: what a fault may have taken from the stream before it reached the log."""
+"""The latest answers of this process: a failure may lose them before they reach the decision log."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ MOST: Final = 20_000
 """Answers kept: some seconds of them under full load, at 1.3 KB each."""
 
 
-class Recent:
-    """The newest answers as they were kept, by payment, and when; the oldest give way."""
+class RecentAnswers:
+    """The newest answers by payment, with the time they were given; the oldest are evicted."""
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
         self._kept: OrderedDict[int, tuple[float, bytes]] = OrderedDict()
 
     def add(self, transaction_id: int, answer: bytes) -> None:
-        """Keep one."""
+        """Keep an answer."""
         self._kept[transaction_id] = (time.monotonic(), answer)
         self._kept.move_to_end(transaction_id)
         if len(self._kept) > self._most:
             self._kept.popitem(last=False)
 
     def get(self, transaction_id: int) -> bytes | None:
-        """One, if it is kept."""
+        """A payment's answer, if it is kept."""
         found = self._kept.get(transaction_id)
         return found[1] if found else None
 
     def last(self, seconds: float, before: float = math.inf) -> list[int]:
-        """The payments answered within so many seconds before an instant of the monotonic clock, or since.
+        """The payments answered since `seconds` before an instant of the monotonic clock, oldest first.
 
-        Where nothing was answered so late, the seconds count back from the newest answer.
+        If nothing was answered so late, the seconds count back from the newest answer.
         """
         if not self._kept:
             return []
         newest, _ = next(reversed(self._kept.values()))
-        from_then = min(before, newest) - seconds
-        return [number for number, (at, _) in self._kept.items() if at >= from_then]
+        since = min(before, newest) - seconds
+        return [number for number, (at, _) in self._kept.items() if at >= since]

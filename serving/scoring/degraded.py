@@ -1,4 +1,4 @@
-"""Score payments while the online state is away: on what each says of itself, recorded in the decision log alone."""
+"""Score payments while the online store is unavailable: without history, recorded in the decision log alone."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import psycopg
 
 from contracts.online_state import pack_second
 from serving.clock import Clock
-from serving.decision_log.log import DecisionLog
+from serving.decision_log.protocol import DecisionLog
 from serving.errors import NotReadyError
 from serving.model.champion import Champion
 from serving.observability.metrics import Metrics
-from serving.online_store.store import Claim, Conflict
-from serving.recovery.recent_answers import Recent
+from serving.online_store.protocol import Claim, Conflict
+from serving.recovery.recent_answers import RecentAnswers
 from serving.scoring.features import compute_features
 from serving.scoring.payment import Payment
 from serving.scoring.records import Record, make_records, pack, unpack
@@ -24,90 +24,86 @@ from serving.scoring.records import Record, make_records, pack, unpack
 FEW: Final = 64
 
 
-class WithoutHistory:
-    """Scores degraded. A payment's first answer is the one in the log, so that it has one, whoever asks whom.
+class DegradedScorer:
+    """Scores without history. A payment's first answer is the one in the log, whichever scorer is asked.
 
-    Methods raise `NotReadyError` where the log is away too.
+    Methods raise `NotReadyError` if the log is unavailable too.
     """
 
     def __init__(
         self,
         log: DecisionLog,
-        recent: Recent,
+        recent: RecentAnswers,
         clock: Clock,
         metrics: Metrics,
-        put_in: Callable[[list[Record]], Awaitable[None]],
+        backfill: Callable[[list[Record]], Awaitable[None]],
     ) -> None:
-        """`put_in` is given what was recorded, to put it into the online state where that can be done at once."""
-        self._put_in = put_in
+        """`backfill` takes what was recorded, and writes it into the online store if that is possible at once."""
+        self._backfill = backfill
         self._log = log
         self._recent = recent
         self._clock = clock
         self._metrics = metrics
 
-    def _make(self, champion: Champion, claims: Sequence[Claim]) -> list[Record]:
-        return make_records(champion, claims, compute_features(claims), self._clock())
-
     async def conflict(self, payments: Sequence[Payment]) -> int | None:
-        """The position of one that is known with another body, None where there is none."""
+        """The index of the first payment whose id already exists with a different payload, None if there is none."""
         known = await self._known(payments)
-        for position, payment in enumerate(payments):
-            if _conflicts(payment, known):
-                return position
-        return None
+        return next((index for index, payment in enumerate(payments) if _conflicts(payment, known)), None)
 
-    async def answer_each(self, champion: Champion, payments: Sequence[Payment]) -> list[Record | Conflict]:
-        """An answer for each of these, in the order in which they came; a conflict spares the others."""
+    async def score_round(self, champion: Champion, payments: Sequence[Payment]) -> list[Record | Conflict]:
+        """An answer for each payment, in order; a conflict spares the others."""
         known = await self._known(payments)
         new = {one.transaction_id: one for one in reversed(payments) if one.transaction_id not in known}
         self._metrics.repeated.inc(len(payments) - len(new))
-        answers = known | await self._answer_new(champion, list(new.values()))
+        answers = known | await self._score_new(champion, list(new.values()))
         return [Conflict() if _conflicts(one, answers) else answers[one.transaction_id] for one in payments]
 
     async def _known(self, payments: Sequence[Payment]) -> dict[int, Record]:
-        """The answers that these payments had before, whatever their bodies were."""
+        """The answers that these ids have, whatever their payloads were."""
         ids = [payment.transaction_id for payment in payments]
         found = {number: unpack(kept) for number in ids if (kept := self._recent.get(number))}
         asked = [number for number in ids if number not in found]
         try:
             return found | await self._log.find(asked) if asked else found
         except (psycopg.Error, OSError) as error:
-            raise _both_away(error) from error
+            raise _both_unavailable(error) from error
 
-    async def _answer_new(self, champion: Champion, payments: Sequence[Payment]) -> dict[int, Record]:
-        """Answers for payments that have none, each id once; what another scorer recorded meanwhile goes before."""
+    async def _score_new(self, champion: Champion, payments: Sequence[Payment]) -> dict[int, Record]:
+        """Answers for payments that have none, each id once; one that another scorer recorded meanwhile comes first."""
         if not payments:
             return {}
-        claims = [_alone(payment) for payment in payments]
-        make = partial(self._make, champion, claims)
-        # Away from the event loop, where it is long.
-        made = make() if len(claims) <= FEW else await asyncio.to_thread(make)
+        make = partial(self._make, champion, [_claim_alone(payment) for payment in payments])
+        # Many at once are computed off the event loop.
+        made = make() if len(payments) <= FEW else await asyncio.to_thread(make)
         records = {record["transaction_id"]: record for record in made}
         try:
             before = await self._log.record({number: pack(record) for number, record in records.items()})
         except (psycopg.Error, OSError) as error:
-            raise _both_away(error) from error
-        await self._put_in([record for number, record in records.items() if number not in before])
-        self._metrics.degraded.inc(len(records) - len(before))
-        for number, record in records.items():
-            if number not in before:
-                self._metrics.decisions.labels(record["decision"]).inc()
+            raise _both_unavailable(error) from error
+        recorded = [record for number, record in records.items() if number not in before]
+        await self._backfill(recorded)
+        self._metrics.degraded.inc(len(recorded))
+        for record in recorded:
+            self._metrics.decisions.labels(record["decision"]).inc()
         return records | before
+
+    def _make(self, champion: Champion, claims: Sequence[Claim]) -> list[Record]:
+        return make_records(champion, claims, compute_features(claims), self._clock())
 
 
 def _conflicts(payment: Payment, known: dict[int, Record]) -> bool:
-    """Whether a payment's id is known with another body."""
+    """Whether a payment's id already exists with a different payload."""
     record = known.get(payment.transaction_id)
     return record is not None and Payment.recorded(record).body != payment.body
 
 
-def _alone(payment: Payment) -> Claim:
-    """A claim whose histories hold nothing but the payment, and say so. It is applied later, hence the number."""
+def _claim_alone(payment: Payment) -> Claim:
+    """A claim whose histories hold only the payment, and whose floor says so. It gets its number at its backfill."""
     floor = pack_second(payment.second)
     return Claim(payment, 0, floor + payment.customer_entry, floor + payment.terminal_entry)
 
 
-def _both_away(error: Exception) -> NotReadyError:
+def _both_unavailable(error: Exception) -> NotReadyError:
     return NotReadyError(
-        f"neither the online state (Valkey) nor the decision log (PostgreSQL) answers ({type(error).__name__})"
+        f"neither the online store (Valkey) nor the decision log (PostgreSQL) answers ({type(error).__name__})"
     )

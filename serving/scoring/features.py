@@ -1,4 +1,4 @@
-"""From the histories that a claim returned to the feature matrix, by the contract's kernel."""
+"""Features of claimed payments from their histories, by the kernel of `contracts/features.py`."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from contracts.features import (
 from contracts.histories import Floats, Ints
 from contracts.labels import DAY
 from contracts.online_state import ENTRY, FLOOR_BYTES, unpack_reported
-from serving.online_store.store import Claim
-from serving.scoring.payment import PLACE_BYTES
+from serving.online_store.protocol import Claim
+from serving.scoring.payment import POSITION_BYTES
 
 SIZE: Final = ENTRY.itemsize
 
 
 @dataclass(frozen=True)
 class Computed:
-    """The features of n payments, shape (n, features), and what is to be known of each: arrays of shape (n,).
+    """The features of n payments, shape (n, features), and two flags of shape (n,).
 
-    `degraded`: a history no longer reached back to the payment's horizon. `late`: it came after a later payment of its
-    customer or its terminal.
+    `degraded`: a history does not reach back to the payment's horizon. `late`: the payment came after a later one of
+    its customer or its terminal.
     """
 
     matrix: Floats
@@ -42,7 +42,7 @@ class Computed:
 
 @dataclass(frozen=True)
 class _Part:
-    """One entity's history up to a payment's place, the payment last."""
+    """One entity's history up to a payment's position, the payment last."""
 
     entries: bytes
     floor: int
@@ -50,7 +50,7 @@ class _Part:
 
 
 def compute_features(claims: Sequence[Claim]) -> Computed:
-    """The features of each claimed payment as of its own place in time, all by one call of the kernel."""
+    """The features of each claimed payment as of its own position in time, in one call of the kernel."""
     payments = [claim.payment for claim in claims]
     customers = [_as_of(claim.customer, claim.payment.customer_entry) for claim in claims]
     terminals = [_as_of(claim.terminal, claim.payment.terminal_entry) for claim in claims]
@@ -72,21 +72,23 @@ def _terminal_features(entity: Ints, occurred: Ints, values: Ints, rows: Ints) -
 
 
 def _as_of(history: bytes, entry: bytes) -> _Part:
-    """Cut a history after the payment's own entry, which is put in where it was too old to be kept."""
-    place = entry[:PLACE_BYTES]
+    """Cut a history after the payment's own entry, which is inserted if it was too old to be kept."""
+    position = entry[:POSITION_BYTES]
     floor = int.from_bytes(history[:FLOOR_BYTES], "big")
-    if history[-SIZE : PLACE_BYTES - SIZE] == place:
+    if history[-SIZE : POSITION_BYTES - SIZE] == position:
         return _Part(history[FLOOR_BYTES:], floor, late=False)
     entries = history[FLOOR_BYTES:]
-    # Entries are big-endian and never negative, so their bytes sort as their places do.
-    before = bisect_left(range(len(entries) // SIZE), place, key=lambda n: entries[n * SIZE : n * SIZE + PLACE_BYTES])
+    # Entries are big-endian and never negative, so their bytes sort as their positions do.
+    before = bisect_left(
+        range(len(entries) // SIZE), position, key=lambda n: entries[n * SIZE : n * SIZE + POSITION_BYTES]
+    )
     kept = entries[before * SIZE : (before + 1) * SIZE]
-    own = kept if kept.startswith(place) else entry
+    own = kept if kept.startswith(position) else entry
     return _Part(entries[: before * SIZE] + own, floor, late=True)
 
 
 def _side_by_side(parts: Sequence[_Part]) -> tuple[Ints, Ints, Ints, Ints]:
-    """What the kernel takes: each payment's history an entity of its own, and the row of each payment."""
+    """The kernel's input: each payment's history as an entity of its own, and the row of each payment."""
     entries = np.frombuffer(b"".join(part.entries for part in parts), dtype=ENTRY)
     counts = np.array([len(part.entries) // SIZE for part in parts], dtype=np.int64)
     entity = np.repeat(np.arange(len(parts), dtype=np.int64), counts)

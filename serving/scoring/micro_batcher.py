@@ -1,4 +1,4 @@
-"""Work done together: what is asked while the last round is under way shares the next one."""
+"""Micro-batching: requests that arrive during a round share the next one."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ Asked = TypeVar("Asked")
 Got = TypeVar("Got")
 
 
-class Together(Generic[Asked, Got]):
-    """Answers single askers by rounds of all that wait: a lone asker does not wait, and many share what a round costs.
+class MicroBatcher(Generic[Asked, Got]):
+    """Answers single requests in rounds: a lone request starts at once, and many share the cost of a round.
 
-    `work` takes what was asked, in the order in which it came, and gives an answer or an exception for each; what it
-    raises is raised to all of its round. There are `at_once` rounds under way at most, of `most` askers at most.
+    `work` takes requests in the order of arrival and returns an answer or an exception for each; what it raises is
+    raised to every request of the round. At most `at_once` rounds run at a time, each of at most `most` requests.
     """
 
     def __init__(
@@ -29,19 +29,19 @@ class Together(Generic[Asked, Got]):
         self._rounds: set[asyncio.Task[None]] = set()
 
     async def ask(self, asked: Asked) -> Got:
-        """The answer to one asker. Raises what `work` gave or raised."""
+        """The answer to one request. Raises what `work` returned or raised for it."""
         future: asyncio.Future[Got] = asyncio.get_running_loop().create_future()
         self._waiting.append((asked, future))
         if self._idle:
             self._idle -= 1
-            # In a context of its own: it goes on for others when the first asker has its answer.
+            # In its own context: it outlives the request that started it.
             task = asyncio.create_task(self._work_off(), context=Context())
             self._rounds.add(task)
             task.add_done_callback(self._rounds.discard)
         return await future
 
     async def _work_off(self) -> None:
-        """Rounds, one after another, until nobody waits."""
+        """Run rounds until no request waits."""
         try:
             while self._waiting:
                 taken = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
@@ -56,7 +56,7 @@ class Together(Generic[Asked, Got]):
         except Exception as error:
             answers = [error] * len(taken)
         for (_, future), answer in zip(taken, answers, strict=True):
-            # An asker that went away has cancelled its future.
+            # A disconnected caller has cancelled its future.
             if future.done():
                 continue
             if isinstance(answer, Exception):

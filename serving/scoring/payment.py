@@ -1,4 +1,4 @@
-"""A payment as the online state knows it: whole numbers, and their packed forms."""
+"""A payment as the online store has it: integers, and their packed forms."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from contracts.transaction import Transaction, epoch_seconds
 
 _BODY: Final = struct.Struct(">5q")
 _ENTRY: Final = struct.Struct(">3q")
-PLACE_BYTES: Final = 16
-Place = tuple[int, int, int]
-"""A terminal, a second and an amount in cents: where and when a payment was, and what its terminal's entry holds."""
+POSITION_BYTES: Final = 16
+Location = tuple[int, int, int]
+"""Terminal, second and cents of a payment: what finds and rebuilds its entry in its terminal's history."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Payment:
 
     @classmethod
     def of(cls, transaction: Transaction) -> Payment:
-        """The payment that a request names."""
+        """The payment in a request."""
         return cls(
             transaction.transaction_id,
             transaction.customer_id,
@@ -43,7 +43,7 @@ class Payment:
 
     @classmethod
     def recorded(cls, record: Mapping[str, Any]) -> Payment:
-        """The payment that a record is of."""
+        """The payment of a record."""
         return cls(
             record["transaction_id"],
             record["customer_id"],
@@ -53,13 +53,13 @@ class Payment:
         )
 
     @property
-    def place(self) -> tuple[int, int]:
-        """Its place in time."""
+    def position(self) -> tuple[int, int]:
+        """Its position in a history: second, then id."""
         return self.second, self.transaction_id
 
     @cached_property
     def body(self) -> bytes:
-        """The canonical body: two requests are the same where this is."""
+        """The canonical payload: two requests are the same if this is."""
         return _BODY.pack(self.transaction_id, self.customer_id, self.terminal_id, self.cents, self.second)
 
     @cached_property
@@ -69,16 +69,16 @@ class Payment:
 
     @cached_property
     def terminal_entry(self) -> bytes:
-        """Its entry in its terminal's history, not reported."""
+        """Its entry in its terminal's history, without a fraud report."""
         return terminal_entry(self.second, self.transaction_id, self.cents, NOT_REPORTED)
 
 
 def terminal_entry(second: int, transaction_id: int, cents: int, reported: int) -> bytes:
-    """The entry of a payment in its terminal's history, `reported` the second of its earliest report."""
+    """A payment's entry in its terminal's history; `reported` is the second of its earliest report."""
     return _ENTRY.pack(second, transaction_id, min(reported, NOT_REPORTED) << CENTS_BITS | cents)
 
 
-def place_of(body: bytes) -> Place:
-    """Where and when the payment of a packed body was, and its cents."""
+def location_of(body: bytes) -> Location:
+    """The location in a packed body."""
     _, _, terminal_id, cents, second = _BODY.unpack(body)
     return terminal_id, second, cents

@@ -1,4 +1,4 @@
-"""Make answers: what is kept of a payment's first answer, and what a caller is given of it."""
+"""Records: a payment's first answer as it is stored, and what a caller sees of it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from contracts.transaction import from_epoch_seconds
 from serving.clock import iso
 from serving.explain.reasons import reasons
 from serving.model.champion import Champion
-from serving.online_store.store import Claim
+from serving.online_store.protocol import Claim
 from serving.scoring.features import Computed
 from serving.scoring.payment import Payment
 
 Record = dict[str, Any]
-"""A decision with everything that it was made of: a row of serving.decisions, as JSON."""
+"""A decision with its inputs: a row of serving.decisions, as JSON."""
 
 ANSWER_KEYS: Final = ("transaction_id", "score", "decision", "reasons", "model_version", "degraded")
 DECISION_KEYS: Final = (*ANSWER_KEYS, "features", "decided_at")
@@ -73,7 +73,7 @@ def _reasons_of_flagged(champion: Champion, computed: Computed, decisions: list[
 def explained(champion: Champion, record: Record) -> Record:
     """The record with a reason for every feature, whatever was decided.
 
-    Only the model that decided can say why: where another has taken its place, what was kept stands as it is.
+    Only the model that decided can explain: if another has replaced it, the record is returned as it was stored.
     """
     if record["model_version"] != champion.version:
         return record
@@ -83,21 +83,21 @@ def explained(champion: Champion, record: Record) -> Record:
 
 
 def pack(record: Record) -> bytes:
-    """The record as it is kept."""
+    """The record as it is stored."""
     return orjson.dumps(record)
 
 
 def unpack(kept: bytes) -> Record:
-    """A record as it was kept."""
+    """A stored record."""
     record: Record = orjson.loads(kept)
     return record
 
 
 def answer_of(record: Record) -> Record:
-    """What the caller of a score is given."""
+    """What the caller of a score gets."""
     return {key: record[key] for key in ANSWER_KEYS}
 
 
 def decision_of(record: Record) -> Record:
-    """What is told of a decision afterwards."""
+    """What a decision endpoint returns."""
     return {key: record[key] for key in DECISION_KEYS}

@@ -1,1 +1,1 @@
-"""The stores that jobs read and write: the bank in PostgreSQL, the online store in Valkey."""
+"""Access to the jobs' stores: the bank in PostgreSQL and the online store in Valkey."""

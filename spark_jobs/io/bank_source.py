@@ -1,4 +1,4 @@
-"""The bank as a Spark data source: groups of days, read in parallel in one snapshot, straight into Arrow."""
+"""The bank as a Spark data source: groups of days, read in parallel from one snapshot as Arrow batches."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from spark_jobs.lake.schemas import RAW, REPORTED, REPORTS_LANDED, arrow_schema,
 from spark_jobs.settings import BANK_READER, BANK_SECRET, Settings, read_secret
 
 FOREVER = 2**53
-"""What an infinite instant becomes, with its sign: out of every range, and far from overflow."""
+"""Stands, with its sign, for an infinite instant: outside every valid range, and far from overflow."""
 
 _SCHEMAS = {"transactions": with_day(RAW), "fraud_reports": with_day(REPORTS_LANDED)}
 
 
 @dataclass(frozen=True)
 class BankDays(InputPartition):
-    """The days from `first` to `last` (YYYY-MM-DD), both included, of one task."""
+    """The days of one task, from `first` to `last` (YYYY-MM-DD), both included."""
 
     first: str
     last: str
@@ -40,7 +40,7 @@ class BankSource(DataSource):
         return "bank"
 
     def schema(self) -> StructType:
-        """The columns of the landing table, and `day`."""
+        """The columns of the landing table and `day`."""
         return _SCHEMAS[self.options["table"]]
 
     def reader(self, schema: StructType) -> DataSourceReader:
@@ -50,17 +50,17 @@ class BankSource(DataSource):
 
 @dataclass(frozen=True)
 class BankReader(DataSourceReader):
-    """Reads each group of days in a task of its own; `options` as the source has them."""
+    """Reads each group of days in its own task; `options` are the source's."""
 
     options: Mapping[str, str]
     columns: StructType
 
     def partitions(self) -> Sequence[InputPartition]:
-        """One for each group of days."""
+        """One partition for each group of days."""
         return [BankDays(first, last) for first, last in json.loads(self.options["days"])]
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
-        """The rows of these days, as `columns` says. Raises `JobError` where the bank cannot be read."""
+        """Yield the rows of these days with the schema `columns`. Raises `JobError` if the bank cannot be read."""
         assert isinstance(partition, BankDays)
         schema = arrow_schema(self.columns)
         password = read_secret(self.options["secrets_dir"], BANK_SECRET)
@@ -74,7 +74,7 @@ class BankReader(DataSourceReader):
 def read_bank(
     spark: SparkSession, settings: Settings, snapshot: str, table: str, groups: Sequence[Sequence[date]]
 ) -> DataFrame:
-    """These days of a landing table as they were at `snapshot`, a task for each group."""
+    """These days of a landing table as of `snapshot`, with one task for each group."""
     spark.dataSource.register(BankSource)
     reader = spark.read.format("bank").option("url", settings.bank_url).option("table", table)
     reader = reader.option("secrets_dir", str(settings.secrets_dir.absolute())).option("snapshot", snapshot)
@@ -88,7 +88,7 @@ def select_days(table: str, days: BankDays) -> str:
 
 
 def _seconds(column: str) -> str:
-    """Whole seconds since 1970 of an instant, finer cut; null stays null."""
+    """SQL for an instant's whole seconds since 1970, fractions truncated; null stays null."""
     return (
         f"case when isfinite({column}) then floor(extract(epoch from {column}))::bigint "
         f"when {column} > 'epoch' then {FOREVER} when {column} < 'epoch' then -{FOREVER} end"

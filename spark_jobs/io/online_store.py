@@ -1,10 +1,11 @@
-"""The online state's commands: merging histories, the index of days, the stamp. Nothing here knows Spark."""
+"""Commands of the online state: merge histories, index payments by day, write the stamp. Independent of Spark."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
+from importlib.resources import files
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -18,40 +19,39 @@ from spark_jobs.settings import VALKEY_SECRET, read_secret
 
 T = TypeVar("T")
 Client = Any
-"""A `valkey.Valkey` or a pipeline: the package types every answer as one that may have to be awaited."""
+"""A `valkey.Valkey` or a pipeline; untyped because the package types every answer as possibly awaitable."""
 
-MERGE_SCRIPT: Final = MERGE_LUA + "merge(KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]))\n"
-STAMP_SCRIPT: Final = """
-local written_to = redis.call('HGET', KEYS[1], 'written_to')
-for i = 1, #ARGV, 2 do
-    if not (ARGV[i] == 'written_to' and written_to and written_to > ARGV[i + 1]) then
-        redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
-    end
-end
-"""
+_LUA: Final = files("spark_jobs.io").joinpath("lua")
+MERGE_SCRIPT: Final = MERGE_LUA + _LUA.joinpath("merge_history.lua").read_text("utf-8")
+STAMP_SCRIPT: Final = _LUA.joinpath("stamp.lua").read_text("utf-8")
 PIPELINE: Final = 200
-"""Commands sent at once: a scorer's command waits for no more than these."""
+"""Commands in one pipeline; the scorer's commands may have to wait for that many."""
 TIMEOUT_SECONDS: Final = 30
 
 
 @contextmanager
 def open_state(url: str, secrets_dir: str | Path) -> Iterator[Client]:
-    """A connection to the online state at `url`. Raises `JobError` where it cannot be reached, refuses, or fails."""
+    """A connection to the online state at `url`. Raises `JobError` if connection, password or a command fails."""
     password = read_secret(secrets_dir, VALKEY_SECRET)
     client: Client = valkey.Valkey.from_url(url, password=password, socket_timeout=TIMEOUT_SECONDS)
     try:
         client.ping()
         yield client
     except AuthenticationError as error:
-        raise JobError(f"Valkey at {url} refuses the password: {error}: check the secret {VALKEY_SECRET}") from None
+        raise JobError(f"Valkey at {url} rejects the password: {error}: check the secret {VALKEY_SECRET}") from None
     except (ValkeyError, OSError) as error:
-        raise JobError(f"Valkey at {url} failed: {error}: check VALKEY_URL and that it runs, then run again") from None
+        raise JobError(
+            f"Valkey at {url} failed: {error}: check VALKEY_URL and that Valkey is running, then run again"
+        ) from None
     finally:
         client.close()
 
 
 def merge_histories(client: Client, histories: Iterable[tuple[str, bytes]], floor: bytes, keep: int) -> int:
-    """Merge packed entries into the history at each key; returns how many. `floor` is packed, `keep` in seconds."""
+    """Merge packed entries into the history at each key; returns the number of histories.
+
+    `floor` is packed, `keep` in seconds.
+    """
     sha = client.script_load(MERGE_SCRIPT)
 
     def merge(pipe: Client, one: tuple[str, bytes]) -> None:
@@ -61,8 +61,8 @@ def merge_histories(client: Client, histories: Iterable[tuple[str, bytes]], floo
 
 
 def index_payments(client: Client, day: str, locations: Iterable[tuple[bytes, bytes]]) -> int:
-    """Add payments (packed id, packed location) to the index of one day; returns how many it did not have."""
-    # The day is known before its index is there, so that an index left by a killed run is found and removed in time.
+    """Add payments (packed id, packed location) to the index of one day; returns how many were new."""
+    # The day is registered before its index exists, so that an index left by a killed run is found and removed later.
     client.sadd(DAYS_KEY, day)
     return sum(int(client.hset(index_key(day), mapping=dict(chunk))) for chunk in _chunks(locations))
 
@@ -71,26 +71,26 @@ def drop_index_before(client: Client, first: date) -> None:
     """Remove the index of every day before `first`."""
     for name in sorted(member.decode() for member in client.smembers(DAYS_KEY)):
         if name < first.isoformat():
-            # The index goes first: a day listed and gone is harmless, one there and not listed would stay for ever.
+            # Delete the index first: a day without index is harmless, an index without its day would never be removed.
             client.unlink(index_key(name))
             client.srem(DAYS_KEY, name)
 
 
 def written_to(client: Client) -> date | None:
-    """The last day the state was written for, None before the first time. Raises `JobError` for another format."""
+    """The last day that the state was written for, None if it is empty. Raises `JobError` for another format."""
     meta = {name.decode(): value.decode() for name, value in client.hgetall(META_KEY).items()}
     if not meta:
         return None
     if meta.get("state_format") != str(FORMAT):
         raise JobError(
-            f"the online state has format {meta.get('state_format')}, and this code writes {FORMAT}: "
+            f"the online state has format {meta.get('state_format')}, but this code writes {FORMAT}: "
             f"empty that database (FLUSHDB) and write it again"
         )
     return date.fromisoformat(meta["written_to"])
 
 
 def stamp(client: Client, last: date) -> None:
-    """Say what the state is written for; `written_to` never moves back."""
+    """Write the stamp; `written_to` never moves back."""
     fields = Stamp(written_to=last.isoformat()).fields()
     client.eval(STAMP_SCRIPT, 1, META_KEY, *(part for field in fields.items() for part in field))
 

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL over ADBC: what is read comes as Arrow record batches, never as Python rows."""
+"""Connections to PostgreSQL over ADBC, which returns Arrow record batches instead of Python rows."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ CONNECT_SECONDS = 10
 
 @contextmanager
 def connect(url: str, user: str, password: str, variable: str) -> Iterator[Cursor]:
-    """A cursor in one read-only snapshot of the database at `url`.
+    """A cursor on a read-only snapshot of the database at `url`.
 
-    `variable` is the setting that holds `url`. Raises `JobError` where the server cannot be reached or refuses, and
-    for whatever a statement fails with.
+    `variable` is the name of the setting for `url`. Raises `JobError` if the connection or a statement fails.
     """
     try:
         connection = _open(url, user, password)
@@ -37,7 +36,7 @@ def connect(url: str, user: str, password: str, variable: str) -> Iterator[Curso
 
 
 def _open(url: str, user: str, password: str) -> Connection:
-    # In this process only: a connection string with the password in it is never written anywhere.
+    # The connection string with the password stays in this process and is never written anywhere.
     address = make_conninfo(url, user=user, password=password, connect_timeout=CONNECT_SECONDS)
     connection: Connection = adbc.connect(address)
     return connection

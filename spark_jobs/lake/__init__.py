@@ -1,1 +1,1 @@
-"""The lake: its layout, schemas, staged writes, and the histories that jobs look back on."""
+"""The lake: layout, schemas, staged writes and histories."""

@@ -1,4 +1,4 @@
-"""What the jobs that look back share: payments as whole seconds, spread by entity, sorted, as numpy arrays."""
+"""Histories for the jobs that need them: payments partitioned by entity, sorted, as NumPy arrays."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BATCH_ROWS: Final = 50_000
 
 
 def read_payments(spark: SparkSession, lake: Lake, days: Iterable[date]) -> DataFrame:
-    """These days of `clean`, `occurred` in whole seconds since 1970: five int64 columns."""
+    """These days of `clean` as five int64 columns, `occurred` in whole seconds since 1970."""
     seconds = F.unix_seconds("occurred_at").alias("occurred")
     return read_days(spark, lake, "clean", days).select(
         "transaction_id", "customer_id", "terminal_id", "amount_cents", seconds
@@ -31,22 +31,22 @@ def read_payments(spark: SparkSession, lake: Lake, days: Iterable[date]) -> Data
 
 
 def with_reports(payments: DataFrame, spark: SparkSession, lake: Lake, last: date) -> DataFrame:
-    """`payments` and `reported`, the second of each one's earliest report of the days up to `last`, or `NEVER`."""
+    """`payments` with `reported`: the second of the earliest report on the days up to `last`, `NEVER` without one."""
     days = [day for day in lake.days("reports") if day <= last]
     reports = read_days(spark, lake, "reports", days).where("reported_at >= timestamp '1970-01-01 00:00:00'")
     earliest = reports.groupBy("transaction_id").agg(F.unix_seconds(F.min("reported_at")).alias("earliest"))
-    # Reports are some hundredths of the payments: copied to every task, so that the payments are not moved for them.
+    # There are few reports, so broadcast them instead of shuffling the payments.
     joined = payments.join(F.broadcast(earliest), "transaction_id", "left")
     return joined.withColumn("reported", F.coalesce("earliest", F.lit(NEVER))).drop("earliest")
 
 
 def by_entity(frame: DataFrame, entity: str, rows: int) -> DataFrame:
-    """`frame` (of `rows` rows) with each entity whole in one task, in tasks of about `ROWS_PER_TASK` rows."""
+    """Partition `frame`, of `rows` rows, by entity into tasks of about `ROWS_PER_TASK` rows."""
     return frame.repartition(max(2, -(-rows // ROWS_PER_TASK)), entity)
 
 
 def sorted_history(batches: Iterable[pa.RecordBatch], entity: str) -> Columns | None:
-    """A task's rows as arrays of one length, sorted by (entity, occurred, transaction_id); None where it has none."""
+    """A task's rows as arrays of one length, sorted by (entity, occurred, transaction_id); None without rows."""
     held = list(batches)
     if not held:
         return None
@@ -61,7 +61,7 @@ def sorted_history(batches: Iterable[pa.RecordBatch], entity: str) -> Columns | 
 
 
 def to_batches(columns: Mapping[str, NDArray[np.generic]], names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Arrays of one length as record batches with these columns, in this order."""
+    """Arrays of one length as record batches with the columns `names`, in this order."""
     rows = pa.RecordBatch.from_arrays([pa.array(columns[name]) for name in names], names=list(names))
     for start in range(0, rows.num_rows, BATCH_ROWS):
         yield rows.slice(start, BATCH_ROWS)

@@ -1,4 +1,4 @@
-"""The lake's folders: where each day of each table is, and how many rows it has."""
+"""The lake's layout: the path of each table's days, and their number of rows."""
 
 from __future__ import annotations
 
@@ -22,45 +22,45 @@ _PREFIX = "day="
 
 @dataclass(frozen=True)
 class Lake:
-    """The lake below `root`, an absolute folder."""
+    """The lake in the folder `root`, an absolute path."""
 
     root: Path
 
     def file(self, table: str, day: date) -> Path:
-        """Where a day of a table is, whether it is there or not."""
+        """The path of a day of a table, whether it exists or not."""
         return self.root / table / f"{_PREFIX}{day}" / FILE
 
     def days(self, table: str) -> list[date]:
-        """The days that a table has, in order."""
+        """The days of a table, in order."""
         found = (self.root / table).glob(f"{_PREFIX}????-??-??/{FILE}")
         return sorted(date.fromisoformat(path.parent.name.removeprefix(_PREFIX)) for path in found)
 
     def days_within(self, table: str, days: DayRange) -> list[date]:
-        """The days of the range that a table has, in order."""
+        """The days of a table within the range, in order."""
         return [day for day in self.days(table) if days.first <= day <= days.last]
 
     def need(self, table: str, job: str) -> None:
-        """Raise `JobError` where a table that `job` writes is not there at all."""
+        """Raise `JobError` if the table, written by `job`, has no days at all."""
         if not self.days(table):
             raise JobError(f"the lake has no {table} days in {self.root / table}: run {job} for these days first")
 
     def rows(self, table: str, days: Iterable[date]) -> dict[date, int]:
-        """The rows of each of these days, from the files' own footers. Raises `JobError` for a damaged file."""
+        """The number of rows of each of these days, from the files' footers. Raises `JobError` for a damaged file."""
         return {day: rows_in(self.file(table, day)) for day in days}
 
 
 def rows_in(path: Path) -> int:
-    """The rows of one Parquet file, from its footer. Raises `JobError` where it cannot be read."""
+    """The number of rows of a Parquet file, from its footer. Raises `JobError` if it cannot be read."""
     try:
         return int(pq.read_metadata(path).num_rows)
     except (OSError, pa.ArrowException) as error:
         raise JobError(
-            f"{path} cannot be read as Parquet ({error}): remove it and run the job that wrote it again"
+            f"{path} cannot be read as Parquet ({error}): remove it and rerun the job that wrote it"
         ) from None
 
 
 def read_days(spark: SparkSession, lake: Lake, table: str, days: Iterable[date]) -> DataFrame:
-    """These days of a table, with their column `day`."""
+    """These days of a table, with the column `day`."""
     schema = with_day(TABLES[table])
     files = [str(lake.file(table, day)) for day in days]
     if not files:

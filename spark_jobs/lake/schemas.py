@@ -1,4 +1,4 @@
-"""The lake's tables as Spark schemas, derived from the contract: each kind of field has one type in each table."""
+"""The lake's tables as Spark schemas, derived from the contract: each kind of field maps to one type per layer."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ SORTED_BY: Final = {
     "reports": ("transaction_id", "reported_at", "pattern"),
     "features": ("occurred_at", "transaction_id"),
 }
-"""The order of each table's rows within a day: with it, the same rows make the same file."""
+"""The sort order of each table's rows within a day, so that the same rows give identical files."""
 
 DAY_COLUMN: Final = StructField("day", DateType())
 STAGED: Final = StructType(
@@ -88,11 +88,11 @@ STAGED: Final = StructType(
         StructField("counts", MapType(StringType(), LongType())),
     ]
 )
-"""What a task says of each file it staged; `counts` are a job's own, such as rows by reason."""
+"""A task's record of each staged file; `counts` are specific to the job, such as rows by reason."""
 
 
 def with_day(schema: StructType) -> StructType:
-    """`schema` and the column `day` of its partitions."""
+    """`schema` with the partition column `day`."""
     return StructType([*schema.fields, DAY_COLUMN])
 
 

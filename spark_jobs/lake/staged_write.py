@@ -1,7 +1,7 @@
-"""The staged write: tasks write a file for each day aside, the driver checks them all and moves them into place.
+"""Staged writes: tasks write each day to a staging folder, then the driver checks all files and moves them into place.
 
-A task must not publish by itself: if the JVM dies while a Python worker waits for rows, the worker's iterator ends as
-if there were no more, and what it then wrote is a truncated day.
+Tasks must not publish themselves: if the JVM dies while a Python worker waits for rows, the worker's iterator ends
+normally and the worker would publish a truncated day.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import fcntl
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from uuid import uuid4
@@ -28,12 +28,24 @@ from spark_jobs.lake.layout import STAGING, Lake, rows_in
 from spark_jobs.lake.schemas import SORTED_BY, STAGED, TABLES, arrow_schema
 
 ROWS_PER_TASK = 150_000
-"""How many rows a Python worker holds at once, about: it bounds its memory however large the lake is."""
+"""About how many rows a Python worker holds at once, which bounds its memory for a lake of any size."""
+Batches = Iterator[pa.RecordBatch]
+
+
+@dataclass(frozen=True)
+class Output:
+    """A task's rows for one table, with a column `day`, and the job's own counts of them."""
+
+    rows: pa.Table
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+ToOutput = Callable[[pa.Table], Output]
 
 
 @dataclass(frozen=True)
 class Staged:
-    """One day of one table, written aside."""
+    """A staged file: one day of one table."""
 
     table: str
     day: date
@@ -44,7 +56,7 @@ class Staged:
 
 @dataclass(frozen=True)
 class Staging:
-    """One run's own folder below the lake's `_staging`, on every machine the same."""
+    """A run's own folder below the lake's `_staging`, with the same path on every machine."""
 
     lake: Lake
     folder: Path
@@ -52,10 +64,10 @@ class Staging:
     def publish(
         self, staged: list[Staged], tables: Iterable[str], days: DayRange, expected: Mapping[date, int]
     ) -> None:
-        """Move each staged day into place and remove the days of the range that have no rows any more.
+        """Move each staged day into place and remove the days of the range that no longer have rows.
 
-        Before anything moves: each day's rows over all `tables` must be those of `expected`, counted independently,
-        and each file must open with as many rows as its task said. Raises `JobError`; the lake is then as it was.
+        First checks that each day has as many rows over all `tables` as in `expected`, which is counted independently,
+        and that each file has as many rows as its task reported. Raises `JobError`, with the lake unchanged.
         """
         check(staged, expected)
         for one in staged:
@@ -66,19 +78,19 @@ class Staging:
         for table in tables:
             for day in self.lake.days_within(table, days):
                 if (table, day) not in kept:
-                    # Gone in one step; deleted with the folder.
+                    # Removed atomically by a rename; deleted with the staging folder.
                     self.lake.file(table, day).parent.replace(self.folder / f"retired-{uuid4().hex}")
 
 
 @contextmanager
 def staging(lake: Lake, job: str) -> Iterator[Staging]:
-    """A folder of this run's own, gone at its end; what dead runs of the same job left is swept first."""
+    """A new staging folder, removed at the end; folders left by dead runs of the same job are removed first."""
     parent = lake.root / STAGING
     parent.mkdir(parents=True, exist_ok=True)
     _sweep(parent, job)
     folder = parent / f"{job}-{uuid4().hex}"
     with _lock_path(folder).open("w") as lock:
-        # Held until this process ends, however it ends: thus a run that still works is told from a dead one.
+        # Held until this process ends in any way, which tells running runs from dead ones.
         fcntl.flock(lock, fcntl.LOCK_EX)
         folder.mkdir()
         try:
@@ -87,12 +99,47 @@ def staging(lake: Lake, job: str) -> Iterator[Staging]:
             _remove(folder)
 
 
+def write_staged(
+    frame: DataFrame | None,
+    outputs: Mapping[str, ToOutput],
+    to: Staging,
+    days: DayRange,
+    expected: Mapping[date, int],
+) -> list[Staged]:
+    """Write a frame's rows to one or more tables, replacing `days` in them; returns the published files.
+
+    Each task stages what `outputs` makes of its rows for each table; None has no rows. Each day of the frame must be
+    whole in one task, and all outputs together must have its `expected` rows. Raises `JobError`, with the lake
+    unchanged.
+    """
+    staged: list[Staged] = []
+    if frame is not None:
+        found = frame.mapInArrow(_stager(dict(outputs), str(to.folder)), STAGED).collect()
+        staged = [Staged(row["table"], row["day"], row["rows"], Path(row["path"]), row["counts"]) for row in found]
+    to.publish(staged, outputs, days, expected)
+    return staged
+
+
+def _stager(outputs: Mapping[str, ToOutput], folder: str) -> Callable[[Batches], Batches]:
+    def stage(batches: Batches) -> Batches:
+        held = list(batches)
+        if not held:
+            return
+        rows = pa.Table.from_batches(held)
+        held.clear()
+        for table, to_output in outputs.items():
+            output = to_output(rows)
+            yield from stage_days(output.rows, table, folder, output.counts)
+
+    return stage
+
+
 def stage_days(
     rows: pa.Table, table: str, folder: str, counts: Mapping[str, int] | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """In a task: write each day of `rows` (which has a column `day`) to a file below `folder`; yields `STAGED`.
+    """In a task, write each day of `rows`, which has a column `day`, to a file in `folder`; yields `STAGED` records.
 
-    `counts` go with the first of them. The same rows make the same bytes, in whatever order and batches they came.
+    `counts` are part of the first record. The same rows give the same bytes, whatever their order and batches.
     """
     if rows.num_rows == 0:
         return
@@ -108,19 +155,8 @@ def stage_days(
         yield _staged_batch(Staged(table, day, end - start, path, counts or {} if number == 0 else {}))
 
 
-def gather(batches: Iterable[pa.RecordBatch]) -> pa.Table | None:
-    """All rows of a task's input, None where there are none."""
-    held = list(batches)
-    return pa.Table.from_batches(held) if held else None
-
-
-def collect_staged(frame: DataFrame) -> list[Staged]:
-    """Run the tasks and collect what they staged."""
-    return [Staged(r["table"], r["day"], r["rows"], Path(r["path"]), r["counts"]) for r in frame.collect()]
-
-
 def split_days(rows: Mapping[date, int], per_task: int = ROWS_PER_TASK) -> list[list[date]]:
-    """The days, in order, in groups of about `per_task` rows; a larger day is a group of its own."""
+    """The days, in order, in groups of about `per_task` rows; a day with more rows forms its own group."""
     groups: list[list[date]] = []
     held = 0
     for day in sorted(rows):
@@ -133,9 +169,9 @@ def split_days(rows: Mapping[date, int], per_task: int = ROWS_PER_TASK) -> list[
 
 
 def by_day(frame: DataFrame, rows: Mapping[date, int], column: str = "day") -> DataFrame:
-    """`frame` with each day whole in one task, the days spread by how many rows they have.
+    """Partition `frame` by day, so that each day is whole in one task and tasks have similar numbers of rows.
 
-    `rows` has every day that the column can hold, with its number of rows.
+    `rows` has the number of rows of every day that occurs in the column.
     """
     groups = split_days(rows)
     if not groups:
@@ -145,24 +181,24 @@ def by_day(frame: DataFrame, rows: Mapping[date, int], column: str = "day") -> D
     for task, group in enumerate(groups):
         for day in group:
             task_of[(day - first).days] = task
-    place = F.date_diff(F.col(column), F.lit(first)) + 1
-    return frame.repartitionById(len(groups), F.element_at(F.lit(task_of), place))
+    index = F.date_diff(F.col(column), F.lit(first)) + 1
+    return frame.repartitionById(len(groups), F.element_at(F.lit(task_of), index))
 
 
 def check(staged: list[Staged], expected: Mapping[date, int]) -> None:
-    """Raise `JobError` where the staged files are not whole: each with its rows, each day once a table, as expected."""
+    """Raise `JobError` if a staged file is incomplete, a table has a day twice, or a day's rows are not as expected."""
     found: Counter[date] = Counter()
     for one in staged:
         found[one.day] += one.rows
         if (opened := rows_in(one.path)) != one.rows:
-            raise JobError(f"{one.path} holds {opened} rows and not {one.rows}: nothing was published, run again")
+            raise JobError(f"{one.path} has {opened} rows instead of {one.rows}: nothing was published, run again")
     if len({(one.table, one.day) for one in staged}) != len(staged):
         raise JobError("two tasks staged the same day: nothing was published, run again")
     wrong = [day for day in sorted(found.keys() | expected.keys()) if found[day] != expected.get(day, 0)]
     if wrong:
         day = wrong[0]
         raise JobError(
-            f"{len(wrong)} days were staged with a wrong number of rows, first {day}: {found[day]} rows and not "
+            f"{len(wrong)} days were staged with a wrong number of rows, first {day}: {found[day]} rows instead of "
             f"{expected.get(day, 0)}: nothing was published, run again"
         )
 
@@ -178,7 +214,7 @@ def _sweep(parent: Path, job: str) -> None:
 
 
 def _remove(folder: Path) -> None:
-    # A dying worker may still write here: what is left is swept by the next run.
+    # A dying worker may still write here; the next run removes what is left.
     shutil.rmtree(folder, ignore_errors=True)
     if not folder.exists():
         _lock_path(folder).unlink(missing_ok=True)

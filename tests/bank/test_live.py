@@ -1,4 +1,4 @@
-"""Live payments as a service: day after day from where the records end, whatever stops it or is away meanwhile."""
+"""The live replay as a service: it resumes from the bank's records after interruptions and outages."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from bank.live import Live, Pace
 from bank.load import load
 from bank.pending_events import next_day, unrecorded
 from bank.published import PublishedFeed
-from bank.replay import Played
-from bank.scorer_client import Scorer
+from bank.replay import ReplayResult
+from bank.scorer_client import ScorerClient
 from bank.settings import Settings
-from bank.simulator import WorldSize
+from bank.simulator import Simulation
 from tests.bank.conftest import TinyScorer
 from tests.bank.frames import count, frame
 
@@ -53,11 +53,11 @@ def said() -> list[str]:
 
 @pytest.fixture
 def live(settings: Settings, tiny: TinyScorer, said: list[str]) -> Iterator[Live]:
-    with Scorer(tiny.url, tiny.key, stop_after_attempt(3)) as scorer:
+    with ScorerClient(tiny.url, tiny.key, stop_after_attempt(3)) as scorer:
         yield Live(settings, scorer, Pace(1e6), said.append, lambda: None, Event())
 
 
-def play_all(live: Live, bank: psycopg.Connection, feed: PublishedFeed) -> list[tuple[date, Played]]:
+def play_all(live: Live, bank: psycopg.Connection, feed: PublishedFeed) -> list[tuple[date, ReplayResult]]:
     days = []
     while found := live.at_the_bank(lambda bank: next_day(bank, feed, [FIRST, SECOND], NOW)):
         days.append((found[0], live.play_day(*found)))
@@ -74,7 +74,7 @@ def test_the_held_out_days_are_played_in_order_and_recorded(
     assert count(bank) == 16
 
 
-def test_it_goes_on_where_the_records_end(
+def test_it_resumes_from_the_records(
     bank: psycopg.Connection, live: Live, tiny: TinyScorer, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It breaks when five of a day's eight payments were answered and three recorded: two are sent once more."""
@@ -96,7 +96,7 @@ def test_it_goes_on_where_the_records_end(
 
 
 def _only_when_full(record: Any) -> Any:
-    """As if it was killed: what waits for the next three is lost from memory."""
+    """As if killed: events that wait for the next batch of three are lost."""
     return lambda live, waiting: record(live, waiting) if len(waiting) == 3 else None
 
 
@@ -111,7 +111,7 @@ def test_rows_of_other_sources_do_not_hide_a_day(
 
 
 def test_reports_that_fall_due_are_played_too(bank: psycopg.Connection, live: Live, tiny: TinyScorer) -> None:
-    feed = SimulatedFeed(WorldSize(customers=60, terminals=120, days=20, seed=1))
+    feed = SimulatedFeed(Simulation(customers=60, terminals=120, days=20, seed=1))
     days = feed.days()
     load(bank, feed, 2)
     before = count(bank, table="fraud_reports")
@@ -124,7 +124,7 @@ def test_reports_that_fall_due_are_played_too(bank: psycopg.Connection, live: Li
     assert unrecorded(bank, found[1]) == []
 
 
-def test_a_bank_that_is_away_is_waited_for(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_retries_while_the_bank_is_unavailable(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     attempts = []
 
     def away_twice(bank: psycopg.Connection) -> str:
@@ -142,7 +142,7 @@ def test_a_day_is_played_when_it_is_over(bank: psycopg.Connection, feed: Publish
     assert next_day(bank, feed, [SECOND], datetime(2018, 4, 5, 0, tzinfo=UTC)) is not None
 
 
-def test_while_it_idles_alive_is_who_could_be_answered(live: Live, tiny: TinyScorer) -> None:
+def test_while_idle_the_heartbeat_needs_a_ready_scorer(live: Live, tiny: TinyScorer) -> None:
     beats = []
     live.beat = lambda: beats.append(1)
     live.idle(1.5)
@@ -153,7 +153,7 @@ def test_while_it_idles_alive_is_who_could_be_answered(live: Live, tiny: TinySco
     assert not beats
 
 
-def test_what_was_not_approved_is_told_with_its_reason(
+def test_flagged_payments_are_printed_with_their_reason(
     bank: psycopg.Connection, live: Live, said: list[str], folder: Path
 ) -> None:
     frame(4, 4).assign(TX_AMOUNT=250.0).to_parquet(folder / "a.parquet")
@@ -162,7 +162,7 @@ def test_what_was_not_approved_is_told_with_its_reason(
     assert len(said) == 8
 
 
-def test_the_pace_is_kept_and_a_pause_is_not_made_up_for() -> None:
+def test_the_rate_is_limited_and_a_pause_is_not_caught_up() -> None:
     now, slept = 0.0, []
 
     def sleep(seconds: float) -> None:
@@ -201,8 +201,8 @@ def test_it_is_stopped_in_order_and_idles_when_all_is_played(
     service.send_signal(signal.SIGTERM)
     out, _ = service.communicate(timeout=30)
     assert service.returncode == 0
-    assert "every day of the feed that is over is played" in out
-    assert out.splitlines()[-1] == "live: stopped; what was answered is recorded"
+    assert "all past days of the feed are replayed" in out
+    assert out.splitlines()[-1] == "live: stopped; all answered events are recorded"
 
 
 def test_it_stops_between_two_payments(
@@ -218,7 +218,7 @@ def test_it_stops_between_two_payments(
     assert (tiny.scored, count(bank)) == ([8, 9], 10)
 
 
-def test_it_stops_though_the_scorer_is_away(
+def test_it_stops_while_the_scorer_is_unavailable(
     bank: psycopg.Connection, settings: Settings, secrets_dir: Path, folder: Path, tmp_path: Path
 ) -> None:
     load(bank, PublishedFeed(folder, NOW), 2)
@@ -231,12 +231,12 @@ def test_it_stops_though_the_scorer_is_away(
     service.send_signal(signal.SIGTERM)
     out, _ = service.communicate(timeout=8)
     assert service.returncode == 0
-    assert "live: the scorer is waited for" in out
-    assert out.splitlines()[-1].startswith("live: stopped while it waited")
+    assert "live: waiting for the scorer" in out
+    assert out.splitlines()[-1].startswith("live: stopped while waiting")
 
 
 @pytest.mark.parametrize("option", [["--hold-out-days", "0"], ["--hold-out-days", "2", "--rate", "0"], []])
-def test_options_that_cannot_be_are_refused(option: list[str]) -> None:
+def test_invalid_options_are_rejected(option: list[str]) -> None:
     done = subprocess.run([sys.executable, "-m", "bank.live", *option], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "hold-out-days" in done.stderr or "rate" in done.stderr

@@ -25,11 +25,11 @@ from bank.landing import open_bank
 from bank.load import Loaded, load
 from bank.published import PublishedFeed
 from bank.settings import Settings
-from bank.simulator import WorldSize
+from bank.simulator import Simulation
 from tests.bank.frames import count, frame
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-WORLD = WorldSize(customers=60, terminals=120, days=20, seed=1)
+WORLD = Simulation(customers=60, terminals=120, days=20, seed=1)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_a_world_lands_whole_and_only_once(bank: psycopg.Connection) -> None:
 
 def test_two_worlds_lie_beside_one_another(bank: psycopg.Connection) -> None:
     first = load(bank, SimulatedFeed(WORLD), 0)
-    other = load(bank, SimulatedFeed(WorldSize(60, 120, 20, seed=2)), 0)
+    other = load(bank, SimulatedFeed(Simulation(60, 120, 20, seed=2)), 0)
     assert count(bank) == first.rows_new + other.rows_new
     assert other.rows_new == other.rows
 
@@ -77,11 +77,11 @@ def test_days_held_out_come_with_a_later_load(bank: psycopg.Connection) -> None:
 
 
 def test_days_without_payments_are_not_held_out(bank: psycopg.Connection, folder: Path) -> None:
-    """Nor are those of a world in which nobody paid."""
+    """Nor are days of a simulation without payments."""
     frame(1, start="2018-05-20").to_parquet(folder / "later.parquet")
     loaded = load(bank, PublishedFeed(folder, NOW), 2)
     assert (loaded.last_day, loaded.held_out) == ("2018-04-02", ["2018-04-03", "2018-05-20"])
-    days = SimulatedFeed(WorldSize(customers=1, terminals=1, days=60, seed=1)).days()
+    days = SimulatedFeed(Simulation(customers=1, terminals=1, days=60, seed=1)).days()
     assert 20 < len(days) < 60
 
 
@@ -94,7 +94,7 @@ def test_a_fraud_reported_on_the_first_day_held_out_is_held_out(bank: psycopg.Co
 
 @pytest.mark.parametrize("days", [3, 4])
 def test_to_hold_everything_out_is_refused(bank: psycopg.Connection, folder: Path, days: int) -> None:
-    with pytest.raises(BankError, match=f"--hold-out-days {days} leaves nothing of 3 days"):
+    with pytest.raises(BankError, match=f"--hold-out-days {days} leaves none of 3 days"):
         load(bank, PublishedFeed(folder, NOW), days)
 
 
@@ -177,10 +177,14 @@ def test_data_that_cannot_be_read_leaves_nothing(bank: psycopg.Connection, folde
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        (["--data", "missing"], 1, "error: there is no folder missing: give DATA= a folder"),
+        (["--data", "missing"], 1, "error: there is no folder missing: set DATA= to a folder"),
         (["--data", "empty"], 1, "error: no payments in empty: expected"),
         (["--data", "truncated"], 1, "error: truncated/payments.parquet cannot be read as Parquet"),
-        (["--customers", "5", "--days", "3", "--hold-out-days", "3"], 1, "error: --hold-out-days 3 leaves nothing"),
+        (
+            ["--customers", "5", "--days", "3", "--hold-out-days", "3"],
+            1,
+            "error: --hold-out-days 3 leaves none of 3 days",
+        ),
         (["--hold-out-days", "-1"], 2, "'-1' is not a whole number, 0 or more"),
         (["--customers", "0"], 2, "must be at least 1"),
         (["--seed", "x"], 2, "'x' is not a whole number, 0 or more"),

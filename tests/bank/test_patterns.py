@@ -21,15 +21,15 @@ from bank.load import load
 from bank.migrate import in_database, migrate
 from bank.published import PublishedFeed
 from bank.replay import day_to_play, replay
-from bank.scorer_client import Scorer
+from bank.scorer_client import ScorerClient
 from bank.settings import Settings
-from bank.simulator import WorldSize, simulate
+from bank.simulator import Simulation, simulate
 from contracts.transaction import FRAUD_PATTERNS
 from tests.bank.conftest import TinyScorer
 from tests.bank.frames import frame
 from tests.bank.test_published import NOW, rows_of
 
-WORLD = WorldSize(customers=60, terminals=120, days=20, seed=1)
+WORLD = Simulation(customers=60, terminals=120, days=20, seed=1)
 
 
 @pytest.mark.parametrize("name", ["payments.parquet", "2018-04-01.pkl"])
@@ -75,7 +75,7 @@ def test_the_pattern_is_recorded_and_not_sent(bank: psycopg.Connection, tiny: Ti
     """The four frauds of the first day are reported on the eighth."""
     frauds = frame(1, 4).assign(TX_FRAUD=1, TX_FRAUD_SCENARIO=[3, 0, 1, 2])
     pd.concat([frauds, frame(1, 4, "2018-04-08", first_id=4)]).to_parquet(tmp_path / "payments.parquet")
-    with Scorer(tiny.url, tiny.key, stop_after_attempt(3)) as scorer:
+    with ScorerClient(tiny.url, tiny.key, stop_after_attempt(3)) as scorer:
         replay(bank, scorer, day_to_play(PublishedFeed(tmp_path, NOW), date(2018, 4, 8), NOW))
     sent = [report for _, body in tiny.posted for report in body.get("reports", [])]
     assert [set(report) for report in sent] == [{"transaction_id", "reported_at"}] * 4

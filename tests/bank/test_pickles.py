@@ -16,7 +16,7 @@ import pytest
 from pandas.core.internals import BlockManager
 
 from bank.errors import DataError
-from bank.pickles import ADMITTED, read_frame
+from bank.pickles import ALLOWED, read_frame
 from bank.published import PublishedFeed
 from tests.bank.frames import frame
 from tests.bank.test_published import NOW
@@ -87,7 +87,7 @@ ATTACKS = {
 def test_a_pickle_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attack: str, protocol: int) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "2018-04-01.pkl").write_bytes(pickle.dumps(ATTACKS[attack], protocol=protocol))
-    with pytest.raises(DataError, match=r"2018-04-01\.pkl cannot be read .* asks for .*, which no data frame needs"):
+    with pytest.raises(DataError, match=r"2018-04-01\.pkl cannot be read .* refers to .*, which no data frame needs"):
         PublishedFeed(tmp_path, NOW).days()
     assert [path.name for path in tmp_path.iterdir()] == ["2018-04-01.pkl"]
 
@@ -104,13 +104,13 @@ def test_a_name_with_a_dot_does_not_reach_into_what_is_admitted(tmp_path: Path) 
 
 def test_every_name_admitted_is_of_pandas_or_numpy_or_a_plain_value() -> None:
     plain = {("builtins", "slice"), ("__builtin__", "slice"), ("_codecs", "encode")}
-    assert {module.split(".")[0] for module, _ in ADMITTED - plain} == {"numpy", "pandas"}
+    assert {module.split(".")[0] for module, _ in ALLOWED - plain} == {"numpy", "pandas"}
 
 
 @pytest.mark.parametrize("value", ["text", {"TX_AMOUNT": [1.0]}, [1, 2]])
 def test_a_pickle_of_something_else_is_named(tmp_path: Path, value: object) -> None:
     (tmp_path / "2018-04-01.pkl").write_bytes(pickle.dumps(value))
-    with pytest.raises(DataError, match=rf"holds a {type(value).__name__}, not a data frame"):
+    with pytest.raises(DataError, match=rf"contains a {type(value).__name__}, not a data frame"):
         PublishedFeed(tmp_path, NOW).days()
 
 
@@ -127,7 +127,7 @@ def test_a_damaged_pickle_is_named(tmp_path: Path) -> None:
     [
         (frame().drop(columns="TX_FRAUD"), "lacks the column TX_FRAUD"),
         (frame().assign(TX_AMOUNT=["x"] + [1.0] * 11), "column TX_AMOUNT cannot be read"),
-        (frame().assign(TX_AMOUNT="12.5"), "column TX_AMOUNT holds string"),
+        (frame().assign(TX_AMOUNT="12.5"), "column TX_AMOUNT has type string"),
         (frame().assign(CUSTOMER_ID=["1"] + [1] * 11), "column CUSTOMER_ID cannot be read"),
     ],
 )

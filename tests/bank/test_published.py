@@ -93,7 +93,7 @@ def test_the_same_content_twice_is_read_once(tmp_path: Path, capsys: pytest.Capt
     frame().to_parquet(tmp_path / "a.parquet")
     (tmp_path / "copy.parquet").write_bytes((tmp_path / "a.parquet").read_bytes())
     assert len(rows_of(tmp_path)) == 12
-    assert "left aside: copy.parquet holds the same as a.parquet" in capsys.readouterr().err
+    assert "ignored: copy.parquet is a copy of a.parquet" in capsys.readouterr().err
 
 
 def test_other_files_beside_payments_are_left_aside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,8 +102,8 @@ def test_other_files_beside_payments_are_left_aside(tmp_path: Path, capsys: pyte
     pd.DataFrame({"NAME": ["x"]}).to_parquet(tmp_path / "names.parquet")
     assert [path.name for path in PublishedFeed(tmp_path, NOW).files] == ["payments.parquet"]
     said = capsys.readouterr().err
-    assert "left aside: published_features.parquet holds features" in said
-    assert "left aside: names.parquet has none of the columns" in said
+    assert "ignored: published_features.parquet contains features" in said
+    assert "ignored: names.parquet has none of the payment columns" in said
 
 
 def changed(**columns: Any) -> pd.DataFrame:
@@ -115,18 +115,18 @@ def changed(**columns: Any) -> pd.DataFrame:
     [
         (changed().drop(columns="TX_AMOUNT"), "lacks the column TX_AMOUNT; it has TRANSACTION_ID, "),
         (changed().drop(columns="TX_FRAUD"), "lacks the column TX_FRAUD; it has TRANSACTION_ID, "),
-        (changed(TX_AMOUNT="twelve"), "column TX_AMOUNT holds string, not numbers"),
+        (changed(TX_AMOUNT="twelve"), "column TX_AMOUNT has type string, not numbers"),
         (changed(CUSTOMER_ID="C-17"), "column CUSTOMER_ID cannot be read as int64"),
         (changed(CUSTOMER_ID=1.5), "column CUSTOMER_ID cannot be read as int64"),
         (changed(TERMINAL_ID=np.uint64(2**63)), "column TERMINAL_ID cannot be read as int64"),
-        (changed(TRANSACTION_ID=[b"1"] * 12), "column TRANSACTION_ID holds binary, not whole numbers"),
-        (changed(TX_DATETIME="yesterday"), "column TX_DATETIME holds string, not timestamps"),
-        (changed(TX_DATETIME=20180501), "column TX_DATETIME holds int64, not timestamps"),
-        (changed(TX_DATETIME=np.datetime64("20180-01-01", "s")), "TX_DATETIME holds a time outside the years"),
+        (changed(TRANSACTION_ID=[b"1"] * 12), "column TRANSACTION_ID has type binary, not integers"),
+        (changed(TX_DATETIME="yesterday"), "column TX_DATETIME has type string, not timestamps"),
+        (changed(TX_DATETIME=20180501), "column TX_DATETIME has type int64, not timestamps"),
+        (changed(TX_DATETIME=np.datetime64("20180-01-01", "s")), "TX_DATETIME has a time outside the years"),
         (changed(TX_DATETIME=np.datetime64("2000000-01-01", "s")), "TX_DATETIME cannot be read as times"),
-        (changed(TX_DATETIME=pd.NaT), "column TX_DATETIME holds"),
-        (changed(TX_DATETIME=np.datetime64("NaT", "us")), "column TX_DATETIME holds no usable time"),
-        (changed(TX_DATETIME=np.datetime64("2030-01-01", "us")), "column TX_DATETIME holds no usable time"),
+        (changed(TX_DATETIME=pd.NaT), "column TX_DATETIME has"),
+        (changed(TX_DATETIME=np.datetime64("NaT", "us")), "column TX_DATETIME has no usable time"),
+        (changed(TX_DATETIME=np.datetime64("2030-01-01", "us")), "column TX_DATETIME has no usable time"),
         (changed(TX_FRAUD="yes"), "column TX_FRAUD cannot be read as int64"),
     ],
 )
@@ -151,7 +151,7 @@ def test_a_damaged_page_is_named(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[40:600] = bytes(560)
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"payments\.parquet is damaged; fetch it again"):
+    with pytest.raises(DataError, match=r"payments\.parquet is damaged; download it again"):
         PublishedFeed(tmp_path, NOW).days()
 
 

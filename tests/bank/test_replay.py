@@ -21,8 +21,8 @@ from tenacity import stop_after_attempt
 from bank.errors import BankError
 from bank.load import load
 from bank.published import PublishedFeed
-from bank.replay import Played, day_to_play, replay
-from bank.scorer_client import Scorer
+from bank.replay import ReplayResult, day_to_play, replay
+from bank.scorer_client import ScorerClient
 from bank.settings import Settings
 from tests.bank.conftest import TinyScorer
 from tests.bank.frames import count, frame
@@ -32,8 +32,8 @@ DAY = date(2018, 4, 9)
 MORNING = pd.Timestamp("2018-04-09 08:00")
 
 
-def play(bank: psycopg.Connection, tiny: TinyScorer, folder: Path, day: date = DAY) -> Played:
-    with Scorer(tiny.url, tiny.key, stop_after_attempt(3)) as scorer:
+def play(bank: psycopg.Connection, tiny: TinyScorer, folder: Path, day: date = DAY) -> ReplayResult:
+    with ScorerClient(tiny.url, tiny.key, stop_after_attempt(3)) as scorer:
         return replay(bank, scorer, day_to_play(PublishedFeed(folder, NOW), day, NOW))
 
 
@@ -95,7 +95,7 @@ def test_a_day_is_scored_in_order_and_recorded(bank: psycopg.Connection, tiny: T
 def test_a_fraud_is_reported_when_its_delay_has_passed(
     bank: psycopg.Connection, tiny: TinyScorer, folder: Path
 ) -> None:
-    """Before a payment of the same second, whatever their ids."""
+    """It comes before a payment of the same second, whatever their ids."""
     live_day(TRANSACTION_ID=0, TX_DATETIME=pd.Timestamp("2018-04-09 06:00")).iloc[:1].to_parquet(folder / "b.parquet")
     assert play(bank, tiny, folder).reports == 1
     assert [path for path, _ in tiny.posted] == ["/v1/fraud-reports", "/v1/score"]
@@ -175,10 +175,10 @@ def test_a_scorer_that_is_busy_for_a_moment_is_asked_again(
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        (401, "refuses the key in the secret scorer_api_key"),
-        (403, "refuses the key in the secret scorer_api_key"),
-        (422, "refuses .*'transaction_id': 103.* 422"),
-        (503, "stayed busy, see its /readyz: 503"),
+        (401, "rejects the key in the secret scorer_api_key"),
+        (403, "rejects the key in the secret scorer_api_key"),
+        (422, "rejects .*'transaction_id': 103.* 422"),
+        (503, "is still busy, check its /readyz: 503"),
     ],
 )
 def test_a_scorer_that_refuses_ends_the_replay(
@@ -236,7 +236,7 @@ def test_an_id_that_another_payment_has_is_counted_and_recorded(
 
 def test_a_day_without_payments_or_yet_to_come_is_refused(folder: Path) -> None:
     feed = PublishedFeed(folder, NOW)
-    with pytest.raises(BankError, match="no payment on 2018-04-08: choose a day from 2018-04-02 to 2018-04-09"):
+    with pytest.raises(BankError, match="no payments on 2018-04-08: choose a day from 2018-04-02 to 2018-04-09"):
         day_to_play(feed, date(2018, 4, 8), NOW)
     with pytest.raises(BankError, match="2018-04-09 is not over"):
         day_to_play(feed, DAY, datetime(2018, 4, 9, 9, tzinfo=UTC))
@@ -262,14 +262,16 @@ def test_the_command_ends_with_one_line_of_json(bank: psycopg.Connection, tiny: 
         ({"SECRETS_DIR": "/nowhere"}, "the secret bank_feed_password is missing"),
     ],
 )
-def test_wrong_settings_are_said_in_one_line(tiny: TinyScorer, run: Run, changed: dict[str, str], words: str) -> None:
+def test_wrong_settings_are_reported_in_one_line(
+    tiny: TinyScorer, run: Run, changed: dict[str, str], words: str
+) -> None:
     done = run(**changed)
     assert (done.returncode, done.stdout) == (1, "")
     assert words in done.stderr.strip().splitlines()[-1]
     assert "Traceback" not in done.stderr
 
 
-def test_a_wrong_key_is_said_in_one_line(
+def test_a_wrong_key_is_reported_in_one_line(
     tmp_path: Path, bank: psycopg.Connection, tiny: TinyScorer, run: Run, secrets_dir: Path
 ) -> None:
     wrong = tmp_path / "secrets"
@@ -279,12 +281,14 @@ def test_a_wrong_key_is_said_in_one_line(
     (wrong / "scorer_api_key").write_text("a wrong key")
     done = run(SECRETS_DIR=str(wrong))
     assert done.returncode == 1
-    assert "refuses the key in the secret scorer_api_key" in done.stderr
+    assert "rejects the key in the secret scorer_api_key" in done.stderr
     assert "a wrong key" not in done.stderr + done.stdout
 
 
-def test_a_scorer_with_the_state_of_another_world_is_said(bank: psycopg.Connection, tiny: TinyScorer, run: Run) -> None:
+def test_a_scorer_with_the_state_of_other_data_is_reported(
+    bank: psycopg.Connection, tiny: TinyScorer, run: Run
+) -> None:
     tiny.answer = lambda _: 409
     done = run()
     assert done.returncode == 1
-    assert "does its state belong to another world?" in done.stderr.splitlines()[-1]
+    assert "was the scorer's state written for other data?" in done.stderr.splitlines()[-1]

@@ -25,7 +25,7 @@ def test_a_missing_secret_is_named_with_its_file(
     monkeypatch.setenv("SECRETS_DIR", str(tmp_path))
     if content is not None:
         (tmp_path / "scorer_api_key").write_text(content)
-    with pytest.raises(BankError, match=f"the secret scorer_api_key is missing: put it into the file {tmp_path}"):
+    with pytest.raises(BankError, match=f"the secret scorer_api_key is missing: write it to the file {tmp_path}"):
         read_settings().secret("scorer_api_key")
 
 

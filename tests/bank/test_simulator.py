@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bank.simulator import LARGE_CENTS, Payments, WorldSize, simulate
+from bank.simulator import LARGE_CENTS, Payments, Simulation, simulate
 from contracts.days import first_second
 from contracts.labels import DAY
 from contracts.transaction import FRAUD_PATTERNS, MAX_AMOUNT_CENTS
 
-SMALL = WorldSize(customers=200, terminals=400, days=40, seed=7)
+SMALL = Simulation(customers=200, terminals=400, days=40, seed=7)
 
 
-def whole(size: WorldSize) -> Payments:
+def whole(size: Simulation) -> Payments:
     blocks = list(simulate(size))
     names = Payments.__dataclass_fields__
     return Payments(**{name: np.concatenate([getattr(block, name) for block in blocks]) for name in names})
@@ -25,11 +25,11 @@ def whole(size: WorldSize) -> Payments:
 
 @pytest.fixture(scope="module")
 def default_world() -> Payments:
-    return whole(WorldSize())
+    return whole(Simulation())
 
 
 def test_the_same_seed_makes_the_same_world_and_another_another() -> None:
-    one, same, other = whole(SMALL), whole(SMALL), whole(WorldSize(200, 400, 40, seed=8))
+    one, same, other = whole(SMALL), whole(SMALL), whole(Simulation(200, 400, 40, seed=8))
     assert all(np.array_equal(getattr(one, name), getattr(same, name)) for name in Payments.__dataclass_fields__)
     assert not np.array_equal(one.cents[:100], other.cents[:100])
 
@@ -48,10 +48,10 @@ COLUMNS = {
     ("size", "expected"),
     [
         (SMALL, "28fe793697936e8b6a5c60f482b8828b7f59c5b545a41128a5b699a02fb4e3e7"),
-        (WorldSize(), "caa499c60adb1fe4a702e1fe2bccd41be75778afda06a054536a231f81bc1c2c"),
+        (Simulation(), "caa499c60adb1fe4a702e1fe2bccd41be75778afda06a054536a231f81bc1c2c"),
     ],
 )
-def test_a_seed_makes_the_world_that_it_always_made(size: WorldSize, expected: str) -> None:
+def test_a_seed_makes_the_world_that_it_always_made(size: Simulation, expected: str) -> None:
     """Bit for bit: a bank that holds a part of a world must not get another world's rest."""
     digest = hashlib.sha256()
     for block in simulate(size):
@@ -83,7 +83,7 @@ KINDS = {
 """What to switch off so that one pattern of fraud is left; the draws stay the same."""
 
 
-def only(kind: str, size: WorldSize, monkeypatch: pytest.MonkeyPatch) -> Payments:
+def only(kind: str, size: Simulation, monkeypatch: pytest.MonkeyPatch) -> Payments:
     with monkeypatch.context() as patch:
         for name, value in KINDS[kind].items():
             patch.setattr(f"bank.simulator.{name}", value)
@@ -95,7 +95,7 @@ def only(kind: str, size: WorldSize, monkeypatch: pytest.MonkeyPatch) -> Payment
 def test_a_small_world_has_each_kind_of_fraud_in_most_weeks(
     kind: str, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = only(kind, WorldSize(customers=200, terminals=400, days=40, seed=seed), monkeypatch)
+    world = only(kind, Simulation(customers=200, terminals=400, days=40, seed=seed), monkeypatch)
     weeks = np.unique((world.occurred[world.fraud] - first_second(SMALL.start)) // (7 * DAY))
     assert len(weeks) >= 4, "of six, the last of them five days"
 
@@ -114,7 +114,7 @@ def test_each_fraud_tells_its_pattern_the_last_that_applies(monkeypatch: pytest.
 
 
 def test_a_third_of_a_compromised_customer_s_payments_are_five_times_as_high(monkeypatch: pytest.MonkeyPatch) -> None:
-    size = WorldSize(customers=1000, terminals=2000, days=120, seed=5)
+    size = Simulation(customers=1000, terminals=2000, days=120, seed=5)
     stolen = only("customers", size, monkeypatch)
     monkeypatch.setattr("bank.simulator.CUSTOMER_AMOUNT_FACTOR", 1)
     genuine = only("customers", size, monkeypatch)
@@ -126,7 +126,7 @@ def test_a_third_of_a_compromised_customer_s_payments_are_five_times_as_high(mon
 
 
 def test_a_compromised_terminal_s_payments_are_all_fraud_for_four_weeks(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = only("terminals", WorldSize(customers=300, terminals=100, days=90, seed=2), monkeypatch)
+    world = only("terminals", Simulation(customers=300, terminals=100, days=90, seed=2), monkeypatch)
     day = world.occurred // DAY
     hit = np.unique(world.terminal_id[world.fraud])
     assert len(hit) > 5
@@ -162,26 +162,26 @@ def test_customers_pay_near_by(default_world: Payments) -> None:
 
 
 def test_a_world_is_made_in_blocks_that_do_not_show() -> None:
-    blocks = list(simulate(WorldSize(50, 100, 70, seed=1)))
+    blocks = list(simulate(Simulation(50, 100, 70, seed=1)))
     assert len(blocks) == 3
     assert max(block.occurred.max() for block in blocks[:1]) < blocks[1].occurred.min()
 
 
 def test_a_world_of_one_still_pays_somewhere() -> None:
-    world = whole(WorldSize(customers=1, terminals=1, days=60, seed=1))
+    world = whole(Simulation(customers=1, terminals=1, days=60, seed=1))
     assert set(world.terminal_id.tolist()) == {0}
 
 
 def test_worlds_of_other_parameters_are_other_sources() -> None:
-    names = {WorldSize().name, WorldSize(days=20).name, WorldSize(seed=1).name, WorldSize(terminals=1).name}
+    names = {Simulation().name, Simulation(days=20).name, Simulation(seed=1).name, Simulation(terminals=1).name}
     assert len(names) == 4
-    assert WorldSize().name == WorldSize().name
+    assert Simulation().name == Simulation().name
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 35), st.integers(0, 2**32))
 @settings(deadline=None, max_examples=40, derandomize=True)
 def test_any_world_keeps_the_contract(customers: int, terminals: int, days: int, seed: int) -> None:
-    size = WorldSize(customers, terminals, days, seed)
+    size = Simulation(customers, terminals, days, seed)
     world = whole(size)
     start = first_second(size.start)
     assert np.array_equal(world.transaction_id, np.arange(len(world.transaction_id)))

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from bank.published import PublishedFeed
-from bank.simulator import WorldSize
+from bank.simulator import Simulation
 from benchmarks.handbook.__main__ import days_of
 from benchmarks.handbook.data import Payments, read_payments
 from benchmarks.handbook.errors import BenchmarkError
@@ -21,7 +21,7 @@ from tests.bank.frames import frame
 from tests.benchmarks.worlds import published_frame, write_world
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-WORLD = WorldSize(customers=12, terminals=10, days=60, seed=5)
+WORLD = Simulation(customers=12, terminals=10, days=60, seed=5)
 
 
 def read(folder: Path) -> tuple[Payments, int]:
@@ -73,7 +73,7 @@ def test_broken_and_repeated_payments_are_left_aside_and_counted(tmp_path: Path)
 
 def test_data_without_a_usable_payment_is_refused(tmp_path: Path) -> None:
     frame().assign(TX_AMOUNT=-1.0).to_parquet(tmp_path / "payments.parquet")
-    with pytest.raises(BenchmarkError, match="none of the data's 12 payments is usable"):
+    with pytest.raises(BenchmarkError, match="none of the 12 payments is valid"):
         read(tmp_path)
 
 

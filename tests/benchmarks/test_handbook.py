@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bank.simulator import WorldSize
+from bank.simulator import Simulation
 from benchmarks.handbook import published_figures
 from benchmarks.handbook.__main__ import main
 from benchmarks.handbook.choose import ESTIMATORS, FIXED, GRIDS
@@ -22,7 +22,7 @@ from tests.bank.frames import frame
 from tests.benchmarks.worlds import write_world
 
 ROOT = Path(__file__).parents[2]
-WORLD = WorldSize(customers=300, terminals=600, days=130, seed=1)
+WORLD = Simulation(customers=300, terminals=600, days=130, seed=1)
 
 
 def handbook(folder: Path, **options: str) -> subprocess.CompletedProcess[str]:
@@ -107,7 +107,7 @@ def test_of_other_data_nothing_published_is_shown(folder: Path, run: subprocess.
 
 def test_a_short_history_and_few_cards_are_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No validation week, nine days before the base week, fewer than 100 cards, an amount at the contract's limit."""
-    write_world(tmp_path / "data", WorldSize(customers=40, terminals=30, days=30, seed=4))
+    write_world(tmp_path / "data", Simulation(customers=40, terminals=30, days=30, seed=4))
     late = frame(1, 4, start="2025-01-30", first_id=0)
     late.assign(TX_AMOUNT=1_000_000.0).to_parquet(tmp_path / "data/c.parquet")
     here(tmp_path, monkeypatch, DATA="data", WEEKS="1")
@@ -116,22 +116,22 @@ def test_a_short_history_and_few_cards_are_enough(tmp_path: Path, monkeypatch: p
     assert found["chosen"] == FIXED
     assert found["weeks"]["base_week"] == found["weeks"]["four_weeks"] == ["2025-01-10"]
     assert any("parameters are fixed" in note for note in found["notes"])
-    assert any("reaches back 16 days" in note for note in found["notes"])
+    assert any("has 16 days of history" in note for note in found["notes"])
     assert found["base_week"]["champion"]["cp100"] < 0.4
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({}, "which data? name a folder of payments in the published format: make handbook DATA="),
+        ({}, "DATA is not set: give a folder of payments in the published format: make handbook DATA="),
         ({"DATA": "nowhere"}, "there is no folder nowhere"),
-        ({"DATA": "data", "START": "2031-01-01"}, "START=2031-01-01 does not fit: the data's days are 2025-01-01.."),
+        ({"DATA": "data", "START": "2031-01-01"}, "START=2031-01-01 is out of range: with the days 2025-01-01.."),
         ({"DATA": "data", "START": "July"}, "START=July: 'July' is not a day: write YYYY-MM-DD"),
         ({"DATA": "data", "WEEKS": "0"}, "WEEKS=0: Input should be greater than or equal to 1"),
-        ({"DATA": "data", "WEEKS": "40"}, "WEEKS=40 needs 294 of them"),
+        ({"DATA": "data", "WEEKS": "40"}, "WEEKS=40 needs 294 days"),
     ],
 )
-def test_what_a_person_can_mend_is_said_in_one_line(
+def test_a_user_fixable_error_is_one_line(
     folder: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, str], words: str
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -147,4 +147,4 @@ def test_without_frauds_there_is_nothing_to_measure(tmp_path: Path) -> None:
     frame(60, 20).to_parquet(tmp_path / "payments.parquet")
     done = handbook(tmp_path, DATA=".", WEEKS="2")
     assert done.returncode == 1
-    assert "error: no week can be measured: the week of 2018-05-03 is left out" in done.stderr.splitlines()[-1]
+    assert "error: no week can be measured: the week of 2018-05-03 is skipped" in done.stderr.splitlines()[-1]

@@ -1,4 +1,4 @@
-"""What the scorer's benchmark asks: payments of the lake once more, later, under ids of their own."""
+"""The request bodies of the scorer's benchmark: the lake's payments again, later and with new ids."""
 
 from __future__ import annotations
 

@@ -74,9 +74,9 @@ def test_a_short_history_has_fewer_validation_weeks() -> None:
 @pytest.mark.parametrize(
     ("length", "start", "words"),
     [
-        (41, None, "WEEKS=4 needs 42 of them.*lower WEEKS"),
-        (100, date(2024, 12, 31), "START=2024-12-31 does not fit.*it must lie in 2025-01-01..2025-02-28"),
-        (100, date(2025, 3, 1), "START=2025-03-01 does not fit"),
+        (41, None, "WEEKS=4 needs 42 days.*lower WEEKS"),
+        (100, date(2024, 12, 31), "START=2024-12-31 is out of range.*it must be in 2025-01-01..2025-02-28"),
+        (100, date(2025, 3, 1), "START=2025-03-01 is out of range"),
     ],
 )
 def test_weeks_outside_the_data_are_refused(length: int, start: date | None, words: str) -> None:
@@ -98,10 +98,10 @@ def test_a_week_without_frauds_is_left_out_with_a_note(frauds_on: set[int], note
     weeks, notes = weeks_of(payments_of(frauds_on), [START])
     assert len(weeks) == (note is None)
     assert len(notes) == (note is not None)
-    assert note is None or f"the week of {START} is left out: no frauds, or nothing else, in {note}" == notes[0]
+    assert note is None or f"the week of {START} is skipped: only one class in {note}" == notes[0]
 
 
 def test_a_week_whose_cards_are_all_known_to_be_compromised_says_so() -> None:
     payments = payments_of({3, 18})
     one_card = replace(payments, customer_id=np.ones_like(payments.customer_id))
-    assert "not known to be compromised already" in weeks_of(one_card, [START])[1][0]
+    assert "already known to be compromised" in weeks_of(one_card, [START])[1][0]

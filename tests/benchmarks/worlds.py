@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bank.simulator import WorldSize, simulate
+from bank.simulator import Simulation, simulate
 
 
-def published_frame(size: WorldSize, seed: int = 0) -> pd.DataFrame:
+def published_frame(size: Simulation, seed: int = 0) -> pd.DataFrame:
     """The world's payments, shuffled, under ids of another range."""
     parts = list(simulate(size))
     columns = {
@@ -24,7 +24,7 @@ def published_frame(size: WorldSize, seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(columns).sample(frac=1, random_state=seed).reset_index(drop=True)
 
 
-def write_world(folder: Path, size: WorldSize) -> None:
+def write_world(folder: Path, size: Simulation) -> None:
     """The world in two files, neither in order of time."""
     folder.mkdir(parents=True, exist_ok=True)
     frame = published_frame(size)

@@ -17,7 +17,7 @@ OWN = 10**15
 
 
 def payment(number: int, **changes: Any) -> dict[str, Any]:
-    """A payment of a customer and a terminal that nobody else uses."""
+    """A payment of a customer and a terminal that no other test uses."""
     at = {"customer_id": OWN, "terminal_id": OWN, "amount": 731.2, "occurred_at": "2025-12-31T10:15:00Z"}
     return {"transaction_id": OWN + number, **at, **changes}
 

@@ -137,7 +137,7 @@ def test_the_live_features_are_those_of_the_lake(stack: Stack, live_run: dict[st
 
 
 def test_down_and_up_again_everything_is_there(stack: Stack) -> None:
-    """Bank, models, lake and online state; nothing is trained anew, and the live payments go on. With two workers."""
+    """Bank, models, lake and online state: nothing is retrained, and the live replay resumes. With two workers."""
     first = stack.scorer("POST", "/v1/score", json=payment(3)).raise_for_status().json()
     rows, version, log = stack.sql("bank", "select count(*) from bank.transactions"), stack.champion(), decided(stack)
     # With the containers go their logs.

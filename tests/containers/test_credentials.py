@@ -49,7 +49,7 @@ def test_each_holder_has_its_files_and_no_others(tmp_path: Path) -> None:
 
 
 def test_who_may_read_them(tmp_path: Path) -> None:
-    """Their owner; where an image has a user of its own, whoever is in its container."""
+    """Only their owner, or everyone in the container if the image has another user."""
     make(tmp_path, ADDRESSES)
     for path in tmp_path.rglob("*"):
         if path.is_file():
@@ -96,7 +96,7 @@ def test_they_are_shown_as_lines_of_name_and_value(tmp_path: Path) -> None:
 
 
 def test_the_command_makes_and_shows(tmp_path: Path) -> None:
-    """The addresses are those of the last start, whatever the shell that asks has set."""
+    """The addresses are those of the last start, independent of the current environment."""
     before = run(tmp_path, "show")
     assert (before.returncode, before.stdout) == (1, "")
     assert "run `make up` first" in before.stderr
@@ -107,7 +107,7 @@ def test_the_command_makes_and_shows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("holder", HOLDERS)
-def test_nobody_but_the_migration_has_another_s_database(holder: str) -> None:
+def test_only_the_migration_has_passwords_of_other_databases(holder: str) -> None:
     owners = {"airflow.pgpass": "airflow", "mlflow.pgpass": "mlflow", "bank_admin_password": "postgres"}
     for name in HOLDERS[holder]:
         assert holder in ("migrate", owners.get(name, holder)), name

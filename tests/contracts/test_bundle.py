@@ -65,7 +65,7 @@ def test_a_missing_file_is_named(root: Path, name: str) -> None:
         verify(root, [TREES, METADATA])
 
 
-def test_a_file_that_nobody_vouches_for_is_refused(root: Path) -> None:
+def test_a_file_that_is_not_in_the_manifest_is_rejected(root: Path) -> None:
     (root / "bundle/more").write_text("")
     with pytest.raises(BundleError, match="not in"):
         verify(root, ["bundle/more"])
@@ -77,7 +77,7 @@ def test_a_file_that_nobody_vouches_for_is_refused(root: Path) -> None:
         ({"features_version": "0"}, "features version 0"),
         ({"features": FEATURES[::-1]}, "features version"),
         ({"terminal_horizon_days": 90}, "terminal_horizon_days is 90"),
-        ({"label_delay_days": 3}, "label delay 3"),
+        ({"label_delay_days": 3}, "label_delay_days is 3"),
         ({"reference": {}}, "reference lacks"),
     ],
 )

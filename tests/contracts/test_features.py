@@ -32,7 +32,7 @@ def kernel_features(world: list[Payment]) -> dict[int, dict[str, float]]:
         ("customer_id", ["cents"], features.customer_features),
         ("terminal_id", ["cents", "reported"], features.terminal_features),
     ):
-        rows = sorted(world, key=lambda p: (getattr(p, entity), *p.place))
+        rows = sorted(world, key=lambda p: (getattr(p, entity), *p.position))
         arrays = [np.array([getattr(p, name) for p in rows], dtype=np.int64) for name in (entity, "occurred", *values)]
         columns = kernel(*arrays, np.arange(len(rows)))
         for name, column in columns.items():
@@ -95,7 +95,7 @@ def test_nothing_after_a_payment_and_no_label_unknown_at_it_changes_it(
     past = [
         p if max(p.occurred + LABEL_DELAY, p.reported) <= t else replace(p, reported=NEVER)
         for p in world
-        if p.place <= payment.place
+        if p.position <= payment.position
     ]
     assert kernel_features(past)[payment.transaction_id] == kernel_features(world)[payment.transaction_id]
 

@@ -69,9 +69,9 @@ def test_merging_is_union_by_place_cut_to_what_is_kept(
             kept[occurred, number] = min(value, kept.get((occurred, number), NEVER))
         cut = max(kept)[0] - KEEP
         if min(kept)[0] <= cut - slack:
-            floor = max([floor, *(place[0] for place in kept if place[0] <= cut)])
-            kept = {place: value for place, value in kept.items() if place[0] > cut}
-        assert [tuple(entry) for entry in found.tolist()] == [(*place, kept[place]) for place in sorted(kept)]
+            floor = max([floor, *(position[0] for position in kept if position[0] <= cut)])
+            kept = {position: value for position, value in kept.items() if position[0] > cut}
+        assert [tuple(entry) for entry in found.tolist()] == [(*position, kept[position]) for position in sorted(kept)]
         assert found_floor == floor
 
 

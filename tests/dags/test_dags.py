@@ -1,7 +1,8 @@
-"""What every DAG must have, and how the two are joined."""
+"""Required attributes of every DAG, and how the two are connected."""
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,7 @@ ORDER = {
 
 
 @pytest.mark.parametrize("name", OWNERS)
-def test_a_dag_says_whose_it_is_and_what_it_is_for(dags: dict[str, Any], name: str) -> None:
+def test_a_dag_states_its_owner_and_purpose(dags: dict[str, Any], name: str) -> None:
     dag = dags[name]
     assert dag.tags == {OWNERS[name]}
     assert len(dag.doc_md) > 100
@@ -47,6 +48,19 @@ def test_a_range_of_days_is_one_run_of_each_job(dags: dict[str, Any]) -> None:
         assert task.application_args == ["--from", "{{ params['from'] }}", "--to", "{{ params['to'] }}"]
 
 
+def test_a_run_s_jobs_are_submitted_to_one_application(dags: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", '{"conn_type": "spark", "host": "local[2]"}')
+    commands = []
+    for task in dags["fraud_daily"].tasks[:-1]:
+        *options, name, title, script = task._get_hook()._build_spark_submit_command(task.application)[:-4]
+        assert (name, script) == ("--name", task.application)
+        assert title.startswith(task.task_id)
+        commands.append(options)
+    assert os.access(commands[0][0], os.X_OK)
+    assert commands == [[commands[0][0], "--master", "local[2]"]] * 4
+    assert commands[0][0].endswith("spark_jobs/submit.py")
+
+
 def test_the_asset_joins_the_two(dags: dict[str, Any]) -> None:
     outlets = {task.task_id: [asset.name for asset in task.outlets] for task in dags["fraud_daily"].tasks}
     assert outlets == {job: [] for job in ORDER["fraud_daily"][:-1]} | {"hand_over": ["fraud_features"]}
@@ -67,7 +81,7 @@ def test_the_asset_carries_the_days_unless_the_run_is_not_for_training(dags: dic
 
 
 @pytest.mark.parametrize("params", [{"from": "2025-1-1"}, {"from": "yesterday"}, {"to": None}, {"train": "maybe"}])
-def test_days_that_are_none_are_refused(dags: dict[str, Any], params: dict[str, Any]) -> None:
+def test_invalid_days_are_rejected(dags: dict[str, Any], params: dict[str, Any]) -> None:
     from airflow.sdk.exceptions import ParamValidationError
 
     given = {"from": "2025-01-01", "to": "2025-01-31", "train": True} | params

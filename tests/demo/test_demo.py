@@ -1,4 +1,4 @@
-"""What a person meets: options that cannot be, a step that fails, and nothing left behind."""
+"""Invalid options, a failing step, and no process left behind."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 from rich.console import Console
 
 from demo.embedded_servers import ROOT
-from demo.http_servers import said_in_task
-from demo.installation import Place
+from demo.http_servers import task_log_tail
+from demo.installation import Installation
 from demo.options import OptionsError, read_options
 from demo.steps import StepFailed, Steps
 from demo.summary import Summary
@@ -35,8 +35,8 @@ SUMMARY_KEYS = [
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    made = Place(tmp_path, postgres_port=1, valkey_port=2, mlflow_port=3, scorer_port=4)
+def installation(tmp_path: Path) -> Installation:
+    made = Installation(tmp_path, postgres_port=1, valkey_port=2, mlflow_port=3, scorer_port=4)
     made.make_folders()
     return made
 
@@ -50,25 +50,25 @@ def place(tmp_path: Path) -> Place:
         ("SEED", "-1", "SEED=-1"),
     ],
 )
-def test_options_that_cannot_be_are_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str) -> None:
+def test_invalid_options_are_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(OptionsError, match=words):
         read_options()
 
 
-def test_an_empty_variable_is_not_given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DATA", "")
     monkeypatch.setenv("DAYS", "")
     assert read_options().feed == ["--customers", "1000", "--days", "120", "--seed", "0"]
     assert read_options(data=tmp_path).feed == ["--data", str(tmp_path)]
 
 
-def test_a_failing_step_names_itself_and_its_log(place: Place) -> None:
+def test_a_failing_step_names_itself_and_its_log(installation: Installation) -> None:
     steps = Steps(Console(quiet=True))
     with pytest.raises(StepFailed) as caught:
-        steps.command("load the bank", place, "bank.load", "--data", "/no/such/folder")
+        steps.command("load the bank", installation, "bank.load", "--data", "/no/such/folder")
     assert caught.value.name == "load the bank"
-    assert caught.value.log == place.logs / "load-the-bank.log"
+    assert caught.value.log == installation.logs / "load-the-bank.log"
     assert "there is no folder /no/such/folder" in caught.value.last_lines
     assert steps.done == []
 
@@ -80,8 +80,8 @@ def test_a_step_says_how_long_it_took() -> None:
     assert [step["name"] for step in steps.done] == ["one"]
 
 
-def test_memory_is_watched_and_what_is_left_is_ended() -> None:
-    """In a process of its own, for it ends whatever descends from it."""
+def test_memory_is_sampled_and_descendants_are_stopped() -> None:
+    """Runs in a process of its own, because it stops all its descendants."""
     done = subprocess.run(
         [sys.executable, "-c", LEAVE_SOMETHING], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -94,7 +94,7 @@ def test_memory_is_watched_and_what_is_left_is_ended() -> None:
 
 LEAVE_SOMETHING = """
 import json, subprocess, sys, time
-from demo.processes import MemoryWatch, adopt_orphans, descendants, end_descendants
+from demo.processes import MemoryWatch, adopt_orphans, descendants, stop_descendants
 
 adopt_orphans()
 code = "import subprocess, time; block = bytearray(80 << 20); subprocess.Popen(['sleep', '60']); time.sleep(3)"
@@ -102,7 +102,7 @@ with MemoryWatch() as watch:
     subprocess.run([sys.executable, '-c', code], start_new_session=True)
     subprocess.Popen(['sleep', '60'])
 orphan = [process.pid for process in descendants() if process.name() == 'sleep'][0]
-print(json.dumps([watch.peak_mb, end_descendants(), orphan]))
+print(json.dumps([watch.peak_mb, stop_descendants(), orphan]))
 """
 
 
@@ -119,7 +119,7 @@ def test_the_summary_has_the_keys_that_programs_read(tmp_path: Path) -> None:
     assert "1 of 1" in console.export_text()
 
 
-def test_serving_without_a_demo_says_what_to_do(tmp_path: Path) -> None:
+def test_serving_without_demo_data_says_what_to_run(tmp_path: Path) -> None:
     begin = "import sys; from pathlib import Path; from demo import command, serve; command.DEMO = Path(sys.argv[1])"
     command = [sys.executable, "-c", f"{begin}; sys.exit(serve.main())", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -127,7 +127,7 @@ def test_serving_without_a_demo_says_what_to_do(tmp_path: Path) -> None:
     assert "run `make demo` first" in done.stdout
 
 
-def test_a_task_s_log_is_shown_as_what_it_said(tmp_path: Path) -> None:
+def test_the_tail_of_a_task_log_shows_its_messages(tmp_path: Path) -> None:
     log = tmp_path / "attempt=1.log"
     log.write_text('{"event": "reading", "level": "info"}\nplain words\n{"event": "error: no such day"}\n')
-    assert said_in_task(log, lines=2) == "plain words\nerror: no such day"
+    assert task_log_tail(log, lines=2) == "plain words\nerror: no such day"

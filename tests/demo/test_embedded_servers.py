@@ -49,7 +49,7 @@ def test_valkey_wants_its_password(valkey_server: Server) -> None:
 def test_a_killed_server_starts_again_on_its_data(tmp_path: Path, start: object) -> None:
     first = start(tmp_path / "data", "secret", tmp_path / "log")  # type: ignore[operator]
     os.kill(first.process.pid, signal.SIGKILL)
-    # Dead, and not yet buried: a zombie still answers to its pid.
+    # Not reaped yet: a zombie still answers to its pid.
     os.waitid(os.P_PID, first.process.pid, os.WEXITED | os.WNOWAIT)
     again = start(tmp_path / "data", "secret", tmp_path / "log")  # type: ignore[operator]
     assert listens(again.port)
@@ -68,7 +68,7 @@ def test_a_port_in_use_is_said_with_the_variable_to_set(tmp_path: Path, valkey_s
 def test_a_server_that_ends_at_its_start_shows_its_log(tmp_path: Path) -> None:
     command = ["sh", "-c", "echo no such luck; exit 3"]
     server = launch_process("the server", command, tmp_path / "log", dict(os.environ), 1)
-    with pytest.raises(ServerError, match=r"the server ended with 3(.|\n)*no such luck"):
+    with pytest.raises(ServerError, match=r"the server exited with code 3(.|\n)*no such luck"):
         wait_ready(server, lambda: False)
 
 

@@ -8,31 +8,19 @@ from exercises.manifest import Exercise
 from exercises.outcome import Outcome
 from exercises.runner import run_checks
 from exercises.stub import stub_of, with_work
-
-WRONG = Path(__file__).parent / "wrong"
-SAYS = "# says: "
-
-
-def wrong_answers(exercise: Exercise) -> dict[str, tuple[str, str]]:
-    """By name: the words of the mistake that each is to be told, and the work."""
-    found = {}
-    for file in sorted((WRONG / exercise.id).glob("*.py")):
-        first, _, work = file.read_text().partition("\n")
-        assert first.startswith(SAYS), file
-        found[file.stem] = (first.removeprefix(SAYS), work)
-    return found
+from tests.exercises.mistakes import read_mistakes, wrong_works
 
 
 def prove(exercise: Exercise, folder: Path) -> None:
     """Each answer comes to what it should; their files are made in a folder."""
-    solution, wrong = exercise.solution.read_text(), wrong_answers(exercise)
+    solution, wrong = exercise.solution.read_text(), wrong_works(exercise)
     assert len(wrong) >= 2
     texts = {
         "stub": stub_of(solution),
         "solution": solution,
         "syntax": with_work(solution, "def ("),
         "exception": with_work(solution, 'raise ValueError("of my own")'),
-        **{f"wrong: {name}": with_work(solution, work) for name, (_, work) in wrong.items()},
+        **{f"wrong: {name}": with_work(solution, work) for name, work in wrong.items()},
     }
     paths = {name: folder / f"{number}.py" for number, name in enumerate(texts)}
     for name, text in texts.items():
@@ -46,8 +34,8 @@ def prove(exercise: Exercise, folder: Path) -> None:
         "exception": Outcome.ERROR,
     }
     assert {name: result.outcome for name, result in found.items()} == expected, found
-    for name, (says, _) in wrong.items():
-        assert says in found[f"wrong: {name}"].story
+    for name, mistake in read_mistakes(exercise).items():
+        assert mistake.says in found[f"wrong: {name}"].story
     work = solution.split("\n").index(next(line for line in solution.split("\n") if "your work: begin" in line)) + 2
     assert found["exception"].line == work
     assert "of my own" in found["exception"].story

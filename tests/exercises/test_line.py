@@ -16,7 +16,7 @@ from exercises.line import live_line
 
 
 def test_a_demo_in_use_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(line, "lock_out_others", lambda: None)
+    monkeypatch.setattr(line, "lock_demo", lambda: None)
     with pytest.raises(UnavailableError, match="in use by another command"), live_line(tmp_path / "line"):
         pass
 
@@ -29,9 +29,9 @@ def test_a_server_that_does_not_start_is_told_and_the_demo_is_free_again(
 
     lock, done = io.StringIO(), []
     # Signals and children are those of this whole test run.
-    for name in ("heed_signals", "adopt_orphans", "end_descendants"):
+    for name in ("interrupt_on_signals", "adopt_orphans", "stop_descendants"):
         monkeypatch.setattr(line, name, partial(done.append, name))
-    monkeypatch.setattr(line, "lock_out_others", lambda: lock)
+    monkeypatch.setattr(line, "lock_demo", lambda: lock)
     monkeypatch.setattr(line, "copy_of_demo", lambda folder: folder)
     monkeypatch.setattr(line, "start_stores", refused)
     with (
@@ -40,4 +40,4 @@ def test_a_server_that_does_not_start_is_told_and_the_demo_is_free_again(
     ):
         pass
     assert lock.closed
-    assert done[-1] == "end_descendants"
+    assert done[-1] == "stop_descendants"

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from exercises.manifest import EXERCISES, Exercise, Role, UnknownExerciseError, find, read_manifest
 from exercises.stub import stub_of
+from tests.exercises.mistakes import WRONG
 
 ROOT = EXERCISES.parent
-WRONG = Path(__file__).parent / "wrong"
 ALL = read_manifest()
 OF_THE_WORKSHOP = {
     "__init__.py",
@@ -55,7 +54,7 @@ def test_no_file_is_left_over() -> None:
     }
     found = {path for path in EXERCISES.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
     assert found == expected
-    assert {folder.name for folder in WRONG.iterdir()} == {exercise.id for exercise in ALL}
+    assert {path.name for path in WRONG.iterdir()} == {f"{exercise.id}.toml" for exercise in ALL}
 
 
 @pytest.mark.parametrize("exercise", ALL, ids=name)

@@ -1,4 +1,4 @@
-"""Each exercise that needs no running line comes to what it should, whatever is answered."""
+"""Each exercise without a running system gives the expected outcome for every answer."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class World:
         self._size, self._start = (customers, terminals), start
 
     def next(self, count: int) -> list[Payment]:
-        """So many that nobody has had yet."""
+        """The next `count` payments, with unused ids."""
         with self._lock:
             return [self._one(next(self._numbers)) for _ in range(count)]
 

@@ -285,7 +285,7 @@ def test_workers_are_killed(line: Line) -> None:
 def test_the_scorer_is_ended_in_order_and_started_again(line: Line) -> None:
     under_load(line, 1)
     assert line.scorer.stop() == 0
-    # What it took it has answered: nothing is kept that nobody was told.
+    # Every accepted payment was answered: nothing is stored without an answer.
     with line.state as state, line.log() as log:
         kept = {json.loads(entry[b"decision"])["transaction_id"] for _, entry in state.xrange(DECISIONS_KEY)}
         kept |= {number for (number,) in log.execute("select transaction_id from serving.decisions")}

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bank.simulator import WorldSize, simulate
+from bank.simulator import Simulation, simulate
 from contracts.features import FEATURES, customer_features, payment_features, terminal_features
 from contracts.labels import DAY, LABEL_DELAY, NEVER
 from contracts.transaction import EPOCH
@@ -30,7 +30,7 @@ class World:
     fraud: np.ndarray
 
 
-def simulated(size: WorldSize) -> World:
+def simulated(size: Simulation) -> World:
     """A whole simulated world at once."""
     blocks = list(simulate(size))
     return World(*(np.concatenate([getattr(one, field.name) for one in blocks]) for field in fields(World)))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from modeling.errors import ModelingError
-from modeling.models.binning import MOST_VALUES, kept_values, snap
+from modeling.models.binning import MAX_VALUES, kept_values, snap
 from modeling.models.boosting import fit_boosted_trees
 
 QUICK = {"max_iter": 30, "max_leaf_nodes": 31, "min_samples_leaf": 5, "early_stopping": False, "random_state": 0}
@@ -37,7 +37,7 @@ def test_each_column_keeps_few_values_and_its_order() -> None:
     features, frauds = payments()
     snapped = snap(features, frauds)
     for column, before in zip(snapped.T, features.T, strict=True):
-        assert len(np.unique(column)) <= MOST_VALUES
+        assert len(np.unique(column)) <= MAX_VALUES
         assert np.all(np.diff(column[np.argsort(before, kind="stable")]) >= 0)
         assert set(np.unique(column)) <= set(before)
     assert np.array_equal(snapped[:, 1], features[:, 1])

@@ -53,9 +53,9 @@ def test_each_window_sees_the_reports_of_its_moment_only(tmp_path: Path) -> None
         {
             genuine: split.trained_at + 1,
             another: split.trained_at,
-            caught: split.judged_at,
-            tested: split.judged_at,
-            tested + 1: split.judged_at + 1,
+            caught: split.evaluated_at,
+            tested: split.evaluated_at,
+            tested + 1: split.evaluated_at + 1,
         },
     )
     after = read_split(tmp_path, split)
@@ -70,11 +70,11 @@ def test_a_pattern_is_there_to_look_at_and_no_model_sees_it(tmp_path: Path) -> N
     before = read_split(tmp_path, split)
     caught = before.test.transaction_id[before.test.frauds]
     late = int(before.test.transaction_id[~before.test.frauds][0])
-    named = {int(caught[0]): split.test.start_second, int(caught[1]): split.judged_at, late: split.judged_at + 1}
+    named = {int(caught[0]): split.test.start_second, int(caught[1]): split.evaluated_at, late: split.evaluated_at + 1}
     add_reports(tmp_path, named, [3, 2, 1])
     after = read_split(tmp_path, split)
     named_there = after.test.patterns > 0
-    # The second was reported before, without a pattern; of the third nobody knows yet.
+    # The second was reported before, without a pattern; the third is not reported yet.
     assert after.test.transaction_id[named_there].tolist() == [caught[0]]
     assert after.test.patterns[named_there].tolist() == [3]
     assert not before.test.patterns.any()

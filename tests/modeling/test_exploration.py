@@ -1,4 +1,4 @@
-"""The exploration runs on any lake, its page needs nothing beside it, and what it says is true."""
+"""The exploration runs on any lake, its page is self-contained, and its sentences are true."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from bank.simulator import LARGE_CENTS, WorldSize
+from bank.simulator import LARGE_CENTS, Simulation
 from contracts.features import FEATURES
 from contracts.labels import DAY, LABEL_DELAY
 from contracts.transaction import FRAUD_PATTERNS
@@ -28,7 +28,7 @@ from modeling.runner import run
 from modeling.settings import Settings
 from tests.modeling.explored import World, features_of, simulated, write_world
 
-SIZE = WorldSize(customers=60, terminals=120, days=50, seed=2)
+SIZE = Simulation(customers=60, terminals=120, days=50, seed=2)
 LARGE, TERMINAL = 1, 2
 
 
@@ -39,7 +39,7 @@ def world() -> World:
 
 @pytest.fixture(scope="module")
 def page(world: World, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The page as the command makes it, by somebody without a home."""
+    """The page as the command writes it, for a user without a home folder."""
     folder = tmp_path_factory.mktemp("exploration")
     write_world(folder / "lake", world, patterns=np.where(world.cents > LARGE_CENTS, LARGE, TERMINAL))
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "LAKE_URI": str(folder / "lake")}
@@ -67,7 +67,7 @@ def said_of(lake: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr("IPython.display.Markdown", said.append)
     monkeypatch.setattr("IPython.display.Image", lambda **_: None)
     monkeypatch.setattr("IPython.display.display", lambda _: None)
-    # Pictures are drawn, but coarsely: nobody looks at them.
+    # Plots are drawn at low resolution, because they are not inspected.
     monkeypatch.setattr("modeling.notebooks.narrative.DPI", 20)
     runpy.run_path(str(NOTEBOOK))
     return " ".join(said)
@@ -92,12 +92,12 @@ def test_what_it_counts_is_what_is_there(page: str, world: World) -> None:
     assert f"{frauds.sum()} payments are known frauds, {100 * frauds.sum() / settled.sum():.3g} %" in text
     assert f"{(~settled).sum():,} payments of the last 7 days cannot be labelled yet" in text
     assert (
-        f"median amount is {np.median(world.cents[frauds]) / 100:,.2f} of a fraud and "
-        f"{np.median(world.cents[genuine]) / 100:,.2f} of a genuine payment: frauds are typically larger" in text
+        f"median amount is {np.median(world.cents[frauds]) / 100:,.2f} for frauds and "
+        f"{np.median(world.cents[genuine]) / 100:,.2f} for genuine payments: frauds are typically larger" in text
     )
     hit, seen = (len(np.unique(world.terminal_id[mask])) for mask in (frauds, settled))
     assert f"{hit} of {seen} terminals with labelled payments" in text
-    assert "Labels are read at 2025-02-20 00:00 UTC" in text
+    assert "Labels are as of 2025-02-20 00:00 UTC" in text
 
 
 def test_the_best_single_feature_is_the_best_by_one_s_own_count(page: str, world: World) -> None:
@@ -126,13 +126,13 @@ def test_each_pattern_is_counted_and_a_missing_one_named(page: str, world: World
     text = text_of(page)
     assert f"Large amount: {large.sum()} frauds, {100 * large.sum() / frauds.sum():.3g} % of all" in text
     assert f"Compromised terminal: {(frauds & ~large).sum()} frauds" in text
-    assert f"No report known by now names these patterns: {FRAUD_PATTERNS[3]}." in text
+    assert f"Patterns without any known report: {FRAUD_PATTERNS[3]}." in text
 
 
 def test_reports_without_patterns_and_few_days(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_world(tmp_path, simulated(replace(SIZE, days=25)))
     text = said_of(tmp_path, monkeypatch)
-    assert "The fraud reports of this lake name no pattern." in text
+    assert "The fraud reports of this lake have no patterns." in text
     assert "the two intervals" in text
     assert "nan" not in text
 
@@ -143,7 +143,7 @@ def test_with_hardly_a_fraud_it_says_that_there_is_nothing_to_say(
 ) -> None:
     write_world(tmp_path, replace(world, fraud=np.arange(len(world.fraud)) < frauds))
     text = said_of(tmp_path, monkeypatch)
-    assert text.count(f"labelled payments {frauds} are known frauds: nothing can be said here.") == 6
+    assert text.count(f"labelled payments {frauds} are known frauds: too few for this section.") == 6
     assert "separates best" not in text
 
 
@@ -154,7 +154,7 @@ def test_all_payments_too_young_for_a_label_and_all_amounts_alike(
     write_world(tmp_path / "young", few)
     text = said_of(tmp_path / "young", monkeypatch)
     assert "No payment is old enough to be labelled." in text
-    assert "There are no two whole weeks to compare." in text
+    assert "There are no two complete weeks to compare." in text
     write_world(tmp_path / "alike", replace(world, cents=np.zeros_like(world.cents)))
     assert "frauds are typically as large" in said_of(tmp_path / "alike", monkeypatch)
 
@@ -189,5 +189,5 @@ def test_a_lake_without_clean_payments(world: World, tmp_path: Path) -> None:
 
     write_world(tmp_path, simulated(replace(SIZE, days=3)))
     shutil.rmtree(tmp_path / "clean")
-    with pytest.raises(ModelingError, match=r"no clean of .*: run validate over these days first"):
+    with pytest.raises(ModelingError, match=r"no clean for .*: run validate over these days first"):
         read_lake(tmp_path)

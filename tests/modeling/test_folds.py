@@ -71,7 +71,7 @@ def test_a_fold_trains_on_its_history_and_never_on_what_it_tests(settings_for: S
 
 def test_folds_without_frauds_are_refused(settings_for: SettingsFor, tmp_path: Path) -> None:
     write_lake(tmp_path, DAYS, a_day=5, genuine=True)
-    with pytest.raises(ModelingError, match=r"0 known frauds.*both kinds"):
+    with pytest.raises(ModelingError, match=r"0 known frauds.*needs both frauds and genuine payments"):
         read_folds(settings_for(tmp_path), DAYS, 1)
 
 

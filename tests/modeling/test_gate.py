@@ -1,4 +1,4 @@
-"""Who becomes champion."""
+"""The gate: which challengers are promoted."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ LITTLE_DEARER, MUCH_DEARER = 100 * (1 + COST_TOLERANCE / 2), 100 * (1 + COST_TOL
         (0.75, LITTLE_DEARER, True, "at least as good"),
         (LITTLE_WORSE, 99.0, True, "at least as good"),
         (LITTLE_WORSE, 100.0, True, "at least as good"),
-        (0.95, MUCH_DEARER, False, "dearer"),
-        (LITTLE_WORSE, LITTLE_DEARER, False, "a little worse in both"),
-        (MUCH_WORSE, 10.0, False, "worse at telling frauds apart"),
+        (0.95, MUCH_DEARER, False, "cost is higher"),
+        (LITTLE_WORSE, LITTLE_DEARER, False, "slightly worse in both"),
+        (MUCH_WORSE, 10.0, False, "average precision is worse"),
     ],
 )
 def test_the_gate_against_a_champion(precision: float, cost: float, promoted: bool, why: str) -> None:
@@ -43,7 +43,7 @@ def test_champions_never_slide_in_both_figures_from_one_to_the_next(figures: lis
             champion = challenger
 
 
-def test_the_first_has_nobody_to_beat_and_is_told_when_it_is_poor() -> None:
+def test_the_first_version_is_promoted_with_a_warning_if_it_is_poor() -> None:
     good, poor = (first_champion(Standing(0.5, cost, approving_all=100.0)) for cost in (90.0, 100.0))
     assert good.promoted
     assert "poor" not in good.reason

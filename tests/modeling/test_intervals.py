@@ -7,9 +7,9 @@ import pytest
 
 from contracts.bundle import Thresholds
 from modeling.evaluation.costs import Costs, total_cost
-from modeling.evaluation.intervals import LEAST_DEFINED, bootstrap, intervals
+from modeling.evaluation.intervals import MIN_DEFINED, bootstrap, intervals
 from modeling.evaluation.metrics import TOP_CARDS, card_precision
-from modeling.evaluation.window_intervals import GAIN, Scored, figure_intervals
+from modeling.evaluation.window_intervals import GAIN, Scored, metric_intervals
 from tests.modeling.windows import scores_of, window
 
 CARDS = np.array([7, 3, 7, 7, 9, 3])
@@ -57,7 +57,7 @@ def test_intervals_of_payments_that_go_with_their_card_are_wide() -> None:
 
 
 def test_draws_that_do_not_define_a_figure_are_left_out_and_too_many_of_them_leave_none() -> None:
-    few, many = round(100 * (1 - LEAST_DEFINED)), round(100 * (1 - LEAST_DEFINED)) + 1
+    few, many = round(100 * (1 - MIN_DEFINED)), round(100 * (1 - MIN_DEFINED)) + 1
     drawn = [
         {"some": np.nan if number < few else 1.0, "most": np.nan if number < many else 1.0, "all": float(number)}
         for number in range(100)
@@ -92,7 +92,7 @@ def test_the_figures_of_a_draw_are_those_of_the_drawn_payments() -> None:
         return found | {GAIN: found["test_average_precision"] - found["baseline_average_precision"]}
 
     expected = intervals(bootstrap(slowly, data.customer_id, 25))
-    found = figure_intervals(model, worse, data, COSTS, 25)
+    found = metric_intervals(model, worse, data, COSTS, 25)
     assert set(found) == set(expected)
     for name, pair in expected.items():
         assert found[name] == pytest.approx(pair, rel=1e-9), name
@@ -102,7 +102,7 @@ def test_a_window_whose_only_fraud_is_often_not_drawn_has_no_interval_of_precisi
     data = window(payments=300, cards=30)
     alone = type(data)(**vars(data) | {"frauds": np.arange(300) == 5})
     one = Scored(scores_of(alone), Thresholds(review=0.2, decline=0.6))
-    found = figure_intervals(one, one, alone, COSTS)
+    found = metric_intervals(one, one, alone, COSTS)
     assert "test_average_precision" not in found
     assert "test_roc_auc" not in found
     assert found["test_cost_per_1000"][0] < found["test_cost_per_1000"][1]

@@ -41,7 +41,7 @@ def test_an_empty_lake(tmp_path: Path) -> None:
 @pytest.mark.parametrize("wanted", [(-1, 4), (0, 5)])
 def test_days_before_and_after_what_is_there(few: Path, wanted: tuple[int, int]) -> None:
     first, last = (START + timedelta(days=number) for number in wanted)
-    with pytest.raises(ModelingError, match=rf"has features of {FEW}, not all of {first}..{last}: build"):
+    with pytest.raises(ModelingError, match=rf"has features for {FEW}, not for all of {first}..{last}: build"):
         history_of(few, DayRange(first, last))
 
 
@@ -50,9 +50,9 @@ def test_a_day_without_payments_is_no_gap_and_one_that_was_not_built_is(few: Pat
     assert history_of(few, FEW) == FEW
     (few / f"clean/day={SECOND}").mkdir(parents=True)
     (few / f"clean/day={SECOND}/part.parquet").touch()
-    with pytest.raises(ModelingError, match=rf"1 days .* no features, the first {SECOND}: run build_features"):
+    with pytest.raises(ModelingError, match=rf"1 days .* but no features, the first {SECOND}: run build_features"):
         history_of(few, FEW)
-    with pytest.raises(ModelingError, match=rf"no features of {SECOND}..{SECOND}"):
+    with pytest.raises(ModelingError, match=rf"no features for {SECOND}..{SECOND}"):
         read_features(few, DayRange(SECOND, SECOND))
 
 

@@ -9,9 +9,9 @@ from sklearn.calibration import calibration_curve
 from contracts.bundle import Thresholds
 from contracts.labels import DAY
 from modeling.data.dataset import Dataset
-from modeling.evaluation.calibration import Reliability, reliability
+from modeling.evaluation.calibration import CalibrationBins, calibration_bins
 from modeling.evaluation.costs import Costs
-from modeling.evaluation.metrics import weigh
+from modeling.evaluation.metrics import measure_decisions
 from tests.modeling.windows import scores_of, window
 
 COSTS = Costs(review=5.0, wrong_decline=25.0)
@@ -32,7 +32,7 @@ def five(amounts: list[float]) -> Dataset:
 def test_the_decisions_in_money_and_in_work() -> None:
     # Reviewed, reviewed, approved; reviewed; declined: on three days with payments.
     scores = np.array([0.5, 0.5, 0.1, 0.6, 0.9])
-    found = weigh(scores, five([70.0, 10.0, 50.0, 20.0, 80.0]), Thresholds(review=0.4, decline=0.8), COSTS)
+    found = measure_decisions(scores, five([70.0, 10.0, 50.0, 20.0, 80.0]), Thresholds(review=0.4, decline=0.8), COSTS)
     assert found == pytest.approx(
         {
             "cost_per_1000": 200 * 65,
@@ -50,7 +50,7 @@ def test_the_decisions_in_money_and_in_work() -> None:
 
 
 def test_a_share_of_nothing_is_not_given() -> None:
-    found = weigh(np.zeros(5), five([0.0, 10.0, 0.0, 20.0, 0.0]), Thresholds(review=1, decline=1), COSTS)
+    found = measure_decisions(np.zeros(5), five([0.0, 10.0, 0.0, 20.0, 0.0]), Thresholds(review=1, decline=1), COSTS)
     assert "savings_share" not in found
     assert found["savings_per_1000"] == 0
     assert np.isfinite(list(found.values())).all()
@@ -60,24 +60,24 @@ def test_a_share_of_nothing_is_not_given() -> None:
 def test_bins_at_equal_quantiles_are_those_of_scikit_learn(decimals: int) -> None:
     data = window()
     scores = scores_of(data, decimals=decimals)
-    found = reliability(scores, data.frauds, tuple(np.linspace(0, 1, 11)))
+    found = calibration_bins(scores, data.frauds, tuple(np.linspace(0, 1, 11)))
     shares, means = calibration_curve(data.frauds, scores, n_bins=10, strategy="quantile")
-    assert found.found == pytest.approx(shares)
+    assert found.observed == pytest.approx(shares)
     assert found.predicted == pytest.approx(means)
     assert found.payments.sum() == len(scores)
     assert found.frauds.sum() == data.frauds.sum()
 
 
 def test_the_expected_error_weighs_each_bin_by_its_payments() -> None:
-    bins = Reliability(np.array([90, 10]), np.array([9, 5]), np.array([0.2, 0.9]))
+    bins = CalibrationBins(np.array([90, 10]), np.array([9, 5]), np.array([0.2, 0.9]))
     assert bins.expected_error == pytest.approx(0.9 * 0.1 + 0.1 * 0.4)
-    lows, highs = bins.sure_within()
-    assert (lows < bins.found).all()
-    assert (bins.found < highs).all()
+    lows, highs = bins.confidence_intervals()
+    assert (lows < bins.observed).all()
+    assert (bins.observed < highs).all()
 
 
 def test_the_bins_are_finer_where_the_frauds_are() -> None:
     data = window(payments=20_000)
-    bins = reliability(scores_of(data, decimals=9), data.frauds)
+    bins = calibration_bins(scores_of(data, decimals=9), data.frauds)
     assert bins.payments[0] > 50 * bins.payments[-1]
     assert (np.diff(bins.predicted) > 0).all()

@@ -1,4 +1,4 @@
-"""The card tells what was computed, says what is not defined, and is one page by itself."""
+"""The card tells what was computed, says what is undefined, and is one self-contained page."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from contracts.features import FEATURES
 from modeling.data.dataset import Dataset, SplitData
 from modeling.data.split import split_days
 from modeling.evaluation.costs import Costs
-from modeling.evaluation.result import judge_models
+from modeling.evaluation.result import evaluate_models
 from modeling.evaluation.slices import by_amount, by_customer, by_pattern
 from modeling.evaluation.window_intervals import GAIN, Scored
 from modeling.model_card.card import Facts, card
-from modeling.model_card.limitations import FREE, HELD, limits
+from modeling.model_card.limitations import FREE, HELD, limitations
 from modeling.model_card.markdown import escape, page, table
 from modeling.model_card.plots import draw
 from modeling.models.candidate import Candidate, Decider
@@ -59,7 +59,7 @@ def facts_of(test: Dataset, name: str = "fraud") -> Facts:
     )
     data = SplitData(window(SPLIT.training, seed=1), window(SPLIT.validation, seed=2), test, "f" * 64)
     model, baseline = (Amounts(by).fit(test.features, test.frauds) for by in (0.02, 0.01))
-    return Facts(name, candidate, data, COSTS, judge_models(candidate, model, baseline, data, COSTS))
+    return Facts(name, candidate, data, COSTS, evaluate_models(candidate, model, baseline, data, COSTS))
 
 
 @pytest.fixture(scope="module")
@@ -76,19 +76,19 @@ def rows_of(text: str, section: str) -> dict[str, list[str]]:
 
 def test_the_card_tells_what_was_measured(facts: Facts) -> None:
     text = card(facts)
-    metrics, judged = facts.judgement.metrics, facts.judgement
+    metrics, judged = facts.result.metrics, facts.result
     low, high = judged.intervals["test_average_precision"]
-    measured = rows_of(text, "How good it is")["average precision"]
+    measured = rows_of(text, "Performance")["average precision"]
     assert measured[:2] == [f"{metrics['test_average_precision']:.3f}", f"{low:.3f} to {high:.3f}"]
     assert measured[2] == f"{metrics['baseline_average_precision']:.3f}"
     windows = rows_of(text, "Data")
     assert windows["test"][:3] == [str(SPLIT.test), "2,000", f"{facts.data.test.frauds.sum():,}"]
-    decisions = rows_of(text, "Decisions and money")
-    assert decisions["reviews of 1,000 payments"][1] == f"{1_000 * metrics['test_share_reviewed']:.2f}"
+    decisions = rows_of(text, "Decisions and costs")
+    assert decisions["reviews per 1,000 payments"][1] == f"{1_000 * metrics['test_share_reviewed']:.2f}"
     assert decisions["amount caught"][1] == f"{metrics['test_fraud_amount_caught']:,.2f}"
     assert "`" + "f" * 64 + "`" in text
-    assert next(iter(rows_of(text, "What it leans on"))) == "feature"
-    assert len(rows_of(text, "What it leans on")) == len(FEATURES) + 2
+    assert next(iter(rows_of(text, "Feature importance"))) == "feature"
+    assert len(rows_of(text, "Feature importance")) == len(FEATURES) + 2
     assert judged.importances[0].feature == "amount"
 
 
@@ -98,7 +98,7 @@ def test_no_figure_of_the_card_is_nan(facts: Facts) -> None:
 
 
 def of_one_kind() -> Dataset:
-    """One fraud, for nothing, of no known pattern, on a card that is often not drawn, and nobody is new."""
+    """One fraud of amount 0 and unknown pattern, on a card that resamples often miss; no new customers."""
     test = window(SPLIT.test, payments=400)
     test.features[:, FEATURES.index("customer_tx_count_30d")] = 4
     amounts = test.amounts.copy()
@@ -110,18 +110,18 @@ def of_one_kind() -> Dataset:
 def test_what_is_not_defined_says_why() -> None:
     text = card(facts_of(of_one_kind()))
     assert rows_of(text, "By fraud pattern")["compromised card"] == [
-        *("399", "0", "not defined: no frauds", "0", "0.00", "0.00"),
+        *("399", "0", "undefined: no frauds", "0", "0.00", "0.00"),
     ]
-    assert rows_of(text, "By customers known and new")["new"][:3] == ["0", "0", "not defined: no frauds"]
-    assert "not defined: too many draws" in rows_of(text, "How good it is")["average precision"][1]
-    assert rows_of(text, "Decisions and money")["savings, % of approving all"][1] == "not defined: nothing to save"
+    assert rows_of(text, "By known and new customers")["new"][:3] == ["0", "0", "undefined: no frauds"]
+    assert "undefined: too many resamples" in rows_of(text, "Performance")["average precision"][1]
+    assert rows_of(text, "Decisions and costs")["savings, % of approving all"][1] == "undefined: no frauds"
     assert "compromised terminal (0)" in text
-    assert "The pattern of 1 of 1 frauds is not known" in text
-    assert "not certain that it tells frauds apart better" in text
+    assert "The pattern of 1 of 1 frauds is unknown" in text
+    assert "not significantly higher than the baseline's" in text
 
 
 def test_the_limits_say_whether_the_budget_was_kept(facts: Facts) -> None:
-    asked = 1_000 * facts.judgement.metrics["test_share_reviewed"]
+    asked = 1_000 * facts.result.metrics["test_share_reviewed"]
     assert asked > 10
     assert f"it was exceeded with {asked:.2f}" in card(facts)
     lavish = replace(facts, candidate=facts.candidate.model_copy(update={"reviews_per_1000": 999.0}))
@@ -130,17 +130,17 @@ def test_the_limits_say_whether_the_budget_was_kept(facts: Facts) -> None:
 
 def test_the_limits_say_whether_it_is_held_to_the_amount(facts: Facts) -> None:
     free = replace(facts, candidate=facts.candidate.model_copy(update={"held_to_amount": False}))
-    assert HELD in limits(facts.candidate, facts.data, facts.judgement)
-    assert FREE in limits(free.candidate, free.data, free.judgement)
+    assert HELD in limitations(facts.candidate, facts.data, facts.result)
+    assert FREE in limitations(free.candidate, free.data, free.result)
 
 
 def test_the_limits_say_where_the_baseline_may_be_as_good(facts: Facts) -> None:
-    doubt = "not certain that it tells frauds apart better"
+    doubt = "not significantly higher than the baseline's"
     # Both models of these facts rank alike.
-    assert facts.judgement.intervals[GAIN] == (0.0, 0.0)
+    assert facts.result.intervals[GAIN] == (0.0, 0.0)
     assert doubt in card(facts)
-    better = replace(facts.judgement, intervals=facts.judgement.intervals | {GAIN: (0.01, 0.02)})
-    assert doubt not in card(replace(facts, judgement=better))
+    better = replace(facts.result, intervals=facts.result.intervals | {GAIN: (0.01, 0.02)})
+    assert doubt not in card(replace(facts, result=better))
 
 
 def test_each_group_is_told_apart_from_what_it_should_be() -> None:
@@ -170,12 +170,12 @@ def test_amounts_that_are_all_alike_make_two_bands() -> None:
 
 def test_the_page_is_one_file_with_its_pictures_and_no_script(facts: Facts) -> None:
     named = replace(facts, model_name="<script>alert(1)</script> | `x`")
-    pictures = draw(facts.judgement, facts.data.test, COSTS, 10.0)
-    html = page(f"Model card: {named.model_name}", card(named), pictures)
+    plots = draw(facts.result, facts.data.test, COSTS, 10.0)
+    html = page(f"Model card: {named.model_name}", card(named), plots)
     assert "<script" not in html
     assert "<h1>Model card: &lt;script&gt;alert(1)&lt;/script&gt; | `x`</h1>" in html
     sources = re.findall(r'(?:src|href)="([^"]{20})', html)
-    assert len(sources) == len(pictures) == 3
+    assert len(sources) == len(plots) == 3
     assert all(source.startswith("data:image/png;") for source in sources)
     assert "http" not in html
     assert html.count("<table>") == 7

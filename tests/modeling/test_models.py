@@ -18,7 +18,7 @@ from modeling.errors import ModelingError
 from modeling.evaluation.metrics import card_precision
 from modeling.models.estimators import (
     CANDIDATE,
-    LEAST_SLOPE,
+    MIN_SLOPE,
     fit_baseline,
     fit_calibration,
     fit_candidate,
@@ -106,7 +106,7 @@ def test_a_model_that_has_it_backwards_says_hardly_anything(
 ) -> None:
     backwards = -model.decision_function(data.validation.features)
     calibration = fit_calibration(backwards, data.validation.frauds)
-    assert calibration.slope == LEAST_SLOPE
+    assert calibration.slope == MIN_SLOPE
     share = data.validation.frauds.mean()
     assert np.abs(probability(backwards, calibration) - share).max() < share
 

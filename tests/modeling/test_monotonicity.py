@@ -10,7 +10,7 @@ import pytest
 from contracts.features import FEATURES
 from modeling.data.dataset import Dataset
 from modeling.models.estimators import CANDIDATE
-from modeling.models.monotonicity import LEAST_FRAUDS, RISING, monotonic_constraints
+from modeling.models.monotonicity import MIN_FRAUDS, RISING, monotonic_constraints
 from tests.modeling.windows import window
 
 HELD = [int(name in RISING) for name in FEATURES]
@@ -19,7 +19,7 @@ QUICK = CANDIDATE | {"max_iter": 20}
 
 @pytest.fixture(scope="module")
 def genuine() -> Dataset:
-    """Forty days of payments whose amounts are 1 to 500 and say nothing, for nobody stole yet."""
+    """Forty days of payments with amounts of 1 to 500 and no frauds yet."""
     rng = np.random.default_rng(0)
     count = 20_000
     features = rng.random((count, len(FEATURES)))
@@ -49,7 +49,7 @@ def test_of_too_few_frauds_nothing_can_be_told(genuine: Dataset) -> None:
     small = stolen(genuine, 0, 10)
     last = np.flatnonzero(small.frauds & (small.occurred > small.occurred.max() - 7 * 86_400))
     few = small.frauds.copy()
-    few[last[LEAST_FRAUDS - 1 :]] = False
+    few[last[MIN_FRAUDS - 1 :]] = False
     assert monotonic_constraints(replace(small, frauds=few), FEATURES, QUICK) == HELD
 
 

@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bank.simulator import WorldSize
+from bank.simulator import Simulation
 from contracts.days import first_second
 from contracts.features import FEATURES
 from contracts.labels import DAY, LABEL_DELAY, NEVER
 from modeling.data.lake import UNKNOWN_PATTERN
 from modeling.notebooks import statistics
-from modeling.notebooks.narrative import clusters_in_words, extremes, number, percent
+from modeling.notebooks.narrative import describe_clusters, describe_extremes, number, percent
 from modeling.notebooks.payments import SAMPLE_A_DAY, read_lake
 from tests.modeling.explored import World, simulated, write_world
 
@@ -60,7 +60,7 @@ def test_frauds_cluster_where_they_lie_together_and_not_where_they_are_scattered
     assert found.gaps.tolist() == [1, 2, 16]
     assert found.near_by_chance < 0.5
     assert (found.longest, found.longest_days, found.longest_of) == (3, 3.0, 1)
-    assert "more than the" in clusters_in_words(found, "terminal")[1]
+    assert "more than the" in describe_clusters(found, "terminal")[1]
     scattered = [(terminal, day, 5, terminal == day) for terminal, day, *_ in OTHERS]
     assert statistics.clusters(payments(scattered), "terminal_id").near == 0
 
@@ -70,9 +70,9 @@ def test_shares_and_the_intervals_that_leave_chance_in_or_out() -> None:
     table = statistics.fraud_shares(rows, rows["terminal_id"])
     assert table["share"].tolist() == [0.5, 0.01]
     assert (table.loc[1, "low"], table.loc[1, "high"]) == pytest.approx((0.4038, 0.5962), abs=1e-4)
-    assert extremes(table, "at {}").endswith("do not overlap.")
+    assert describe_extremes(table, "at {}").endswith("do not overlap.")
     few = statistics.fraud_shares(rows.iloc[[0, 60, 100, 160]], rows["terminal_id"])
-    assert extremes(few, "at {}").endswith("chance alone may explain it.")
+    assert describe_extremes(few, "at {}").endswith("may be due to chance.")
 
 
 def test_what_was_known_on_a_day_is_what_the_clock_says() -> None:
@@ -133,7 +133,7 @@ def test_one_feature_alone_orders_frauds_or_does_not() -> None:
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    return simulated(WorldSize(customers=700, terminals=300, days=12, seed=1))
+    return simulated(Simulation(customers=700, terminals=300, days=12, seed=1))
 
 
 def test_labels_are_those_known_at_the_end_and_patterns_those_of_the_earliest_report(

@@ -86,14 +86,14 @@ def test_a_known_id_with_another_body_and_none_is_scored(
     scorer.client.post("/v1/score", json=known)
     good = [body(fresh(), fresh(), fresh(), 100, T - 50) for _ in range(2)]
     detail = refused(scorer, [*good, known | {"amount": 2}], 409)
-    assert detail == f"transactions.2: transaction {known['transaction_id']} is known with another body"
+    assert detail == f"transactions.2: transaction {known['transaction_id']} already exists with a different payload"
     assert nothing_is_known_of(state, *good)
 
 
 def test_an_id_with_two_bodies_and_none_is_scored(scorer: ScorerProcess, state: valkey.Valkey, fresh: Fresh) -> None:
     one = body(fresh(), fresh(), fresh(), 100, T)
     detail = refused(scorer, [one, one | {"amount": 2}], 409)
-    assert detail == f"transactions.1: transaction {one['transaction_id']} has another body at transactions.0"
+    assert detail == f"transactions.1: transaction {one['transaction_id']} has a different payload at transactions.0"
     assert nothing_is_known_of(state, one)
 
 

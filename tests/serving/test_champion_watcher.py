@@ -17,9 +17,9 @@ from contracts.bundle import CARD_HTML, CARD_MARKDOWN, MANIFEST, METADATA, TREES
 from contracts.features import FEATURES, FEATURES_VERSION
 from serving.errors import RegistryError
 from serving.model.champion import FILES
-from serving.model.champion_watcher import POLLS_BEFORE_RETRY, Champions
-from serving.model.model_cache import LastGood
-from serving.model.registry_client import Registry
+from serving.model.champion_watcher import POLLS_BEFORE_RETRY, ChampionWatcher
+from serving.model.model_cache import ModelCache
+from serving.model.registry_client import RegistryClient
 from serving.observability.metrics import Metrics
 from tests.serving.bundles import REFERENCE, margin, write_bundle
 from tests.serving.conftest import Start
@@ -152,8 +152,8 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "no card": (lambda root: (root / CARD_MARKDOWN).unlink(), "card.md is missing"),
     "a huge card": (lambda root: write_card(root, CARD_HTML, b"x" * 5_000_001), "card.html has 5000001 bytes"),
     "a card that is no text": (lambda root: write_card(root, CARD_MARKDOWN, b"# Card \xff"), "card.md is not UTF-8"),
-    "other features": (lambda root: change(root, features_version="0"), "train again"),
-    "a longer memory": (lambda root: change(root, terminal_horizon_days=99), "only 37 days are kept"),
+    "other features": (lambda root: change(root, features_version="0"), "retrain the model"),
+    "a longer memory": (lambda root: change(root, terminal_horizon_days=99), "keeps only 37 days"),
 }
 
 
@@ -165,12 +165,12 @@ def test_a_champion_that_is_not_sound_is_refused_and_the_old_one_stays(
     damage, told = DAMAGE[case]
     damage(write_bundle(tmp_path / "bad"))
     refused = own_registry.promote(tmp_path / "bad")
-    wait_for(lambda: f"version {refused} is refused" in own.client.get("/readyz").text)
+    wait_for(lambda: f"version {refused} is rejected" in own.client.get("/readyz").text)
     assert told in own.client.get("/readyz").json()["checks"]["model"]["detail"]
     assert own.client.get("/readyz").status_code == 200
     assert version(own) == before
     assert own.score(fresh(), fresh(), fresh(), 100, T)["model_version"] == before
-    assert own.log.read_text().count(f"version {refused} is refused") == 1
+    assert own.log.read_text().count(f"version {refused} is rejected") == 1
     own_registry.champion = sound
 
 
@@ -181,8 +181,8 @@ def test_a_refused_version_is_not_tried_at_every_poll(tmp_path: Path) -> None:
 
     async def poll(times: int) -> None:
         async with httpx.AsyncClient(base_url=stub.url) as client:
-            kept = LastGood(tmp_path / "kept")
-            champions = Champions(Registry(client, "fraud"), kept, Metrics(), poll_seconds=1)
+            kept = ModelCache(tmp_path / "kept")
+            champions = ChampionWatcher(RegistryClient(client, "fraud"), kept, Metrics(), poll_seconds=1)
             for _ in range(times):
                 await champions.refresh()
 
@@ -201,7 +201,7 @@ def test_whatever_breaks_a_connection_the_registry_does_not_answer() -> None:
 
     async def ask() -> None:
         async with httpx.AsyncClient(transport=httpx.MockTransport(broken), base_url="http://registry") as client:
-            await Registry(client, "fraud").champion()
+            await RegistryClient(client, "fraud").champion()
 
     with pytest.raises(RegistryError, match="does not answer"):
         asyncio.run(ask())
@@ -227,12 +227,12 @@ def test_a_start_without_the_registry_serves_the_last_good_version_and_says_so(
     scorer = start(MLFLOW_TRACKING_URI=stub.url)
     assert scorer.client.get("/v1/model").json()["problem"] == ""
     refused = stub.promote(tmp_path / "two")
-    wait_for(lambda: f"version {refused} is refused" in scorer.client.get("/v1/model").json()["problem"])
+    wait_for(lambda: f"version {refused} is rejected" in scorer.client.get("/v1/model").json()["problem"])
     scorer.kill()
     # A start beside a champion that is damaged is as good as one without the registry.
     scorer.start()
     told = scorer.client.get("/v1/model").json()
-    assert (told["version"], f"version {refused} is refused" in told["problem"]) == ("1", True)
+    assert (told["version"], f"version {refused} is rejected" in told["problem"]) == ("1", True)
     stub.stop()
     scorer.kill()
     scorer.start()
@@ -248,7 +248,7 @@ def test_a_start_without_the_registry_serves_the_last_good_version_and_says_so(
     (kept,) = scorer.log.with_name("champion").glob("version-1")
     turn_a_bit(kept)
     scorer.start(ready=False)
-    wait_for(lambda: "kept on disk is refused" in scorer.client.get("/readyz").text)
+    wait_for(lambda: "cached on disk is rejected" in scorer.client.get("/readyz").text)
     assert scorer.client.get("/readyz").status_code == 503
 
 

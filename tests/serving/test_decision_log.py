@@ -115,7 +115,7 @@ def test_while_postgresql_is_away_decisions_wait_and_none_is_lost(
     own_postgres.stop()
     for number in range(10, 20):
         scorer.score(number, number, number, 100, T)
-    wait_for(lambda: "decisions not drained" in scorer.log.read_text())
+    wait_for(lambda: "decisions not relayed" in scorer.log.read_text())
     readiness = scorer.client.get("/readyz")
     assert readiness.status_code == 200
     assert (readiness.json()["degraded"], readiness.json()["checks"]["decision_log"]["ok"]) == (True, False)
@@ -133,7 +133,7 @@ def test_while_postgresql_is_away_decisions_wait_and_none_is_lost(
     wait_for(own_state.drained)
     wait_for(lambda: not scorer.client.get("/readyz").json()["degraded"])
     assert recorded(own_log) == list(range(40))
-    assert scorer.log.read_text().count('"decisions not drained"') == 2
+    assert scorer.log.read_text().count('"decisions not relayed"') == 2
     assert scorer.stop() == 0
 
 

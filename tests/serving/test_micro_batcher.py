@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from serving.scoring.micro_batcher import Together
+from serving.scoring.micro_batcher import MicroBatcher
 
 
 class Rounds:
@@ -25,7 +25,7 @@ class Rounds:
         return [ValueError(str(one)) if one < 0 else 2 * one for one in asked]
 
 
-async def ask_all(together: Together[int, int], asked: Sequence[int]) -> list[asyncio.Task[int]]:
+async def ask_all(together: MicroBatcher[int, int], asked: Sequence[int]) -> list[asyncio.Task[int]]:
     tasks = [asyncio.create_task(together.ask(one)) for one in asked]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -35,7 +35,7 @@ async def ask_all(together: Together[int, int], asked: Sequence[int]) -> list[as
 def test_those_who_come_during_a_round_share_the_next() -> None:
     async def run() -> None:
         rounds = Rounds()
-        together = Together(rounds.work, most=3, at_once=1)
+        together = MicroBatcher(rounds.work, most=3, at_once=1)
         first = await ask_all(together, [1])
         rest = await ask_all(together, [2, 3, 4, 5])
         assert rounds.begun == [[1]]
@@ -50,7 +50,7 @@ def test_those_who_come_during_a_round_share_the_next() -> None:
 def test_several_rounds_at_once_and_no_more() -> None:
     async def run() -> None:
         rounds = Rounds()
-        together = Together(rounds.work, most=10, at_once=2)
+        together = MicroBatcher(rounds.work, most=10, at_once=2)
         tasks = [task for one in range(4) for task in await ask_all(together, [one])]
         assert rounds.begun == [[0], [1]]
         rounds.go.set()
@@ -64,7 +64,7 @@ def test_one_error_is_one_askers_and_a_failed_round_is_everyones() -> None:
     async def run() -> None:
         rounds = Rounds()
         rounds.go.set()
-        together = Together(rounds.work, most=10, at_once=1)
+        together = MicroBatcher(rounds.work, most=10, at_once=1)
         good, bad = await asyncio.gather(together.ask(1), together.ask(-1), return_exceptions=True)
         assert good == 2
         assert isinstance(bad, ValueError)
@@ -78,7 +78,7 @@ def test_one_error_is_one_askers_and_a_failed_round_is_everyones() -> None:
 def test_an_asker_that_goes_away_holds_up_nobody() -> None:
     async def run() -> None:
         rounds = Rounds()
-        together = Together(rounds.work, most=10, at_once=1)
+        together = MicroBatcher(rounds.work, most=10, at_once=1)
         (gone,) = await ask_all(together, [1])
         (stays,) = await ask_all(together, [2])
         gone.cancel()

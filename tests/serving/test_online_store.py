@@ -11,8 +11,9 @@ import pytest
 import valkey
 
 from contracts.online_state import ADOPTED, DECISIONS_KEY, META_KEY, Stamp, payment_key
-from serving.errors import UnfitStateError
-from serving.online_store.store import Answered, Claim, Conflict, OnlineState, connect
+from serving.errors import OnlineStoreUnavailableError
+from serving.online_store.protocol import Answered, Claim, Conflict
+from serving.online_store.store import ValkeyOnlineStore, connect
 from serving.scoring.payment import Payment
 
 T = 1_536_100_000
@@ -29,11 +30,11 @@ def state(valkey_server: Any) -> Any:
     return client
 
 
-def ask(valkey_server: Any, question: Callable[[OnlineState], Any]) -> Any:
+def ask(valkey_server: Any, question: Callable[[ValkeyOnlineStore], Any]) -> Any:
     async def run() -> Any:
         client = connect(f"valkey://127.0.0.1:{valkey_server.port}/{DATABASE}", valkey_server.password, 5)
         try:
-            return await question(OnlineState(client, 5.0))
+            return await question(ValkeyOnlineStore(client, 5.0))
         finally:
             await client.aclose(close_connection_pool=True)
 
@@ -49,15 +50,15 @@ def test_of_two_answers_to_a_payment_the_first_stays_and_goes_to_the_stream_once
     assert claims[0] == claims[1]
     for answer in (b"the first", b"the second"):
         offered = [(payment, answer)]
-        assert ask(valkey_server, partial(OnlineState.keep_answers, answers=offered)) == [b"the first"]
+        assert ask(valkey_server, partial(ValkeyOnlineStore.keep_answers, answers=offered)) == [b"the first"]
     assert [fields for _, fields in state.xrange(DECISIONS_KEY)] == [{b"decision": b"the first"}]
     (again,) = ask(valkey_server, lambda online: online.claim([payment]))
     assert again == Answered(b"the first")
 
 
 def test_many_trips_at_once_leave_room_for_everything_else(valkey_server: Any, state: Any) -> None:
-    async def many(online: OnlineState) -> str:
-        await asyncio.gather(*(online.unfit() for _ in range(200)))
+    async def many(online: ValkeyOnlineStore) -> str:
+        await asyncio.gather(*(online.incompatible() for _ in range(200)))
         return await online.accept_run()
 
     assert state.info("server")["run_id"] == ask(valkey_server, many)
@@ -69,18 +70,18 @@ def test_an_answer_without_its_claim_is_not_kept(valkey_server: Any, state: Any,
     state.delete(payment_key(lost.transaction_id))
     before = state.xlen(DECISIONS_KEY)
     offered = [(claimed, b"one"), (lost, b"other")]
-    with pytest.raises(UnfitStateError, match="lost its data"):
-        ask(valkey_server, partial(OnlineState.keep_answers, answers=offered))
+    with pytest.raises(OnlineStoreUnavailableError, match="lost its data"):
+        ask(valkey_server, partial(ValkeyOnlineStore.keep_answers, answers=offered))
     assert state.xlen(DECISIONS_KEY) == before
 
 
 def test_another_run_of_valkey_is_refused_until_it_is_accepted(valkey_server: Any, state: Any) -> None:
-    async def after_another(online: OnlineState) -> str:
+    async def after_another(online: ValkeyOnlineStore) -> str:
         online._run_id = "another"
-        with pytest.raises(UnfitStateError, match="started anew"):
-            await online.unfit()
+        with pytest.raises(OnlineStoreUnavailableError, match="was restarted"):
+            await online.incompatible()
         await online.accept_run()
-        return await online.unfit()
+        return await online.incompatible()
 
     assert ask(valkey_server, after_another) == ""
 

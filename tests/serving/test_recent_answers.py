@@ -7,7 +7,7 @@ import math
 import pytest
 
 from serving.recovery import recent_answers as module
-from serving.recovery.recent_answers import Recent
+from serving.recovery.recent_answers import RecentAnswers
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_the_newest_are_kept_and_told_in_order() -> None:
-    recent = Recent(most=3)
+    recent = RecentAnswers(most=3)
     for number in range(4):
         recent.add(number, str(number).encode())
     assert recent.get(0) is None
@@ -29,7 +29,7 @@ def test_the_newest_are_kept_and_told_in_order() -> None:
 
 
 def test_those_of_the_last_seconds_before_an_instant(clock: list[float]) -> None:
-    recent = Recent()
+    recent = RecentAnswers()
     assert recent.last(10) == []
     for number, at in enumerate((100.0, 105.0, 112.0)):
         clock[0] = at

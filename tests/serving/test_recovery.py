@@ -116,7 +116,7 @@ def test_while_valkey_is_away_answers_go_on_without_history_and_histories_are_me
     follower = (fresh(), customer, terminal, 100, T + 60)
     assert not own.score(*follower)["degraded"]
     assert own.features(follower[0])["customer_tx_count_1d"] == 4
-    assert own.log.read_text().count('"online state left"') >= 1
+    assert own.log.read_text().count('"online store unavailable"') >= 1
 
 
 def test_a_valkey_that_does_not_answer_is_left_after_one_timeout(
@@ -149,13 +149,13 @@ def test_a_valkey_that_forgot_its_last_second_is_reminded_of_it(
     remembered = file.stat().st_size
     forgotten = [(fresh(), customer, terminal, 300 + n, T + 2 + n) for n in range(5)]
     answers = [own.score(*payment) for payment in forgotten]
-    noticed = own.log.read_text().count('"online state left"')
+    noticed = own.log.read_text().count('"online store unavailable"')
     own_valkey.process.kill()
     own_valkey.process.wait()
     os.truncate(file, remembered)
     restart(own_valkey)
     # However short it was away, it is noticed.
-    wait_for(lambda: own.log.read_text().count('"online state left"') > noticed and ready(own))
+    wait_for(lambda: own.log.read_text().count('"online store unavailable"') > noticed and ready(own))
     assert [own.score(*payment) for payment in forgotten] == answers
     follower = (fresh(), customer, terminal, 400, T + 60)
     own.score(*follower)

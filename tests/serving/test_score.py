@@ -79,7 +79,7 @@ def test_a_known_id_with_another_body_is_a_conflict(scorer: ScorerProcess, fresh
     assert scorer.client.post("/v1/score", json=first).status_code == 200
     answer = scorer.client.post("/v1/score", json=first | {field: other[field]})
     assert answer.status_code == 409
-    assert answer.json() == {"detail": f"transaction {first['transaction_id']} is known with another body"}
+    assert answer.json() == {"detail": f"transaction {first['transaction_id']} already exists with a different payload"}
 
 
 def test_the_same_instant_and_amount_written_otherwise_are_the_same_body(scorer: ScorerProcess, fresh: Fresh) -> None:

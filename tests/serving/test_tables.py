@@ -42,7 +42,7 @@ def test_without_tables_it_says_what_to_run_and_makes_none(
     # Patient, so that a busy machine's timeout is not the first thing that the log tells.
     scorer = start(VALKEY_URL=address, DECISIONS_URL=url, SCORER_TIMEOUT_SECONDS="20")
     assert scorer.score(1, 1, 1, 100, T)["decision"]
-    wait_for(lambda: "decisions not drained" in scorer.log.read_text())
+    wait_for(lambda: "decisions not relayed" in scorer.log.read_text())
     for told in (log_check(scorer)["detail"], scorer.log.read_text()):
         assert "the tables of the decision log are missing: run `python -m bank.migrate`" in told
     with psycopg.connect(url, user="postgres", password=postgres.password, autocommit=True) as admin:

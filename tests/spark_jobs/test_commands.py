@@ -46,7 +46,7 @@ def test_a_job_that_fails_ends_with_one_line_that_says_why(
     assert running.returncode == 1, err
     told = out.splitlines()[-1]
     assert told.startswith(f"ingest {DAY}..{DAY}: cannot read the secret file {tmp_path}/none/bank_reader_password")
-    assert told.endswith("write it, or set SECRETS_DIR to where it is")
+    assert told.endswith("create it or set SECRETS_DIR to its folder")
 
 
 @pytest.mark.parametrize(

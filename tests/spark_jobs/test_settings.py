@@ -31,7 +31,7 @@ def test_a_relative_lake_becomes_absolute(monkeypatch: pytest.MonkeyPatch, tmp_p
 def test_any_other_lake_is_refused_in_one_line(uri: str) -> None:
     with pytest.raises(ValidationError) as caught:
         Settings(lake_uri=uri)
-    assert one_line(caught.value).startswith(f"LAKE_URI: '{uri}' is not on this machine: write a path")
+    assert one_line(caught.value).startswith(f"LAKE_URI: '{uri}' is not a local folder: write a path")
 
 
 def test_a_missing_and_an_empty_secret_name_their_file(tmp_path: Path) -> None:

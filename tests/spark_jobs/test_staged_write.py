@@ -84,7 +84,7 @@ def test_a_file_with_other_rows_than_its_task_said_publishes_nothing(tmp_path: P
     with staging(Lake(tmp_path), "job") as own:
         staged = stage(own.folder, [(DAYS[0], RawRow(1)), (DAYS[0], RawRow(2))])
         pq.write_table(pq.read_table(staged[0].path).slice(0, 1), staged[0].path)
-        with pytest.raises(JobError, match=r"holds 1 rows and not 2"):
+        with pytest.raises(JobError, match=r"has 1 rows instead of 2"):
             own.publish(staged, ["raw"], RANGE, {DAYS[0]: 2})
     assert digests(tmp_path) == {}
 

@@ -53,7 +53,7 @@ def history(state: Any, key: str) -> tuple[int, Entries]:
 
 def entries_of(payments: Iterable[Payment], terminal: bool) -> Entries:
     last = FIRST_SECOND + (LAST + 1) * DAY
-    kept = sorted((p for p in payments if KEPT_FROM <= p.occurred < last), key=lambda p: p.place)
+    kept = sorted((p for p in payments if KEPT_FROM <= p.occurred < last), key=lambda p: p.position)
     reported = [NEVER if p.reported is None or p.reported >= last else p.reported for p in kept]
     values = [of_terminal(p.cents, r) if terminal else p.cents for p, r in zip(kept, reported, strict=True)]
     return [(p.occurred, p.transaction_id, value) for p, value in zip(kept, values, strict=True)]
@@ -207,7 +207,7 @@ def test_a_state_of_another_format_is_refused_and_left(
 ) -> None:
     write_clean(live_settings.lake_root, a_world())
     state.hset("state:meta", mapping={"state_format": "0", "written_to": "2024-01-01"})
-    with pytest.raises(JobError, match=rf"has format 0, and this code writes {FORMAT}: empty that database"):
+    with pytest.raises(JobError, match=rf"has format 0, but this code writes {FORMAT}: empty that database"):
         write_online_state(spark, live_settings, UP_TO_LAST)
     assert list(dump(state)) == ["state:meta"]
 
@@ -224,12 +224,14 @@ def test_no_payments_to_write_says_what_to_run(spark: SparkSession, live_setting
 def test_a_wrong_password_and_no_server_say_what_to_check(live_settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "valkey_password").write_text("wrong")
     with (
-        pytest.raises(JobError, match=r"refuses the password: .*: check the secret valkey_password"),
+        pytest.raises(JobError, match=r"rejects the password: .*: check the secret valkey_password"),
         open_state(live_settings.valkey_url, tmp_path),
     ):
         pass
     with (
-        pytest.raises(JobError, match=r"Valkey at valkey://127.0.0.1:1/0 failed: .*check VALKEY_URL and that it runs"),
+        pytest.raises(
+            JobError, match=r"Valkey at valkey://127.0.0.1:1/0 failed: .*check VALKEY_URL and that Valkey is running"
+        ),
         open_state("valkey://127.0.0.1:1/0", tmp_path),
     ):
         pass

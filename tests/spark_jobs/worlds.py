@@ -38,7 +38,7 @@ class Payment:
         return from_epoch_seconds(self.occurred).date()
 
     @property
-    def place(self) -> tuple[int, int]:
+    def position(self) -> tuple[int, int]:
         return self.occurred, self.transaction_id
 
 

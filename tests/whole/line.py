@@ -62,10 +62,12 @@ class Line:
 
     def spark(self, job: str, first: date, last: date) -> Any:
         """Run a Spark job over some days, as Airflow does."""
+        return self.submit(self.root / f"spark_jobs/{job}.py", "--from", str(first), "--to", str(last))
+
+    def submit(self, script: Path, *arguments: str) -> Any:
+        """Run a Spark application; its last line is JSON."""
         submit = Path(sys.executable).parent / "spark-submit"
-        script = self.root / f"spark_jobs/{job}.py"
-        days = ["--from", str(first), "--to", str(last)]
-        return self._last_line([str(submit), "--master", "local[2]", str(script), *days])
+        return self._last_line([str(submit), "--master", "local[2]", str(script), *arguments])
 
     def daily_jobs(self, first: date, last: date) -> dict[str, Any]:
         """What the DAG fraud_daily runs."""
@@ -167,7 +169,7 @@ class Line:
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody listens on."""
+    """An unused port of the loopback interface."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -175,7 +177,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(line: Line, command: list[str], address: str, log: Path, patience: float = 90) -> Iterator[None]:
+def serving(line: Line, command: list[str], address: str, log: Path, patience: float = 240) -> Iterator[None]:
     """Run a server until `address` answers 200, and end it afterwards."""
     with log.open("wb") as out:
         process = subprocess.Popen(command, cwd=ROOT, env=os.environ | line.environment, stdout=out, stderr=out)

@@ -75,7 +75,7 @@ def small_world(seed: int = 3) -> SmallWorld:
     # A fraud becomes known in the very second of a payment at its terminal.
     world.plant("known_now", (900_006, LIVE - LABEL_DELAY_DAYS * DAY + 43_000, 11, 12, 7_700, True))
     world.plant("sees_it_now", (900_007, LIVE + 43_000, 13, 12, 700, False))
-    # A fraud that nobody reports within its seven days: the report is posted by hand.
+    # A fraud that is not reported within seven days: the test posts its report.
     world.plant("reported_late", (900_008, LIVE - 12 * DAY + 500, 14, 15, 8_800, False))
     # Rows that break the contract: a negative amount, and an id that came before.
     world.plant("negative", (900_009, LIVE - 3 * DAY, 14, 15, -500, False))

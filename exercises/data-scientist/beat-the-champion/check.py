@@ -123,17 +123,17 @@ def test_the_gate_lets_it_through(scene: Scene, data: SplitData, answer: Any) ->
         "the gate kept it out",
         [
             (
-                starts("worse at telling frauds apart"),
+                starts("average precision is worse"),
                 "its order of the payments is worse than the champion's: too few or too deep trees, or too fast a "
                 "learning rate, learn the noise of a few frauds",
             ),
             (
-                starts("dearer"),
+                starts("cost is higher"),
                 "its average precision would do, and its decisions cost more: the scores of its riskiest payments are "
                 "too sure or too unsure; slower learning and larger leaves make them steadier",
             ),
             (
-                starts("a little worse in both"),
+                starts("slightly worse in both"),
                 "it is nearly as good, in both, and the gate wants one of them at least",
             ),
         ],

@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from bank.simulator import Payments, WorldSize, simulate
+from bank.simulator import Payments, Simulation, simulate
 from contracts.days import DayRange, first_second
 from contracts.labels import DAY, LABEL_DELAY_DAYS, NEVER, known_at
 from exercises.expect import Said, expect
@@ -247,7 +247,7 @@ def test_agrees_with_production(answer):
 def _world(seed: int, start: date) -> tuple[Payments, np.ndarray, np.ndarray]:
     """A simulated world, with the payments' order and their reports in that order: some at once, some weeks late."""
     rng = np.random.default_rng(seed)
-    (world,) = simulate(WorldSize(customers=60, terminals=40, days=30, seed=seed, start=start + timedelta(days=12)))
+    (world,) = simulate(Simulation(customers=60, terminals=40, days=30, seed=seed, start=start + timedelta(days=12)))
     late = rng.choice([1, 5, 9, 20], len(world.occurred)) * DAY
     order = rng.permutation(len(world.occurred))
     return world, np.where(world.fraud, world.occurred + late, NEVER)[order], order

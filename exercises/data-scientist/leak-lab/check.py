@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bank.simulator import Payments, WorldSize, simulate
+from bank.simulator import Payments, Simulation, simulate
 from contracts.features import BASE_FEATURES, customer_features, payment_features, terminal_features
 from contracts.labels import DAY, LABEL_DELAY, NEVER
 from exercises.expect import Said, expect, show
@@ -383,7 +383,7 @@ def _bank() -> tuple[pd.DataFrame, int]:
 
     The balance is read from tonight's books: of most frauds the account is frozen by then, and shows 0.
     """
-    blocks = list(simulate(WorldSize(customers=250, terminals=120, days=84, seed=5)))
+    blocks = list(simulate(Simulation(customers=250, terminals=120, days=84, seed=5)))
     names = [one.name for one in fields(Payments)]
     table = pd.DataFrame({name: np.concatenate([getattr(block, name) for block in blocks]) for name in names})
     table = table.assign(fraud=table["pattern"] > 0).sort_values(["customer_id", "occurred", "transaction_id"])

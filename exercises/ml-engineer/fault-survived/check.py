@@ -6,8 +6,9 @@ import asyncio
 import inspect
 import random
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -15,9 +16,11 @@ import pytest
 from valkey.exceptions import ConnectionError as ValkeyConnectionError
 
 from exercises.expect import Said, expect
+from serving.clock import machine_clock
 from serving.observability.metrics import Metrics
-from serving.recovery.circuit_breaker import Online
-from serving.recovery.recent_answers import Recent
+from serving.recovery.circuit_breaker import CircuitBreaker
+from serving.recovery.recent_answers import RecentAnswers
+from serving.recovery.reconciler import Reconciler
 from serving.scoring.payment import Payment as LinePayment
 from serving.scoring.scorer import Scorer as LineScorer
 
@@ -395,12 +398,14 @@ class Line:
     def __init__(self, answer: Any) -> None:
         self.answer, self.store = answer, Store()
         self.records: dict[int, dict[str, Any]] = {}
-        self.online = Online(self, self, Recent(), None, Metrics())  # type: ignore[arg-type]
+        metrics = Metrics()
+        self.breaker = CircuitBreaker(metrics)
+        self.reconciler = Reconciler(self.breaker, self, self, RecentAnswers(), machine_clock, metrics)
         self.scorer = LineScorer(
             SimpleNamespace(current="a champion"),  # type: ignore[arg-type]
-            self.online,
-            SimpleNamespace(answer_each=self._with),  # type: ignore[arg-type]
-            SimpleNamespace(answer_each=self._without),  # type: ignore[arg-type]
+            self.breaker,
+            SimpleNamespace(score_round=self._with),  # type: ignore[arg-type]
+            SimpleNamespace(score_round=self._without),  # type: ignore[arg-type]
         )
 
     async def score(self, id_: int, customer: int) -> Any:
@@ -426,15 +431,25 @@ class Line:
             }  # fmt: skip
         return [{"count": 1, "degraded": True} for _ in payments]
 
-    # What the online state and the decision log are asked.
+    # What recovery asks of the online store and the decision log.
 
-    async def unfit(self) -> str:
+    async def incompatible(self) -> str:
         if self.store.mood != "answers":
             raise ValkeyConnectionError
         return ""
 
     async def accept_run(self) -> str:
         return "the same"
+
+    async def present_run(self) -> str:
+        return "the same"
+
+    async def unanswered(self, ids: Sequence[int]) -> list[int]:
+        del ids
+        return []
+
+    async def mark_adopted(self) -> None:
+        return None
 
     async def known_to(self) -> None:
         return None
@@ -445,32 +460,37 @@ class Line:
     async def adoption(self) -> bytes:
         return b"the same"
 
-    async def raise_applied(self, _: int, *, forgotten: bool) -> None:
-        del forgotten
+    async def raise_applied(self, recorded: int, *, forgotten: bool) -> None:
+        del recorded, forgotten
 
     async def highest(self) -> int:
         return 0
 
-    @asynccontextmanager
-    async def only_one(self) -> AsyncIterator[bool]:
-        yield True
+    def repair_lock(self) -> AbstractAsyncContextManager[bool]:
+        return nullcontext(True)
 
     async def adopt(self, recorded: Sequence[tuple[LinePayment, bytes, int]]) -> list[int]:
         return [await self._add(one.transaction_id, one.customer_id) for one, _, _ in recorded]
 
-    async def find(self, _: Sequence[int]) -> dict[int, Any]:
+    async def find(self, ids: Sequence[int]) -> dict[int, Any]:
+        del ids
         return {}
 
     async def append(self, kept: Sequence[bytes]) -> int:
         return len(kept)
 
-    async def recorded(self, *_: object) -> list[Any]:
+    async def recorded(self, after: tuple[datetime, int], until: datetime, limit: int) -> list[Any]:
+        del after, until, limit
         return []
 
-    async def unapplied(self, after: int, limit: int) -> list[dict[str, Any]]:
+    async def applied_after(self, number: int, limit: int) -> list[Any]:
+        del number, limit
+        return []
+
+    async def pending_backfill(self, after: int, limit: int) -> list[dict[str, Any]]:
         return [self.records[id_] for id_ in sorted(self.records) if id_ > after][:limit]
 
-    async def apply(self, numbers: dict[int, int]) -> None:
+    async def mark_backfilled(self, numbers: Mapping[int, int]) -> None:
         for id_ in numbers:
             del self.records[id_]
 
@@ -479,7 +499,7 @@ def test_agrees_with_production(answer: Any) -> None:
     async def test() -> None:
         rng = random.Random(11)
         world, line = World(answer), Line(answer)
-        assert await line.online.look()
+        assert await line.reconciler.try_recover()
         for id_ in range(1, 121):
             if rng.random() < 0.2:
                 mood: Mood = rng.choice(["answers", "answers", "raises", "raises", "takes it and hangs"])
@@ -489,13 +509,13 @@ def test_agrees_with_production(answer: Any) -> None:
             says = "serving/scoring/scorer.py answers otherwise after the same faults."
             when = f"in a long run; the store {world.store.mood}"
             await world.score(id_, right.count, right.degraded, when, says, customer=customer)
-            if line.online.problem and rng.random() < 0.4:
-                back = await line.online.look()
-                await world.mend(back, when, "serving/recovery/circuit_breaker.py says otherwise.")
+            if line.breaker.problem and rng.random() < 0.4:
+                back = await line.reconciler.try_recover()
+                await world.mend(back, when, "serving/recovery/reconciler.py says otherwise.")
         world.store.mood = line.store.mood = "answers"
-        if line.online.problem:
-            back = await line.online.look()
-            await world.mend(back, "the store is back for good", "serving/recovery/circuit_breaker.py says otherwise.")
+        if line.breaker.problem:
+            back = await line.reconciler.try_recover()
+            await world.mend(back, "the store is back for good", "serving/recovery/reconciler.py says otherwise.")
         lacks = sorted(set(line.store.holds()) - set(world.store.holds()))
         expect("the payments that the store lacks at the end", lacks, [], LOST)
 

@@ -26,7 +26,7 @@ import serving.model.champion_watcher
 from contracts.bundle import BundleError, verify, write_manifest
 from exercises.expect import Said, expect
 from serving.model.champion import FILES
-from serving.model.model_cache import LastGood
+from serving.model.model_cache import ModelCache
 from serving.model.registry_client import Version
 from serving.observability.metrics import Metrics
 
@@ -407,9 +407,9 @@ async def load_verified(folder: Path, version: str) -> SimpleNamespace:
 
 
 def test_agrees_with_production(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving.model.champion_watcher, "try_then_load", load_verified)
+    monkeypatch.setattr(serving.model.champion_watcher, "load_in_sandbox", load_verified)
     registry = FakeRegistry()
-    line = serving.model.champion_watcher.Champions(registry, LastGood(tmp_path), Metrics(), 1.0)  # type: ignore[arg-type]
+    line = serving.model.champion_watcher.ChampionWatcher(registry, ModelCache(tmp_path), Metrics(), 1.0)  # type: ignore[arg-type]
     rng = random.Random(3)
     stop, came = threading.Event(), set[object]()
 

@@ -191,7 +191,7 @@ def test_model_of_an_empty_name(answer: Any) -> None:
 def production(model: Callable[[], str | None], store: Callable[[], bool]) -> FastAPI:
     """The line's own probes, on parts that the check sets; its decision log is there."""
 
-    class Champions:
+    class ChampionWatcher:
         problem = ""
 
         @property
@@ -201,7 +201,7 @@ def production(model: Callable[[], str | None], store: Callable[[], bool]) -> Fa
                 raise NotReadyError("there is no model")
             return SimpleNamespace(version=version)
 
-    async def unfit() -> str:
+    async def incompatible() -> str:
         if not store():
             raise ValkeyConnectionError("away")
         return ""
@@ -212,9 +212,9 @@ def production(model: Callable[[], str | None], store: Callable[[], bool]) -> Fa
     app = FastAPI()
     app.include_router(health.router)
     app.state.services = SimpleNamespace(
-        state=SimpleNamespace(unfit=unfit),
-        online=SimpleNamespace(problem=""),
-        champions=Champions(),
+        store=SimpleNamespace(incompatible=incompatible),
+        breaker=SimpleNamespace(problem=""),
+        champions=ChampionWatcher(),
         log=SimpleNamespace(check=reachable),
         background=SimpleNamespace(dead=list),
     )

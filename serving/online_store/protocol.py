@@ -1,0 +1,98 @@
+"""What the scorer needs of the online store: histories, claims and first answers.
+
+Every method raises `ValkeyError` if the store does not answer in time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from serving.scoring.payment import Location, Payment
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A payment to be answered: its sequence number, and both histories, which contain it."""
+
+    payment: Payment
+    applied: int
+    customer: bytes
+    terminal: bytes
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A payment that was answered before: its first answer as stored."""
+
+    answer: bytes
+
+
+class Conflict:
+    """A payment whose id already exists with a different payload."""
+
+
+Claimed = Claim | Answered | Conflict
+
+
+class OnlineStore(Protocol):
+    """The store as payments and fraud reports use it."""
+
+    async def incompatible(self) -> str:
+        """Why this code cannot use the stored state, empty if it can."""
+
+    async def reserve(self, payments: Sequence[Payment]) -> int | None:
+        """Reserve all these ids or none; the index of a payment that conflicts, None if none does.
+
+        Raises `OnlineStoreUnavailableError` if the state is incompatible.
+        """
+
+    async def claim(self, payments: Sequence[Payment]) -> list[Claimed]:
+        """Claim each payment, in this order. Raises `OnlineStoreUnavailableError` if the state is incompatible."""
+
+    async def keep_answers(self, answers: Sequence[tuple[Payment, bytes]]) -> list[bytes]:
+        """Store each claimed payment's answer, unless it has one, and append it to the outbox; the stored answers."""
+
+    async def answer(self, transaction_id: int) -> bytes | None:
+        """A payment's stored answer."""
+
+    async def locate(self, ids: Sequence[int]) -> dict[int, Location]:
+        """Terminal, second and cents of the payments that are known, whether scored or read from the lake."""
+
+    async def merge_reports(self, entries: Mapping[int, bytes]) -> None:
+        """Merge packed entries with the seconds of their reports into each terminal's history."""
+
+
+class ReconcilableStore(Protocol):
+    """The store as recovery uses it."""
+
+    async def incompatible(self) -> str:
+        """Why this code cannot use the stored state, empty if it can."""
+
+    async def accept_run(self) -> str:
+        """Use the server that runs now; its run id, a new one after every start."""
+
+    async def present_run(self) -> str:
+        """The run id of the server that runs now."""
+
+    async def adopt(self, recorded: Sequence[tuple[Payment, bytes, int]]) -> list[int]:
+        """Write payments with their recorded answers and numbers (0: give it a new one); their numbers."""
+
+    async def unanswered(self, ids: Sequence[int]) -> list[int]:
+        """The payments among these without a stored answer."""
+
+    async def raise_applied(self, recorded: int, *, forgotten: bool) -> None:
+        """Never reuse a sequence number: go above the highest recorded one, and far above if some may be forgotten."""
+
+    async def known_to(self) -> int | None:
+        """The highest number that the store knew when it failed; None once all decisions above it are replayed."""
+
+    async def forget_known_to(self) -> None:
+        """All decisions above it are replayed."""
+
+    async def adoption(self) -> bytes:
+        """The name of the latest recovery after a loss of data, empty if there was none."""
+
+    async def mark_adopted(self) -> None:
+        """Mark the state as holding every recorded decision, by a new name."""
