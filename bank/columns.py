@@ -95,7 +95,7 @@ def _amounts(column: pa.ChunkedArray, path: Path) -> pa.ChunkedArray:
     column = _decoded(column)
     if not _is_number(column.type):
         raise DataError(f"{path}: the column TX_AMOUNT has type {column.type}, not numbers")
-    # Cast by way of text: 12.34 must not become 12.34000015258789 or, from a decimal, 12.340000000000002.
+    # Cast through text: 12.34 must not become 12.34000015258789 or, from a decimal, 12.340000000000002.
     if pa.types.is_float16(column.type) or pa.types.is_float32(column.type):
         column = column.cast(pa.float32()).cast(pa.string())
     elif pa.types.is_decimal(column.type):

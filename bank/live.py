@@ -84,7 +84,7 @@ class Live:
 
     def play_day(self, day: date, events: Sequence[BankEvent]) -> ReplayResult:
         """Send the events in order; all that were answered are recorded, also after an error."""
-        played, unrecorded, said = ReplayResult(), list[BankEvent](), self.clock()
+        played, unrecorded, last_printed = ReplayResult(), list[BankEvent](), self.clock()
         try:
             for done, event in enumerate(events, 1):
                 self.pace.wait()
@@ -97,8 +97,8 @@ class Live:
                     self.say(_flagged(event, answer))
                 if len(unrecorded) >= RECORD_EVERY:
                     self._record(unrecorded)
-                if self.clock() - said >= SECONDS_BETWEEN_LINES:
-                    said = self.clock()
+                if self.clock() - last_printed >= SECONDS_BETWEEN_LINES:
+                    last_printed = self.clock()
                     self.say(_so_far(day, done, len(events), played))
         finally:
             self._record(unrecorded)

@@ -42,14 +42,14 @@ def _bar(console: Console, what: str, total: int, unit: str) -> Iterator[Advance
 @contextmanager
 def _lines(console: Console, what: str, total: int, unit: str) -> Iterator[Advance]:
     done, start = 0, time.monotonic()
-    said = start
+    last_printed = start
 
     def advance(more: int) -> None:
-        nonlocal done, said
+        nonlocal done, last_printed
         done += more
         now = time.monotonic()
-        if now - said >= SECONDS_BETWEEN_LINES:
-            said = now
+        if now - last_printed >= SECONDS_BETWEEN_LINES:
+            last_printed = now
             rate = done / (now - start)
             console.out(f"{what}: {done:,} of {total:,} {unit}, {rate:,.0f}/s, {(total - done) / rate:.0f} s left")
 

@@ -49,7 +49,7 @@ def habit_features(history: History, cents: Ints) -> dict[str, Floats]:
 
 
 def _few(occurred: Ints, cents: Ints, rows: Ints, start: Ints) -> dict[str, Floats]:
-    """The features of one chunk of rows, by way of arrays of shape (rows, longest habit)."""
+    """The features of one chunk of rows, computed in arrays of shape (rows, longest habit)."""
     count, own = rows - start, cents[rows]
     at = rows[:, np.newaxis] - np.arange(count.max(initial=0), 0, -1)
     there = at >= start[:, np.newaxis]

@@ -66,13 +66,13 @@ def promote(run_id: str, settings: Settings) -> dict[str, Any]:
 def _judge(candidate: Candidate, version: Any, champion: Any | None, settings: Settings) -> Verdict:
     test = read_test(settings.lake, candidate.split)
     try:
-        challenger = _stand(version, test, settings.costs)
+        challenger = _measured(version, test, settings.costs)
     except BundleError as error:
         return Verdict(False, f"its bundle is not usable: {error}")
     if champion is None:
         return first_champion(challenger.standing)
     try:
-        present = _stand(champion, test, settings.costs)
+        present = _measured(champion, test, settings.costs)
     except BundleError as error:
         return Verdict(True, f"the champion, version {champion.version}, is no longer usable: {error}")
     return _why_not_comparable(challenger, present, candidate) or judge(challenger.standing, present.standing)
@@ -81,7 +81,7 @@ def _judge(candidate: Candidate, version: Any, champion: Any | None, settings: S
 def _why_not_comparable(challenger: Contender, champion: Contender, candidate: Candidate) -> Verdict | None:
     """A verdict that keeps the champion if the test window cannot compare the two; None if it can."""
     name = f"the champion, version {champion.version.version}"
-    if _made_of(challenger) == _made_of(champion):
+    if _fingerprints(challenger) == _fingerprints(champion):
         return Verdict(False, f"it has the same data and parameters as {name}")
     window = champion.bundle.training_window
     trained = DayRange(date.fromisoformat(window.first), date.fromisoformat(window.last))
@@ -91,11 +91,11 @@ def _why_not_comparable(challenger: Contender, champion: Contender, candidate: C
     return None
 
 
-def _made_of(contender: Contender) -> tuple[str, str | None]:
+def _fingerprints(contender: Contender) -> tuple[str, str | None]:
     return contender.bundle.data_fingerprint, contender.version.tags.get("parameters_fingerprint")
 
 
-def _stand(version: Any, test: Dataset, costs: Costs) -> Contender:
+def _measured(version: Any, test: Dataset, costs: Costs) -> Contender:
     """Measure a version on the test window with its bundle, as the scorer runs it. Raises `BundleError`."""
     with tempfile.TemporaryDirectory() as folder:
         root = download_model(version.source.removeprefix("models:/"), Path(folder))
