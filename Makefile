@@ -109,7 +109,7 @@ test-capstones: $(TESTABLE) ## test the live exercises on a copy of the demo's d
 test-published: $(ENV)/pipeline/.testable ## compare the published features with those of `make demo DATA=`: DATA=<folder>
 	@$(ENV)/pipeline/bin/python -m pytest tests/published
 
-test-faults: $(ENV)/serving/.testable $(ENV)/embedded/.installed ## inject faults under load: PAYMENTS=100000 OUTAGE_SECONDS=10
+test-faults: $(ENV)/serving/.testable $(ENV)/embedded/.installed $(ENV)/pipeline/.installed ## inject faults under load: PAYMENTS=100000 OUTAGE_SECONDS=10
 	@$(ENV)/serving/bin/python -m pytest --timeout 1800 tests/faults
 
 handbook: $(ENV)/pipeline/.installed ## run the published benchmark: DATA=<folder> START=<day> WEEKS=4

@@ -1,19 +1,20 @@
-"""Create the missing databases, roles and tables: `python -m bank.migrate`."""
+"""Create the missing databases and roles, and upgrade the tables: `python -m bank.migrate`."""
 
 from __future__ import annotations
 
 import argparse
 import json
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, LiteralString
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from psycopg import sql
 
 from bank.runner import run
-from bank.schema import bank_ddl, decisions_ddl, grants_ddl
+from bank.schema import decisions_grants_ddl, grants_ddl
 from bank.settings import Settings, read_settings
+from bank.tables import upgrade
 
 ROLES: Final = {
     "bank_feed": "bank_feed_password",
@@ -25,16 +26,21 @@ TENANTS: Final = {"airflow": "airflow_db_password", "mlflow": "mlflow_db_passwor
 """Programs that may have their own database on the same server, named and owned like the program; and their secrets."""
 
 
+LOCK: Final = 7_240_460
+"""An arbitrary advisory lock of ours: two migrations at once would create the same role twice."""
+
+
 def migrate(settings: Settings, tenants: Sequence[str] = ()) -> list[str]:
     """Migrate both databases and those of `tenants`; idempotent. Returns the names of all databases and roles.
 
-    Raises `BankError` for a missing secret.
+    Raises `BankError` for a missing secret, and for tables that are newer than this code.
     """
     password = settings.secret("bank_admin_password")
     bank, decisions = database_of(settings.bank_url), database_of(settings.decisions_url)
     with psycopg.connect(
         in_database(settings.bank_url, "postgres"), user="postgres", password=password, autocommit=True
     ) as admin:
+        admin.execute("select pg_advisory_lock(%s)", [LOCK])
         for role, secret in ROLES.items():
             _make_role(admin, role, settings.secret(secret))
         _make_database(admin, bank, "postgres")
@@ -49,12 +55,20 @@ def migrate(settings: Settings, tenants: Sequence[str] = ()) -> list[str]:
             _admit_only(admin, default, [])
         # Loading into a source with existing rows needs a temporary table.
         admin.execute(sql.SQL("grant temporary on database {} to bank_feed").format(sql.Identifier(bank)))
-    for url, statements in ((settings.bank_url, bank_ddl() + grants_ddl()), (settings.decisions_url, decisions_ddl())):
-        with psycopg.connect(url, user="postgres", password=password) as connection:
-            for statement in statements:
-                connection.execute(statement)
+        _execute(settings.bank_url, password, ["create schema if not exists bank"])
+        upgrade("bank", settings.bank_url, "postgres", password)
+        _execute(settings.bank_url, password, grants_ddl())
+        _execute(settings.decisions_url, password, ["create schema if not exists serving authorization scorer"])
+        upgrade("decisions", settings.decisions_url, "scorer", settings.secret("decisions_password"))
+        _execute(settings.decisions_url, password, decisions_grants_ddl())
     databases, roles = [bank, decisions, *tenants], [*ROLES, *tenants]
     return [*(f"database {name}" for name in databases), *(f"role {name}" for name in roles)]
+
+
+def _execute(url: str, password: str, statements: Sequence[LiteralString]) -> None:
+    with psycopg.connect(url, user="postgres", password=password) as connection:
+        for statement in statements:
+            connection.execute(statement)
 
 
 def database_of(url: str) -> str:

@@ -10,6 +10,9 @@
 | `p:<transaction_id>` | hash of a scored payment: `body`, `applied`, and `answer` once it is answered |
 | `decisions` | stream of the decisions that are not in PostgreSQL yet |
 
+The keys `rate:*` are not part of it: they count the requests of API keys with a rate
+(`serving/middleware/rate_limits.py`).
+
 An entry is three big-endian int64: second, transaction id, and a value. The first two are its position. The value is
 the cents for a customer; for a terminal it packs the cents and the second of the earliest fraud report
 (`pack_reported`), so that the smaller of two values has the earlier report. `floor` is the newest second that may have

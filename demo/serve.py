@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,9 +12,9 @@ from typing import NoReturn
 from rich.console import Console
 
 from demo.command import INTERRUPTED, run_command
-from demo.embedded_servers import ROOT, claim_port
+from demo.embedded_servers import ROOT, claim_port, tail
 from demo.http_servers import start_mlflow, start_scorer
-from demo.installation import DEMO, Installation
+from demo.installation import DEMO, Installation, python_of
 from demo.options import Options, read_options
 from demo.run import start_stores, wait_until
 from demo.secret_files import read_secret
@@ -45,6 +47,7 @@ def serve(options: Options, console: Console, stack: ExitStack) -> NoReturn:
         start_stores(installation, stack)
         mlflow = start_mlflow(installation)
         stack.callback(mlflow.stop)
+        migrate(installation)
         wait_until(f"{installation.mlflow_url}/health", mlflow)
         scorer = start_scorer(installation)
         stack.callback(scorer.stop)
@@ -55,6 +58,17 @@ def serve(options: Options, console: Console, stack: ExitStack) -> NoReturn:
     console.print(f"key      in {ADDRESSES}\nPress Ctrl-C to stop.")
     scorer.process.wait()
     raise StepFailed("the scorer", scorer.log, "")
+
+
+def migrate(installation: Installation) -> None:
+    """Upgrade the tables, which an older version of this code may have created. Raises `StepFailed`."""
+    log = installation.logs / "migrate.log"
+    command = [str(python_of("pipeline")), "-m", "bank.migrate"]
+    environment = os.environ | installation.settings()
+    with log.open("wb") as out:
+        done = subprocess.run(command, env=environment, cwd=ROOT, stdout=out, stderr=out, check=False)
+    if done.returncode != 0:
+        raise StepFailed("migrate the bank", log, tail(log))
 
 
 def write_addresses(installation: Installation, path: Path) -> None:

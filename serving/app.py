@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 from fastapi import FastAPI
 
 from serving.api import batch, card, decisions, fraud_reports, health, model, page, score
+from serving.api.docs import add_docs
 from serving.api.error_handlers import add_failures
 from serving.api.openapi import document
 from serving.clock import Clock, machine_clock
 from serving.middleware.api_keys import Keyring, parse_keys
 from serving.middleware.auth import Guard
 from serving.middleware.body_limit import BodySize
+from serving.middleware.rate_limits import RateCounter
 from serving.middleware.request_context import Telemetry
 from serving.observability.metrics import Metrics
+from serving.online_store.store import connect
 from serving.services import open_services
 from serving.settings import Settings, read_secrets
 
@@ -28,12 +31,14 @@ DESCRIPTION = (
 def create_app(settings: Settings, clock: Clock = machine_clock) -> FastAPI:
     """The application; it connects when it starts. Raises `SettingsError` if a secret is missing."""
     secrets = read_secrets(settings.secrets_dir)
-    keyring = Keyring(parse_keys(secrets.api_keys.get_secret_value()))
+    valkey_password = secrets.valkey_password.get_secret_value()
+    counter = RateCounter(connect(settings.valkey_url, valkey_password, settings.scorer_timeout_seconds))
+    keyring = Keyring(parse_keys(secrets.api_keys.get_secret_value()), counter)
     metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_services(settings, secrets, clock, metrics) as services:
+        async with aclosing(counter), open_services(settings, secrets, clock, metrics) as services:
             app.state.services = services
             yield
 
@@ -42,10 +47,12 @@ def create_app(settings: Settings, clock: Clock = machine_clock) -> FastAPI:
         version="1",
         description=DESCRIPTION,
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
     )
     for part in (score, batch, fraud_reports, decisions, model, card, health, page):
         app.include_router(part.router)
+    add_docs(app)
     add_failures(app)
     document(app)
     app.add_middleware(BodySize, most=settings.scorer_max_body_bytes)

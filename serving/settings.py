@@ -28,7 +28,7 @@ class Settings(BaseSettings):
     scorer_host: str = "127.0.0.1"
     scorer_port: int = Field(default=8000, ge=0, le=65535)
     scorer_workers: int = Field(default=1, ge=1, le=64)
-    """Processes that serve; a rate in a key is then each one's."""
+    """Processes that serve. They count a key's rate together, in Valkey."""
     scorer_access_log: bool = False
     scorer_max_body_bytes: int = Field(default=4 * MEBIBYTE, ge=1)
     scorer_poll_seconds: float = Field(default=2.0, gt=0)

@@ -18,7 +18,7 @@ from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool
 
 from serving.decision_log import queries
-from serving.decision_log.schema import CREATE
+from serving.decision_log.schema import check_tables
 from serving.scoring.payment import Location
 from serving.scoring.records import Record, iso
 from serving.settings import DECISIONS_OWNER
@@ -61,7 +61,7 @@ class PostgresDecisionLog:
             check=AsyncConnectionPool.check_connection,
             open=False,
         )
-        self._created = False
+        self._checked = False
         self._long = LONG * timeout
         self._short = SHORT * timeout
 
@@ -166,13 +166,13 @@ class PostgresDecisionLog:
     async def _connection(self) -> AsyncIterator[AsyncConnection[DictRow]]:
         """A connection to a database that has the tables."""
         async with self._pool.connection() as connection:
-            if not self._created:
-                await connection.execute(CREATE)
-                self._created = True
+            if not self._checked:
+                await check_tables(connection)
+                self._checked = True
             try:
                 yield connection
             except UndefinedTable:
-                self._created = False
+                self._checked = False
                 raise
 
 

@@ -1,39 +1,32 @@
-"""The tables of the decision log."""
+"""The tables of the decision log: `python -m bank.migrate` creates them, never the scorer."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
-LOCK: Final = 7_240_461
-"""An arbitrary advisory lock of ours: two scorers that start at once must not create the tables at once."""
+from psycopg import AsyncConnection, OperationalError
+from psycopg.errors import InvalidSchemaName, UndefinedTable
 
-CREATE: Final = f"""
-begin;
-select pg_advisory_xact_lock({LOCK});
-create schema if not exists serving;
-create table if not exists serving.decisions (
-    transaction_id bigint primary key,
-    customer_id bigint not null,
-    terminal_id bigint not null,
-    amount numeric(12, 2) not null,
-    occurred_at timestamptz not null,
-    score float8 not null,
-    decision text not null,
-    reasons jsonb not null,
-    model_version text not null,
-    degraded bool not null,
-    features jsonb not null,
-    features_version text not null,
-    applied bigint not null,
-    decided_at timestamptz not null
-);
--- On a large log an index takes longer than the statement timeout allows.
-set local statement_timeout = 0;
-create index if not exists decisions_occurred_at on serving.decisions (occurred_at);
-create index if not exists decisions_decided_at on serving.decisions (decided_at, transaction_id);
-create index if not exists decisions_applied on serving.decisions (applied);
-create table if not exists serving.unapplied (
-    transaction_id bigint primary key references serving.decisions
-);
-commit;
-"""
+from contracts.decisions import TABLES_VERSION
+
+_VERSION: Final = "select version_num as version from serving.alembic_version"
+
+
+class TablesError(OperationalError):
+    """The tables are missing, or older than this code; says what to run."""
+
+
+async def check_tables(connection: AsyncConnection[dict[str, Any]]) -> None:
+    """Raise `TablesError` unless the tables are of the version that this code needs, or of a later one."""
+    try:
+        row = await (await connection.execute(_VERSION)).fetchone()
+    except (UndefinedTable, InvalidSchemaName):
+        row = None
+    found = row["version"] if row else None
+    if found is None:
+        raise TablesError("the tables of the decision log are missing: run `python -m bank.migrate`")
+    if found < TABLES_VERSION:
+        raise TablesError(
+            f"the tables of the decision log are of version {found}, and {TABLES_VERSION} is needed: "
+            "run `python -m bank.migrate`"
+        )

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import math
-import time
 from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
 from limits import RateLimitItem, parse
-from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import MovingWindowRateLimiter
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from serving.errors import SettingsError
+from serving.middleware.rate_limits import RateCounter
 
 Scope = Literal["score", "report", "read"]
 GUARDED: Final = "/v1"
@@ -71,12 +68,12 @@ def is_guarded(path: str) -> bool:
 
 
 class Keyring:
-    """Knows keys, and counts what each has asked."""
+    """Knows keys, and counts the requests of those that have a rate."""
 
-    def __init__(self, keys: Sequence[ApiKey]) -> None:
+    def __init__(self, keys: Sequence[ApiKey], counter: RateCounter) -> None:
         self._keys = keys
         self._rates: dict[str, RateLimitItem] = {key.sha256: parse(key.rate) for key in keys if key.rate}
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._counter = counter
 
     def find(self, presented: bytes) -> ApiKey | None:
         """The key that was presented. Every digest is compared, so the time taken tells nothing."""
@@ -90,7 +87,4 @@ class Keyring:
     async def seconds_to_wait(self, key: ApiKey) -> int:
         """Count one request against the key's rate: 0 where it may pass, else whole seconds until it may."""
         rate = self._rates.get(key.sha256)
-        if rate is None or await self._limiter.hit(rate, key.sha256):
-            return 0
-        window = await self._limiter.get_window_stats(rate, key.sha256)
-        return max(1, math.ceil(window.reset_time - time.time()))
+        return 0 if rate is None else await self._counter.seconds_to_wait(rate, key.sha256)

@@ -1,6 +1,7 @@
 """Reject a body that is too large, with or without a Content-Length.
 
-FastAPI can count bodies too, and then answers in plain text; every refusal of the scorer is JSON.
+FastAPI can count bodies too, but answers in plain text; every refusal of the scorer is JSON
+(decisions/0023-body-limit.md).
 """
 
 from __future__ import annotations

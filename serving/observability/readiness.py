@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 from valkey.exceptions import ValkeyError
 
+from serving.decision_log.schema import TablesError
 from serving.errors import NotReadyError
 from serving.recovery.circuit_breaker import UNTIL_THEN
 from serving.services import Services
@@ -73,6 +74,8 @@ def _check_model(services: Services) -> Check:
 async def _check_log(services: Services) -> Check:
     try:
         await services.log.check()
+    except TablesError as error:
+        return Check(False, f"{error}; decisions wait in the online state meanwhile")
     except psycopg.Error as error:
         return Check(
             False, f"PostgreSQL does not answer: {type(error).__name__}: decisions wait in the outbox (Valkey)"

@@ -100,7 +100,7 @@ def test_who_compares_decisions_reads_them_and_no_more(settings: Settings) -> No
     with psycopg.connect(
         settings.decisions_url, user="scorer", password=settings.secret("decisions_password"), autocommit=True
     ) as owner:
-        owner.execute("drop table if exists serving.decisions")
+        owner.execute("drop table if exists serving.decisions cascade")
         owner.execute("create table serving.decisions (transaction_id bigint)")
     password = settings.secret("decisions_reader_password")
     with psycopg.connect(settings.decisions_url, user="decisions_reader", password=password) as reader:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,13 @@ import valkey
 from psycopg import sql
 
 from contracts.online_state import META_KEY, Stamp
+from demo.installation import python_of
 from tests.serving.bundles import write_bundle
 from tests.serving.registry_stub import RegistryStub
-from tests.serving.running import KEYS, ScorerProcess
+from tests.serving.running import KEYS, ROOT, ScorerProcess
 
 DATABASE = 9
+TEMPLATE = "decisions_migrated"
 Start = Callable[..., ScorerProcess]
 
 
@@ -29,13 +33,14 @@ def secrets(secrets_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     folder = tmp_path_factory.mktemp("secrets")
     for name in ("valkey_password", "decisions_password"):
         (folder / name).write_text((secrets_dir / name).read_text())
-    scopes = {"all": ["score", "report", "read"], "slow": ["read"]}
+    scopes = {"all": ["score", "report", "read"], "slow": ["read"], "shared": ["read"]}
+    rates = {"slow": "3/hour", "shared": "20/hour"}
     keys = [
         {
             "name": name,
             "sha256": hashlib.sha256(key.encode()).hexdigest(),
             "scopes": scopes.get(name, [name]),
-            "rate": "3/hour" if name == "slow" else None,
+            "rate": rates.get(name),
         }
         for name, key in KEYS.items()
     ]
@@ -44,19 +49,41 @@ def secrets(secrets_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture(scope="session")
-def make_database(secrets: Path) -> Callable[[Any, str], str]:
-    """Makes the role `scorer` and a database of its own on a server; gives the database's URL."""
-    password = (secrets / "decisions_password").read_text().strip()
+def make_database(secrets_dir: Path) -> Callable[[Any, str], str]:
+    """Makes a decision log of its own on a server, by `python -m bank.migrate`; gives its URL."""
+    migrated: set[Path] = set()
 
     def make(server: Any, name: str) -> str:
         address = f"postgresql://127.0.0.1:{server.port}"
-        with psycopg.connect(address, user="postgres", password=server.password, autocommit=True) as connection:
-            if not connection.execute("select 1 from pg_roles where rolname = 'scorer'").fetchone():
-                connection.execute(sql.SQL("create role scorer login password {}").format(password))
-            connection.execute(sql.SQL("create database {} owner scorer").format(sql.Identifier(name)))
+        if server.log not in migrated:
+            migrate(address, TEMPLATE, secrets_dir)
+            migrated.add(server.log)
+        # A copy takes less long than a migration.
+        create_database(server, name, TEMPLATE)
         return f"{address}/{name}"
 
     return make
+
+
+def migrate(address: str, decisions: str, secrets: Path) -> None:
+    """Make a decision log as an operator does; the command belongs to the pipeline's environment."""
+    urls = {"BANK_URL": f"{address}/bank_of_serving", "DECISIONS_URL": f"{address}/{decisions}"}
+    done = subprocess.run(
+        [str(python_of("pipeline")), "-m", "bank.migrate"],
+        env=os.environ | urls | {"SECRETS_DIR": str(secrets), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def create_database(server: Any, name: str, template: str) -> None:
+    """Make a database of the scorer's as a copy of another."""
+    address = f"postgresql://127.0.0.1:{server.port}"
+    with psycopg.connect(address, user="postgres", password=server.password, autocommit=True) as connection:
+        names = [sql.Identifier(part) for part in (name, template)]
+        connection.execute(sql.SQL("create database {} owner scorer template {}").format(*names))
 
 
 @pytest.fixture(scope="session")

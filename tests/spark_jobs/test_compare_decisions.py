@@ -32,7 +32,7 @@ DAYS = [FIRST_DAY + timedelta(days=n) for n in range(40)]
 TODAY = DayRange(DAYS[38], DAYS[38])
 START = FIRST_SECOND + 38 * DAY
 TABLE = """
-drop table if exists serving.decisions;
+drop table if exists serving.decisions cascade;
 create table serving.decisions (
     transaction_id bigint primary key, customer_id bigint, terminal_id bigint, amount numeric(12,2),
     occurred_at timestamptz, score float8, decision text, reasons jsonb, model_version text,

@@ -1,0 +1,10 @@
+"""What Alembic runs for either database; the connection comes from `bank/tables.py`."""
+
+from __future__ import annotations
+
+from alembic import context
+
+given = context.config.attributes
+context.configure(connection=given["connection"], version_table_schema=given["schema"])
+with context.begin_transaction():
+    context.run_migrations()

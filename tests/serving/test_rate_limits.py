@@ -1,0 +1,116 @@
+"""Rates: one count for all workers, and what happens while Valkey is away."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+import valkey
+from limits import parse
+
+from demo.embedded_servers import Server, start_valkey
+from serving.middleware import rate_limits
+from serving.middleware.rate_limits import PREFIX, RateCounter
+from serving.online_store.store import connect
+from tests.serving.conftest import Start
+from tests.serving.running import KEYS, wait_for
+from tests.serving.test_recovery import restart
+from tests.serving.test_workers import workers
+
+RATE = parse("3/hour")
+
+
+@pytest.fixture
+def own_valkey(tmp_path_factory: pytest.TempPathFactory, valkey_server: Any) -> Iterator[Server]:
+    """A Valkey that a test may stop and start."""
+    folder = tmp_path_factory.mktemp("valkey")
+    server = start_valkey(folder / "data", valkey_server.password, folder / "log")
+    yield server
+    server.stop()
+
+
+def counter_of(server: Server) -> RateCounter:
+    return RateCounter(connect(f"valkey://127.0.0.1:{server.port}/0", server.password, 0.5))
+
+
+async def waits(counter: RateCounter, requests: int) -> list[bool]:
+    """Of each request, whether it must wait."""
+    return [await counter.seconds_to_wait(RATE, "a-key") > 0 for _ in range(requests)]
+
+
+def test_a_rate_holds_for_all_workers_together(start: Start, state: valkey.Valkey) -> None:
+    scorer = start(ready=False, SCORER_WORKERS="2")
+    wait_for(lambda: len(workers(scorer)) == 2)
+
+    def ask(_: int) -> int:
+        # Over a connection of its own, so that any worker may take it. A path that is not there is counted too.
+        headers = {"X-API-Key": KEYS["shared"]}
+        return httpx.get(f"http://127.0.0.1:{scorer.port}/v1/nothing", headers=headers, timeout=30).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        statuses = Counter(pool.map(ask, range(60)))
+    assert statuses == {404: 20, 429: 40}
+    assert all(0 < state.pttl(key) <= 2 * 3_600_000 for key in state.scan_iter(f"{PREFIX}:*"))
+    assert scorer.stop() == 0
+
+
+def test_two_counters_share_a_count_and_say_when_it_ends(own_valkey: Server) -> None:
+    async def scenario() -> None:
+        one, other = counter_of(own_valkey), counter_of(own_valkey)
+        assert await waits(one, 2) + await waits(other, 2) == [False, False, False, True]
+        assert 3_500 < await one.seconds_to_wait(RATE, "a-key") <= 3_600
+        assert await one.seconds_to_wait(RATE, "another-key") == 0
+        await one.aclose()
+        await other.aclose()
+
+    asyncio.run(scenario())
+
+
+def test_while_valkey_is_away_each_counts_by_itself_and_says_so_once(
+    own_valkey: Server, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said() -> list[str]:
+        return [record.getMessage() for record in caplog.records if record.name == "serving"]
+
+    async def scenario() -> None:
+        counter, other = counter_of(own_valkey), counter_of(own_valkey)
+        own_valkey.stop()
+        assert await waits(counter, 5) == [False, False, False, True, True]
+        assert await waits(other, 1) == [False]
+        assert said() == ["rates counted by each worker"] * 2
+        restart(own_valkey)
+        assert await waits(counter, 1) == [True], "it was asked again too early"
+        monkeypatch.setattr(rate_limits, "RETRY_SECONDS", 0.0)
+        counter._retry_at = 0.0
+        assert await waits(counter, 4) == [False, False, False, True]
+        assert said()[2:] == ["rates counted in Valkey again"]
+        await counter.aclose()
+        await other.aclose()
+
+    with caplog.at_level(logging.INFO, "serving"):
+        asyncio.run(scenario())
+
+
+def test_a_valkey_that_says_nothing_holds_up_one_request_at_most(own_valkey: Server) -> None:
+    async def scenario() -> None:
+        counter = counter_of(own_valkey)
+        assert await counter.seconds_to_wait(RATE, "a-key") == 0
+        os.kill(own_valkey.process.pid, signal.SIGSTOP)
+        try:
+            begin = time.monotonic()
+            await waits(counter, 50)
+            assert time.monotonic() - begin < 3
+        finally:
+            os.kill(own_valkey.process.pid, signal.SIGCONT)
+        await counter.aclose()
+
+    asyncio.run(scenario())

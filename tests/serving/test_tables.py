@@ -1,0 +1,65 @@
+"""The decision log's tables: the scorer makes none, says what is missing, and goes on once they are there."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import valkey
+
+from contracts.online_state import ADOPTED, META_KEY, Stamp
+from tests.serving.conftest import TEMPLATE, Start, create_database, migrate
+from tests.serving.running import ScorerProcess, wait_for
+
+T = 1_535_900_000
+DATABASES = itertools.count(12)
+
+
+@pytest.fixture
+def address(valkey_server: Any) -> str:
+    """An online state that an earlier scorer left."""
+    database = next(DATABASES)
+    with valkey.Valkey(port=valkey_server.port, password=valkey_server.password, db=database) as client:
+        client.flushdb()
+        client.hset(META_KEY, mapping=Stamp(written_to="2018-08-31").fields() | {ADOPTED: "1"})
+    return f"valkey://127.0.0.1:{valkey_server.port}/{database}"
+
+
+def log_check(scorer: ScorerProcess) -> dict[str, Any]:
+    found: dict[str, Any] = scorer.client.get("/readyz").json()["checks"]["decision_log"]
+    return found
+
+
+def test_without_tables_it_says_what_to_run_and_makes_none(
+    start: Start, address: str, postgres: Any, settings: dict[str, str], secrets_dir: Path
+) -> None:
+    create_database(postgres, "decisions_without_tables", "template0")
+    server = f"postgresql://127.0.0.1:{postgres.port}"
+    url = f"{server}/decisions_without_tables"
+    # Patient, so that a busy machine's timeout is not the first thing that the log tells.
+    scorer = start(VALKEY_URL=address, DECISIONS_URL=url, SCORER_TIMEOUT_SECONDS="20")
+    assert scorer.score(1, 1, 1, 100, T)["decision"]
+    wait_for(lambda: "decisions not relayed" in scorer.log.read_text())
+    for told in (log_check(scorer)["detail"], scorer.log.read_text()):
+        assert "the tables of the decision log are missing: run `python -m bank.migrate`" in told
+    with psycopg.connect(url, user="postgres", password=postgres.password, autocommit=True) as admin:
+        assert admin.execute("select to_regnamespace('serving')").fetchone() == (None,)
+        migrate(server, "decisions_without_tables", secrets_dir)
+        wait_for(lambda: log_check(scorer)["ok"])
+        wait_for(lambda: admin.execute("select transaction_id from serving.decisions").fetchall() == [(1,)])
+
+
+@pytest.mark.parametrize(("version", "ok"), [("0000", False), ("9999", True)])
+def test_older_tables_are_refused_and_newer_ones_are_not(
+    start: Start, address: str, postgres: Any, settings: dict[str, str], version: str, ok: bool
+) -> None:
+    create_database(postgres, f"decisions_of_{version}", TEMPLATE)
+    url = f"postgresql://127.0.0.1:{postgres.port}/decisions_of_{version}"
+    with psycopg.connect(url, user="postgres", password=postgres.password, autocommit=True) as admin:
+        admin.execute("update serving.alembic_version set version_num = %s", [version])
+    found = log_check(start(VALKEY_URL=address, DECISIONS_URL=url))
+    assert found["ok"] == ok
+    assert ok or "of version 0000, and 0001 is needed: run `python -m bank.migrate`" in found["detail"]
