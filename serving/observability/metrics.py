@@ -59,10 +59,6 @@ class Metrics:
         )
         self.drained = counter("scorer_decisions_drained", "Decisions written to PostgreSQL")
 
-    def count_answer(self, decision: str, *, repeated: bool) -> None:
-        """Count a first answer by its decision, or a repeated one."""
-        (self.repeated if repeated else self.decisions.labels(decision)).inc()
-
     def show_model(self, version: str, features_version: str) -> None:
         """Set the model in use."""
         if self._shown:

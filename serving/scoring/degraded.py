@@ -88,7 +88,8 @@ class DegradedScorer:
         return records | before
 
     def _make(self, champion: Champion, claims: Sequence[Claim]) -> list[Record]:
-        return make_records(champion, claims, compute_features(claims), self._clock())
+        computed = compute_features(claims)
+        return make_records(champion, claims, computed, champion.scores(computed.matrix), self._clock())
 
 
 def _conflicts(payment: Payment, known: dict[int, Record]) -> bool:

@@ -11,6 +11,7 @@ import orjson
 
 from contracts.bundle import Decision, decide
 from contracts.features import FEATURES
+from contracts.histories import Floats
 from contracts.transaction import from_epoch_seconds
 from serving.explain.reasons import reasons
 from serving.model.champion import Champion
@@ -25,13 +26,16 @@ ANSWER_KEYS: Final = ("transaction_id", "score", "decision", "reasons", "model_v
 DECISION_KEYS: Final = (*ANSWER_KEYS, "features", "decided_at")
 
 
-def make_records(champion: Champion, claims: Sequence[Claim], computed: Computed, decided_at: datetime) -> list[Record]:
-    """Score, decide and explain n claimed payments, given their features."""
-    scores = champion.scores(computed.matrix).tolist()
-    decisions = [decide(score, champion.bundle.thresholds) for score in scores]
+def make_records(
+    champion: Champion, claims: Sequence[Claim], computed: Computed, scores: Floats, decided_at: datetime
+) -> list[Record]:
+    """Decide and explain n claimed payments, given their features and scores, shape (n,)."""
+    decisions = [decide(score, champion.bundle.thresholds) for score in scores.tolist()]
     whys = _reasons_of_flagged(champion, computed, decisions)
     at = iso(decided_at)
-    rows = zip(claims, computed.matrix.tolist(), scores, decisions, whys, computed.degraded.tolist(), strict=True)
+    rows = zip(
+        claims, computed.matrix.tolist(), scores.tolist(), decisions, whys, computed.degraded.tolist(), strict=True
+    )
     return [
         _payment_part(claim.payment)
         | {
