@@ -20,7 +20,7 @@ import threading
 import time
 import traceback
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 from spark_jobs.session import start_session
 
@@ -34,7 +34,7 @@ REQUEST_SECONDS: Final = 10
 class Relay(io.TextIOBase):
     """A text stream that sends what is written to the job's submitter."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: io.BufferedIOBase) -> None:
         self._stream = stream
 
     def writable(self) -> bool:
@@ -97,7 +97,7 @@ def take(connection: socket.socket, token: str) -> int | None:
         return code
 
 
-def send(stream: BinaryIO, message: dict[str, Any]) -> None:
+def send(stream: io.BufferedIOBase, message: dict[str, Any]) -> None:
     """Send a message as a line of JSON."""
     stream.write(json.dumps(message).encode() + b"\n")
     stream.flush()

@@ -18,9 +18,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 SERVER: Final = Path(__file__).resolve().with_name("shared_session.py")
 START_SECONDS: Final = 300
@@ -79,7 +79,7 @@ def run_job(address: Path, request: dict[str, Any]) -> int | None:
         return _relay(stream, address) if taken else None
 
 
-def _relay(stream: BinaryIO, address: Path) -> int:
+def _relay(stream: Iterable[bytes], address: Path) -> int:
     try:
         for line in stream:
             message = json.loads(line)
