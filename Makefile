@@ -25,7 +25,7 @@ ARCHIVE := var/cache/spark/.made
 .PHONY: help demo serve exercises check hint solution reset explore tune ablate handbook bench test smoke test-capstones test-published test-faults up down credentials test-compose lint audit format diagrams lock clean install environments
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(RUNTIME) $(ARCHIVE) ## run the whole pipeline locally: DATA=<folder> DAYS=120 CUSTOMERS=1000 SEED=0
 	@$(ENV)/embedded/bin/python -m demo
@@ -94,9 +94,10 @@ test: tests-known $(TESTABLE) $(ARCHIVE) ## run all tests that need no Docker: T
 tests-known:
 	@$(if $(unknown),echo $(UNKNOWN) >&2; exit 1)
 
+# One thread for each library that would take all cores for a few rows: the other core has the other part.
 $(PARTS:%=tests-of-%): tests-of-%:
 	@printf '\n== %s, in the environment %s\n' '$(strip $(call chosen,$*))' $(or $(PYTHON_$*),$*)
-	@$(ENV)/$(or $(PYTHON_$*),$*)/bin/python -m pytest $(call chosen,$*)
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(ENV)/$(or $(PYTHON_$*),$*)/bin/python -m pytest $(call chosen,$*)
 
 smoke: ## run a small demo, the contracts' and the parity tests on any Python: PYTHON=python3.13
 	@$(MAKE) --no-print-directory demo DAYS=$(or $(DAYS),60) CUSTOMERS=$(or $(CUSTOMERS),300)
@@ -135,15 +136,17 @@ test-compose: $(ENV)/embedded/.testable ## build, start and test the containers,
 	@$(ENV)/embedded/bin/python -m pytest --timeout 1800 tests/compose
 
 # What checks run, in the environment of their exercise.
-CHECKS_OWN := exercises/conftest.py exercises/earlier_champion.py
+CHECKS_pipeline := exercises/conftest.py exercises/earlier_champion.py exercises/leaks.py
+CHECKS_serving := exercises/fake_registry.py exercises/faulty_line.py
 lint: $(ENV)/lint/.installed $(RUNTIME) $(ENV)/pipeline/.testable $(ENV)/embedded/.testable ## run ruff, mypy --strict and the import rule
 	$(ENV)/lint/bin/ruff check .
 	$(ENV)/lint/bin/ruff format --check .
 	$(ENV)/lint/bin/mypy --python-executable $(ENV)/pipeline/bin/python contracts bank spark_jobs modeling benchmarks/handbook \
-	    benchmarks/scorer/prepare.py benchmarks/scorer/plain.py $(CHECKS_OWN)
-	$(ENV)/lint/bin/mypy --python-executable $(ENV)/serving/bin/python serving benchmarks/scorer/contender.py benchmarks/scorer/load.py
-	$(ENV)/lint/bin/mypy --python-executable $(ENV)/embedded/bin/python demo containers benchmarks/scorer/__main__.py \
-	    $(filter-out $(CHECKS_OWN),$(wildcard exercises/*.py))
+	    benchmarks/scorer/prepare.py benchmarks/scorer/plain.py $(CHECKS_pipeline)
+	$(ENV)/lint/bin/mypy --python-executable $(ENV)/serving/bin/python serving benchmarks/scorer/contender.py benchmarks/scorer/load.py \
+	    $(CHECKS_serving)
+	$(ENV)/lint/bin/mypy --python-executable $(ENV)/embedded/bin/python .ci/steps.py demo containers benchmarks/scorer/__main__.py \
+	    $(filter-out $(CHECKS_pipeline) $(CHECKS_serving),$(wildcard exercises/*.py))
 	MYPYPATH=dags $(ENV)/lint/bin/mypy --python-executable $(ENV)/airflow/bin/python dags/fraud_daily.py dags/fraud_training.py
 	@$(MAKE) --no-print-directory test TESTS=tests/test_imports.py
 

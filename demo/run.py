@@ -75,20 +75,20 @@ def _run_steps(
     waiting = stack.enter_context(ThreadPoolExecutor(max_workers=2))
     with steps.step("start PostgreSQL and Valkey"):
         servers.add(*start_stores(installation, stack))
-    # Airflow and MLflow start in the background while the bank is loaded.
+    # Airflow starts in the background while the bank is loaded, MLflow while Spark works: training needs it first.
     airflow_servers = waiting.submit(start_airflow, installation)
-    mlflow = start_mlflow(installation)
-    stack.callback(mlflow.stop)
-    servers.add(mlflow)
     stack.callback(_stop_all, airflow_servers)
     steps.command("migrate the bank", installation, "bank.migrate")
     loaded = steps.command("load the bank", installation, "bank.load", *options.feed, "--hold-out-days", "1")
     first, last, live = loaded["first_day"], loaded["last_day"], loaded["held_out"][0]
-    with steps.step("start Airflow and MLflow"):
+    with steps.step("start Airflow"):
         airflow = _open_airflow(installation, airflow_servers, servers)
         stack.callback(airflow.close)
-        wait_until(f"{installation.mlflow_url}/health", mlflow)
+    mlflow = start_mlflow(installation)
+    stack.callback(mlflow.stop)
+    servers.add(mlflow)
     run_dag(steps, installation, airflow, "fraud_daily", "history", {"from": first, "to": last, "train": True})
+    wait_until(f"{installation.mlflow_url}/health", mlflow)
     scorer = start_scorer(installation)
     stack.callback(scorer.stop)
     servers.add(scorer)
@@ -145,6 +145,9 @@ def follow(steps: Steps, installation: Installation, airflow: Airflow, dag: str,
     except DagFailed as failed:
         log = log_of_task(installation, dag, run, failed.task)
         raise StepFailed(f"{title}: {failed.task}", log, task_log_tail(log)) from failed
+    except httpx.TransportError as error:
+        log = installation.logs / "airflow-api-server.log"
+        raise StepFailed(f"{title}: asking Airflow ({error!r})", log, tail(log)) from error
 
 
 def wait_until(url: str, server: Server) -> None:

@@ -1,4 +1,4 @@
-"""`python -m exercises`: the workshop's commands; `make exercises`, `check`, `hint`, `solution` and `reset` call it."""
+"""`python -m exercises`: the commands behind `make exercises`, `check`, `hint`, `solution` and `reset`."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ UNKNOWN = 64
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command; returns its exit code: of a check that of the outcome, 0 where it passed."""
+    """Run a command and return its exit code; for a check, that of the outcome (0 if it passed)."""
     parser = argparse.ArgumentParser(prog="python -m exercises", description="The workshop's exercises.")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="every exercise and how far you are")
+    commands.add_parser("list", help="list every exercise and your progress")
     for name, does in COMMANDS.items():
         commands.add_parser(name, help=(does.__doc__ or "").split("\n")[0]).add_argument("exercise")
     given = parser.parse_args(arguments)
@@ -55,7 +55,7 @@ def check_one(console: Console, exercise: Exercise) -> int:
 
 
 def hint(console: Console, exercise: Exercise) -> int:
-    """The next hint, of three."""
+    """Show the next of three hints."""
     progress = read_progress()
     mine = progress.setdefault(exercise.id, Progress())
     mine.hints = min(mine.hints + 1, len(exercise.hints))
@@ -63,28 +63,28 @@ def hint(console: Console, exercise: Exercise) -> int:
     for number, text in enumerate(exercise.hints[: mine.hints], 1):
         console.print(f"[bold]hint {number} of {len(exercise.hints)}[/]  {escape(text)}")
     if mine.hints == len(exercise.hints):
-        console.print(f"That was the last; `make solution EXERCISE={exercise.id}` shows one right answer.")
+        console.print(f"That was the last hint; `make solution EXERCISE={exercise.id}` shows one correct answer.")
     return 0
 
 
 def solution(console: Console, exercise: Exercise) -> int:
-    """One right answer."""
+    """Show one correct answer."""
     console.print(escape(exercise.solution.read_text().rstrip()))
-    console.print(f"\n[dim]{exercise.solution.relative_to(ROOT)}; your own file is as it was[/]")
+    console.print(f"\n[dim]{exercise.solution.relative_to(ROOT)}; your file is unchanged[/]")
     return 0
 
 
 def reset_one(console: Console, exercise: Exercise) -> int:
-    """Begin again, keeping a copy of what you wrote."""
+    """Start over, and keep a copy of your file."""
     copy = reset(exercise, datetime.now(UTC))
     progress = read_progress()
     if exercise.id in progress:
         progress[exercise.id].outcome = Outcome.NOT_STARTED.value
         progress[exercise.id].hints = 0
         write_progress(progress)
-    console.print(f"{exercise.answer.relative_to(ROOT)} is as it was at first: write below {BEGIN!r}")
+    console.print(f"{exercise.answer.relative_to(ROOT)} is restored: write below {BEGIN!r}")
     if copy:
-        console.print(f"what you had written is in {copy.relative_to(ROOT)}")
+        console.print(f"a copy of your file is in {copy.relative_to(ROOT)}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What several checks need: a real Spark session."""
+"""What several checks share: a Spark session, and the earlier champion of live exercises."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from demo.spark_archive import CONF, jvm_options
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+    from exercises.earlier_champion import Scene
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +37,11 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     session = start_session("exercises")
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="session")
+def earlier(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """The bank runs a model of its earlier days; the demo's own model is the challenger."""
+    from exercises.earlier_champion import make_earlier_champion
+
+    return make_earlier_champion(tmp_path_factory.mktemp("lake"))

@@ -1,4 +1,4 @@
-"""For live exercises: the bank still runs a model of its earlier days, and the demo's own waits to replace it."""
+"""For live exercises: make an older model the champion, so that the demo's own model is the challenger."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ class Scene:
     days: list[str]
 
     def restore(self) -> None:
-        """The earlier model is champion, and the scorer has taken it. Raises `UnavailableError`."""
+        """Make the earlier model champion, and wait until the scorer uses it. Raises `UnavailableError`."""
         self.client.set_registered_model_alias(MODEL, CHAMPION, self.champion)
         end = time.monotonic() + PATIENCE_SECONDS
         while version_in_use() != self.champion:
             if time.monotonic() > end:
-                raise UnavailableError(f"the scorer did not take version {self.champion}")
+                raise UnavailableError(f"the scorer did not switch to version {self.champion}")
             time.sleep(0.1)
 
     def versions(self) -> int:
-        """How many versions are registered."""
+        """The number of registered versions."""
         return len(self.client.search_model_versions(f"name='{MODEL}'"))
 
 
 def version_in_use() -> str:
-    """The version that the scorer answers by."""
+    """The model version that the scorer uses now."""
     url, key = os.environ["SCORER_URL"], os.environ["SCORER_API_KEY"]
     answer = httpx.get(f"{url}/v1/model", headers={"X-API-Key": key}, timeout=10)
     return str(answer.raise_for_status().json()["version"])
@@ -66,7 +66,7 @@ def make_earlier_champion(folder: Path) -> Scene:
 
 
 def _lake_until(lake: Path, last: str, folder: Path) -> Path:
-    """A lake that ends with a day, made of links."""
+    """A lake of links that ends with the given day."""
     for table in ("clean", "features", "reports"):
         (folder / table).mkdir()
         for day in (lake / table).iterdir():

@@ -1,4 +1,4 @@
-"""What checks say with: what was called, what came, what was expected, and which mistake that is."""
+"""How checks report a wrong answer: the call, its result, the expected result, and the mistake."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHORT.maxlevel = 4
 
 
 class IncorrectError(AssertionError):
-    """An answer that runs and is not right."""
+    """An answer that runs but is incorrect."""
 
     def __init__(self, called: str, came: object, expected: object, mistake: str) -> None:
         lines = [("called", called), ("came", show(came)), ("expected", show(expected)), ("mistake", mistake)]
@@ -23,7 +23,7 @@ class IncorrectError(AssertionError):
 
 
 class UnavailableError(Exception):
-    """What the check needs is not there; the text says what to do."""
+    """Something that the check needs is missing; the message says what to do."""
 
 
 def expect(
@@ -34,10 +34,10 @@ def expect(
     mistakes: Sequence[tuple[object, str]] = (),
     same: Callable[[Any, Any], bool] | None = None,
 ) -> None:
-    """Compare what came with what was expected. Raises `IncorrectError`.
+    """Compare a result with the expected one. Raises `IncorrectError`.
 
-    `mistakes` are the typical ones: what comes of each (a value, or a function that knows it), and what to say of it;
-    `otherwise` is said where it is none of them.
+    `mistakes` lists typical mistakes: the result of each (a value, or a predicate) and its message; `otherwise` is the
+    message for any other wrong result. `same` replaces the comparison by `alike`.
     """
     equal = same or alike
     if equal(came, expected):
@@ -49,7 +49,7 @@ def expect(
 
 
 def alike(one: object, other: object) -> bool:
-    """Equal in value, floats but for their last digits, and in kind: 1 is not True, a list is not a tuple."""
+    """Equal in value (floats up to their last digits) and in type: 1 is not True, a list is not a tuple."""
     if isinstance(one, bool) or isinstance(other, bool):
         return isinstance(one, bool) and isinstance(other, bool) and one == other
     if isinstance(one, Real) and isinstance(other, Real):
@@ -65,21 +65,21 @@ def alike(one: object, other: object) -> bool:
     try:
         return bool(one == other)
     except Exception:
-        # What cannot be compared is not what was expected.
+        # A value that cannot be compared is not the expected one.
         return False
 
 
 def _precision(number: object) -> float:
-    """How close two of its kind are that mean the same."""
+    """The relative tolerance for a number of this type."""
     return 1e-6 if str(getattr(number, "dtype", "")) == "float32" else 1e-9
 
 
 def show(value: object) -> str:
-    """A value in a line or a few, cut where it is long."""
+    """A value as text, shortened if it is long."""
     return value if isinstance(value, Said) else SHORT.repr(value)
 
 
 class Said(str):
-    """Words in place of a value: shown as they are."""
+    """A description in place of a value, shown unmodified."""
 
     __slots__ = ()

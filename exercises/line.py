@@ -1,4 +1,4 @@
-"""The running line for a live exercise: stores, MLflow and scorer on a copy of what the demo left."""
+"""The running line for a live exercise: stores, MLflow and scorer on a copy of the demo's data."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ KEY_VARIABLE = "SCORER_API_KEY"
 
 @contextmanager
 def live_line(folder: Path) -> Iterator[dict[str, str]]:
-    """Run the line while a check runs; gives the settings by which its programs find one another, the scorer's key too.
+    """Run the line during a check, and yield its settings as environment variables, with the scorer's API key.
 
-    Raises `UnavailableError` where it cannot be started.
+    Raises `UnavailableError` if it cannot be started.
     """
     lock = lock_demo()
     if lock is None:
-        raise UnavailableError("the demo's servers are in use by another command: wait for it, or end it")
+        raise UnavailableError("the demo's servers are in use by another command: wait for it, or stop it")
     interrupt_on_signals()
     adopt_orphans()
     try:
@@ -44,7 +44,7 @@ def live_line(folder: Path) -> Iterator[dict[str, str]]:
                 wait_until(f"{place.scorer_url}/readyz", scorer)
             except (ServerError, StepFailed) as error:
                 raise UnavailableError(
-                    f"the line did not start: {error}\n`make demo` makes anew what it starts from"
+                    f"the line did not start: {error}\n`make demo` rebuilds the data that it starts from"
                 ) from error
             yield os.environ | place.settings() | {KEY_VARIABLE: read_secret(place.secrets, "scorer_api_key")}
     finally:

@@ -1,4 +1,4 @@
-"""`exercises.toml`: which exercises there are, in the order in which they are done."""
+"""`exercises.toml`: all exercises, in their intended order."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Role = Literal["data-engineer", "data-scientist", "ml-engineer"]
 
 
 class UnknownExerciseError(Exception):
-    """No exercise has this id; the text names those there are."""
+    """There is no exercise with this id; the message lists all ids."""
 
 
 class Exercise(BaseModel):
-    """One exercise. `environment` is the one that its check runs in; a live one works on what `make demo` left."""
+    """One exercise. Its check runs in `environment`; a live exercise needs the data that `make demo` wrote."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -33,17 +33,17 @@ class Exercise(BaseModel):
 
     @property
     def folder(self) -> Path:
-        """Where it is."""
+        """Its folder."""
         return EXERCISES / self.role / self.id
 
     @property
     def answer(self) -> Path:
-        """The learner's file, worked on in place."""
+        """The learner's file, edited in place."""
         return self.folder / "exercise.py"
 
     @property
     def solution(self) -> Path:
-        """One right answer."""
+        """One correct answer."""
         return self.folder / "solution.py"
 
     @property
@@ -53,16 +53,16 @@ class Exercise(BaseModel):
 
 
 def read_manifest(path: Path = EXERCISES / "exercises.toml") -> list[Exercise]:
-    """Every exercise, in order. Raises `pydantic.ValidationError` for a manifest that is not right."""
+    """Every exercise, in order. Raises `pydantic.ValidationError` for an invalid manifest."""
     return [Exercise(**entry) for entry in tomllib.loads(path.read_text())["exercise"]]
 
 
 def find(id_: str) -> Exercise:
-    """One by its id. Raises `UnknownExerciseError`."""
-    there_are = {exercise.id: exercise for exercise in read_manifest()}
-    if id_ not in there_are:
-        near = difflib.get_close_matches(id_, there_are, 1)
-        said = f"there is no exercise {id_!r}" if id_ else "say which exercise, as in EXERCISE=point-in-time"
-        which = f"is it {near[0]}?" if near else f"there are: {', '.join(there_are)}"
-        raise UnknownExerciseError(f"{said}; {which}")
-    return there_are[id_]
+    """The exercise with this id. Raises `UnknownExerciseError`."""
+    known = {exercise.id: exercise for exercise in read_manifest()}
+    if id_ not in known:
+        near = difflib.get_close_matches(id_, known, 1)
+        problem = f"there is no exercise {id_!r}" if id_ else "name an exercise, as in EXERCISE=point-in-time"
+        advice = f"did you mean {near[0]}?" if near else f"choose one of: {', '.join(known)}"
+        raise UnknownExerciseError(f"{problem}; {advice}")
+    return known[id_]

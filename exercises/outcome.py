@@ -1,4 +1,4 @@
-"""What a check may come to, and what is told of it."""
+"""The outcomes of a check."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-NEVER_ENDS: Final = "it did not end in time: is there a loop that never ends, or a wait for what never comes?"
+NEVER_ENDS: Final = "it did not finish in time: is there an infinite loop, or a wait that never ends?"
 
 
 class Outcome(StrEnum):
-    """The five, never confused."""
+    """The five outcomes."""
 
     PASSED = "passed"
     INCORRECT = "incorrect"
@@ -20,15 +20,15 @@ class Outcome(StrEnum):
 
     @property
     def exit_code(self) -> int:
-        """What `python -m exercises check` ends with."""
+        """The exit code of `python -m exercises check`."""
         return list(Outcome).index(self)
 
 
 @dataclass(frozen=True)
 class Result:
-    """An outcome and its story: lines of text; `line` is the line of the learner's file, where there is one.
+    """An outcome and its explanation (`story`); `line` is the line of the learner's file, if there is one.
 
-    `printed` is what the learner's code wrote.
+    `printed` is the output of the learner's code.
     """
 
     outcome: Outcome
@@ -38,5 +38,5 @@ class Result:
 
     @classmethod
     def of(cls, found: dict[str, Any]) -> Result:
-        """As the check's own process wrote it."""
+        """Read what the check's process wrote."""
         return cls(Outcome(found["outcome"]), found["story"], found["line"], found["printed"])

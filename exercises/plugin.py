@@ -1,6 +1,6 @@
-"""The pytest plugin beneath a check: gives it the learner's file as `answer`, and tells apart how it ended.
+"""The pytest plugin behind a check: provides the learner's file as the fixture `answer`, and classifies the outcome.
 
-One process may check several answers: what is costly to start is then started once.
+One process can check several answers, so that expensive fixtures start once.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ PRINTED_LINES: Final = 20
 TIMEOUT: Final = re.compile(r"Timeout \(>")
 CANNOT_BE_CALLED: Final = re.compile(r"\S+\(\) (takes|missing|got an unexpected|got multiple)\b")
 ENDS_PYTEST: Final = (SystemExit, KeyboardInterrupt, pytest.exit.Exception)
+_plan = pytest.StashKey[dict[str, list[str]]]()
 _results = pytest.StashKey[dict[str, Result]]()
-_answer = pytest.StashKey[str]()
 
 
 class MissingNameError(Exception):
@@ -34,7 +34,7 @@ class MissingNameError(Exception):
 
 
 class Answer:
-    """The learner's file, loaded when its first name is asked for; `path` is where it is."""
+    """The learner's file, loaded on first use; `path` is its location."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -44,44 +44,46 @@ class Answer:
         if self._module is None:
             self._module = load(self.path)
         if name.startswith("__") or not hasattr(self._module, name):
-            raise MissingNameError(f"there is no `{name}` in it any more: its name must stay as it was in the stub")
+            raise MissingNameError(f"there is no `{name}` in it: keep the names of the stub")
         return getattr(self._module, name)
 
 
 def load(path: Path) -> ModuleType:
-    """Run a file as a module of its own. Raises whatever it raises."""
+    """Load a file as a module. Raises whatever it raises."""
     name = f"answer_{abs(hash(path))}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
-    # Pickling looks here for what a file defined.
+    # Pickling looks up a file's definitions here.
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
     except ENDS_PYTEST as error:
         raise RuntimeError(f"{type(error).__name__}: {error} ends Python itself") from error
     if "pyspark" in sys.modules:
-        # Spark's workers cannot import it by its name: what it defines is sent to them whole.
+        # Spark's workers cannot import it by name: send its definitions by value.
         importlib.import_module("pyspark.cloudpickle").register_pickle_by_value(module)
     return module
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The answers to check, and where to write what came of each."""
-    parser.addoption("--answer", action="append", default=[], help="a file to check; may be given several times")
-    parser.addoption("--results", help="where to write what came of each, as JSON")
+    """Where the answers to check are listed, and where to write the results."""
+    parser.addoption("--plan", help="the answers of each check.py, as JSON: {check.py: [answer, ...]}")
+    parser.addoption("--results", help="where to write the result of each answer, as JSON")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Nothing is known yet."""
+    """Read the plan; there are no results yet."""
+    plan = config.getoption("--plan")
+    config.stash[_plan] = json.loads(Path(plan).read_text()) if plan else {}
     config.stash[_results] = {}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Each test once for each answer, all tests of one answer together."""
+    """Run each test once for each answer, all tests of one answer together."""
     if "answer" in metafunc.fixturenames:
-        answers = metafunc.config.getoption("--answer")
+        answers = metafunc.config.stash[_plan].get(str(metafunc.definition.path), [])
         metafunc.parametrize("answer", answers, indirect=True, scope="module")
 
 
@@ -93,7 +95,7 @@ def answer(request: pytest.FixtureRequest) -> Iterator[Answer]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """The first failure tells the most: what comes after it is left out."""
+    """Skip the tests of an answer after its first failure."""
     path = _path(item)
     if path in item.config.stash[_results]:
         pytest.skip("an earlier test of this answer failed")
@@ -101,7 +103,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """What would end the whole check is the learner's error, where it came out of the learner's file."""
+    """Turn an exception that would end pytest into the learner's error, if the learner's file raised it."""
     try:
         return (yield)
     except ENDS_PYTEST as error:
@@ -114,21 +116,21 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Note how a test ended."""
+    """Record the outcome of a test."""
     report = yield
     path, results = _path(item), item.config.stash[_results]
-    # One that skips itself has not passed either.
+    # A test that skips itself has not passed either.
     if call.excinfo and not report.passed and path not in results:
         results[path] = judge(call.excinfo.value, path, call.when == "setup", report.capstdout)
     return report
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write what came of each answer."""
+    """Write the result of each answer."""
     target = session.config.getoption("--results")
     if target:
         found = session.config.stash[_results]
-        answers = session.config.getoption("--answer")
+        answers = [answer for some in session.config.stash[_plan].values() for answer in some]
         written = {path: vars(found.get(path, Result(Outcome.PASSED))) for path in answers}
         Path(target).write_text(json.dumps(written))
 
@@ -139,7 +141,7 @@ def _path(item: pytest.Item) -> str:
 
 
 def judge(error: BaseException, path: str, in_setup: bool, printed: str = "") -> Result:
-    """Which outcome an exception means, raised while the answer at `path` was checked."""
+    """Classify an exception that was raised while the answer at `path` was checked."""
     line, story, outcome = line_of(error, path), str(error), Outcome.ERROR
     if isinstance(error, IncorrectError):
         outcome, line = Outcome.INCORRECT, None
@@ -157,25 +159,25 @@ def judge(error: BaseException, path: str, in_setup: bool, printed: str = "") ->
         said = error.msg if isinstance(error, SyntaxError) else re.split(r"\n\n|;\n", story)[0]
         story = f"{type(error).__name__}: {said}".rstrip(": ")
     elif isinstance(error, TypeError) and CANNOT_BE_CALLED.match(story):
-        story = f"{story}: its parameters must stay as they were in the stub"
+        story = f"{story}: keep the parameters of the stub"
     else:
         outcome = Outcome.INCORRECT
-        story = f"what your code gave is of another kind than was asked for: {type(error).__name__}: {error}"
+        story = f"your code returned a value of the wrong type: {type(error).__name__}: {error}"
     # Without what pytest-timeout adds: a line of plus signs, and every thread's stack.
     own = re.split(r"^\++ Timeout \++$", printed, flags=re.MULTILINE)[0]
     return Result(outcome, story, line, "\n".join(own.rstrip().split("\n")[-PRINTED_LINES:]))
 
 
 def line_of(error: BaseException, path: str) -> int | None:
-    """The last line of the answer that an exception went through, None where it went through none.
+    """The last line of the answer in an exception's traceback; None if there is none.
 
-    Spark's workers tell of it in words alone.
+    Tracebacks of Spark's workers are found in the message.
     """
     if isinstance(error, SyntaxError) and error.filename == path:
         return error.lineno
     frames = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
-    told = re.findall(rf'File "{re.escape(path)}", line (\d+)', str(error))
-    lines = [number for number in frames if number] or [int(number) for number in told]
+    quoted = re.findall(rf'File "{re.escape(path)}", line (\d+)', str(error))
+    lines = [number for number in frames if number] or [int(number) for number in quoted]
     if lines:
         return lines[-1]
     return line_of(error.__cause__, path) if error.__cause__ else None

@@ -1,4 +1,4 @@
-"""What a learner has done so far, and copies of what was reset: below `var/exercises`, which `make clean` spares."""
+"""The learner's progress, and copies of files that were reset, in `var/exercises`, which `make clean` keeps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KEPT: Final = EXERCISES.parent / "var/exercises"
 
 @dataclass
 class Progress:
-    """Of one exercise: the last outcome, when it was first passed, how many checks were made and hints were shown."""
+    """Progress in one exercise: last outcome, first pass, number of checks, number of hints shown."""
 
     outcome: str = Outcome.NOT_STARTED.value
     passed_at: str = ""
@@ -26,22 +26,22 @@ class Progress:
 
 
 class ProgressError(Exception):
-    """What was kept of the progress cannot be read; the text says where it is and what to do."""
+    """The progress file cannot be read; the message names it and says what to do."""
 
 
 def read_progress() -> dict[str, Progress]:
-    """By exercise, of those that were begun. Raises `ProgressError`."""
+    """Progress by exercise id, for started exercises. Raises `ProgressError`."""
     file = KEPT / "progress.json"
     try:
         return {id_: Progress(**entry) for id_, entry in json.loads(file.read_text()).items()}
     except FileNotFoundError:
         return {}
     except (ValueError, TypeError, AttributeError) as error:
-        raise ProgressError(f"{file} is damaged ({error}): mend it, or move it away to begin anew") from error
+        raise ProgressError(f"{file} is damaged ({error}): fix it, or move it away to start over") from error
 
 
 def write_progress(progress: dict[str, Progress]) -> None:
-    """Keep it: whole, or as it was."""
+    """Write the progress file atomically."""
     KEPT.mkdir(parents=True, exist_ok=True)
     new = KEPT / "progress.json.new"
     new.write_text(json.dumps({id_: asdict(entry) for id_, entry in progress.items()}, indent=2) + "\n")
@@ -49,7 +49,7 @@ def write_progress(progress: dict[str, Progress]) -> None:
 
 
 def reset(exercise: Exercise, now: datetime) -> Path | None:
-    """Put the stub back; the copy of what was there, None where nothing was written yet."""
+    """Restore the stub. Returns the copy of the learner's file, or None if it was still the stub."""
     stub = stub_of(exercise.solution.read_text())
     copy = None
     if exercise.answer.exists() and (written := exercise.answer.read_text()) != stub:

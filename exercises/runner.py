@@ -1,4 +1,4 @@
-"""Check answers to an exercise: pytest, in a process of its own, in the environment that the exercise is of."""
+"""Check answers to exercises: runs pytest in a separate process, in the environment of the exercise."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -23,39 +23,56 @@ SECONDS_FOR_A_LIVE_TEST: Final = 900
 
 
 def check(exercise: Exercise) -> Result:
-    """What a learner's file comes to. One that is as it was at first is not run."""
+    """Check the learner's file. A file that is still the stub is not run."""
     if not exercise.answer.exists():
-        return Result(Outcome.NOT_STARTED, f"there is no {exercise.answer.relative_to(ROOT)}: make reset makes it anew")
+        return Result(
+            Outcome.NOT_STARTED, f"{exercise.answer.relative_to(ROOT)} does not exist: `make reset` restores it"
+        )
     if is_untouched(exercise.answer.read_text(), exercise.solution.read_text()):
         return Result(Outcome.NOT_STARTED)
     return run_checks(exercise, [exercise.answer])[exercise.answer]
 
 
 def run_checks(exercise: Exercise, answers: Sequence[Path]) -> dict[Path, Result]:
-    """What each of these files comes to as an answer to an exercise."""
-    python = ROOT / "var/env" / exercise.environment / "bin/python"
-    missing = _missing(exercise, python)
+    """The result of each file as an answer to one exercise."""
+    return run_together({exercise: answers})
+
+
+def run_together(answers: Mapping[Exercise, Sequence[Path]]) -> dict[Path, Result]:
+    """The result of each file, for exercises that share an environment and are all live or all not.
+
+    They run in one process, on one line: Spark, or the servers of a live exercise, start once.
+    """
+    one = next(iter(answers))
+    python = ROOT / "var/env" / one.environment / "bin/python"
+    paths = [path for some in answers.values() for path in some]
+    missing = _missing(one, python)
     if missing:
-        return dict.fromkeys(answers, Result(Outcome.UNAVAILABLE, missing))
+        return dict.fromkeys(paths, Result(Outcome.UNAVAILABLE, missing))
     with tempfile.TemporaryDirectory(prefix="check-") as name:
         folder = Path(name)
-        if not exercise.live:
-            return _run(exercise, python, answers, folder, dict(os.environ))
+        if not one.live:
+            return _run(answers, python, SECONDS_FOR_A_TEST, folder, dict(os.environ))
         try:
             with live_line(folder / "line") as environment:
-                return _run(exercise, python, answers, folder, environment)
+                return _run(answers, python, SECONDS_FOR_A_LIVE_TEST, folder, environment)
         except UnavailableError as error:
-            return dict.fromkeys(answers, Result(Outcome.UNAVAILABLE, str(error)))
+            return dict.fromkeys(paths, Result(Outcome.UNAVAILABLE, str(error)))
 
 
 def _run(
-    exercise: Exercise, python: Path, answers: Sequence[Path], folder: Path, environment: dict[str, str]
+    answers: Mapping[Exercise, Sequence[Path]],
+    python: Path,
+    seconds: int,
+    folder: Path,
+    environment: Mapping[str, str],
 ) -> dict[Path, Result]:
-    results, log = folder / "results.json", folder / "log"
-    seconds = SECONDS_FOR_A_LIVE_TEST if exercise.live else SECONDS_FOR_A_TEST
-    command = [str(python), "-m", "pytest", "-q", "-p", "exercises.plugin", "--results", str(results)]
-    command += ["--timeout", str(seconds), "--basetemp", str(folder / "base"), str(exercise.check)]
-    command += [part for path in answers for part in ("--answer", str(path))]
+    results, log, plan = folder / "results.json", folder / "log", folder / "plan.json"
+    plan.write_text(json.dumps({str(one.check): [str(path) for path in some] for one, some in answers.items()}))
+    paths = [path for some in answers.values() for path in some]
+    command = [str(python), "-m", "pytest", "-q", "-p", "exercises.plugin", "--plan", str(plan)]
+    command += ["--results", str(results), "--timeout", str(seconds), "--basetemp", str(folder / "base")]
+    command += [str(one.check) for one in answers]
     # One thread for each library that would take all cores for a few rows.
     own = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     try:
@@ -63,35 +80,35 @@ def _run(
             done = subprocess.run(
                 command,
                 cwd=ROOT,
-                env=environment | own,
+                env={**environment, **own},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
-                timeout=5 * seconds * len(answers),
+                timeout=5 * seconds * len(paths),
                 check=False,
             )
     except subprocess.TimeoutExpired:
-        # It does not even heed the signal that ends a test.
-        return dict.fromkeys(answers, Result(Outcome.ERROR, NEVER_ENDS))
+        # It ignores even the signal that ends a test.
+        return dict.fromkeys(paths, Result(Outcome.ERROR, NEVER_ENDS))
     if results.exists() and done.returncode in (0, 1):
         found = json.loads(results.read_text())
-        return {path: Result.of(found[str(path)]) for path in answers}
-    return dict.fromkeys(answers, _without_results(done.returncode, log))
+        return {path: Result.of(found[str(path)]) for path in paths}
+    return dict.fromkeys(paths, _without_results(done.returncode, log))
 
 
 def _missing(exercise: Exercise, python: Path) -> str:
-    """What the check of an exercise needs and does not find; empty where it finds all."""
+    """What is missing for the check of an exercise; empty if nothing is."""
     if not python.exists() or not (python.parent / "pytest").exists():
         return f"the environment {exercise.environment} is not installed: run `make exercises`"
     if exercise.live and not DEMO.exists():
-        return "it works on what the demo leaves: run `make demo` first"
+        return "it needs the demo's data: run `make demo` first"
     return ""
 
 
 def _without_results(code: int, log: Path) -> Result:
-    """The check's process ended otherwise than by itself."""
+    """The result when the check's process ended abnormally."""
     last = "\n".join(log.read_text(errors="replace").strip().split("\n")[-15:])
     if code in (2, 3, 4, 5):
-        # pytest's own codes: interrupted, an error of its own, wrong usage, no tests.
+        # pytest's own codes: interrupted, internal error, wrong usage, no tests.
         return Result(Outcome.UNAVAILABLE, f"the check could not run:\n{last}")
-    return Result(Outcome.ERROR, f"it ended Python itself, with exit code {code}: no os._exit() here")
+    return Result(Outcome.ERROR, f"it ended the Python process with exit code {code}: do not call os._exit()")

@@ -1,4 +1,4 @@
-"""What a person sees of a list and of a check."""
+"""The terminal output of the commands."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COLOURS: Final = {
 
 
 def show_list(console: Console, exercises: Sequence[Exercise], progress: Mapping[str, Progress]) -> None:
-    """Every exercise by role, and how far the learner is."""
+    """Show every exercise by role, with the learner's progress."""
     for role in dict.fromkeys(exercise.role for exercise in exercises):
         mine = [exercise for exercise in exercises if exercise.role == role]
         passed = sum(bool(progress.get(one.id, Progress()).passed_at) for one in mine)
@@ -40,12 +40,12 @@ def show_list(console: Console, exercises: Sequence[Exercise], progress: Mapping
             table.add_row(one.id, one.title + live, str(one.minutes), f"[{colour}]{state}[/]")
         console.print(table)
     console.print(
-        "Read exercises/<role>/<exercise>/README.md, write in its exercise.py, then `make check EXERCISE=<exercise>`."
+        "Read exercises/<role>/<exercise>/README.md, edit its exercise.py, then run `make check EXERCISE=<exercise>`."
     )
 
 
 def show_result(console: Console, exercise: Exercise, result: Result) -> None:
-    """An outcome, where it is, and what to do next."""
+    """Show an outcome, its line, and what to do next."""
     console.print(f"[bold {COLOURS[result.outcome]}]{result.outcome}[/]  {exercise.id}: {escape(exercise.title)}")
     where = str(exercise.answer.relative_to(ROOT))
     if result.line:
@@ -62,16 +62,16 @@ def show_result(console: Console, exercise: Exercise, result: Result) -> None:
 def _next(exercise: Exercise, outcome: Outcome, where: str) -> str:
     match outcome:
         case Outcome.PASSED:
-            return f"`make solution EXERCISE={exercise.id}` shows another right answer; next: {_following(exercise)}"
+            return f"`make solution EXERCISE={exercise.id}` shows another correct answer; next: {_following(exercise)}"
         case Outcome.NOT_STARTED:
-            return f"read {exercise.folder.relative_to(ROOT)}/README.md, write in {where}, and check again"
+            return f"read {exercise.folder.relative_to(ROOT)}/README.md, edit {where}, and check again"
         case Outcome.UNAVAILABLE:
-            return "nothing is wrong with your file: it was not run"
+            return "your file was not run: nothing is wrong with it"
         case _:
-            return f"`make hint EXERCISE={exercise.id}` helps a step further"
+            return f"`make hint EXERCISE={exercise.id}` gives the next hint"
 
 
 def _following(exercise: Exercise) -> str:
     mine = [one.id for one in read_manifest() if one.role == exercise.role]
     rest = mine[mine.index(exercise.id) + 1 :] if exercise.id in mine else []
-    return f"{exercise.role}/{rest[0]}" if rest else "`make exercises`, the last of this role is done"
+    return f"{exercise.role}/{rest[0]}" if rest else "`make exercises`; that was the last one for this role"

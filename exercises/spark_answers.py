@@ -1,4 +1,4 @@
-"""What Spark makes of an answer, when it is asked: it only works then."""
+"""Runs a learner's lazy Spark query, and classifies what goes wrong."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Came = TypeVar("Came")
 
 
 def collected(called: str, ask: Callable[[], Came], answer: Path, known: dict[str, str] | None = None) -> Came:
-    """What Spark answers. What goes wrong in the learner's own lines, on a worker too, is raised as it is.
+    """The result of `ask`. Exceptions from the learner's own lines, on a worker too, are re-raised unchanged.
 
-    Raises `IncorrectError` for the rest: Spark cannot run what was built. `known` are mistakes by words that tell them.
+    Raises `IncorrectError` for others: Spark cannot run the query. `known` maps words of an error to a message.
     """
     try:
         return ask()
@@ -23,5 +23,5 @@ def collected(called: str, ask: Callable[[], Came], answer: Path, known: dict[st
         if line_of(error, str(answer)) is not None:
             raise
         mistake = next((says for words, says in (known or {}).items() if words in str(error)), None)
-        told = mistake or f"Spark could not run what you built: {str(error).strip().split(chr(10))[0]}"
+        told = mistake or f"Spark could not run your query: {str(error).strip().split(chr(10))[0]}"
         raise IncorrectError(called, Said(type(error).__name__), Said("rows"), told) from None

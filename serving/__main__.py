@@ -1,4 +1,4 @@
-"""`python -m serving`: serve until interrupted, then drain."""
+"""`python -m serving`: serve until interrupted, then relay what is left in the outbox."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from serving.settings import Settings, read_settings
 BACKLOG = 2048
 SHUTDOWN_SECONDS = 10
 SILENT_SECONDS = 30
-"""A worker that says nothing for so long is replaced; a start on a busy machine takes some."""
+"""A worker that does not answer for so long is replaced; starting on a busy machine takes a while."""
 
 
 def main() -> int:
@@ -36,7 +36,7 @@ def main() -> int:
     configure_logging(settings.scorer_access_log)
     if settings.scorer_workers > 1:
         return serve_by_many(settings, listening)
-    # uvicorn raises the signal that ended it once more: having stopped in order is no failure.
+    # uvicorn raises the signal that ended it again: an orderly stop must not look like a failure.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     server = uvicorn.Server(config_of(settings, app))
@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def serve_by_many(settings: Settings, listening: socket.socket) -> int:
-    """Serve by processes that share the socket; one that dies is replaced. Returns the exit code."""
+    """Serve with several processes that share the socket; one that dies is replaced. Returns the exit code."""
     with tempfile.TemporaryDirectory(prefix="scorer-metrics-") as folder:
         os.environ[MULTIPROCESS] = folder
         supervisor = Multiprocess(config_of(settings, "serving.worker:create"), sockets=[listening])
@@ -54,7 +54,7 @@ def serve_by_many(settings: Settings, listening: socket.socket) -> int:
 
 
 def config_of(settings: Settings, app: object) -> uvicorn.Config:
-    """How uvicorn serves an application, or what makes one, given by its name."""
+    """The configuration of uvicorn for an application, or for the name of its factory."""
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
         factory=isinstance(app, str),
@@ -68,17 +68,17 @@ def config_of(settings: Settings, app: object) -> uvicorn.Config:
 
 
 def listen(settings: Settings) -> socket.socket:
-    """A socket on the address of the settings. Raises `SettingsError`, naming the variable to change."""
+    """A socket on the configured address. Raises `SettingsError`, naming the variable to change."""
     host, port = settings.scorer_host, settings.scorer_port
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except socket.gaierror as error:
-        raise SettingsError(f"SCORER_HOST {host!r} is no address of this machine: {error}") from None
+        raise SettingsError(f"SCORER_HOST {host!r} is not an address of this machine: {error}") from None
     except OSError as error:
         raise SettingsError(
-            f"cannot listen on {host} port {port}: {error.strerror}: end what listens there, "
-            "or set SCORER_PORT to another"
+            f"cannot listen on {host} port {port}: {error.strerror}: stop what listens there, "
+            "or set another SCORER_PORT"
         ) from None
 
 

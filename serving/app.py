@@ -20,13 +20,13 @@ from serving.services import open_services
 from serving.settings import Settings, read_secrets
 
 DESCRIPTION = (
-    "Scores card payments: a probability of fraud, a decision and its reasons. Everything under /v1 asks for a key in "
+    "Scores card payments: a probability of fraud, a decision and its reasons. Everything under /v1 needs a key in "
     "the header X-API-Key."
 )
 
 
 def create_app(settings: Settings, clock: Clock = machine_clock) -> FastAPI:
-    """The application; it connects when it is started. Raises `SettingsError` where a secret is missing."""
+    """The application; it connects when it starts. Raises `SettingsError` if a secret is missing."""
     secrets = read_secrets(settings.secrets_dir)
     keyring = Keyring(parse_keys(secrets.api_keys.get_secret_value()))
     metrics = Metrics()

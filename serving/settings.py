@@ -1,4 +1,4 @@
-"""What the scorer reads from its environment, and its secrets from files."""
+"""Settings from environment variables, secrets from files."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ class Settings(BaseSettings):
     scorer_access_log: bool = False
     scorer_max_body_bytes: int = Field(default=4 * MEBIBYTE, ge=1)
     scorer_poll_seconds: float = Field(default=2.0, gt=0)
-    """How often the registry is asked for the champion."""
+    """How often the registry is polled for the champion."""
     scorer_champion_dir: Path = Path("var/champion")
-    """Where the last champion that proved itself is kept, for a start without the registry."""
+    """Where the last verified champion is cached, for a start without the registry."""
     scorer_timeout_seconds: float = Field(default=1.0, ge=0.5)
     """How long Valkey and PostgreSQL may take to answer."""
 
 
 class Secrets(BaseSettings):
-    """Passwords and keys; each field is the file of its name in the folder of secrets, and nothing else is read."""
+    """Passwords and keys; each field is read from the file of its name in the secrets folder, and from nowhere else."""
 
     model_config = SettingsConfigDict(frozen=True)
 
@@ -57,7 +57,7 @@ class Secrets(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Files alone: a password in the environment is seen by every child process."""
+        """Files only: child processes inherit passwords in the environment."""
         return (file_secret_settings,)
 
 
@@ -67,17 +67,15 @@ def read_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         wrong = "; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
-        raise SettingsError(f"wrong settings: {wrong}") from None
+        raise SettingsError(f"invalid settings: {wrong}") from None
 
 
 def read_secrets(folder: Path) -> Secrets:
     """The secrets in `folder`. Raises `SettingsError`, naming each file that is missing or empty."""
     if not folder.is_dir():
-        raise SettingsError(f"the folder of secrets {folder} is missing: set SECRETS_DIR to where it is")
+        raise SettingsError(f"the secrets folder {folder} does not exist: set SECRETS_DIR")
     try:
         return Secrets(_secrets_dir=folder)  # type: ignore[call-arg]  # mypy sees the fields alone
     except ValidationError as error:
         files = ", ".join(str(folder / str(e["loc"][0])) for e in error.errors())
-        raise SettingsError(
-            f"secrets missing or empty: {files}: write them, or set SECRETS_DIR to where they are"
-        ) from None
+        raise SettingsError(f"missing or empty secrets: {files}: create them, or set SECRETS_DIR") from None

@@ -1,4 +1,4 @@
-"""One of several processes that serve together: what uvicorn's supervisor starts, and starts again when it dies."""
+"""One of several worker processes, started and restarted by uvicorn's supervisor."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _ON_DEATH_OF_PARENT: Final = 1
 
 
 def create() -> FastAPI:
-    """The application of one worker, with the settings that its supervisor has seen to be right."""
+    """The application of one worker; its supervisor has validated the settings."""
     if sys.platform == "linux":
-        # A supervisor that was killed must not leave workers that hold its port.
+        # Workers of a supervisor that was killed must not keep its port.
         ctypes.CDLL(None).prctl(_ON_DEATH_OF_PARENT, signal.SIGTERM)
     settings = read_settings()
     configure_logging(settings.scorer_access_log)

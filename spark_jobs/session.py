@@ -48,7 +48,10 @@ def run_spark_job(job: str, body: Callable[[SparkSession, Settings, DayRange], R
         try:
             result = body(spark, settings, days)
         finally:
-            if not shared:
+            if shared:
+                # The next job must not see what this one has cached.
+                spark.catalog.clearCache()
+            else:
                 spark.stop()
         return {"job": job, **result, "seconds": round(time.perf_counter() - started, 2)}
 

@@ -25,7 +25,7 @@ from typing import Any, Final
 from spark_jobs.session import start_session
 
 IDLE_VARIABLE: Final = "SPARK_IDLE_SECONDS"
-IDLE_SECONDS: Final = 30
+IDLE_SECONDS: Final = 10
 """The default time to wait for the next job, in seconds."""
 LOOK_SECONDS: Final = 1
 REQUEST_SECONDS: Final = 10
@@ -34,8 +34,8 @@ REQUEST_SECONDS: Final = 10
 class Relay(io.TextIOBase):
     """A text stream that sends what is written to the job's submitter."""
 
-    def __init__(self, stream: io.BufferedIOBase) -> None:
-        self._stream = stream
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
 
     def writable(self) -> bool:
         """Always True."""
@@ -43,7 +43,7 @@ class Relay(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Send some text."""
-        send(self._stream, {"text": text})
+        send(self._connection, {"text": text})
         return len(text)
 
 
@@ -80,27 +80,26 @@ def publish(address: Path, listening: dict[str, Any]) -> None:
 def take(connection: socket.socket, token: str) -> int | None:
     """Run the requested job; returns its exit code, None for an invalid request or a wrong token."""
     connection.settimeout(REQUEST_SECONDS)
-    with connection.makefile("rwb") as stream:
+    with connection.makefile("rb") as lines:
         try:
-            request = json.loads(stream.readline())
+            request = json.loads(lines.readline())
             if not hmac.compare_digest(request["token"], token):
                 return None
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        connection.settimeout(None)
-        send(stream, {"taken": True})
-        finished = threading.Event()
-        threading.Thread(target=end_with, args=(connection, finished), daemon=True).start()
-        code = run(request["arguments"], request["environment"], Relay(stream))
-        finished.set()
-        send(stream, {"code": code})
-        return code
+    connection.settimeout(None)
+    send(connection, {"taken": True})
+    finished = threading.Event()
+    threading.Thread(target=end_with, args=(connection, finished), daemon=True).start()
+    code = run(request["arguments"], request["environment"], Relay(connection))
+    finished.set()
+    send(connection, {"code": code})
+    return code
 
 
-def send(stream: io.BufferedIOBase, message: dict[str, Any]) -> None:
+def send(connection: socket.socket, message: dict[str, Any]) -> None:
     """Send a message as a line of JSON."""
-    stream.write(json.dumps(message).encode() + b"\n")
-    stream.flush()
+    connection.sendall(json.dumps(message).encode() + b"\n")
 
 
 def end_with(connection: socket.socket, finished: threading.Event) -> None:

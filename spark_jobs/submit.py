@@ -69,19 +69,18 @@ def run_job(address: Path, request: dict[str, Any]) -> int | None:
         connection = socket.create_connection(("127.0.0.1", listening["port"]))
     except (OSError, ValueError):
         return None
-    with connection, connection.makefile("rwb") as stream:
+    with connection, connection.makefile("rb") as lines:
         try:
-            stream.write(json.dumps({"token": listening["token"], **request}).encode() + b"\n")
-            stream.flush()
-            taken = stream.readline()
+            connection.sendall(json.dumps({"token": listening["token"], **request}).encode() + b"\n")
+            taken = lines.readline()
         except OSError:
             return None
-        return _relay(stream, address) if taken else None
+        return _relay(lines, address) if taken else None
 
 
-def _relay(stream: Iterable[bytes], address: Path) -> int:
+def _relay(lines: Iterable[bytes], address: Path) -> int:
     try:
-        for line in stream:
+        for line in lines:
             message = json.loads(line)
             if "code" in message:
                 return int(message["code"])

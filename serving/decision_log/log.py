@@ -17,17 +17,16 @@ from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool
 
-from serving.clock import iso
 from serving.decision_log import queries
 from serving.decision_log.schema import CREATE
 from serving.scoring.payment import Location
-from serving.scoring.records import Record
+from serving.scoring.records import Record, iso
 from serving.settings import DECISIONS_OWNER
 
 Result = TypeVar("Result")
 CONNECTIONS: Final = 8
 STATEMENT: Final = 10
-"""Timeouts that a statement may take on the server: only a statement that nobody waits for any more reaches it."""
+"""Timeouts that a statement may take on the server: only an abandoned statement reaches it."""
 LONG: Final = 11
 SHORT: Final = 2.5
 """Timeouts that a call may take: long in the background, short for a request."""
@@ -37,7 +36,7 @@ class PostgresDecisionLog:
     """Reads and writes decisions. Methods raise `psycopg.Error` after their one deadline.
 
     A call that misses its deadline is abandoned, not awaited: cancelling a statement waits for a server that may hang.
-    What it was writing may be written all the same; every statement here may be repeated.
+    It may still be executed; every statement here may be repeated.
     """
 
     def __init__(self, url: str, password: str, timeout: float) -> None:

@@ -1,1 +1,1 @@
-"""Why a score is what it is."""
+"""Reasons of a score."""

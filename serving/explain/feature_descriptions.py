@@ -1,4 +1,4 @@
-"""For each feature, its value in words that an analyst understands."""
+"""For each feature, its value as a sentence for an analyst."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NO_FRAUD: Final = (
 )
 
 Text = Callable[[Values, Values], str]
-"""From a payment's features and those of the reference."""
+"""Writes the sentence from a payment's features and those of the reference."""
 
 
 def _money(name: str, what: str) -> Text:
@@ -33,7 +33,7 @@ def _times(name: str, what: str, of_what: str) -> Text:
 
 
 def _since(name: str, what: str, never: str, none: float) -> Text:
-    """An age in days; `none` stands for what is not there."""
+    """An age in days; `none` is the value of an event that did not occur."""
     return lambda values, _: never if values[name] >= none else f"{what} was {values[name]:.1f} days ago"
 
 
@@ -48,7 +48,7 @@ def _frauds(days: int) -> Text:
 
 
 def _against_habit(text: Text) -> Text:
-    """A payment without an earlier one has no habit to be held against."""
+    """The text, unless the payment is its customer's first and there is no habit to compare it with."""
     return lambda values, reference: NO_HABIT if values["customer_tx_count_30d"] <= 1 else text(values, reference)
 
 

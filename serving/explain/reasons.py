@@ -1,4 +1,4 @@
-"""Why a score is what it is: what each feature adds to its log-odds, from a typical genuine payment's on."""
+"""Reasons of a score: each feature's contribution to its log-odds, measured against a typical genuine payment."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class Reason:
     text: str
 
     def as_dict(self) -> dict[str, str | float]:
-        """The reason as JSON has it."""
+        """The reason as JSON."""
         return asdict(self)
 
 
 def reasons(
     champion: Champion, matrix: Floats, decisions: list[Decision], most: int | None = MOST
 ) -> list[list[Reason]]:
-    """The reasons for each payment, the strongest first; what speaks for the decision before what does not.
+    """The reasons for each payment: those for the decision before those against it, the strongest first.
 
-    At most `most`, and only features that did something; all features where it is None, so that they add up.
+    At most `most`, without features that contribute nothing; all features if it is None, so that they add up.
     """
     return [
         _strongest(dict(zip(FEATURES, values, strict=True)), parts, champion.bundle.reference, decision, most)

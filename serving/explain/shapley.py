@@ -1,10 +1,10 @@
-"""What each feature adds to a margin: exact Shapley values of the trees, measured from one reference payment.
+"""Exact Shapley values of the trees: each feature's contribution to a margin, against one reference payment.
 
 The game is v(S) = the margin of a payment that has its own values in S and the reference's elsewhere, so the values add
 up to margin(payment) - margin(reference). Per leaf they have a closed form (Lundberg et al. 2020, "From local
 explanations to global understanding with explainable AI for trees", interventional TreeSHAP). Of the features on its
-path let i be those whose conditions the payment meets and the reference does not, j those of which it is the other way
-round. Where some condition is met by neither, the leaf counts nothing; else each of the i gains
+path let i be those whose conditions the payment meets and the reference does not, j those for which it is the other way
+round. If some condition is met by neither, the leaf contributes nothing; else each of the i gains
 leaf * (i - 1)! j! / (i + j)!, and each of the j loses leaf * i! (j - 1)! / (i + j)!.
 
 With one leaf of 6.0 at amount > 500 and is_night = 1, all others 0.0, and a reference of 61 by day: 900 at night
@@ -26,10 +26,10 @@ from serving.explain.tree_paths import Leaves
 
 @dataclass(frozen=True)
 class Reach:
-    """Which leaves count for a payment: those whose every condition it meets or the reference does.
+    """Which leaves contribute to a payment: those whose every condition is met by it or by the reference.
 
-    A value's place among a feature's `bounds` says which leaves it bars. `barred` holds a row of bits, a bit for each
-    leaf, for each place of each feature, from the feature's row in `first` on: (places, leaves / 8) bytes.
+    A value's rank among a feature's `bounds` says which leaves it bars. `barred` holds a row of bits, one for each
+    leaf, for each rank of each feature, beginning at the feature's row in `first`: (ranks, leaves / 8) bytes.
     """
 
     leaves: int
@@ -38,7 +38,7 @@ class Reach:
     barred: NDArray[np.uint8]
 
     def by(self, payment: Floats) -> NDArray[np.intp]:
-        """The leaves that count, in order."""
+        """The leaves that contribute, in order."""
         parts = zip(self.first, self.bounds, payment.tolist(), strict=True)
         rows = [first + bisect_left(bounds, value) for first, bounds, value in parts]
         return np.flatnonzero(np.unpackbits(np.bitwise_or.reduce(self.barred[rows]), count=self.leaves) == 0)
@@ -46,7 +46,7 @@ class Reach:
 
 @dataclass(frozen=True)
 class Game:
-    """All that is known of the trees and the reference before a payment comes.
+    """What is precomputed from the trees and the reference.
 
     `begins`, `sizes` and `apart`, shape (leaves,): where a leaf's conditions begin, how many there are, and how many of
     them the reference does not meet. `met`, shape (conditions,): which it does. `shares[i, j]`, shape
@@ -80,22 +80,22 @@ def _reach(leaves: Leaves, met: NDArray[np.bool_], features: int) -> Reach:
 
 
 def _barred(leaves: Leaves, chosen: NDArray[np.bool_]) -> tuple[list[float], NDArray[np.uint8]]:
-    """The bounds of chosen conditions, all on one feature, and for each place among them the bits of what it bars."""
+    """The bounds of chosen conditions, all on one feature, and for each rank among them the leaves it bars, as bits."""
     above, at_most = leaves.above[chosen], leaves.at_most[chosen]
     bounds = np.unique(np.concatenate([above, at_most]))
-    place = np.arange(len(bounds) + 1)[:, np.newaxis]
-    barred = np.zeros((len(place), len(leaves.values)), dtype=bool)
-    barred[:, leaves.leaf[chosen]] = (place <= np.searchsorted(bounds, above)) | (
-        place > np.searchsorted(bounds, at_most)
+    rank = np.arange(len(bounds) + 1)[:, np.newaxis]
+    barred = np.zeros((len(rank), len(leaves.values)), dtype=bool)
+    barred[:, leaves.leaf[chosen]] = (rank <= np.searchsorted(bounds, above)) | (
+        rank > np.searchsorted(bounds, at_most)
     )
     return bounds.tolist(), np.packbits(barred, axis=1)
 
 
 def shapley_values(game: Game, payment: Floats) -> Floats:
-    """What each feature of one payment adds to its margin; both of shape (features,)."""
+    """The contribution of each feature of one payment to its margin; both of shape (features,)."""
     reached = game.reach.by(payment)
     sizes = game.sizes[reached]
-    # Each reached leaf's conditions one after another, and for each of them its leaf's place among the reached.
+    # The conditions of each reached leaf in turn, and for each the index of its leaf among the reached.
     at = np.repeat(np.arange(len(reached)), sizes)
     condition = np.arange(len(at)) + np.repeat(game.begins[reached] - (np.cumsum(sizes) - sizes), sizes)
     feature = game.leaves.feature[condition]

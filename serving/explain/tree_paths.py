@@ -1,4 +1,4 @@
-"""Read the leaves of a model's trees, and what the path to each asks of a payment."""
+"""Read the leaves of a model's trees, and the conditions on the path to each."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from contracts.histories import Floats
 _LEAF: Final = 0
 _BY_NUMBER: Final = 1
 _AT_MOST: Final = 3
-"""As treelite numbers kinds of nodes and operators: a leaf, a split by number, and <=, which goes left where it holds.
+"""Treelite's numbers for node types and operators: leaf, numerical split, and <=, which goes left if it holds.
 
-Where a missing value goes does not matter: no feature is ever missing.
+The branch of a missing value does not matter: no feature is ever missing.
 """
 
 Path = dict[int, tuple[float, float]]
@@ -28,7 +28,7 @@ Path = dict[int, tuple[float, float]]
 
 @dataclass(frozen=True)
 class Leaves:
-    """All leaves: `values`, shape (leaves,), and their conditions in order, one for each leaf and feature of its path.
+    """All leaves: `values`, shape (leaves,), and their conditions in order, one for each leaf and feature on its path.
 
     `leaf`, `feature`, `above` and `at_most` have shape (conditions,). A payment meets a condition where above < its
     value of the feature <= at_most, and reaches the leaves of which it meets all.
@@ -76,7 +76,7 @@ def _leaves_of(trees: treelite.Model, number: int) -> Iterator[tuple[float, Path
 
 
 def _fields(trees: treelite.Model, number: int) -> Iterator[list[float]]:
-    """The columns of one tree's table of nodes that are needed here."""
+    """The columns of one tree's node table that are used here."""
     tree = trees.get_tree_accessor(number)
     names = ("node_type", "cmp", "cleft", "cright", "split_index", "threshold", "leaf_value")
     return (tree.get_field(name).tolist() for name in names)

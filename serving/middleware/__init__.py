@@ -1,1 +1,1 @@
-"""What every request passes before and after its endpoint."""
+"""ASGI middleware around every endpoint."""

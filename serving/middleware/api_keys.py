@@ -1,4 +1,4 @@
-"""Who may ask what: API keys by their digests, scopes, and rates."""
+"""API keys: their digests, scopes and rates."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SCOPES: Final[tuple[tuple[str, Scope], ...]] = (
     ("/v1/decisions", "read"),
     ("/v1/model", "read"),
 )
-"""The scope that each path, and what is below it, asks for."""
+"""The required scope of each path and the paths below it."""
 
 
 class ApiKey(BaseModel):
@@ -49,24 +49,24 @@ class ApiKey(BaseModel):
 
 
 def parse_keys(text: str) -> tuple[ApiKey, ...]:
-    """The keys of the secret `api_keys`. Raises `SettingsError`, naming the key's place and field."""
+    """The keys of the secret `api_keys`. Raises `SettingsError`, naming the key's index and field."""
     try:
         keys = TypeAdapter(tuple[ApiKey, ...]).validate_json(text)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'it'}: {e['msg']}" for e in error.errors())
         raise SettingsError(f"the secret api_keys is not a JSON list of keys: {wrong}") from None
     if not keys:
-        raise SettingsError("the secret api_keys holds no key, so nobody could ask anything: add one")
+        raise SettingsError("the secret api_keys holds no key, so every request would be rejected: add one")
     return keys
 
 
 def scope_of(path: str) -> Scope | None:
-    """The scope that a path asks for, None where it has none of its own."""
+    """The required scope of a path, None if it has none."""
     return next((scope for prefix, scope in SCOPES if path == prefix or path.startswith(f"{prefix}/")), None)
 
 
 def is_guarded(path: str) -> bool:
-    """Whether a path asks for a key at all."""
+    """Whether a path needs a key."""
     return path == GUARDED or path.startswith(f"{GUARDED}/")
 
 

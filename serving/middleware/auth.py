@@ -1,4 +1,4 @@
-"""Refuse requests without a right to what they ask, before their body is read."""
+"""Authenticate and authorise requests, before their body is read."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ HEADER: Final = "X-API-Key"
 
 
 class Guard:
-    """ASGI middleware: everything under /v1 asks for a key (401), its scope (403) and its rate (429)."""
+    """ASGI middleware: everything under /v1 needs a key (401) with the scope (403), within its rate limit (429)."""
 
     def __init__(self, app: ASGIApp, keyring: Keyring) -> None:
         self._app = app
         self._keyring = keyring
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the request through, or answer it."""
+        """Pass the request on, or reject it."""
         if scope["type"] == "http" and is_guarded(scope["path"]):
             refusal = await self._refusal(scope)
             if refusal is not None:
@@ -33,15 +33,17 @@ class Guard:
     async def _refusal(self, scope: Scope) -> JSONResponse | None:
         presented = Headers(scope=scope).get(HEADER)
         if not presented:
-            return _refuse(401, f"send a key in the header {HEADER}", {"WWW-Authenticate": HEADER})
+            return _refuse(401, f"missing API key: send it in the header {HEADER}", {"WWW-Authenticate": HEADER})
         key = self._keyring.find(presented.encode("latin-1"))
         if key is None:
-            return _refuse(401, f"the key in the header {HEADER} is not known", {"WWW-Authenticate": HEADER})
+            return _refuse(401, f"unknown API key in the header {HEADER}", {"WWW-Authenticate": HEADER})
         wanted = scope_of(scope["path"])
         if wanted is not None and wanted not in key.scopes:
-            return _refuse(403, f"the key {key.name!r} has not the scope {wanted!r} that this asks for")
+            return _refuse(403, f"missing required scope {wanted!r}: the key {key.name!r} does not have it")
         if wait := await self._keyring.seconds_to_wait(key):
-            return _refuse(429, f"the key {key.name!r} has used up its rate of {key.rate}", {"Retry-After": str(wait)})
+            return _refuse(
+                429, f"rate limit exceeded: the key {key.name!r} allows {key.rate}", {"Retry-After": str(wait)}
+            )
         return None
 
 

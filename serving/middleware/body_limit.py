@@ -1,4 +1,4 @@
-"""Refuse a body that is too large, whether it says so itself or not.
+"""Reject a body that is too large, with or without a Content-Length.
 
 FastAPI can count bodies too, and then answers in plain text; every refusal of the scorer is JSON.
 """

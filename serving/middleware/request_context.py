@@ -1,4 +1,4 @@
-"""Count, time and name every request, and set the headers that every answer has."""
+"""Count and time every request, give it an id, and set the headers of every response."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ HEADERS = {"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Refe
 
 
 class Telemetry:
-    """ASGI middleware, the outermost: what it counts is what the caller got."""
+    """The outermost ASGI middleware: it counts what callers receive."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on and watch the answer."""
+        """Pass the request on and observe the response."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -46,7 +46,7 @@ class Telemetry:
         try:
             await self._app(scope, receive, watch)
         except Exception:
-            # The outermost: what nobody foresaw is logged whole and answered with 500; nobody is left to raise it to.
+            # An unexpected error ends here: it is logged with its trace and answered with 500.
             event("request failed", logging.ERROR, exc_info=True, path=scope["path"])
             if not status:
                 await JSONResponse({"detail": "internal error"}, status_code=500)(scope, receive, watch)
@@ -57,7 +57,7 @@ class Telemetry:
 
 
 def _request_id(scope: Scope) -> str:
-    """The caller's own id, where it is one that can stand in a log; else a new one."""
+    """The caller's id if it is safe to log, else a new one."""
     given = Headers(scope=scope).get(REQUEST_ID, "")
     return given if _GOOD_ID.fullmatch(given) else secrets.token_hex(8)
 

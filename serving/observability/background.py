@@ -1,4 +1,4 @@
-"""The service's tasks beside its requests."""
+"""Background tasks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ AGAIN_SECONDS: Final = 0.5
 
 
 class Background:
-    """Starts tasks that never end by themselves, knows whether they live, and stops them."""
+    """Starts tasks that run for ever, reports those that ended, and stops them."""
 
     def __init__(self) -> None:
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -21,22 +21,22 @@ class Background:
     def start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         """Start a task."""
         task = asyncio.create_task(work, name=name)
-        task.add_done_callback(_tell_of_death)
+        task.add_done_callback(_log_end)
         self._tasks[name] = task
 
     def dead(self) -> list[str]:
-        """The names of tasks that have ended, which none should."""
+        """The names of tasks that have ended; none should."""
         return [name for name, task in self._tasks.items() if task.done()]
 
     async def stop(self) -> None:
         """End all tasks and wait until they have."""
         while left := [task for task in self._tasks.values() if not task.done()]:
             for task in left:
-                # Once may not be enough: on Python 3.11 a wait that ends in the same instant swallows it.
+                # Once may not be enough: on Python 3.11 a wait that ends at the same moment swallows the cancellation.
                 task.cancel()
             await asyncio.wait(left, timeout=AGAIN_SECONDS)
 
 
-def _tell_of_death(task: asyncio.Task[None]) -> None:
+def _log_end(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()):
         event("background task ended", logging.CRITICAL, task=task.get_name(), reason=repr(error))

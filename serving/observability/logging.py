@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from typing import Final
 
 REQUEST: Final[ContextVar[str]] = ContextVar("request_id", default="")
-"""The request under way, by the id that its caller gave it or was given."""
+"""The id of the current request."""
 LOGGER: Final = logging.getLogger("serving")
 _FIELDS: Final = "fields"
 
 
 def event(name: str, level: int = logging.INFO, exc_info: bool = False, **fields: object) -> None:
-    """Log one event. Fields carry ids and reasons, never a secret, never what a customer did."""
+    """Log one event. Fields hold ids and reasons, never secrets or customer data."""
     LOGGER.log(level, name, extra={_FIELDS: fields}, exc_info=exc_info)
 
 
@@ -43,6 +43,6 @@ def configure_logging(access_log: bool = False) -> None:
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.getLogger("uvicorn.access").setLevel(logging.INFO if access_log else logging.WARNING)
-    # Each says on every attempt what the scorer's own tasks say once.
+    # These log every attempt; the scorer logs each problem once.
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
     logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""What the scorer tells Prometheus."""
+"""The scorer's Prometheus metrics."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 MULTIPROCESS: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""The environment variable by which Prometheus's client puts several workers' figures together."""
+"""The environment variable that makes Prometheus's client merge the metrics of several workers."""
 _BUCKETS: Final = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _STEP_BUCKETS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 
 
 class Metrics:
-    """One scorer's figures, in a registry of their own."""
+    """One scorer's metrics, in their own registry."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -33,21 +33,21 @@ class Metrics:
         self.rounds = histogram(
             "scorer_round_payments", "Payments scored in one round", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
         )
-        self.decisions = counter("scorer_decisions", "Payments answered first", ["decision"])
-        self.repeated = counter("scorer_repeated", "Payments that got their first answer again")
-        self.late = counter("scorer_late", "Payments that came after a later one of theirs")
+        self.decisions = counter("scorer_decisions", "First answers", ["decision"])
+        self.repeated = counter("scorer_repeated", "Repeated answers")
+        self.late = counter("scorer_late", "Payments that arrived after a later one of their customer or terminal")
         self.degraded = counter("scorer_degraded", "Payments scored on less than their whole history")
         self.online = gauge(
-            "scorer_online_state_in_use", "1 while payments are scored whole", multiprocess_mode="livemin"
+            "scorer_online_state_in_use", "1 while payments are scored with history", multiprocess_mode="livemin"
         )
-        self.repaired = counter("scorer_repaired", "Payments put into the online state after they were scored")
+        self.repaired = counter("scorer_repaired", "Degraded payments backfilled into the online store")
         self.reports = counter("scorer_reports", "Fraud reports", ["outcome"])
-        self.models_refused = counter("scorer_models_refused", "Model versions refused")
+        self.models_refused = counter("scorer_models_refused", "Model versions rejected")
         self.model = gauge(
             "scorer_model_info", "The model in use", ["version", "features_version"], multiprocess_mode="livemax"
         )
         self.model_loaded = gauge(
-            "scorer_model_loaded_timestamp_seconds", "When the model in use was taken", multiprocess_mode="livemin"
+            "scorer_model_loaded_timestamp_seconds", "When the model in use was loaded", multiprocess_mode="livemin"
         )
         self.model_problem = gauge(
             "scorer_model_problem",
@@ -59,37 +59,41 @@ class Metrics:
         )
         self.drained = counter("scorer_decisions_drained", "Decisions written to PostgreSQL")
 
+    def count_answer(self, decision: str, *, repeated: bool) -> None:
+        """Count a first answer by its decision, or a repeated one."""
+        (self.repeated if repeated else self.decisions.labels(decision)).inc()
+
     def show_model(self, version: str, features_version: str) -> None:
-        """Say which model is in use."""
+        """Set the model in use."""
         if self._shown:
-            # Not taken away: among several workers that would not reach the file it is kept in.
+            # Set to 0 rather than removed: a removal would not reach the file that workers share.
             self.model.labels(*self._shown).set(0)
         self._shown = (version, features_version)
         self.model.labels(*self._shown).set(1)
         self.model_loaded.set_to_current_time()
 
     def render(self) -> bytes:
-        """Everything, in Prometheus's text format; of several workers, all of them together."""
+        """All metrics in Prometheus's text format, merged over the workers."""
         if MULTIPROCESS not in os.environ:
             return generate_latest(self.registry)
-        _forget_the_dead(os.environ[MULTIPROCESS])
+        _remove_dead_workers(os.environ[MULTIPROCESS])
         together = CollectorRegistry()
         MultiProcessCollector(together)  # type: ignore[no-untyped-call]
         return generate_latest(together)
 
 
-def _forget_the_dead(folder: str) -> None:
-    """A worker that was killed takes its present state with it; what it counted stays."""
+def _remove_dead_workers(folder: str) -> None:
+    """Remove the gauges of workers that were killed; their counters stay."""
     for file in Path(folder).glob("gauge_live*_*.db"):
         number = file.stem.rpartition("_")[2]
-        if not _lives(int(number)):
-            # Another worker may be asked at the same time, and be quicker.
+        if not _is_alive(int(number)):
+            # Another worker may remove it first.
             with suppress(FileNotFoundError):
                 mark_process_dead(number)  # type: ignore[no-untyped-call]
 
 
-def _lives(pid: int) -> bool:
-    """Whether a process of this user runs."""
+def _is_alive(pid: int) -> bool:
+    """Whether a process is running."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -56,19 +56,19 @@ def compute_features(claims: Sequence[Claim]) -> Computed:
     terminals = [_as_of(claim.terminal, claim.payment.terminal_entry) for claim in claims]
     occurred = np.array([payment.second for payment in payments], dtype=np.int64)
     cents = np.array([payment.cents for payment in payments], dtype=np.int64)
+    customer_columns, terminal_columns = _side_by_side(customers), _side_by_side(terminals)
+    degraded = _degraded(customers, occurred, CUSTOMER_HORIZON_DAYS) | _degraded(
+        terminals, occurred, TERMINAL_HORIZON_DAYS
+    )
+    late = np.array([c.late or t.late for c, t in zip(customers, terminals, strict=True)], dtype=bool)
+    entity, seconds, values, rows = terminal_columns
+    terminal_cents, reported = unpack_reported(values)
     matrix = feature_matrix(
         payment_features(occurred, cents)
-        | customer_features(*_side_by_side(customers))
-        | _terminal_features(*_side_by_side(terminals))
+        | customer_features(*customer_columns)
+        | terminal_features(entity, seconds, terminal_cents, reported, rows)
     )
-    degraded = _degraded(customers, occurred, CUSTOMER_HORIZON_DAYS)
-    degraded |= _degraded(terminals, occurred, TERMINAL_HORIZON_DAYS)
-    late = np.array([c.late or t.late for c, t in zip(customers, terminals, strict=True)], dtype=bool)
     return Computed(matrix, degraded, late)
-
-
-def _terminal_features(entity: Ints, occurred: Ints, values: Ints, rows: Ints) -> dict[str, Floats]:
-    return terminal_features(entity, occurred, *unpack_reported(values), rows)
 
 
 def _as_of(history: bytes, entry: bytes) -> _Part:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Final, ParamSpec, TypeVar
+from functools import partial
+from typing import Final
 
 from serving.clock import Clock
 from serving.model.champion import Champion
@@ -20,8 +21,6 @@ CHUNK: Final = 250
 """Payments of a batch in one round: bounds the memory for their histories, and how long others wait for Valkey."""
 CHUNKS_AT_ONCE: Final = 2
 """Chunks of a batch in progress: one computes while the other waits for Valkey."""
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class OnlineScorer:
@@ -49,16 +48,29 @@ class OnlineScorer:
         claims = [one for one in claimed if isinstance(one, Claim)]
         if claims:
             with step("features").time():
-                computed = await _run(threaded, compute_features, claims)
+                computed = await asyncio.to_thread(compute_features, claims) if threaded else compute_features(claims)
             with step("decide").time():
-                records = await _run(threaded, make_records, champion, claims, computed, self._clock())
+                decide = partial(make_records, champion, claims, computed, self._clock())
+                records = await asyncio.to_thread(decide) if threaded else decide()
             self._metrics.late.inc(int(computed.late.sum()))
             self._metrics.degraded.inc(int(computed.degraded.sum()))
         offered = [pack(record) for record in records]
         with step("keep").time():
             stored = await self._store.keep_answers([(c.payment, o) for c, o in zip(claims, offered, strict=True)])
-        fresh = iter(zip(records, offered, stored, strict=True))
-        return [self._first(*next(fresh)) if isinstance(one, Claim) else self._known(one) for one in claimed]
+        made, answers = iter(zip(records, offered, stored, strict=True)), list[Record | Conflict]()
+        for one in claimed:
+            if isinstance(one, Conflict):
+                answers.append(one)
+            elif isinstance(one, Answered):
+                self._metrics.repeated.inc()
+                answers.append(unpack(one.answer))
+            else:
+                record, mine, first = next(made)
+                self._recent.add(one.payment.transaction_id, first)
+                # Another answer may have been stored meanwhile: the first counts.
+                self._metrics.count_answer(record["decision"], repeated=first is not mine)
+                answers.append(record if first is mine else unpack(first))
+        return answers
 
     async def reserve(self, payments: Sequence[Payment]) -> int | None:
         """Reserve all these ids or none; the index of a payment that conflicts, None if none does."""
@@ -85,22 +97,3 @@ class OnlineScorer:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         return [answer for number in sorted(answers) for answer in answers[number]]
-
-    def _first(self, record: Record, offered: bytes, stored: bytes) -> Record:
-        """The payment's first answer: the one offered, unless another was stored meanwhile."""
-        self._recent.add(record["transaction_id"], stored)
-        if stored is not offered:
-            self._metrics.repeated.inc()
-            return unpack(stored)
-        self._metrics.decisions.labels(record["decision"]).inc()
-        return record
-
-    def _known(self, one: Answered | Conflict) -> Record | Conflict:
-        if isinstance(one, Conflict):
-            return one
-        self._metrics.repeated.inc()
-        return unpack(one.answer)
-
-
-async def _run(threaded: bool, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    return await asyncio.to_thread(work, *args, **kwargs) if threaded else work(*args, **kwargs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +12,6 @@ import orjson
 from contracts.bundle import Decision, decide
 from contracts.features import FEATURES
 from contracts.transaction import from_epoch_seconds
-from serving.clock import iso
 from serving.explain.reasons import reasons
 from serving.model.champion import Champion
 from serving.online_store.protocol import Claim
@@ -80,6 +79,11 @@ def explained(champion: Champion, record: Record) -> Record:
     matrix = np.array([[record["features"][name] for name in FEATURES]])
     (why,) = reasons(champion, matrix, [record["decision"]], most=None)
     return record | {"reasons": [reason.as_dict() for reason in why]}
+
+
+def iso(instant: datetime) -> str:
+    """An instant in UTC as ISO 8601, ending in Z."""
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def pack(record: Record) -> bytes:

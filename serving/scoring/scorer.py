@@ -12,7 +12,7 @@ from serving.errors import IdempotencyConflictError, OnlineStoreUnavailableError
 from serving.model.champion import Champion
 from serving.model.champion_watcher import ChampionWatcher
 from serving.online_store.protocol import Conflict
-from serving.recovery.circuit_breaker import CircuitBreaker
+from serving.recovery.circuit_breaker import CircuitBreaker, State
 from serving.scoring.degraded import DegradedScorer
 from serving.scoring.micro_batcher import MicroBatcher
 from serving.scoring.online import CHUNK, OnlineScorer
@@ -39,12 +39,16 @@ class Scorer:
         self._breaker = breaker
         self._online = online
         self._degraded = degraded
-        self._batcher = MicroBatcher(self._score_singles, ROUND_SIZE, ROUNDS_AT_ONCE)
+        self._batcher: MicroBatcher[Payment, Record | Conflict] = MicroBatcher(
+            self._score_round, ROUND_SIZE, ROUNDS_AT_ONCE
+        )
 
     async def score(self, payment: Payment, explain: bool) -> Record:
         """Score one payment, in a round with others that wait; a repeated one gets its first answer."""
-        champion, record = await self._batcher.ask(payment)
-        return explained(champion, record) if explain else record
+        answer = await self._batcher.ask(payment)
+        if isinstance(answer, Conflict):
+            raise _conflict(payment)
+        return explained(self._champions.current, answer) if explain else answer
 
     async def score_batch(self, payments: Sequence[Payment], explain: bool) -> list[Record]:
         """Score payments in order of time, answered in the order given; none is scored if one conflicts."""
@@ -58,18 +62,13 @@ class Scorer:
             answers = await asyncio.to_thread(lambda: [explained(champion, record) for record in answers])
         return answers
 
-    async def _score_singles(self, payments: Sequence[Payment]) -> list[tuple[Champion, Record] | Exception]:
-        """The batcher's work: an answer or a conflict for each payment, in order."""
-        champion = self._champions.current
-        answers = await self._score_round(champion, payments)
-        return [
-            _conflict(payment) if isinstance(answer, Conflict) else (champion, answer)
-            for payment, answer in zip(payments, answers, strict=True)
-        ]
-
-    async def _score_round(self, champion: Champion, payments: Sequence[Payment]) -> Sequence[Record | Conflict]:
+    async def _score_round(
+        self, payments: Sequence[Payment], champion: Champion | None = None
+    ) -> Sequence[Record | Conflict]:
+        """An answer for each payment, in order; a conflict spares the others. The default is the current champion."""
+        champion = champion or self._champions.current
         while True:
-            if self._breaker.closed:
+            if self._breaker.state is State.CLOSED:
                 try:
                     return await self._online.score_round(champion, payments)
                 except UNAVAILABLE as error:
@@ -82,7 +81,7 @@ class Scorer:
         self, champion: Champion, unique: Sequence[Payment], first: dict[int, int]
     ) -> Sequence[Record]:
         """Answers for a batch, each id once. Raises `IdempotencyConflictError`, naming the payment's index."""
-        if self._breaker.closed:
+        if self._breaker.state is State.CLOSED:
             try:
                 conflict = await self._online.reserve(unique)
                 answers = [] if conflict is not None else await self._online.score_all(champion, unique)
@@ -93,7 +92,7 @@ class Scorer:
         answers = []
         for start in range(0, len(unique) if conflict is None else 0, CHUNK):
             # Each chunk by itself: the breaker may close before the batch is done.
-            answers += await self._score_round(champion, unique[start : start + CHUNK])
+            answers += await self._score_round(unique[start : start + CHUNK], champion)
         return _without_conflicts(unique, answers, conflict, first)
 
 

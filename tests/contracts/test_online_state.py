@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -44,11 +45,11 @@ def client(valkey_server: Any) -> Iterator[valkey.Valkey]:
         yield client
 
 
-def merge(client: valkey.Valkey, batch: list[Entry], floor: int = 0, slack: int = 0) -> bytes:
+def merge(client: valkey.Valkey, batch: list[Entry], floor: int = 0, slack: int = 0, keep: int = KEEP) -> bytes:
     script = MERGE_LUA + "return merge(KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]))"
     ordered = np.array(sorted(batch), dtype=np.int64).reshape(-1, 3)
     packed = pack_entries(*ordered.T).tobytes()
-    history: bytes = client.eval(script, 1, "c:test", pack_second(floor), packed, KEEP, slack)
+    history: bytes = client.eval(script, 1, "c:test", pack_second(floor), packed, keep, slack)
     assert client.get("c:test") == history
     return history
 
@@ -73,6 +74,25 @@ def test_merging_is_union_by_place_cut_to_what_is_kept(
             kept = {position: value for position, value in kept.items() if position[0] > cut}
         assert [tuple(entry) for entry in found.tolist()] == [(*position, kept[position]) for position in sorted(kept)]
         assert found_floor == floor
+
+
+@given(st.lists(entries, min_size=1, max_size=5), st.randoms(use_true_random=False))
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_merging_again_and_in_any_order_gives_the_same_history(
+    client: valkey.Valkey, batches: list[list[Entry]], rng: random.Random
+) -> None:
+    keep = 2**40
+
+    def history(order: list[list[Entry]]) -> bytes:
+        client.delete("c:test")
+        for batch in order:
+            merge(client, batch, keep=keep)
+        found: bytes = client.get("c:test")  # type: ignore[assignment]
+        return found
+
+    shuffled = [*batches, *rng.choices(batches, k=3)]
+    rng.shuffle(shuffled)
+    assert history(shuffled) == history(batches)
 
 
 def written(client: valkey.Valkey) -> int:

@@ -6,8 +6,10 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from rich.console import Console
@@ -16,6 +18,7 @@ from demo.embedded_servers import ROOT
 from demo.http_servers import task_log_tail
 from demo.installation import Installation
 from demo.options import OptionsError, read_options
+from demo.run import follow
 from demo.steps import StepFailed, Steps
 from demo.summary import Summary
 
@@ -71,6 +74,16 @@ def test_a_failing_step_names_itself_and_its_log(installation: Installation) -> 
     assert caught.value.log == installation.logs / "load-the-bank.log"
     assert "there is no folder /no/such/folder" in caught.value.last_lines
     assert steps.done == []
+
+
+def test_airflow_that_does_not_answer_is_a_failed_step(installation: Installation) -> None:
+    class Silent:
+        def follow(self, *_: object) -> Iterator[None]:
+            raise httpx.ReadTimeout("timed out")
+
+    with pytest.raises(StepFailed, match=r"live day: asking Airflow .*timed out") as caught:
+        follow(Steps(Console(quiet=True)), installation, Silent(), "fraud_daily", "run", "live day")  # type: ignore[arg-type]
+    assert caught.value.log == installation.logs / "airflow-api-server.log"
 
 
 def test_a_step_says_how_long_it_took() -> None:

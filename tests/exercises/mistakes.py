@@ -1,6 +1,6 @@
 """Typical wrong answers, kept as small changes to the solution: `wrong/<exercise>.toml`.
 
-Each mistake has a name, the words that the learner must be told (`says`), and either
+Each mistake has a name, the message that the learner must see (`says`), and either
 
 - `change`: one or more replacements of `old` by `new`, where `old` occurs exactly once in the solution's work, or
 - `work`: the whole work, for an answer that has too little in common with the solution.
@@ -37,7 +37,7 @@ class Change(BaseModel):
 
 
 class Mistake(BaseModel):
-    """One wrong answer: what the learner must be told, and how its work differs from the solution's."""
+    """One wrong answer: the message that the learner must see, and how its work differs from the solution's."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

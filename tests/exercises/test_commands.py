@@ -104,9 +104,9 @@ def test_damaged_progress_is_named_and_left_as_it_is(kept: Path, capsys: pytest.
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ("no-such", "there is no exercise 'no-such'; there are: explicit-schema, "),
-        ("paritty", "there is no exercise 'paritty'; is it parity?"),
-        ("", "say which exercise, as in EXERCISE=point-in-time; there are: explicit-schema, "),
+        ("no-such", "there is no exercise 'no-such'; choose one of: explicit-schema, "),
+        ("paritty", "there is no exercise 'paritty'; did you mean parity?"),
+        ("", "name an exercise, as in EXERCISE=point-in-time; choose one of: explicit-schema, "),
     ],
 )
 def test_an_unknown_exercise_is_named(given: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,4 +121,4 @@ def test_what_passed_leads_to_the_next_of_its_role(
     commands.main(["check", ID])
     assert "next: ml-engineer/readiness" in capsys.readouterr().out
     commands.main(["check", "live-promotion"])
-    assert "the last of this role" in capsys.readouterr().out
+    assert "the last one for this role" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The manifest and the folders say the same; each stub is what is left of its solution; no file is left over."""
+"""The manifest matches the folders, each stub its solution, and no file is left over."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ OF_THE_WORKSHOP = {
     "earlier_champion.py",
     "exercises.toml",
     "expect.py",
+    "fake_registry.py",
+    "faulty_line.py",
+    "leaks.py",
     "line.py",
     "manifest.py",
     "outcome.py",
@@ -30,6 +33,7 @@ OF_THE_WORKSHOP = {
     "show.py",
     "spark_answers.py",
     "stub.py",
+    "threads.py",
 }
 
 
@@ -81,5 +85,5 @@ def test_a_check_holds_the_answer_against_the_lines_own_code(exercise: Exercise)
 
 
 def test_an_exercise_that_there_is_not_is_named_with_those_there_are() -> None:
-    with pytest.raises(UnknownExerciseError, match=r"'nothing'.*there are: .*request-model"):
+    with pytest.raises(UnknownExerciseError, match=r"'nothing'.*choose one of: .*request-model"):
         find("nothing")

@@ -1,4 +1,4 @@
-"""The five outcomes of a check are told apart, in a process of their own."""
+"""The five outcomes of a check, in a separate process."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_each_answer_has_its_outcome(exercise: Exercise) -> None:
     assert "nothing was doubled" in found["same"].story
     assert "look again" in found["other"].story
     assert found["none"].printed == "here I am"
-    assert "of another kind" in found["text"].story
+    assert "of the wrong type" in found["text"].story
     work = SOLUTION.split("\n").index("    return 2 * number") + 1
     assert (found["syntax"].line, found["raises"].line) == (work, work)
     assert found["raises"].story == "ZeroDivisionError: division by zero"
@@ -126,9 +126,9 @@ def test_an_answer_that_never_ends_and_one_that_ends_python_are_errors(
 ) -> None:
     monkeypatch.setattr(runner, "SECONDS_FOR_A_TEST", 1)
     endless = outcomes(exercise, endless="while True:\n    pass")["endless"]
-    assert (endless.outcome, "never ends" in endless.story) == (Outcome.ERROR, True)
+    assert (endless.outcome, "infinite loop" in endless.story) == (Outcome.ERROR, True)
     gone = outcomes(exercise, gone="import os\nos._exit(0)")["gone"]
-    assert (gone.outcome, "ended Python" in gone.story) == (Outcome.ERROR, True)
+    assert (gone.outcome, "ended the Python process" in gone.story) == (Outcome.ERROR, True)
 
 
 def test_a_name_that_is_gone_is_an_error(exercise: Exercise) -> None:
@@ -140,7 +140,7 @@ def test_a_name_that_is_gone_is_an_error(exercise: Exercise) -> None:
 def test_another_signature_is_an_error(exercise: Exercise) -> None:
     exercise.answer.write_text("def double(one, other):\n    return one + other\n")
     result = run_checks(exercise, [exercise.answer])[exercise.answer]
-    assert (result.outcome, "must stay as they were" in result.story) == (Outcome.ERROR, True)
+    assert (result.outcome, "keep the parameters" in result.story) == (Outcome.ERROR, True)
 
 
 def test_a_stub_is_not_run_and_a_file_that_is_gone_is_told(exercise: Exercise, monkeypatch: pytest.MonkeyPatch) -> None:

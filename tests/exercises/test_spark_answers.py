@@ -1,4 +1,4 @@
-"""What goes wrong when Spark is asked is the learner's error only where it went through the learner's file."""
+"""A failing Spark query is the learner's error only if the learner's file is in its traceback."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ def test_an_answer_is_handed_on(tmp_path: Path) -> None:
 def test_what_spark_cannot_run_is_incorrect_and_known_words_have_their_mistake(tmp_path: Path) -> None:
     path = tmp_path / "answer.py"
     error = RuntimeError("[UNRESOLVED_COLUMN] no such column\nand a long plan")
-    with pytest.raises(
-        IncorrectError, match=r"Spark could not run what you built: \[UNRESOLVED_COLUMN\] no such"
-    ) as told:
+    with pytest.raises(IncorrectError, match=r"Spark could not run your query: \[UNRESOLVED_COLUMN\] no such") as told:
         collected("rows()", lambda: failing(error), path)
     assert "a long plan" not in str(told.value)
     with pytest.raises(IncorrectError, match="that column is gone"):

@@ -44,9 +44,9 @@ def test_a_missing_or_empty_secret(settings: dict[str, str], tmp_path: Path, nam
 
 def test_no_folder_of_secrets(settings: dict[str, str], tmp_path: Path) -> None:
     said = fails(settings | {"SECRETS_DIR": str(tmp_path / "nowhere")}, tmp_path / "log")
-    assert said == f"serving: the folder of secrets {tmp_path / 'nowhere'} is missing: set SECRETS_DIR to where it is"
+    assert said == f"serving: the secrets folder {tmp_path / 'nowhere'} does not exist: set SECRETS_DIR"
 
 
 def test_a_wrong_setting(settings: dict[str, str], tmp_path: Path) -> None:
     said = fails(settings | {"SCORER_PORT": "http"}, tmp_path / "log")
-    assert said.startswith("serving: wrong settings: SCORER_PORT: ")
+    assert said.startswith("serving: invalid settings: SCORER_PORT: ")

@@ -20,7 +20,7 @@ DAY = str(FIRST_DAY)
 def test_a_job_ends_with_one_line_of_json(submit: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
     write_raw(tmp_path, [(FIRST_DAY, RawRow(1)), (FIRST_DAY, RawRow(2, amount="-1"))])
     running = submit("validate", tmp_path, "--from", DAY, "--to", DAY)
-    out, err = running.communicate(timeout=90)
+    out, err = running.communicate(timeout=240)
     assert running.returncode == 0, err
     last = json.loads(out.splitlines()[-1])
     assert last.pop("seconds") > 0
@@ -42,7 +42,7 @@ def test_a_job_that_fails_ends_with_one_line_that_says_why(
     running = submit(
         "ingest", tmp_path, "--from", DAY, "--to", DAY, **servers | {"SECRETS_DIR": str(tmp_path / "none")}
     )
-    out, err = running.communicate(timeout=90)
+    out, err = running.communicate(timeout=240)
     assert running.returncode == 1, err
     told = out.splitlines()[-1]
     assert told.startswith(f"ingest {DAY}..{DAY}: cannot read the secret file {tmp_path}/none/bank_reader_password")

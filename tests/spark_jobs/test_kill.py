@@ -124,7 +124,7 @@ def test_a_killed_job_leaves_every_day_whole_and_is_simply_run_again(
     assert victims, held
     processes.send(victims, signal.SIGKILL)
     processes.send(held, signal.SIGCONT)
-    running.communicate(timeout=60)
+    running.communicate(timeout=240)
     processes.wait_until_gone(held)
     assert running.returncode != 0
     found = digests(lake)

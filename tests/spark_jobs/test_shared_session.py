@@ -32,7 +32,7 @@ def start(spark_environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
     def run(job: str, lake: Path, **environment: str) -> subprocess.Popen[str]:
         command = [str(ROOT / "spark_jobs/submit.py"), *OPTIONS, "--name", job, f"spark_jobs/{job}.py", *DAY]
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        own = {"LAKE_URI": str(lake), "TMPDIR": str(tmp_path), "PATH": path}
+        own = {"LAKE_URI": str(lake), "TMPDIR": str(tmp_path), "PATH": path, "SPARK_IDLE_SECONDS": "300"}
         began.append(
             subprocess.Popen(
                 command,
@@ -74,16 +74,20 @@ def last_line(running: subprocess.Popen[str]) -> str:
 
 
 def test_jobs_share_an_application_until_one_fails(start: Start, tmp_path: Path) -> None:
-    for lake, cents in (("one", "1.00"), ("other", "-1")):
-        write_raw(tmp_path / lake, [(FIRST_DAY, RawRow(1, amount=cents))])
+    write_raw(tmp_path / "one", [(FIRST_DAY, RawRow(1)), (FIRST_DAY, RawRow(2))])
+    write_raw(tmp_path / "other", [(FIRST_DAY, RawRow(1, amount="-1"))])
     said = json.loads(last_line(start("validate", tmp_path / "one")))
     held = application(tmp_path)
     assert sorted(set(held.values())) == ["daemon", "driver", "jvm", "worker"]
-    assert (said["job"], said["rows_good"], said["rows_quarantined"]) == ("validate", 1, 0)
+    assert (said["job"], said["rows_good"], said["rows_quarantined"]) == ("validate", 2, 0)
+    # Each job reads the environment that it was submitted in.
     said = json.loads(last_line(start("validate", tmp_path / "other")))
-    assert (said["rows_good"], said["rows_quarantined"]) == (0, 1)
-    # Each read the environment that it was submitted in.
-    assert [len(read_rows(tmp_path / lake, "clean")) for lake in ("one", "other")] == [1, 0]
+    assert said["reasons"] == {"amount_negative": 1}
+    assert [len(read_rows(tmp_path / lake, "clean")) for lake in ("one", "other")] == [2, 0]
+    # And sees the lake as it is, not what the first one found in it.
+    write_raw(tmp_path / "one", [(FIRST_DAY, RawRow(1)), (FIRST_DAY, RawRow(2, transaction_id=1))])
+    said = json.loads(last_line(start("validate", tmp_path / "one")))
+    assert said["reasons"] == {"transaction_id_repeated": 1}
     said = json.loads(last_line(start("build_features", tmp_path / "one")))
     assert said["rows_out"] == 1
     jvm = [pid for pid, kind in held.items() if kind == "jvm"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -118,7 +119,9 @@ def changed(line: Line, replayed: dict[str, Any], tmp_path_factory: pytest.TempP
         shutil.copytree(line.lake, folder / "lake")
         lines[change] = line.with_code(folder / "code", folder / "lake")
     pairs = [str(path) for one in lines.values() for path in (one.root, one.lake)]
-    line.submit(line.root / "tests/whole/build_with_code.py", str(LIVE_DAY), *pairs)
+    # From elsewhere, for Spark's Python workers look for code in the working directory first.
+    elsewhere = replace(line, root=tmp_path_factory.mktemp("elsewhere"))
+    elsewhere.submit(line.root / "tests/whole/build_with_code.py", str(LIVE_DAY), *pairs)
     return lines
 
 

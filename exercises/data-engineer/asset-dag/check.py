@@ -25,21 +25,21 @@ WORK: Final = {"build_features": "compute_features", "hand_over": "say_done", "t
 DAGS: Final = Path(__file__).resolve().parents[3] / "dags"
 
 AT_IMPORT = (
-    "Work was done while the file was imported. Airflow imports it again and again to see which DAGs there are: a task "
-    "is given the function, and calls it only when it runs."
+    "The file does the work at import. Airflow imports it again and again to find its DAGs: a task gets the function, "
+    "and calls it only when it runs."
 )
 NOT_CALLED = (
-    "A task is missing. A function under @task becomes a task only when it is called in the DAG's block: `train()` "
-    "on a line of its own, or between two `>>`."
+    "A task is missing. A function under @task becomes a task only when it is called in the DAG's block: `train()` on "
+    "a line of its own, or between two `>>`."
 )
 OTHER_ASSET = (
-    "This is another Asset than the one asked for. Two DAGs meet in an Asset by its name and its uri; where these "
-    "differ, one announces what nobody waits for. Make it once, and use it in both."
+    "This is a different Asset from the one asked for. Two DAGs share an Asset by its name and uri; where these "
+    "differ, the second DAG never starts. Create it once, and use it in both."
 )
-NO_OUTLET = "No task announces the Asset, so nothing will ever start the other DAG. A task does by its `outlets`."
+NO_OUTLET = "No task updates the Asset, so the other DAG never starts. Set the task's `outlets`."
 TOO_EARLY = (
-    "The first task announces the Asset. It is announced when that task succeeds, and the day is not done then: the "
-    "last task announces."
+    "The first task updates the Asset, as soon as it succeeds, before the day is complete. The last task must update "
+    "it."
 )
 
 
@@ -52,14 +52,14 @@ def read_bag(path: Path) -> Any:
 
 @pytest.fixture(scope="module", autouse=True)
 def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A home of its own for Airflow, which reads these variables when it is first imported."""
+    """A separate home for Airflow, which reads these variables when it is first imported."""
     home = tmp_path_factory.mktemp("airflow")
     os.environ |= {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL",
-        # As it was before Airflow 3, and as it still is in many an installation: who does not say, does not know.
+        # The default before Airflow 3, and still set in many installations: the DAG must set it explicitly.
         "AIRFLOW__SCHEDULER__CATCHUP_BY_DEFAULT": "True",
     }
 
@@ -72,12 +72,12 @@ def dags(answer: Any) -> Callable[[], Any]:
 
 def read_answer(answer: Any) -> Any:
     """The learner's two DAGs by their ids."""
-    # Imported by itself first, so that an error in it is told with its line.
+    # Imported directly first, so that an error is reported with its line.
     expect("importing the file: what was done by then", answer.RAN, [], AT_IMPORT)
     bag = read_bag(answer.path)
     if bag.import_errors:
         words = Said(str(next(iter(bag.import_errors.values()))).strip().split("\n")[-1])
-        mistake = "Airflow refuses the file. In a DAG the tasks must have names of their own, and no circle."
+        mistake = "Airflow rejects the file. The tasks of a DAG must have unique names and no cycle."
         raise IncorrectError("Airflow's DagBag on the file", words, Said("no error"), mistake)
     names = sorted(bag.dags)
     mistakes = [
@@ -87,18 +87,18 @@ def read_answer(answer: Any) -> Any:
             "One of the two DAGs is missing: is its function called, if it is under @dag?",
         ),
     ]
-    otherwise = f"The DAGs are called {PRODUCER} and {CONSUMER}, and there is no other."
+    otherwise = f"The file must declare the DAGs {PRODUCER} and {CONSUMER}, and no others."
     expect("Airflow's DagBag on the file: its DAGs", names, sorted([PRODUCER, CONSUMER]), otherwise, mistakes)
     return bag.dags
 
 
 def order(dag: Any) -> dict[str, list[str]]:
-    """Each task and those that come right after it."""
+    """Each task and its direct downstream tasks."""
     return {one.task_id: sorted(one.downstream_task_ids) for one in sorted(dag.tasks, key=lambda one: one.task_id)}
 
 
 def outlets(dag: Any) -> dict[str, list[tuple[str, str]]]:
-    """Each task and the name and uri of what it announces."""
+    """Each task and the name and uri of its outlets."""
     return {one.task_id: named(one.outlets) for one in sorted(dag.tasks, key=lambda one: one.task_id)}
 
 
@@ -134,14 +134,17 @@ def runs(dag: Any) -> list[datetime]:
 def test_order(dags: Callable[[], Any]) -> None:
     """The second task waits for the first."""
     expected = {"build_features": ["hand_over"], "hand_over": []}
-    apart = "The two tasks are not joined, so they run at the same time. `first >> second` says which waits for which."
+    apart = (
+        "The two tasks have no dependency, so they run at the same time. `first >> second` makes the second wait for "
+        "the first."
+    )
     mistakes = [
         ({"build_features": [], "hand_over": []}, apart),
-        ({"build_features": [], "hand_over": ["build_features"]}, "The order is the wrong way round."),
+        ({"build_features": [], "hand_over": ["build_features"]}, "The order is reversed."),
         (lambda came: came.keys() < expected.keys(), NOT_CALLED),
-        (lambda came: came.keys() != expected.keys(), "The tasks are called build_features and hand_over, by task_id."),
+        (lambda came: came.keys() != expected.keys(), "The tasks must have the task_ids build_features and hand_over."),
     ]
-    otherwise = "hand_over comes right after build_features, and nothing after it."
+    otherwise = "hand_over must come directly after build_features, with nothing after it."
     expect(f"{PRODUCER}: its tasks, and what comes after each", order(dags()[PRODUCER]), expected, otherwise, mistakes)
     otherwise = "It has one task, called train."
     called = f"{CONSUMER}: its tasks, and what comes after each"
@@ -149,39 +152,39 @@ def test_order(dags: Callable[[], Any]) -> None:
 
 
 def test_outlet(dags: Callable[[], Any]) -> None:
-    """The last task announces the Asset that was asked for, and no other does."""
+    """Only the last task updates the Asset."""
     expected = {"build_features": [], "hand_over": [ASSET]}
     mistakes = [
         ({"build_features": [], "hand_over": []}, NO_OUTLET),
         (lambda came: bool(came["build_features"]), TOO_EARLY),
         (lambda came: came["hand_over"] != [ASSET], OTHER_ASSET),
     ]
-    called = f"{PRODUCER}: what each task announces (name and uri of its outlets)"
-    expect(called, outlets(dags()[PRODUCER]), expected, "hand_over announces the Asset, it alone.", mistakes)
+    called = f"{PRODUCER}: the outlets of each task (name and uri)"
+    expect(called, outlets(dags()[PRODUCER]), expected, "Only hand_over must have the Asset as an outlet.", mistakes)
 
 
 def test_waits_for_the_asset(dags: Callable[[], Any]) -> None:
     """The second DAG is started by the Asset, not by a clock."""
     clock = (
-        "No Asset starts this DAG. A time at which the features should be ready is a guess, and a late day breaks it: "
-        "the schedule of a DAG may be an Asset."
+        "No Asset starts this DAG. The time when the features are ready is a guess, and a late day breaks it: schedule "
+        "the DAG on the Asset."
     )
     called = f"{CONSUMER}: the Assets it is scheduled by"
     mistakes = [([], clock), (lambda came: len(came) == 1, OTHER_ASSET)]
-    otherwise = "It is scheduled by the one Asset that the other DAG announces."
+    otherwise = "It must be scheduled on the Asset that the other DAG updates."
     expect(called, waits_for(dags()[CONSUMER]), [ASSET], otherwise, mistakes)
 
 
 def test_schedule(dags: Callable[[], Any]) -> None:
-    """The first DAG is due each day at 03:00 UTC, since 2025-01-01, and is not run for the days that went by."""
+    """The first DAG runs every day at 03:00 UTC, from 2025-01-01."""
     dag = dags()[PRODUCER]
     start = Said(str(dag.start_date))
     expect(
         f"{PRODUCER}: start_date",
         start,
         Said("some time on 2025-01-01, UTC"),
-        "The DAG has a start_date, the day from which its schedule counts, and it is to be 2025-01-01. One that is "
-        "made of now() moves on with each import.",
+        "The DAG needs the start_date 2025-01-01, from which its schedule counts. A start_date based on now() changes "
+        "with each import.",
         same=lambda *_: dag.start_date is not None and timedelta(0) <= dag.start_date - START < timedelta(days=1),
     )
     due = runs(dag)
@@ -192,49 +195,47 @@ def test_schedule(dags: Callable[[], Any]) -> None:
     expected = ["03:00", "03:00", "03:00"]
     mistakes = [
         ([], "No clock starts this DAG: it has no schedule."),
-        (lambda _: all(f"{one:%H:%M}" == "00:00" for one in due), "It runs at midnight, and not at 03:00 UTC."),
+        (lambda _: all(f"{one:%H:%M}" == "00:00" for one in due), "It runs at midnight, not at 03:00 UTC."),
         (
             lambda _: odd is not None and odd > 0,
-            "It does not run every day, or not always at 03:00 UTC: shown are the runs around the first that is odd.",
+            "It does not run every day at 03:00 UTC: these are the runs around the first wrong one.",
         ),
     ]
-    otherwise = "It runs once a day, at 03:00 UTC. A schedule may be a cron expression: minute, hour, and three stars."
+    otherwise = (
+        "It must run once a day, at 03:00 UTC. A schedule can be a cron expression: minute, hour, and three stars."
+    )
     expect(f"{PRODUCER}: when its runs are due (UTC)", came, expected, otherwise, mistakes)
 
 
 def test_catchup_and_retries(dags: Callable[[], Any]) -> None:
-    """Days that went by are not made up for, and a task that fails is tried again."""
+    """Past days are not run, and a failed task is retried."""
     came = {name: dag.catchup for name, dag in sorted(dags().items())}
     on = (
         "Catch-up is on: when the DAG is first started, Airflow runs it once for every day since its start_date, all "
-        "at once. The jobs here take the days they are asked for; say catchup=False."
+        "at once. Here each run is given its days; set catchup=False."
     )
     expect("catchup of both", came, {PRODUCER: False, CONSUMER: False}, on)
     tries = {one.task_id: one.retries for dag in dags().values() for one in dag.tasks}
-    none = (
-        "A task is not tried again when it fails. A job that may be repeated safely should be: say so in default_args."
-    )
-    otherwise = "Each task is tried again twice: retries is 2, in the default_args of both DAGs or on each task."
+    none = "A failed task is not retried. An idempotent job should be: set retries in default_args."
+    otherwise = "Each task must have retries=2, in the default_args of both DAGs or on each task."
     expected = dict.fromkeys(WORK, 2)
     expect("retries of each task", tries, expected, otherwise, [(lambda came: 0 in came.values(), none)])
     ends = {name: dag.end_date for name, dag in sorted(dags().items())}
-    expect(
-        "end_date of both", ends, {PRODUCER: None, CONSUMER: None}, "The DAGs go on for ever: they have no end_date."
-    )
+    expect("end_date of both", ends, {PRODUCER: None, CONSUMER: None}, "The DAGs must have no end_date.")
     rules = {
         one.task_id: str(getattr(one.trigger_rule, "value", one.trigger_rule))
         for dag in dags().values()
         for one in dag.tasks
     }
     failed = (
-        "A task runs although the one before it failed: the Asset would be announced for a day that is not there. Its "
-        "trigger_rule stays as it is by default."
+        "A task runs even if the previous one failed: the Asset would be updated for a missing day. Keep the default "
+        "trigger_rule."
     )
     expect("trigger_rule of each task", rules, dict.fromkeys(rules, "all_success"), failed)
 
 
 def given(task: Any, body: Callable[..., Any]) -> tuple[list[Any], dict[str, Any]]:
-    """What a task's function is called with: what the file says; None for what another task would return or Airflow."""
+    """The arguments of a task's function: those in the file; None for what another task or Airflow would provide."""
 
     def plain(value: Any) -> Any:
         return None if type(value).__name__.endswith("XComArg") else value
@@ -275,7 +276,7 @@ def test_tasks_do_their_work(dags: Callable[[], Any]) -> None:
 
 
 def test_agrees_with_production(dags: Callable[[], Any]) -> None:
-    """The same Asset, announced by the last task alone, and the same kind of schedule, as in the line's own DAGs."""
+    """The same Asset, updated only by the last task, and the same kind of schedule, as in the line's own DAGs."""
     sys.path.insert(0, str(DAGS))
     line = read_bag(DAGS).dags
     daily, training = line["fraud_daily"], line["fraud_training"]
@@ -297,5 +298,5 @@ def test_agrees_with_production(dags: Callable[[], Any]) -> None:
         "catchup": {daily.catchup, training.catchup},
         "retries": {one.retries for dag in (daily, training) for one in dag.tasks},
     }
-    otherwise = "This is not how dags/fraud_daily.py and dags/fraud_training.py are joined."
+    otherwise = "dags/fraud_daily.py and dags/fraud_training.py are connected differently."
     expect("both DAGs, beside the line's own", mine, theirs, otherwise)

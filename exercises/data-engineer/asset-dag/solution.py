@@ -1,4 +1,4 @@
-"""Two DAGs that an Asset joins: one makes the features, the other trains as soon as they are there."""
+"""Two DAGs linked by an Asset: one builds features, the other trains a model when they are ready."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from airflow.sdk import DAG, Asset, task
 
 RAN: list[str] = []
-"""What was done so far."""
+"""The functions called so far."""
 
 
 def compute_features() -> None:
-    """The work of the task `build_features`; here it only notes that it was done."""
+    """The work of the task `build_features`; here it only records the call."""
     RAN.append("compute_features")
 
 
@@ -39,7 +39,7 @@ with DAG("exercise_features", schedule="0 3 * * *", start_date=START, catchup=Fa
 
     @task(outlets=[FEATURES])
     def hand_over() -> None:
-        """Tell whoever waits for the Asset."""
+        """Finish the day."""
         say_done()
 
     build_features() >> hand_over()

@@ -23,23 +23,26 @@ Asked = Callable[[str, Callable[[], Any]], Any]
 
 NOTHING: dict[str, list[Any]] = {"too many": [], "missing": []}
 INFERRED = (
-    "The type of a column came from the data: one wrong row made the whole column text. State the type of every "
-    "column yourself; then no row can change it."
+    "The type of a column was inferred from the data: one bad row made the whole column text. Declare the type of "
+    "every column; then no row can change it."
 )
 NULLED = (
-    "A row that lacks a field is among the payments, with a null in its place. The schema lets a null pass without a "
-    "word: whether a value is there is a question that you have to ask for every column."
+    "A row with a missing field is among the payments, with a null in its place. A schema accepts nulls silently: "
+    "check every column for null."
 )
 KIND = (
-    "A value of another kind was turned into null, or into a number, and its row is among the payments. The row must "
-    "be refused: the column _corrupt_record of your schema tells you which rows these are."
+    "A value of the wrong type was turned into null, or into a number, and its row is among the payments. Reject the "
+    "row: the column _corrupt_record of your schema shows which rows these are."
 )
-LOST = "A line is on neither side. What is no payment is refused, not thrown away: every line comes out exactly once."
+LOST = (
+    "A line is missing from both outputs. Reject what is not a payment, do not drop it: every line must appear exactly "
+    "once."
+)
 NOT_AS_IT_WAS = (
-    "The right rows are refused, but not with the line as it was. Keep the text beside what is read from it; "
-    "afterwards it cannot be put together again."
+    "The right rows are rejected, but their lines were modified. Keep the original text next to the parsed values; it "
+    "cannot be rebuilt from them."
 )
-WHOLE_DAY = "One bad line made Spark refuse the whole day. A bad line is set apart, and the others are read."
+WHOLE_DAY = "One bad line made Spark reject the whole day. Set the bad line aside, and read the others."
 
 
 def line_of(number: int, **changes: object) -> str:
@@ -57,7 +60,7 @@ def line_of(number: int, **changes: object) -> str:
 
 @pytest.fixture
 def asked(answer: Any) -> Asked:
-    """What Spark answers to what the learner built."""
+    """Spark's rows for the learner's DataFrame."""
     return lambda called, ask: collected(called, ask, answer.path, {"MALFORMED": WHOLE_DAY})
 
 
@@ -69,15 +72,15 @@ def read(answer: Any, asked: Asked, spark: SparkSession, tmp_path: Path) -> Read
         path = tmp_path / "payments.jsonl"
         path.write_text("".join(f"{line}\n" for line in lines))
         came = answer.read_day(spark, str(path))
-        shape = Said("two DataFrames: the payments and the refused lines")
-        mistakes = [(lambda came: came is None, "Nothing came back. Is there a return?")]
+        shape = Said("two DataFrames: the payments and the rejected lines")
+        mistakes = [(lambda came: came is None, "It returned None. Is there a return?")]
         is_pair = isinstance(came, tuple | list) and len(came) == 2 and all(isinstance(x, DataFrame) for x in came)
-        otherwise = "Return both sides, `payments, refused`, each a DataFrame that is not collected yet."
+        otherwise = "Return `payments, rejected`, two DataFrames that are not collected yet."
         expect("read_day(spark, path)", came, shape, otherwise, mistakes, same=lambda *_: is_pair)
         payments, refused = came
         columns = asked("read_day(spark, path)[1].columns", lambda: refused.columns)
         expect(
-            "read_day(spark, path)[1].columns", columns, ["line"], "The refused have one column, `line`, and no other."
+            "read_day(spark, path)[1].columns", columns, ["line"], "The rejected lines must have one column, `line`."
         )
         return payments, refused
 
@@ -85,7 +88,7 @@ def read(answer: Any, asked: Asked, spark: SparkSession, tmp_path: Path) -> Read
 
 
 def sides(asked: Asked, called: str, lines: list[str], both: tuple[DataFrame, DataFrame]) -> dict[str, list[Any]]:
-    """The ids of the payments and the refused lines, sorted; a line that is as it was is told by its number."""
+    """The ids of the payments and the rejected lines, sorted; an unmodified line is shown by its number."""
     told = {line: f"line {number}" for number, line in enumerate(lines, 1)}
     ids = asked(called, lambda: [row["transaction_id"] for row in both[0].select("transaction_id").collect()])
     refused = asked(called, lambda: [row["line"] for row in both[1].collect()])
@@ -112,20 +115,20 @@ def test_types(read: Read, asked: Asked) -> None:
         called,
         came,
         expected,
-        "The payments have these six columns, in any order, with these types (in Spark a LongType is called bigint).",
+        "The payments must have these six columns, in any order, with these types (Spark shows LongType as bigint).",
         [
             (lambda came: came.get("customer_id") == "string", INFERRED),
             (
                 lambda came: came.get("amount") not in (None, "string"),
-                "The amount was made a number. It stays text here, as it landed: a double would round it, and what it "
-                "is worth is decided by a later step.",
+                "The amount was converted to a number. It must stay text here: a double would round it, and a later "
+                "step converts it.",
             ),
             (
                 lambda came: "_corrupt_record" in came,
-                "The helping column _corrupt_record is still among the payments'.",
+                "The helper column _corrupt_record is still in the payments.",
             ),
             (lambda came: "int" in came.values(), "An int has 32 bits, and an id may need 64: that is a LongType."),
-            (lambda came: "timestamp" in came.values(), "Instants land as whole seconds since 1970, a LongType."),
+            (lambda came: "timestamp" in came.values(), "Times are whole seconds since 1970, a LongType."),
         ],
     )
 
@@ -138,7 +141,7 @@ def test_missing_fields(read: Read, asked: Asked) -> None:
         called,
         sides(asked, called, lines, read(lines)),
         {"payments": [1, 5], "refused": ["line 2", "line 3", "line 4"]},
-        "The rows that lack a field, and only they, are refused, each with its line as it was.",
+        "Reject the rows with a missing field, and only those, each with its unmodified line.",
         [
             (lost(5), LOST),
             (passes(2, 3, 4), NULLED),
@@ -162,7 +165,7 @@ def test_other_kinds(read: Read, asked: Asked) -> None:
         called,
         sides(asked, called, lines, read(lines)),
         {"payments": [1, 6], "refused": ["line 2", "line 3", "line 4", "line 5"]},
-        "The rows with a value of another kind, and only they, are refused, each with its line as it was.",
+        "Reject the rows with a value of the wrong type, and only those, each with its unmodified line.",
         [
             (lost(6), LOST),
             (passes(2, 3, 4, 5), KIND),
@@ -182,16 +185,17 @@ def test_lines_as_they_are(read: Read, asked: Asked) -> None:
         called,
         sides(asked, called, lines, read(lines)),
         {"payments": [1, 1, 2], "refused": ["line 4", "line 4"]},
-        "Each line comes out once: a payment if its fields are there and of their kind, else the text as it was.",
+        "Each line must appear once: as a payment if its fields are present and of the right type, else as unmodified "
+        "text.",
         [
             (
                 lambda came: len(came["payments"]) + len(came["refused"]) < 5,
-                "Lines that are the same became one: a set operation, such as distinct or subtract, drops them.",
+                "Identical lines were merged: set operations such as distinct or subtract drop duplicates.",
             ),
             (
                 lambda came: 2 not in came["payments"],
-                "A row was refused for what its values are worth. Here only what is missing or of another kind is "
-                "refused; the rules come later.",
+                "A row was rejected because of its values. Here, reject only missing values and wrong types; the rules "
+                "come later.",
             ),
             (lambda came: len(came["refused"]) == 2, NOT_AS_IT_WAS),
         ],
@@ -216,18 +220,14 @@ def test_agrees_with_production(read: Read, asked: Asked, spark: SparkSession) -
     called = "read_day of 400 lines"
     expect(called + ": types", asked(called, lambda: dict(payments.dtypes)), types, "See spark_jobs/lake/schemas.py.")
     came = asked(called, lambda: sorted(map(tuple, payments.select(*NAMES).collect()), key=str))
-    expect(
-        called, differing(came, expected), NOTHING, "The payments are not those that the line itself reads and keeps."
-    )
+    expect(called, differing(came, expected), NOTHING, "The payments differ from those that the line itself keeps.")
     left = sorted(line for n, (line, _) in enumerate(rows) if n not in good)
     said = asked(called, lambda: sorted((row["line"] for row in refused.collect()), key=str))
-    expect(
-        called, differing(said, left), NOTHING, "The refused lines are not those that the line itself would not keep."
-    )
+    expect(called, differing(said, left), NOTHING, "The rejected lines differ from those that the line itself rejects.")
 
 
 def differing(came: list[Any], expected: list[Any]) -> dict[str, list[Any]]:
-    """What is in one and not in the other, the first three of each."""
+    """The first three elements in one list but not in the other, each way."""
     more, less = Counter(came) - Counter(expected), Counter(expected) - Counter(came)
     return {"too many": sorted(more.elements(), key=str)[:3], "missing": sorted(less.elements(), key=str)[:3]}
 

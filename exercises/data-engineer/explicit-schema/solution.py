@@ -1,4 +1,4 @@
-"""Read a day of landed payments with an explicit schema."""
+"""Read a day of raw payments with an explicit schema."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 CORRUPT = "_corrupt_record"
-"""A text column of this name in a schema takes the whole line wherever a value of it is not of the schema's type."""
+"""A text column of this name in a schema receives the whole line when a value does not match its type."""
 
 
 def read_day(spark: SparkSession, path: str) -> tuple[DataFrame, DataFrame]:
-    """The payments in a file of JSON lines, and the lines that are none.
+    """The payments in a file of JSON lines, and the rejected lines.
 
     The payments have the columns transaction_id, customer_id, terminal_id (bigint), amount (text), occurred_at and
-    arrived_at (bigint, seconds since 1970), none of them null. The refused have one column, `line`: the text as it was.
+    arrived_at (bigint, seconds since 1970), none of them null. The rejected lines have one column, `line`.
     """
     # --- your work: begin
     seconds = ["occurred_at", "arrived_at"]

@@ -43,7 +43,7 @@ class Days:
 
 @pytest.fixture(scope="session")
 def days(spark: SparkSession) -> Days:
-    """What ingest and validate left of the bank's rows."""
+    """The bank's rows after ingest and validate."""
     folder = Path(os.environ["LAKE_URI"]) / "clean"
     names = sorted(path.name for path in folder.iterdir() if path.name.startswith("day="))
     clean = spark.read.parquet(*(str(folder / name) for name in names))
@@ -57,7 +57,7 @@ def days(spark: SparkSession) -> Days:
 
 @pytest.fixture
 def valkey() -> Iterator[Valkey]:
-    """A database of its own beside the scorer's."""
+    """A separate database next to the scorer's."""
     password = (Path(os.environ["SECRETS_DIR"]) / "valkey_password").read_text().strip()
     with Valkey.from_url(os.environ["VALKEY_URL"], password=password, db=OWN_DATABASE) as client:
         client.flushdb()
@@ -70,21 +70,21 @@ def features_of(called: str, found: Any, wanted: int) -> dict[int, int]:
         called,
         Said(type(found).__name__),
         Said("DataFrame"),
-        "a Spark DataFrame is to come back",
-        [(Said("NoneType"), "nothing came back: return the DataFrame")],
+        "return a Spark DataFrame",
+        [(Said("NoneType"), "it returned None: return the DataFrame")],
         same=lambda *_: isinstance(found, DataFrame),
     )
     missing = {"transaction_id", FEATURE} - set(found.columns)
-    expect(f"{called}: missing columns", sorted(missing), [], f"transaction_id and {FEATURE} are asked for")
+    expect(f"{called}: missing columns", sorted(missing), [], f"the columns transaction_id and {FEATURE} are required")
     rows = found.select("transaction_id", FEATURE).collect()
     expect(
         f"{called}: the number of rows",
         len(rows),
         wanted,
-        "one row for each payment is to come back",
+        "return one row per payment",
         [
-            (lambda came: came > wanted, "a payment is there more than once: a join gives a row for each pair"),
-            (lambda came: came < wanted, "payments are lost: does each find at least itself?"),
+            (lambda came: came > wanted, "a payment appears more than once: a join returns a row for each pair"),
+            (lambda came: came < wanted, "payments are missing: does each one match at least itself?"),
         ],
     )
     return dict(rows)
@@ -105,7 +105,7 @@ def wrong_counts() -> list[tuple[dict[int, int], str]]:
     def alike(one: Any, other: Any) -> bool:
         return one[1:3] == other[1:3]
 
-    def place(row: Any) -> tuple[int, int]:
+    def position(row: Any) -> tuple[int, int]:
         return row[3], row[0]
 
     def within(one: Any, other: Any) -> bool:
@@ -114,31 +114,31 @@ def wrong_counts() -> list[tuple[dict[int, int], str]]:
     return [
         (
             count(lambda a, b: alike(a, b) and abs(a[3] - b[3]) < 30 * DAY),
-            "the future is counted: a payment sees those after it, which nobody knows when it comes",
+            "it counts the future: later payments are not known when a payment is scored",
         ),
         (
-            count(lambda a, b: alike(a, b) and place(b) <= place(a) and b[3] >= a[3] - 30 * DAY),
-            "exactly thirty days ago is outside: the window (t - 30 days, t] is open at its start",
+            count(lambda a, b: alike(a, b) and position(b) <= position(a) and b[3] >= a[3] - 30 * DAY),
+            "exactly thirty days ago is outside the window: (t - 30 days, t] is open at its start",
         ),
         (
             count(lambda a, b: alike(a, b) and within(a, b) and b[3] <= a[3]),
-            "of two payments in the same second one comes after the other: the one with the greater id",
+            "within one second, the payment with the larger id comes later",
         ),
         (
-            count(lambda a, b: alike(a, b) and within(a, b) and place(b) < place(a)),
+            count(lambda a, b: alike(a, b) and within(a, b) and position(b) < position(a)),
             "the payment itself counts too",
         ),
         (
-            count(lambda a, b: a[1] == b[1] and within(a, b) and place(b) <= place(a)),
+            count(lambda a, b: a[1] == b[1] and within(a, b) and position(b) <= position(a)),
             "only payments at the same terminal count",
         ),
         (
-            count(lambda a, b: a[2] == b[2] and within(a, b) and place(b) <= place(a)),
+            count(lambda a, b: a[2] == b[2] and within(a, b) and position(b) <= position(a)),
             "only payments of the same customer count",
         ),
         (
-            count(lambda a, b: alike(a, b) and place(b) <= place(a)),
-            "what is older than thirty days does not count any more",
+            count(lambda a, b: alike(a, b) and position(b) <= position(a)),
+            "payments older than thirty days must not count",
         ),
     ]
 
@@ -146,7 +146,7 @@ def wrong_counts() -> list[tuple[dict[int, int], str]]:
 def test_offline_on_a_few(spark: SparkSession, answer: Any) -> None:
     called = f"offline({SMALL_AT_T})"
     found = features_of(called, answer.offline(small(spark)), len(SMALL))
-    expect(called, found, {row[0]: row[4] for row in SMALL}, "look at each payment's window by hand", wrong_counts())
+    expect(called, found, {row[0]: row[4] for row in SMALL}, "work out each payment's window by hand", wrong_counts())
 
 
 def test_online_on_a_few(valkey: Valkey, answer: Any) -> None:
@@ -154,30 +154,30 @@ def test_online_on_a_few(valkey: Valkey, answer: Any) -> None:
     found = {
         row[0]: answer.online(valkey, answer.Payment(*row[:4])) for row in sorted(SMALL, key=lambda r: (r[3], r[0]))
     }
-    otherwise = "online is to give what offline gives"
+    otherwise = "online must return what offline returns"
     expect(called, found, {row[0]: row[4] for row in SMALL}, otherwise, wrong_counts())
     for row in SMALL:
         again = answer.online(valkey, answer.Payment(*row[:4]))
         later = row[:1] == (3,)
         expect(
-            f"online, for payment {row[0]} again, when all have come",
+            f"online, for payment {row[0]} again, after all of them",
             again,
             row[4],
-            "asked again, a payment gets the same: a caller who got no answer asks once more",
+            "the same payment must get the same value again: a caller without an answer retries",
             [
                 (
                     lambda came, later=later: later and came == 3,
-                    "it counts a payment of the same second with a greater id, which had not come when this one was "
-                    "answered first",
+                    "it counts a payment of the same second with a larger id, which had not arrived when this one was "
+                    "first scored",
                 ),
                 (
                     row[4] + 1,
-                    "the payment was counted twice: keep payments by their ids, so that the same one takes its own "
-                    "place, and count none that came after it",
+                    "the payment was counted twice: store payments by id, so that a repeated one replaces itself, and "
+                    "count none that came after it",
                 ),
                 (
                     lambda came, right=row[4]: isinstance(came, int) and came > right,
-                    "it counts payments that came after it: only those up to its own place count",
+                    "it counts payments that came after it: count only those up to its own position",
                 ),
             ],
         )
@@ -193,10 +193,10 @@ def test_remembered_and_online_agree_with_offline_on_the_demos_last_day(
         "the number of keys in Valkey after remember",
         size,
         Said("more than 0"),
-        "nothing was remembered",
+        "nothing was stored",
         same=lambda came, _: came > 0,
     )
-    # A run that is repeated, because the first one was killed perhaps.
+    # A rerun, as after a killed first run.
     answer.remember(days.before, valkey)
     for row in days.last:
         payment = answer.Payment(row.transaction_id, row.customer_id, row.terminal_id, row.second)
@@ -208,11 +208,12 @@ def test_remembered_and_online_agree_with_offline_on_the_demos_last_day(
             [
                 (
                     lambda came, right=offline[row.transaction_id]: isinstance(came, int) and came > right,
-                    "it counts too many: was remember's second run counted again, or what is older than thirty days?",
+                    "it counts too many: did the second run of remember count again, or payments older than thirty "
+                    "days?",
                 ),
                 (
                     lambda came, right=offline[row.transaction_id]: isinstance(came, int) and came < right,
-                    "it counts too few: is everything remembered under the key that online reads?",
+                    "it counts too few: does remember store everything under the key that online reads?",
                 ),
             ],
         )

@@ -1,15 +1,15 @@
-"""A new feature from the source to the online state: how often this customer has paid at this terminal lately.
+"""A new feature from the source to the online store: how often this customer has paid at this terminal lately.
 
-Of a payment at t: how many payments its customer made at its terminal in (t - 30 days, t], this one included; in the
-same second, those with a smaller transaction_id come before it. Write these three functions:
+For a payment at t: how many payments its customer made at its terminal in (t - 30 days, t], this one included; within
+one second, a smaller transaction_id comes first. Write these three functions:
 
     offline(payments: DataFrame) -> DataFrame
         All payments (transaction_id, customer_id, terminal_id, second; seconds since 1970) at once, for training: a
         DataFrame with transaction_id and customer_terminal_count_30d.
     remember(payments: DataFrame, valkey: Valkey) -> None
-        Put what online needs of past payments into Valkey. Run again, it changes nothing.
+        Store in Valkey what online needs about past payments. Running it again changes nothing.
     online(valkey: Valkey, payment: Payment) -> int
-        The feature of one payment that has just come, and from now on it counts too. Asked again, the same.
+        The feature of one new payment, which counts from then on. The same call again returns the same value.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WINDOW = 30 * 86_400
 
 @dataclass(frozen=True)
 class Payment:
-    """A payment that has just come; `second` is seconds since 1970."""
+    """A new payment; `second` is seconds since 1970."""
 
     transaction_id: int
     customer_id: int

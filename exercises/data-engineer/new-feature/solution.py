@@ -1,15 +1,15 @@
-"""A new feature from the source to the online state: how often this customer has paid at this terminal lately.
+"""A new feature from the source to the online store: how often this customer has paid at this terminal lately.
 
-Of a payment at t: how many payments its customer made at its terminal in (t - 30 days, t], this one included; in the
-same second, those with a smaller transaction_id come before it. Write these three functions:
+For a payment at t: how many payments its customer made at its terminal in (t - 30 days, t], this one included; within
+one second, a smaller transaction_id comes first. Write these three functions:
 
     offline(payments: DataFrame) -> DataFrame
         All payments (transaction_id, customer_id, terminal_id, second; seconds since 1970) at once, for training: a
         DataFrame with transaction_id and customer_terminal_count_30d.
     remember(payments: DataFrame, valkey: Valkey) -> None
-        Put what online needs of past payments into Valkey. Run again, it changes nothing.
+        Store in Valkey what online needs about past payments. Running it again changes nothing.
     online(valkey: Valkey, payment: Payment) -> int
-        The feature of one payment that has just come, and from now on it counts too. Asked again, the same.
+        The feature of one new payment, which counts from then on. The same call again returns the same value.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WINDOW = 30 * 86_400
 
 @dataclass(frozen=True)
 class Payment:
-    """A payment that has just come; `second` is seconds since 1970."""
+    """A new payment; `second` is seconds since 1970."""
 
     transaction_id: int
     customer_id: int
@@ -36,7 +36,7 @@ class Payment:
 
 # --- your work: begin
 def offline(payments: DataFrame) -> DataFrame:
-    """By a join of the payments with themselves."""
+    """A self-join of the payments."""
     one, other = payments.alias("one"), payments.alias("other")
     same = (F.col("one.customer_id") == F.col("other.customer_id")) & (
         F.col("one.terminal_id") == F.col("other.terminal_id")
@@ -48,15 +48,15 @@ def offline(payments: DataFrame) -> DataFrame:
 
 
 def key_of(customer_id: int, terminal_id: int) -> str:
-    """Where a customer's payments at a terminal are: a sorted set, ids by second."""
+    """The key of a customer's payments at a terminal: a sorted set of ids by second."""
     return f"visits:{customer_id}:{terminal_id}"
 
 
 def remember(payments: DataFrame, valkey: Valkey) -> None:
-    """Each payment under its key."""
+    """Add each payment to its sorted set."""
     pipe = valkey.pipeline(transaction=False)
     for row in payments.toLocalIterator():
-        # A set of ids: the same payment again takes its own place.
+        # Keyed by id: a repeated payment replaces itself.
         pipe.zadd(key_of(row.customer_id, row.terminal_id), {str(row.transaction_id): row.second})
         if len(pipe) >= 5_000:
             pipe.execute()
@@ -64,13 +64,13 @@ def remember(payments: DataFrame, valkey: Valkey) -> None:
 
 
 def online(valkey: Valkey, payment: Payment) -> int:
-    """Add it, and count what its window holds up to its own place."""
+    """Add the payment, and count those in its window up to its own position."""
     key = key_of(payment.customer_id, payment.terminal_id)
     valkey.zadd(key, {str(payment.transaction_id): payment.second})
-    # "(" leaves the window's first second out.
+    # "(" excludes the start of the window.
     found = valkey.zrangebyscore(key, f"({payment.second - WINDOW}", payment.second, withscores=True)
-    place = (payment.second, payment.transaction_id)
-    return sum((int(second), int(number)) <= place for number, second in found)
+    position = (payment.second, payment.transaction_id)
+    return sum((int(second), int(number)) <= position for number, second in found)
 
 
 # --- your work: end

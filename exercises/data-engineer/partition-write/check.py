@@ -27,22 +27,22 @@ PART: Final = "day=2024-03-01/part.parquet"
 STEPS: Final = 40
 CALLED: Final = "write_partition(rows, table, 2024-03-01)"
 IN_PLACE = (
-    "The file was written where readers look for it, so that for a while it is half there. Write it aside first, and "
-    "move it into place when it is whole."
+    "The file was written where readers look for it, so for a while it is incomplete. Write it to another name first, "
+    "and rename it when it is complete."
 )
 GONE = (
     "The old partition was removed before the new one was in place: killed between the two, the day is lost. A rename "
-    "onto a name that exists replaces it in one step; nothing has to be removed first."
+    "replaces an existing file in one step; do not remove it first."
 )
 IN_SIGHT = (
-    "Beside the partition lies a half-written file that readers take for data: they read every file in the folder "
-    "whose name does not begin with . or _. Write aside under such a name, or in such a folder."
+    "Next to the partition is an incomplete file that readers take for data: they read every file whose name does not "
+    "begin with . or _. Use such a name, or such a folder, for the temporary file."
 )
 APPENDED = (
-    "The second run added a file beside that of the first, and every row is there twice. A partition has one file, "
-    "with one name, and a run replaces it."
+    "The second run added a second file, so every row is there twice. A partition has one file, with a fixed name, and "
+    "a run replaces it."
 )
-FAILED = "The function fails where the day is there already. Running it again must leave the same."
+FAILED = "The function fails if the day already exists. A rerun must give the same result."
 STEPPING: Final = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate"}
 Write = Callable[[pa.Table, Path], Any]
 
@@ -55,7 +55,7 @@ def rows_of(version: int, number: int = 30_000) -> pa.Table:
 
 @pytest.fixture(autouse=True)
 def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a learner writes to the machine's temporary folder comes to one that the check sees."""
+    """Redirect the machine's temporary folder to one that the check inspects."""
     folder = tmp_path / "machine-tmp"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -74,7 +74,7 @@ def in_sight(table: Path) -> list[str]:
 
 
 def seen(file: Path, versions: dict[str, pa.Table]) -> str:
-    """What a reader sees of a file, in words: one of these versions, nothing, or half."""
+    """What a reader sees in a file: the name of a version, nothing, or an incomplete file."""
     try:
         # Opened once: what is moved into its place meanwhile does not matter to this read.
         found = pq.read_table(io.BytesIO(file.read_bytes()))
@@ -89,14 +89,14 @@ def seen(file: Path, versions: dict[str, pa.Table]) -> str:
 
 
 def test_layout(write: Write, tmp_path: Path) -> None:
-    """One file of the asked name, in the folder of its day, with the rows that were given."""
+    """One file with the right name, in the folder of its day, with the given rows."""
     rows, table = rows_of(1, 5), tmp_path / "lake" / "payments"
     write(rows, table)
-    otherwise = "The partition of a day is the one file day=YYYY-MM-DD/part.parquet below the table's folder."
-    nothing = "Nothing was written below the table's folder. Folders that are missing have to be made."
+    otherwise = "A day's partition must be the single file day=YYYY-MM-DD/part.parquet below the table's folder."
+    nothing = "Nothing was written below the table's folder. Create missing folders."
     called = f"{CALLED}: the files below table"
     expect(called, in_sight(table) if table.exists() else [], [PART], otherwise, [([], nothing)])
-    otherwise = "The file does not hold the rows that were given."
+    otherwise = "The file does not contain the given rows."
     expect(f"{CALLED}: the file", Said(seen(table / PART, {"the rows": rows})), "the rows", otherwise)
 
 
@@ -109,29 +109,29 @@ def test_run_again(write: Write, tmp_path: Path) -> None:
     write(rows_of(2, 8), tmp_path)
     files = sorted(["day=2024-02-29/part.parquet", PART])
     called = f"{CALLED}, twice, where 2024-02-29 is there already: the files below table"
-    otherwise = "After any number of runs the day is its one file, and other days are as they were."
-    other_day = "Another day was removed. A run replaces its own day alone."
+    otherwise = "After any number of runs, the day must have one file, and other days must be unchanged."
+    other_day = "Another day was removed. A run replaces only its own day."
     came = in_sight(tmp_path)
     mistakes = [(lambda came: len(came) > 2, APPENDED), (lambda came: str(files[0]) not in came, other_day)]
     expect(called, came, files, otherwise, mistakes)
     versions = {"the rows of the second run": rows_of(2, 8), "the rows of the first run": rows_of(1, 5)}
     told: list[tuple[object, str]] = [
-        ("the rows of the first run", "The second run left what the first had written: it has to replace it."),
+        ("the rows of the first run", "The second run did not replace what the first had written."),
         ("other rows (13 of them)", "The second run added its rows to those of the first. A run replaces the day."),
     ]
     expect(
         f"{CALLED}, twice: the file",
         Said(seen(tmp_path / PART, versions)),
         "the rows of the second run",
-        "The day does not hold what the second run was given.",
+        "The day does not contain the rows of the second run.",
         told,
     )
-    otherwise = "Another day was changed. A run replaces its own day alone."
+    otherwise = "Another day was changed. A run replaces only its own day."
     expect(f"{CALLED}: 2024-02-29", Said(seen(other, {"as it was": rows_of(7, 5)})), "as it was", otherwise)
 
 
 def start(work: Callable[[], object], told: Path) -> int:
-    """Do this work in a process of its own, which tells of an exception and ends with 1; returns the process's id."""
+    """Run this work in a child process, which reports an exception and exits with 1; returns the process's id."""
     child = os.fork()
     if child == 0:
         try:
@@ -176,7 +176,7 @@ def paths_in(arguments: tuple[Any, ...]) -> list[str | bytes]:
 
 
 def die_at_byte(limit: int) -> None:
-    """Have the kernel kill this process when a file of its grows beyond a size, whoever writes it."""
+    """Have the kernel kill this process when one of its files exceeds a size."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
@@ -190,7 +190,7 @@ def judge_killed(table: Path, where: str) -> None:
         f"{CALLED}, killed {where}: what a reader sees",
         Said(came),
         Said("the old partition, or the new one"),
-        "A killed run must leave the day as it was, or wholly new.",
+        "After a kill, the day must be completely old or completely new.",
         [(lambda came: came == "nothing", GONE), (lambda came: came not in ("nothing", *versions), IN_PLACE)],
         same=lambda came, _: came in versions,
     )
@@ -232,20 +232,20 @@ def test_killed_between_two_steps(write: Write, tmp_path: Path) -> None:
             break
     versions = {"the new partition": rows_of(3)}
     write(rows_of(3), table)
-    otherwise = "A run after killed ones does not replace the day."
+    otherwise = "A run after killed ones did not replace the day."
     expect(f"{CALLED}, after killed runs", Said(seen(table / PART, versions)), "the new partition", otherwise)
     everything = {path for path in tmp_path.rglob("*") if path.is_file()} - {table.with_name("told")}
     left = sorted(os.path.relpath(path, table) for path in everything)
     otherwise = (
-        "Killed runs left files behind, and the next run did not take them away: they would pile up. A fixed name is "
-        "simply written over; names that differ each time have to be swept."
+        "Killed runs left files behind, and the next run did not remove them: they would pile up. Use a fixed name, "
+        "which the next run overwrites, or clean up."
     )
     called = f"{CALLED}, after killed runs: all files that are left, seen from table, hidden ones too"
     expect(called, left, [PART], otherwise)
 
 
 def test_killed_where_no_day_is_there(write: Write, tmp_path: Path) -> None:
-    """The first write of a day is no other: nothing of it is in sight, or all."""
+    """The first write of a day is atomic too: readers see nothing, or all of it."""
     new = rows_of(2)
     for number, prepare in enumerate(
         [partial(die_at_byte, 4), *(partial(die_before_step, n, tmp_path) for n in range(6))]
@@ -257,7 +257,7 @@ def test_killed_where_no_day_is_there(write: Write, tmp_path: Path) -> None:
             f"{CALLED}, killed while it wrote the day for the first time: what a reader sees",
             Said(came),
             Said("nothing, or the new partition"),
-            "Also where no day is there yet, readers must never see a half one. " + IN_PLACE,
+            "On the first write too, readers must never see an incomplete day. " + IN_PLACE,
             same=lambda came, _: came in ("nothing", "the new partition"),
         )
 
@@ -287,7 +287,7 @@ def test_read_while_it_is_written(write: Write, tmp_path: Path) -> None:
     finally:
         wait_for(child)
     bad = sorted(came - set(versions))
-    otherwise = "A reader saw something else than a whole day while it was written anew."
+    otherwise = "A reader saw an incomplete day while it was being rewritten."
     mistakes = [(lambda came: "nothing" in came, GONE), (lambda came: "half a file" in came, IN_PLACE)]
     expect("reading the day while write_partition writes it 20 times: what else was seen", bad, [], otherwise, mistakes)
 
@@ -311,14 +311,14 @@ def test_agrees_with_production(answer: Any, tmp_path: Path) -> None:
             staged = [Staged(one["table"], one["day"], one["rows"], Path(one["path"]), {}) for one in said]
             own.publish(staged, ["raw"], DayRange(day, day), {day: rows.num_rows})
     called = "write_partition for three days, the second twice"
-    otherwise = "A reader of the line finds other days, or other numbers of rows, than its own jobs would leave."
+    otherwise = "The line finds different days or row counts from those that its own jobs write."
     expect(called, counted(mine), counted(theirs), otherwise)
     for day in theirs.days("raw"):
         tables = [pq.read_table(io.BytesIO(lake.file("raw", day).read_bytes())) for lake in (mine, theirs)]
         rows_read = [sorted(map(str, table.to_pylist())) for table in tables]
         same = Said("the rows of the line's own write")
         came = same if rows_read[0] == rows_read[1] else Said("other rows")
-        expect(f"{called}: what is read of {day}", came, same, "The day does not hold the rows of its last run.")
+        expect(f"{called}: what is read of {day}", came, same, "The day does not contain the rows of its last run.")
 
 
 def counted(lake: Any) -> dict[str, int]:

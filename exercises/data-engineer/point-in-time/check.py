@@ -20,25 +20,25 @@ Payment = tuple[int, int, int]
 Count = Callable[[str, list[Payment]], dict[int, Any]]
 
 FUTURE = (
-    "Payments that come later were counted. When this payment happens, they have not happened: a model that is trained "
-    "on them knows the future, and is worse than it looks."
+    "Later payments were counted. They have not happened when this payment does: a model trained on them knows the "
+    "future, and performs worse than its test suggests."
 )
 NOT_ITSELF = "The payment itself was not counted: the window is (t - 7 days, t], and t belongs to it."
 ROWS = (
-    "Payments older than seven days still count. A window over a number of rows, or from the beginning on, knows "
-    "nothing of time: it must let go of a payment when seven days have passed."
+    "Payments older than seven days still count. A window over a number of rows, or from the first row, ignores time: "
+    "payments must leave it after seven days."
 )
-UNIT = "Only payments of the last few seconds count: occurred_at is in seconds, and so is the range. A day is 86,400."
+UNIT = "Only the last few seconds count: occurred_at is in seconds, and so is the range. A day is 86,400 seconds."
 CLOSED = (
-    "A payment exactly seven days before was counted. The window (t - 7 days, t] is open there: seven days is already "
-    "outside, one second less is inside. A range in Spark contains both its ends."
+    "A payment exactly seven days before was counted. The window (t - 7 days, t] is open there: seven days is outside, "
+    "one second less is inside. A range in Spark includes both its ends."
 )
 PEERS = (
-    "All payments of the same second see each other. A payment's place is (occurred_at, transaction_id): of one second "
-    "it sees those with a smaller id, and not those with a greater one. A range takes all that are equal in the order."
+    "All payments of the same second see each other. A payment's position is (occurred_at, transaction_id): within one "
+    "second it sees those with a smaller id only. A range includes all rows with an equal order value."
 )
-NO_PEERS = "Payments of the same second do not see one another. Those with a smaller transaction_id come before."
-READ_ORDER = "Payments of the same second were counted in the order in which they were read. Their ids order them."
+NO_PEERS = "Payments of the same second do not see each other. A smaller transaction_id comes first."
+READ_ORDER = "Payments of the same second were counted in the order in which they were read. Order them by id."
 TOGETHER = "Payments of other customers were counted: the window must be one customer's."
 
 
@@ -50,21 +50,21 @@ def count(answer: Any, spark: SparkSession) -> Count:
         schema = "transaction_id long, customer_id long, occurred_at long"
         came = answer.count_week(spark.createDataFrame(payments, schema))
         otherwise = "Return the payments as a DataFrame, with one more column."
-        mistakes = [(lambda came: came is None, "Nothing came back. Is there a return?")]
+        mistakes = [(lambda came: came is None, "It returned None. Is there a return?")]
         is_frame = isinstance(came, DataFrame)
         expect(called, came, Said("a DataFrame"), otherwise, mistakes, same=lambda *_: is_frame)
         columns = Said(f"columns {sorted(came.columns)}")
         wanted = Said(f"columns {sorted(['transaction_id', 'customer_id', 'occurred_at', NAME])}")
         there = columns == wanted
-        expect(called, columns, wanted, f"The payments keep their columns, and {NAME} is added.", same=lambda *_: there)
+        expect(called, columns, wanted, f"Keep the payments' columns, and add {NAME}.", same=lambda *_: there)
         rows = collected(called, came.select("transaction_id", "customer_id", "occurred_at", NAME).collect, answer.path)
         ids = sorted((row["transaction_id"] for row in rows), key=str)
         wanted_ids = sorted((one[0] for one in payments), key=str)
-        otherwise = "Every payment comes out once, with its count: rows were lost, or a join made more of them."
+        otherwise = "Return every payment once: rows were lost, or a join duplicated them."
         expect(f"{called}: the ids", ids, wanted_ids, otherwise)
         kept = sorted((row["transaction_id"], row["customer_id"], row["occurred_at"]) for row in rows)
         expect(
-            f"{called}: the payments themselves", kept, sorted(payments), "The payments' own columns stay as they are."
+            f"{called}: the payments themselves", kept, sorted(payments), "The payments' own columns must not change."
         )
         return {row["transaction_id"]: row[NAME] for row in sorted(rows, key=lambda row: row["transaction_id"])}
 
@@ -79,7 +79,7 @@ def test_last_seven_days(count: Count) -> None:
         called,
         count(called, payments),
         {1: 1, 2: 2, 3: 2, 4: 3},
-        "Payment 1 is older than seven days when 3 and 4 happen; each payment counts itself, and none that is later.",
+        "Payment 1 is older than seven days when 3 and 4 happen; each payment counts itself, and no later one.",
         [
             ({1: 0, 2: 1, 3: 1, 4: 2}, NOT_ITSELF),
             ({1: 1, 2: 2, 3: 3, 4: 4}, ROWS),
@@ -110,7 +110,7 @@ def test_same_second(count: Count) -> None:
         called,
         count(called, payments),
         {5: 1, 6: 1, 7: 2, 9: 3},
-        "5 comes first, then 7, then 9; when 6 happens, all three are exactly seven days old and have left.",
+        "The order is 5, 7, 9; when 6 happens, all three are exactly seven days old and outside the window.",
         [
             (lambda came: [came[n] for n in (5, 7, 9)] == [3, 3, 3], PEERS),
             (lambda came: [came[n] for n in (5, 7, 9)] == [1, 1, 1], NO_PEERS),
@@ -118,21 +118,21 @@ def test_same_second(count: Count) -> None:
             ({5: 1, 6: 4, 7: 2, 9: 3}, CLOSED),
             (
                 {5: 1, 6: -2, 7: 2, 9: 3},
-                "What has left the window was taken away twice: the count of payment 6 is below zero.",
+                "Payments that left the window were subtracted twice: the count of payment 6 is below zero.",
             ),
         ],
     )
 
 
 def test_customers(count: Count) -> None:
-    """Each customer has a history of its own, whatever the order in which the rows are read."""
+    """Each customer has a separate history, in whatever order the rows are read."""
     called = "count_week of payments 3 and 1 of customer 5 and 4 and 2 of customer 6, each an hour after the one before"
     payments = [(number, 5 if number % 2 else 6, NOON + number * 3600) for number in (3, 4, 1, 2)]
     expect(
         called,
         count(called, payments),
         {1: 1, 2: 1, 3: 2, 4: 2},
-        "Of each customer it is the first and the second payment.",
+        "These are the first and the second payment of each customer.",
         [({1: 1, 2: 2, 3: 3, 4: 4}, TOGETHER), (lambda came: came[1] is not None and came[1] > 1, FUTURE)],
     )
 
@@ -158,5 +158,5 @@ def test_agrees_with_production(count: Count) -> None:
         f"{called}: those that differ, at most five",
         {number: came[number] for number in wrong},
         {number: int(expected[number]) for number in wrong},
-        "The line counts otherwise. Look at both ends of the window, and at payments of the same second.",
+        "The line's counts differ. Check both ends of the window, and payments of the same second.",
     )

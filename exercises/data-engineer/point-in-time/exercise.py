@@ -1,4 +1,4 @@
-"""Count each customer's payments of the last seven days, as of each payment's own place in time."""
+"""Count each customer's payments of the last seven days, as of each payment's own position in time."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ DAY = 86_400
 def count_week(payments: DataFrame) -> DataFrame:
     """`payments` (transaction_id, customer_id, occurred_at in seconds since 1970) with `customer_tx_count_7d`.
 
-    Of a payment at t: how many payments its customer made in (t - 7 days, t], up to and with this one; of the same
-    second, those with a smaller transaction_id come before it.
+    For a payment at t: how many payments its customer made in (t - 7 days, t], up to and including this one; within
+    one second, a smaller transaction_id comes first.
     """
     # --- your work: begin
     raise NotImplementedError("your work goes here")

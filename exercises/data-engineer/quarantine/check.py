@@ -26,18 +26,16 @@ Split = Callable[[str, DataFrame], Sides]
 
 NOTHING: dict[str, list[Any]] = {"too many": [], "missing": []}
 DROPPED = (
-    "A row is on neither side. In SQL a condition on a missing value is not false but null, its opposite is null too, "
-    "and a filter keeps only what is true: such a row falls through both. Decide what null means before you filter."
+    "A row is in neither table. In SQL a condition on a missing value is null, not false; so is its negation, and a "
+    "filter keeps only rows where it is true. Decide what null means before you filter."
 )
 NULL_IS_CLEAN = (
-    "A row with a missing value is among the clean ones. Its condition is null, neither true nor false, so that a "
-    "question like `is it broken?` got no yes. Decide what null means before you ask."
+    "A row with a missing value is among the clean ones. Its condition is null, neither true nor false, so a test for "
+    "false does not find it. Decide what null means before you test."
 )
-TWICE = (
-    "A row is in the quarantine once for each of its faults. It is one row: it has one reason, the first that is found."
-)
+TWICE = "A row is in the quarantine once per broken rule. It must be there once, with the first reason."
 REPEATED_NOTHING = "Rows without a transaction_id were taken for repeats of each other: their reason is the missing id."
-LATER_REASON = "The reason is not the first fault. The rules have an order, and the first that does not hold is told."
+LATER_REASON = "The reason is not the first broken rule. The rules are ordered: give the first that does not hold."
 
 
 def row(number: int, **changes: object) -> dict[str, object]:
@@ -63,8 +61,8 @@ def split(answer: Any) -> Split:
     def call(called: str, raw: DataFrame) -> Sides:
         came = answer.split(raw)
         is_pair = isinstance(came, tuple | list) and len(came) == 2 and all(isinstance(x, DataFrame) for x in came)
-        mistakes = [(lambda came: came is None, "Nothing came back. Is there a return?")]
-        otherwise = "Return both sides, `clean, quarantine`, each a DataFrame that is not collected yet."
+        mistakes = [(lambda came: came is None, "It returned None. Is there a return?")]
+        otherwise = "Return `clean, quarantine`, two DataFrames that are not collected yet."
         expect(called, came, Said("two DataFrames"), otherwise, mistakes, same=lambda *_: is_pair)
         clean, quarantine = came
         columns = [sorted(clean.columns), sorted(quarantine.columns)]
@@ -72,10 +70,10 @@ def split(answer: Any) -> Split:
             f"{called}: the columns of both sides",
             columns,
             [sorted(raw.columns), sorted([*raw.columns, "reason"])],
-            "The clean rows have the columns of raw and no helping ones; the others have `reason` besides.",
+            "The clean rows must have exactly the columns of raw; the quarantine also has `reason`.",
         )
         kinds = [sorted(side.drop("reason").dtypes) for side in (clean, quarantine)]
-        changed = "A column came back as another type: rows are set apart as they came, and not changed."
+        changed = "A column has another type: rows must not be modified."
         expect(f"{called}: the columns' types on both sides", kinds, [sorted(raw.dtypes)] * 2, changed)
         # Both at once: each question to Spark costs a while.
         good = clean.select(*raw.columns, F.lit(None).cast("string").alias("reason"), F.lit(True).alias("good"))
@@ -86,7 +84,7 @@ def split(answer: Any) -> Split:
             f"{called}: rows that did not go in",
             sorted(came_back - {tuple(row) for row in raw.collect()}, key=str)[:3],
             [],
-            "A row came back with another value: a quarantine keeps what came, or nobody sees what was wrong with it.",
+            "A row has another value: a quarantine must keep rows unmodified, so that people can see what was wrong.",
         )
         kept = sorted(one["source_row"] for one in rows if one["good"])
         aside = sorted(((one["source_row"], one["reason"]) for one in rows if not one["good"]), key=str)
@@ -115,9 +113,9 @@ def test_one_fault(split: Split, frame: Callable[..., DataFrame]) -> None:
     called = "split: row 1 is good, 2 has the customer_id -5, 3 the amount 2000000.00, 4 occurred before 1970"
     raw = frame(row(1), row(2, customer_id=-5), row(3, amount="2000000.00"), row(4, occurred_at=-1))
     expected = {"clean": [1], "quarantine": [(2, "customer_id"), (3, "amount"), (4, "occurred_at")]}
-    sides = "The sides are swapped: the rules say what holds of a good payment."
+    sides = "The tables are swapped: the rules describe a valid payment."
     swapped = [(lambda came: came["clean"] == [2, 3, 4], sides)]
-    otherwise = "A row is clean if every rule holds; else it goes to the quarantine with the name of the field."
+    otherwise = "A row is clean if every rule holds; otherwise it goes to the quarantine with the name of the field."
     expect(called, split(called, raw), expected, otherwise, [*swapped, (lost(4), DROPPED), (twice, TWICE)])
 
 
@@ -131,9 +129,9 @@ def test_missing_values(split: Split, frame: Callable[..., DataFrame]) -> None:
     in_clean = (lambda came: any(number in came["clean"] for number in (2, 3, 4, 5)), NULL_IS_CLEAN)
     no_reason = (
         lambda came: any(reason is None for _, reason in came["quarantine"]),
-        "A row is in the quarantine without a reason: its condition is null, so that none was found to be broken.",
+        "A row is in the quarantine without a reason: its condition is null, so no rule counted as broken.",
     )
-    otherwise = "A missing value breaks the rule of its field, and the reason is the field's name."
+    otherwise = "A missing value breaks the rule of its field; the reason is the field's name."
     expect(called, split(called, raw), expected, otherwise, [(lost(5), DROPPED), (twice, TWICE), in_clean, no_reason])
 
 
@@ -142,7 +140,7 @@ def test_two_faults(split: Split, frame: Callable[..., DataFrame]) -> None:
     called = "split: row 1 has the terminal_id -1 and no amount, 2 no customer_id and no terminal_id, 3 is good"
     raw = frame(row(1, terminal_id=-1, amount=None), row(2, customer_id=None, terminal_id=None), row(3))
     expected = {"clean": [3], "quarantine": [(1, "terminal_id"), (2, "customer_id")]}
-    otherwise = "Each row comes out once, those with faults with the first field, in the order of the rules."
+    otherwise = "Each row must appear once; invalid ones with the first field in the order of the rules."
     later = (lambda came: [number for number, _ in came["quarantine"]] == [1, 2], LATER_REASON)
     expect(called, split(called, raw), expected, otherwise, [(lost(3), DROPPED), (twice, TWICE), later])
 
@@ -166,23 +164,23 @@ def test_repeats(split: Split, frame: Callable[..., DataFrame]) -> None:
         ),
         (
             lambda came: not {1, 2, 3} <= set(numbers(came)),
-            "Repeats are lost: dropDuplicates throws rows away, and which one it keeps is left to chance. Number the "
-            "rows of one id instead, and give those after the first a reason.",
+            "Repeats are lost: dropDuplicates drops rows, and keeps an arbitrary one. Number the rows of each id "
+            "instead, and give those after the first a reason.",
         ),
         (
             lambda came: not {1, 2, 3} & set(came["clean"]) and not twice(came),
-            "Every row of a repeated id is in the quarantine, the first too: then the payment itself is lost.",
+            "Every row of a repeated id is in the quarantine, even the first: the payment itself is lost.",
         ),
         (lambda came: any(n in (4, 5) and why == repeated for n, why in came["quarantine"]), REPEATED_NOTHING),
-        (twice, "A row came out on both sides, or twice on one: each row has one place."),
+        (twice, "A row is in both tables, or twice in one: each row must appear once."),
         (
             lambda came: came["clean"] in ([1], [3]),
-            "Another row than the first was kept. First is the least (arrived_at, source, source_row), whatever the "
-            "order in which the rows are read; the key decides between rows that arrived together.",
+            "The wrong row was kept. The first is the one with the smallest (arrived_at, source, source_row), in "
+            "whatever order the rows are read.",
         ),
         (lost(5), DROPPED),
     ]
-    otherwise = "Of the good rows with one transaction_id one is clean, the first to arrive; the others are repeated."
+    otherwise = "Of the valid rows with the same transaction_id, the first to arrive is clean; the others are repeats."
     expect(called, split(called, raw), expected, otherwise, mistakes)
 
 
@@ -192,11 +190,11 @@ def test_repeat_of_a_bad_row(split: Split, frame: Callable[..., DataFrame]) -> N
     raw = frame(row(1, transaction_id=7, amount="abc"), row(2, transaction_id=7, arrived_at=NOON + 60))
     expected = {"clean": [2], "quarantine": [(1, "amount")]}
     mistake = (
-        "The good row was taken for a repeat of the bad one, and so the payment is lost. Only rows that keep all the "
-        "rules can take an id: judge first, and look for repeats among what is good."
+        "The valid row was taken for a repeat of the invalid one, so the payment is lost. Apply the rules first, then "
+        "look for repeats among the valid rows."
     )
     mistakes = [(lambda came: (2, "transaction_id_repeated") in came["quarantine"], mistake), (lost(2), DROPPED)]
-    otherwise = "Row 1 breaks a rule, so row 2 is the first good one with this id."
+    otherwise = "Row 1 breaks a rule, so row 2 is the first valid one with this id."
     expect(called, split(called, raw), expected, otherwise, mistakes)
 
 
@@ -217,7 +215,7 @@ def test_agrees_with_production(split: Split, spark: SparkSession, tmp_path: Pat
     judged = mark_repeats(spark, lake, landed.withColumn("reason", reason()), days, 600).collect()
 
     def told(code: str) -> str:
-        """The exercise tells the field alone."""
+        """The exercise gives only the field."""
         return (
             code if code == REPEATED else next(spec.name for spec in TRANSACTION_FIELDS if code.startswith(spec.name))
         )
@@ -227,14 +225,14 @@ def test_agrees_with_production(split: Split, spark: SparkSession, tmp_path: Pat
     kept = sorted(one["source_row"] for one in judged if one["reason"] is None)
     aside = [(one["source_row"], told(one["reason"])) for one in judged if one["reason"] is not None]
     total = len(came["clean"]) + len(came["quarantine"])
-    expect(f"{called}: clean + quarantine", total, 600, "Rows in are not rows out: something is lost, or doubled.")
-    otherwise = "This is not what the job `validate` decides on the same rows."
+    expect(f"{called}: clean + quarantine", total, 600, "Rows in do not equal rows out: some are lost or duplicated.")
+    otherwise = "The job `validate` decides differently on the same rows."
     expect(f"{called}: clean", differing(came["clean"], kept), NOTHING, otherwise)
     expect(f"{called}: quarantine", differing(came["quarantine"], aside), NOTHING, otherwise)
 
 
 def differing(came: list[Any], expected: list[Any]) -> dict[str, list[Any]]:
-    """What is in one and not in the other, the first three of each."""
+    """The first three elements in one list but not in the other, each way."""
     more, less = Counter(came) - Counter(expected), Counter(expected) - Counter(came)
     return {"too many": sorted(more.elements(), key=str)[:3], "missing": sorted(less.elements(), key=str)[:3]}
 

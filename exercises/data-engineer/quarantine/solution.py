@@ -1,4 +1,4 @@
-"""Split landed payments into clean ones and a quarantine, such that nothing is lost and nothing is there twice."""
+"""Split raw payments into clean ones and a quarantine, with no row lost or duplicated."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ REPEATED = "transaction_id_repeated"
 
 
 def rules() -> list[tuple[str, Column]]:
-    """Each field, in the order in which it is asked, and what holds of it in a good payment.
+    """Each field, in order, and the condition that it meets in a valid payment.
 
-    Where the field is missing, the condition is neither true nor false but null.
+    If the field is missing, the condition is null, neither true nor false.
     """
     ids = [(name, F.col(name) >= 0) for name in ("transaction_id", "customer_id", "terminal_id")]
     amount = F.expr("try_cast(amount as decimal(38, 2))")
@@ -21,14 +21,14 @@ def rules() -> list[tuple[str, Column]]:
 def split(raw: DataFrame) -> tuple[DataFrame, DataFrame]:
     """The clean rows of `raw` (its columns), and the others (its columns and `reason`, text).
 
-    The reason is the first field whose rule does not hold; of rows that keep all the rules and have one
-    transaction_id, the first by (arrived_at, source, source_row) is clean, and the others have the reason `REPEATED`.
+    The reason is the first field whose rule does not hold; of valid rows with the same transaction_id, the
+    first by (arrived_at, source, source_row) is clean, and the others have the reason `REPEATED`.
     """
     # --- your work: begin
     broken = [F.when(~F.coalesce(holds, F.lit(False)), F.lit(name)) for name, holds in rules()]
     judged = raw.withColumn("reason", F.coalesce(*broken))
     no_reason = F.col("reason").isNull()
-    # Good and bad rows are numbered apart, so that a bad one takes no id from a good one.
+    # Number valid and invalid rows separately, so that an invalid row does not take a valid one's id.
     by_arrival = Window.partitionBy("transaction_id", no_reason).orderBy("arrived_at", "source", "source_row")
     judged = judged.withColumn("n", F.row_number().over(by_arrival))
     judged = judged.withColumn("reason", F.when(no_reason & (F.col("n") > 1), REPEATED).otherwise(F.col("reason")))

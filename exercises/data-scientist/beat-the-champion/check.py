@@ -1,4 +1,4 @@
-"""The learner's model goes the line's own way: thresholds, MLflow, evaluation, the gate."""
+"""The learner's model runs through the line: thresholds, MLflow, evaluation, the gate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from contracts.days import DayRange
 from contracts.features import FEATURES
-from exercises.earlier_champion import Scene, make_earlier_champion
+from exercises.earlier_champion import Scene
 from exercises.expect import Said, expect
 from modeling.data.dataset import SplitData, read_split
 from modeling.data.lake import history_of
@@ -33,14 +33,8 @@ CALLED = "fit(features, frauds)"
 
 
 @pytest.fixture(scope="session")
-def earlier(tmp_path_factory: pytest.TempPathFactory) -> Scene:
-    """The champion to beat: a model of the lake's earlier days."""
-    return make_earlier_champion(tmp_path_factory.mktemp("lake"))
-
-
-@pytest.fixture(scope="session")
 def data(earlier: Scene) -> SplitData:
-    """All days that there are, split as the line splits them."""
+    """All days, split as the line splits them."""
     return read_split(Settings().lake, split_days(days_of(earlier)))
 
 
@@ -61,26 +55,26 @@ def check_model(model: Any, seconds: float) -> None:
         CALLED,
         Said(type(model).__name__),
         Said(KIND),
-        f"it is to return a {KIND}: the scorer runs its trees without scikit-learn",
-        [(Said("NoneType"), "nothing came back: return the model")],
+        f"return a {KIND}: the scorer runs its trees without scikit-learn",
+        [(Said("NoneType"), "it returned None: return the model")],
     )
     try:
         check_is_fitted(model)
         fitted = True
     except NotFittedError:
         fitted = False
-    expect(f"{CALLED}: whether the model is fitted", fitted, True, "the model that came back has not learned: call fit")
+    expect(f"{CALLED}: whether the model is fitted", fitted, True, "the model is not fitted: call fit")
     expect(
         f"{CALLED}: the number of features",
         getattr(model, "n_features_in_", None),
         len(FEATURES),
-        "the scorer gives the model all features, in this order: fit it on all columns as they are",
+        "the scorer passes all features, in this order: fit the model on all columns, unchanged",
     )
     expect(
         f"{CALLED}: seconds",
         Said(f"{seconds:.0f}"),
         Said(f"at most {MOST_SECONDS}"),
-        "it takes too long for a training that runs every day",
+        "it is too slow for a daily training",
         same=lambda *_: seconds <= MOST_SECONDS,
     )
 
@@ -120,21 +114,22 @@ def test_the_gate_lets_it_through(scene: Scene, data: SplitData, answer: Any) ->
         f"the gate, on a model that {CALLED} fitted against version {scene.champion}",
         Said(verdict["reason"]),
         Said("at least as good: ..."),
-        "the gate kept it out",
+        "the gate rejected it",
         [
             (
                 starts("average precision is worse"),
-                "its order of the payments is worse than the champion's: too few or too deep trees, or too fast a "
-                "learning rate, learn the noise of a few frauds",
+                "it ranks payments worse than the champion: too few or too deep trees, or too high a learning rate, "
+                "fit the noise of a few frauds",
             ),
             (
                 starts("cost is higher"),
-                "its average precision would do, and its decisions cost more: the scores of its riskiest payments are "
-                "too sure or too unsure; slower learning and larger leaves make them steadier",
+                "its average precision is good enough, but its decisions cost more: the scores of its riskiest "
+                "payments are overconfident or underconfident; a lower learning rate and larger leaves make them more "
+                "stable",
             ),
             (
                 starts("slightly worse in both"),
-                "it is nearly as good, in both, and the gate wants one of them at least",
+                "it is slightly worse in both, and the gate accepts that in one only",
             ),
         ],
         same=lambda came, _: starts("at least as good")(came),

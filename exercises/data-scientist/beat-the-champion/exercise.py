@@ -1,4 +1,4 @@
-"""Fit a model that the gate lets through against the present champion."""
+"""Fit a model that passes the gate against the current champion."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 
 def fit(features: NDArray[np.float64], frauds: NDArray[np.bool_]) -> HistGradientBoostingClassifier:
-    """A fitted model: `features` has shape (payments, 32), `frauds` shape (payments,), both in order of time.
+    """A fitted model: `features` has shape (payments, 32), `frauds` shape (payments,), both ordered by time.
 
-    Trees by scikit-learn's histogram gradient boosting, because the scorer can run those.
+    Use scikit-learn's histogram gradient boosting, because the scorer can run its trees.
     """
     # --- your work: begin
     raise NotImplementedError("your work goes here")

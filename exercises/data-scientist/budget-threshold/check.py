@@ -1,4 +1,4 @@
-"""Checks `choose`: thresholds by what they cost and whom they send to review, never by their values."""
+"""Checks `choose`: compares thresholds by their cost and their reviews, never by their values."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ EXTREMES: list[tuple[list[int], float]] = [
 ]
 """Labels and a budget: it is best to decline all, to approve all, and to decline from a genuine payment's score on."""
 CENT = partial(math.isclose, rel_tol=1e-9, abs_tol=0.0051)
-"""Money may be rounded to cents."""
+"""Costs may be rounded to cents."""
 
 
 def test_cheapest(answer):
@@ -79,21 +79,22 @@ def test_cost_on_test(answer):
         f"choose(...)[1], the cost of 1,000 payments of a test window of {len(LATER['scores'])}, by your thresholds",
         came,
         1_000 * cost(LATER) / len(LATER["scores"]),
-        "It is what the decisions by the chosen thresholds cost on the test window, for 1,000 of its payments.",
+        "Return the cost of the chosen thresholds' decisions on the test window, per 1,000 payments.",
         mistakes=[
             (
                 1_000 * cost(TIGHT) / len(TIGHT["scores"]),
-                "That is the cost on the validation window, on which the thresholds were chosen: it flatters them.",
+                "That is the cost on the validation window, where the thresholds were chosen: it is too optimistic.",
             ),
             (
                 cost(TIGHT),
-                "That is the cost on the validation window, where the thresholds were chosen, and not of 1,000.",
+                "That is the cost on the validation window, where the thresholds were chosen, and not per 1,000 "
+                "payments.",
             ),
-            (cost(LATER), "That is the cost of all payments of the window. Say it of 1,000 payments."),
-            (cost(LATER) / len(LATER["scores"]), "That is the cost of one payment. Say it of 1,000."),
+            (cost(LATER), "That is the cost of all payments of the window. Return it per 1,000 payments."),
+            (cost(LATER) / len(LATER["scores"]), "That is the cost per payment. Return it per 1,000 payments."),
             (
                 1_000 * cost(LATER) / len(TIGHT["scores"]),
-                "You divided by the number of validation payments. The cost is that of the test window.",
+                "You divided by the number of validation payments. The cost is for the test window.",
             ),
         ],
         same=CENT,
@@ -110,14 +111,14 @@ def test_agrees_with_production(answer):
             f"choose({len(validation['scores']):,} payments, {len(test['scores']):,} to test, budget {budget:g})[1]",
             came,
             cost,
-            "modeling/evaluation/costs.py computes another cost for your thresholds, on 1,000 payments of the test.",
-            mistakes=[(partial(math.isclose, cost, abs_tol=1), "You rounded more than cents away.")],
+            "modeling/evaluation/costs.py computes a different cost for your thresholds, per 1,000 test payments.",
+            mistakes=[(partial(math.isclose, cost, abs_tol=1), "You rounded too coarsely: keep at least cents.")],
             same=CENT,
         )
 
 
 def _judge(given: Given, chosen: Thresholds, budget: float, test: Given = LATER) -> None:
-    """Hold thresholds to the line's own: no dearer, and within the budget."""
+    """Compare with the line's own thresholds: no more expensive, and within the budget."""
     best = cheapest_thresholds(**given, costs=COSTS, reviews_per_1000=budget)
     allowed, count = allowed_reviews(len(given["scores"]), budget), len(given["scores"])
     declined, reviewed = _decided(given, chosen)
@@ -137,14 +138,14 @@ def _judge(given: Given, chosen: Thresholds, budget: float, test: Given = LATER)
             f"{declined} declined, {reviewed} reviewed, cost {cost:.2f}"
         ),
         Said(f"cost {least:.2f}{limit}"),
-        "There is a cheaper pair. Try every pair of candidates, review at or below decline: every score, and 1.",
+        "There is a cheaper pair. Try every pair of candidates (every score, and 1), with review at or below decline.",
         mistakes=[(_either(hit), says) for hit, says in _mistakes(given, chosen, budget, allowed, test)],
         same=lambda *_: reviewed <= allowed and math.isclose(cost, least, abs_tol=1e-6),
     )
 
 
 def _mistakes(given: Given, chosen: Thresholds, budget: float, allowed: int, test: Given) -> list[tuple[bool, str]]:
-    """What may have gone wrong, the most telling first: whether it has, and what to say."""
+    """Possible mistakes, most specific first: whether each was made, and its message."""
     count = len(given["scores"])
     reviewed, decisions = _decided(given, chosen)[1], _decided(given, chosen)
 
@@ -163,54 +164,54 @@ def _mistakes(given: Given, chosen: Thresholds, budget: float, allowed: int, tes
     return [
         (
             reviewed >= part + 1 and decisions == _decided(given, free),
-            f"You ignored the budget, or took it for reviews in all: {places}.",
+            f"You ignored the budget, or took it as a total number of reviews: {places}.",
         ),
         (reviewed > allowed, f"There are more reviews than the budget allows: {places}."),
         (
             chosen.review == chosen.decline == 0.5 or chosen.review == 0.5,
-            "0.5 is no natural threshold. Where frauds are rare and dear, the cheapest one is wherever the costs say.",
+            "0.5 is not a natural threshold. The cheapest threshold depends on the costs.",
         ),
         (
             _decided(given, best) == (0, 0),
-            "It is cheapest to approve all. Is 1 among your candidates, which no score reaches?",
+            "Approving all is cheapest. Is 1, which no score reaches, among your candidates?",
         ),
         (
             not set(pair) <= {1, *given["scores"], *test["scores"]}
             and all(math.isclose(100 * one, round(100 * one)) for one in pair),
-            "Your thresholds are steps of a grid, which is too coarse. Try every validation score, and 1.",
+            "Your thresholds are on a grid that is too coarse. Try every validation score, and 1.",
         ),
         (
             by(test, budget) or any(_scanned(decisions, given, test, budget, one["scores"]) for one in (test, given)),
-            "You chose on the test window. Then nothing is left to tell what the choice is worth: use validation.",
+            "You chose on the test window. Then no data is left to evaluate the choice: use validation.",
         ),
         (
             by(given | {"amounts": np.ones(count)}, budget),
-            "A missed fraud costs its amount, not 1 and not nothing: `cost_of` counts it so.",
+            "A missed fraud costs its amount, not 1 or 0: use `cost_of`.",
         ),
         (
             count > 1_000 and reviewed <= budget and by(given, 1_000 * budget / count),
-            f"The budget counts reviews of 1,000 payments, not reviews in all: {places}.",
+            f"The budget is reviews per 1,000 payments, not in total: {places}.",
         ),
         (
             allowed > 0 and _scanned(decisions, given, given, budget, given["scores"], flagged=True),
-            "You counted declined payments as reviews. Nobody looks at them: only those between the thresholds count.",
+            "You counted declined payments as reviews. Only payments between the thresholds are reviewed.",
         ),
         (
             decisions[0] == _decided(given, free)[0] and allowed < _decided(given, free)[1],
-            "You chose without the budget, and then cut the reviews down. Choose both thresholds together under it: "
-            "with few reviews, it may pay to decline more.",
+            "You chose without the budget, then reduced the reviews. Choose both thresholds under the budget: with few "
+            "reviews, declining more can be cheaper.",
         ),
         (
             allowed > 0 and by(given, 1_000 * (allowed - 0.5) / count),
-            f"A whole budget may be used: {allowed} reviews are still within it.",
+            f"The whole budget may be used: {allowed} reviews are within it.",
         ),
         (
             decisions[0] == 0 and _decided(given, best)[0] > 0,
-            "Nobody is declined. Where frauds are all but sure, or nobody is there to review, to decline costs less.",
+            "No payment is declined. When a fraud is almost certain, or no reviews are left, declining costs less.",
         ),
         (
             chosen.review == chosen.decline and allowed > 0 and _decided(given, best)[1] > 0,
-            "Both thresholds are the same, so nothing is reviewed. A review is cheaper than a wrong decline.",
+            "Both thresholds are equal, so nothing is reviewed. A review is cheaper than a wrong decline.",
         ),
     ]
 
@@ -260,13 +261,13 @@ def _choice(answer, validation: Given, test: Given, budget: float) -> tuple[Thre
     called = f"choose({len(validation['scores']):,} payments, {len(test['scores']):,} to test, budget {budget:g})"
     wanted = Said("(Thresholds(review=..., decline=...), cost of 1,000 test payments)")
     if not isinstance(came, tuple | list) or len(came) != 2:
-        refuse(called, came, wanted, "Return two things: the thresholds, and what they cost on the test window.")
+        refuse(called, came, wanted, "Return two values: the thresholds, and their cost on the test window.")
     thresholds, cost = came
     pair = [getattr(thresholds, name, None) for name in ("review", "decline")]
     if isinstance(thresholds, tuple | list) and len(thresholds) == 2:
         pair = list(thresholds)
     if not all(_is_number(value) and 0 <= value <= 1 for value in pair) or pair[0] > pair[1]:
-        says = "First come the thresholds: two numbers from 0 to 1, review no higher than decline. Then comes the cost."
+        says = "Return the thresholds first: two numbers from 0 to 1, review at or below decline. Then the cost."
         refuse(called, came, wanted, says)
     if not _is_number(cost):
         refuse(called, came, wanted, "The second value, the cost of 1,000 test payments, is not a finite number.")

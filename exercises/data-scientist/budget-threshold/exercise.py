@@ -1,4 +1,4 @@
-"""Choose the thresholds to review and to decline that cost least, with no more reviews than there are people for."""
+"""Choose the review and decline thresholds with the lowest cost, within a review budget."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from modeling.evaluation.costs import Costs, total_cost
 
 @dataclass(frozen=True)
 class Window:
-    """Payments of some days, each array of shape (n,): scores from 0 to 1, labels, and amounts in money."""
+    """Payments of some days, each array of shape (n,): scores from 0 to 1, labels, and amounts in currency units."""
 
     scores: NDArray[np.float64]
     frauds: NDArray[np.bool_]
@@ -21,15 +21,15 @@ class Window:
 
 
 def cost_of(window: Window, thresholds: Thresholds, costs: Costs) -> float:
-    """What the decisions by these thresholds cost in all, in money."""
+    """The total cost of the decisions by these thresholds, in currency units."""
     return total_cost(window.scores, window.frauds, window.amounts, thresholds, costs)
 
 
 def choose(validation: Window, test: Window, costs: Costs, reviews_per_1000: float) -> tuple[Thresholds, float]:
-    """The cheapest thresholds on the validation window, and what they cost on the test window.
+    """The cheapest thresholds on the validation window, and their cost on the test window.
 
-    On the validation window at most `reviews_per_1000` of 1,000 payments may be reviewed. The cost is that of 1,000
-    test payments, in money. No score is 1, so a threshold of 1 admits nobody.
+    On the validation window at most `reviews_per_1000` of 1,000 payments may be reviewed. The cost is per 1,000 test
+    payments, in currency units. No score is 1, so a threshold of 1 flags no payment.
     """
     # --- your work: begin
     raise NotImplementedError("your work goes here")

@@ -23,8 +23,8 @@ TEST_ENDS = TRAINED_ON_DAY + TEST_DAYS
 WINDOWS = (0.5, 4.25, 12.75, 13.5, 16.5, 19.75, 20.5, 23.5, 26.75, 27.5, 30.5)
 """The days on which payments occur, none at midnight."""
 MOVED = (
-    "There are as many frauds as there should be, but the labels are those of other payments. Give the labels in the "
-    "order of the positions, and leave `occurred` and `reported` in theirs."
+    "The number of frauds is right, but the labels belong to other payments. Return the labels in the order of the "
+    "positions, and do not reorder `occurred` and `reported`."
 )
 
 
@@ -37,21 +37,22 @@ def test_training_window(answer):
         f"{called}: positions in `training`",
         sorted(training),
         before,
-        f"Train on all before day {DELAY_STARTS}: {TRAINED_ON_DAY} less the label delay of {LABEL_DELAY_DAYS} days.",
+        f"Train on all payments before day {DELAY_STARTS}: {TRAINED_ON_DAY} minus the label delay of "
+        f"{LABEL_DELAY_DAYS} days.",
         mistakes=[
             (
                 up_to_training,
-                "You left no gap of the label delay. The frauds of the last 7 days are not known yet when you train, "
-                "so those payments would be learned as genuine.",
+                "The gap of one label delay is missing. The frauds of the last 7 days are not known yet at training, "
+                "so the model would learn those payments as genuine.",
             ),
             (
                 lambda came: any(WINDOWS[row] >= TRAINED_ON_DAY for row in came),
-                "It trains on payments that happen after the training. A random split, or one by shares, does this: "
+                "It trains on payments that happen after the training. Random splits, and splits by share, do this: "
                 "split by time instead.",
             ),
             (
                 lambda came: 0 < len(came) < len(before) and set(came) < set(before),
-                "Payments of the first days are missing. The training window has no lower end: take all history.",
+                "Payments of the first days are missing. The training window has no start: use all history.",
             ),
         ],
     )
@@ -64,11 +65,11 @@ def test_test_window(answer):
         f"{called}: positions in `test`",
         sorted(test),
         _positions(WINDOWS, lambda day: TRAINED_ON_DAY <= day < TEST_ENDS),
-        f"Test on the {TEST_DAYS} days from day {TRAINED_ON_DAY} on: the model scores them from the moment it exists.",
+        f"Test on the {TEST_DAYS} days from day {TRAINED_ON_DAY} on.",
         mistakes=[
             (
                 _positions(WINDOWS, lambda day: day >= TRAINED_ON_DAY),
-                "The test has no end. It lasts `test_days` days; of later payments the labels are not due yet.",
+                "The test has no end. It lasts `test_days` days; labels of later payments are not known yet.",
             ),
             (
                 _positions(WINDOWS, lambda day: TEST_ENDS <= day < TEST_ENDS + TEST_DAYS),
@@ -80,7 +81,7 @@ def test_test_window(answer):
             ),
             (
                 lambda came: any(WINDOWS[row] < TRAINED_ON_DAY for row in came),
-                "It tests on payments of the gap, which were over before the model was trained.",
+                "It tests on payments in the gap, from before the model was trained.",
             ),
         ],
     )
@@ -103,25 +104,25 @@ def test_ends_of_windows(answer):
         called,
         came,
         {"training": [0], "test": [3, 4]},
-        "Look at the ends: each window holds its first second and not its last.",
+        "Check the boundaries: each window includes its start and excludes its end.",
         mistakes=[
             (
                 lambda came: 3 in came["training"] or (3 in came["test"] and 2 in came["test"]),
-                "The second of `trained_at` is on the wrong side: it is the first second of the test.",
+                "The second `trained_at` is in the wrong window: it is the first second of the test.",
             ),
             (
                 lambda came: 3 not in came["test"],
-                "The first second of the test is in no window. A window holds its first second.",
+                "The first second of the test is in no window. A window includes its start.",
             ),
             (
                 lambda came: 5 in came["test"],
-                "A boundary is counted twice. The test's last second is the one before day 27, "
-                "for day 27 opens the next window.",
+                "A boundary is counted twice. The test's last second is the one before day 27, which starts the next "
+                "window.",
             ),
             (
                 lambda came: 1 in came["training"],
-                "The first second of the gap is trained on. Training ends before `trained_at - LABEL_DELAY`, "
-                "so that whole days stay together.",
+                "It trains on the first second of the gap. Training ends before `trained_at - LABEL_DELAY`, so that "
+                "days are not split.",
             ),
         ],
     )
@@ -139,16 +140,17 @@ def test_training_labels(answer):
         f"{called}: `training_frauds` by position",
         training,
         {0: False, 1: True, 2: True, 3: True, 4: False, 5: True},
-        "A training label says whether the fraud is known at `trained_at`: occurred + delay and the report both past.",
+        "A training label is True if the fraud is known at `trained_at`: occurred + delay and the report are both "
+        "past.",
         mistakes=[
             (
                 {0: False, 1: True, 2: True, 3: True, 4: True, 5: True},
-                "It learns a label that became known only after training: the payment of day 8 was reported on day 24. "
-                "On day 20 nobody knew, so it passes for genuine.",
+                "It uses a label that became known only after training: the payment of day 8 was reported on day 24. "
+                "On day 20 it counts as genuine.",
             ),
             (
                 {0: False, 1: True, 2: True, 3: False, 4: False, 5: True},
-                "A report made in the second of `trained_at` is known then: known at t means no later than t.",
+                "A report at the second `trained_at` is known: known at t includes t.",
             ),
             (
                 {0: False, 1: True, 2: False, 3: False, 4: False, 5: True},
@@ -170,16 +172,16 @@ def test_test_labels(answer):
         f"{called}: `test_frauds` by position",
         test,
         {0: False, 1: True, 2: True, 3: True, 4: False, 5: True},
-        "The test is judged when its last day's label delay has passed: on day 34. What is known then is its label.",
+        "The test's labels are those known one label delay after its last day: on day 34.",
         mistakes=[
             (
                 lambda came: not any(came.values()),
-                "No fraud is known in the test. You read its labels too early: at `trained_at`, or when the test ends. "
-                "Judge it a label delay after its end.",
+                "The test has no known frauds. You read its labels too early: at `trained_at`, or at the test's end. "
+                "Read them one label delay after its end.",
             ),
             (
                 {0: False, 1: True, 2: True, 3: True, 4: True, 5: True},
-                "It uses a report that comes after the test was judged: day 36 is past day 34.",
+                "It uses a report from after the evaluation: day 36 is past day 34.",
             ),
             (lambda came: sum(came.values()) == 4, MOVED),
         ],
@@ -199,7 +201,7 @@ def test_any_order(answer):
         f"{called}: labels by position",
         {name: dict(sorted(window.items())) for name, window in came.items()},
         right,
-        "Payments come in any order: a position is one in the arrays as they were given.",
+        "Payments come in any order: positions refer to the arrays as given.",
         mistakes=[
             (
                 lambda came: all(placed.values()) and [sum(window.values()) for window in came.values()] == [2, 2],
@@ -207,10 +209,10 @@ def test_any_order(answer):
             ),
             (
                 lambda came: [len(window) for window in came.values()] == [4, 3],
-                "The positions are those of sorted payments. Payments come in any order, and positions are those in "
-                "the arrays as they were given: sort neither, or translate the positions back.",
+                "The positions are those of sorted payments. Payments come in any order, and positions refer to the "
+                "arrays as given: do not sort, or map the positions back.",
             ),
-            (lambda _: placed["training"], "`test_days` was not given, and is then 7, as the stub says."),
+            (lambda _: placed["training"], "`test_days` defaults to 7, as in the stub."),
         ],
     )
 
@@ -234,18 +236,19 @@ def test_agrees_with_production(answer):
                 f"{called}: payments in `{name}`",
                 len(came[name]),
                 len(wanted),
-                "It is not the window of modeling/data/split.py. Payments come in any order, and `test_days` varies.",
+                "modeling/data/split.py gives a different window. Payments come in any order, and `test_days` varies.",
             )
             expect(
                 f"{called}: `{name}` and its labels",
                 Said(f"{_differ(came[name], wanted)} of {len(wanted):,} payments differ"),
                 Said(f"0 of {len(wanted):,} payments differ"),
-                "It disagrees with the line's own split. A label must stay with its payment, in any order of payments.",
+                "The line's own split gives different labels. A label must stay with its payment, in any order of "
+                "payments.",
             )
 
 
 def _world(seed: int, start: date) -> tuple[Payments, np.ndarray, np.ndarray]:
-    """A simulated world, with the payments' order and their reports in that order: some at once, some weeks late."""
+    """A simulated bank, the payments' order, and their reports in that order: some immediate, some weeks late."""
     rng = np.random.default_rng(seed)
     (world,) = simulate(Simulation(customers=60, terminals=40, days=30, seed=seed, start=start + timedelta(days=12)))
     late = rng.choice([1, 5, 9, 20], len(world.occurred)) * DAY
@@ -294,12 +297,12 @@ def _read(called: str, name: str, rows, labels, payments: int) -> dict[int, bool
     good = at.ndim == 1 and at.dtype.kind in "iu" and len(set(at.tolist())) == len(at)
     if not good or not all(0 <= row < payments for row in at.tolist()):
         wanted = Said("whole numbers from 0 to n - 1, each once")
-        refuse(f"{called}: `{name}`", rows, wanted, "These are positions in `occurred`: np.flatnonzero makes some.")
+        refuse(f"{called}: `{name}`", rows, wanted, "Return positions in `occurred`, as np.flatnonzero does.")
     values = _array(labels)
     _flat(f"{called}: `{name}_frauds`", values)
     if values.shape != at.shape or not np.isin(values, [0, 1]).all():
         wanted = Said(f"{len(at)} of True and False")
-        refuse(f"{called}: `{name}_frauds`", labels, wanted, f"There is one label for each payment in `{name}`.")
+        refuse(f"{called}: `{name}_frauds`", labels, wanted, f"Return one label for each payment in `{name}`.")
     return dict(zip(at.tolist(), values.astype(bool).tolist(), strict=True))
 
 
@@ -309,8 +312,8 @@ def _flat(called: str, values: np.ndarray) -> None:
         called,
         Said(f"an array of shape {values.shape}"),
         Said(f"shape ({len(values) if values.ndim else 'k'},)"),
-        "It has two dimensions. `np.argwhere` gives a column and `np.where` a tuple; `np.flatnonzero` gives a flat "
-        "array, and `ravel()` makes any array flat.",
+        "It has two dimensions. `np.argwhere` returns a column and `np.where` a tuple; `np.flatnonzero` returns a flat "
+        "array, and `ravel()` flattens any array.",
         same=lambda *_: values.ndim != 2 or 1 not in values.shape,
     )
 

@@ -24,12 +24,12 @@ class HonestSplit:
 
 
 def honest_split(occurred: Ints, reported: Ints, trained_at: int, test_days: int = 7) -> HonestSplit:
-    """What a model trained at second `trained_at` could learn from, and the days that follow, to test it on.
+    """The payments that a model trained at second `trained_at` can learn from, and the following days, to test it on.
 
     `occurred` and `reported` have shape (n,), in seconds since 1970, in any order; `reported` is `NEVER` (huge)
-    where nobody reported a fraud. Windows hold their first second and not their last. Training is all that occurred
+    where no fraud was reported. Windows include their start and exclude their end. Training is every payment
     before `trained_at - LABEL_DELAY`, with the labels known at `trained_at`. The test is the `test_days` days from
-    `trained_at` on, with the labels known when the delay has passed after its end.
+    `trained_at` on, with the labels known one label delay after its end.
     """
     # --- your work: begin
     raise NotImplementedError("your work goes here")

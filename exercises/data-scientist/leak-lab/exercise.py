@@ -1,4 +1,4 @@
-"""Measure how much four leaks flatter a model: each alone, against its honest counterpart."""
+"""Measure how much each of four leaks inflates a model's score, against its honest counterpart."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from contracts.labels import DAY, LABEL_DELAY
 FEATURES: Final = [*BASE_FEATURES, "customer_id", "terminal_id"]
 TEST_DAYS: Final = 14
 NONE: Final = -1.0
-"""Stands for the time since the previous payment, or until the next, where there is none."""
+"""The time since the previous payment, or until the next, if there is none."""
 
 Score = Callable[[pd.DataFrame, pd.DataFrame, Sequence[str]], float]
-"""Trains a model on the first table, and returns its average precision on the second; it sees the columns named."""
+"""Trains a model on the first table and the named columns; returns its average precision on the second table."""
 
 
 def split_in_time(payments: pd.DataFrame, trained_at: int) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -28,7 +28,7 @@ def split_in_time(payments: pd.DataFrame, trained_at: int) -> tuple[pd.DataFrame
 
 
 def split_at_random(payments: pd.DataFrame, trained_at: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The payments of both windows, dealt out at random: as many to training and as many to the test."""
+    """The payments of both windows, assigned at random; the sizes stay the same."""
     training, test = split_in_time(payments, trained_at)
     dealt = pd.concat([training, test]).sort_values("transaction_id").sample(frac=1, random_state=0)
     return dealt.iloc[: len(training)], dealt.iloc[len(training) :]
@@ -42,7 +42,7 @@ def thin_out(payments: pd.DataFrame) -> pd.DataFrame:
 def inflations(payments: pd.DataFrame, trained_at: int, score: Score) -> dict[str, float]:
     """What each leak adds to the average precision: the leaky score minus the honest one, by the leak's name.
 
-    `payments` has a row for each payment, in any order, with the columns `transaction_id`, `occurred` (seconds since
+    `payments` has one row per payment, in any order, with the columns `transaction_id`, `occurred` (seconds since
     1970), `fraud` (bool), `balance_after` and `FEATURES`. The names are `random_split`, `forward_shift`,
     `thinned_first` and `balance_after`.
     """

@@ -1,4 +1,4 @@
-"""Checks `log_calibrated`: loads back what was logged, from a store of its own, and looks at it as a user would."""
+"""Checks `log_calibrated`: loads the logged model from a temporary store, and uses it as a user would."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ OVERFITTED = {
     "early_stopping": False,
     "random_state": 0,
 }
-"""Trees that know their training payments nearly by heart, so that their scores need calibration."""
+"""Trees that overfit their training payments, so that their scores need calibration."""
 TOLERANCE = 0.02
 """scikit-learn's way to fit a Platt pair leans a little to the middle; the line's does not."""
-CANNOT_BE_LOADED = "It cannot be loaded and run as a pyfunc: `pyfunc_predict_fn` names the method that answers."
+CANNOT_BE_LOADED = "It cannot be loaded and run as a pyfunc: set `pyfunc_predict_fn` to the method to call."
 
 refuse = partial(expect, same=lambda *_: False)
 
@@ -116,10 +116,10 @@ def logged(answer, store) -> Callable[[], str]:
                 running = True
                 mlflow.end_run()
         if running:
-            why = "A run is still going when your function ends, and would take what is logged next: use `with`."
+            why = "A run is still active when your function returns, and would receive later logs: use `with`."
             refuse(f"{CALLED}, then mlflow.active_run()", Said("a run"), None, why)
         if mlflow.get_tracking_uri() != uri:
-            why = "You set MLflow to another store. It is set up already: what is logged elsewhere, nobody finds."
+            why = "You changed MLflow's store. It is already configured: models logged elsewhere cannot be found."
             refuse(f"{CALLED}, then mlflow.get_tracking_uri()", mlflow.get_tracking_uri(), uri, why)
         return _address(came)
 
@@ -129,14 +129,14 @@ def logged(answer, store) -> Callable[[], str]:
 def _address(came: Any) -> str:
     address = getattr(came, "model_uri", came)
     if not isinstance(address, str) or ":/" not in address:
-        refuse(CALLED, came, Said("an address like models:/m-..."), "Return the `model_uri` of what log_model returns.")
+        refuse(CALLED, came, Said("an address like models:/m-..."), "Return the `model_uri` of log_model's result.")
     return str(address)
 
 
 def test_it_is_there(logged):
     if _info(logged()).run_id is None:
-        why = "It was logged without a run. A run keeps when and from what it came: open one by `mlflow.start_run`."
-        refuse("the logged model's run", None, Said("a run of its own"), why)
+        why = "It was logged without a run. A run records the model's origin: open one with `mlflow.start_run`."
+        refuse("the logged model's run", None, Said("a run"), why)
 
 
 def test_signature(logged):
@@ -146,20 +146,20 @@ def test_signature(logged):
             "the logged model's signature",
             signature,
             Said(f"inputs {', '.join(FEATURES)}"),
-            "There is no signature with column names. It tells whoever runs the model which columns it takes, and lets "
-            "MLflow refuse others: give `signature`, made by infer_signature of a table and its predictions.",
+            "There is no signature with column names. It tells users which columns the model takes, and lets MLflow "
+            "reject others: pass `signature`, from infer_signature of a table and its predictions.",
         )
     names = signature.inputs.input_names()
     expect(
         "the names of the columns in the logged model's signature",
         names,
         FEATURES,
-        "The signature lists what the model takes: FEATURES and nothing else.",
+        "The signature must list the model's inputs: exactly FEATURES.",
         mistakes=[
             (
                 lambda came: sorted(came) == sorted(FEATURES),
-                "The columns are in another order than FEATURES. The model knows columns by their place, so another "
-                "column gets the place of each, and nothing complains. Choose the columns by FEATURES, everywhere.",
+                "The columns are not in the order of FEATURES. The model identifies columns by position, so the wrong "
+                "order goes unnoticed. Select the columns with FEATURES everywhere.",
             )
         ],
     )
@@ -170,7 +170,7 @@ def test_input_example(logged):
 
     example = _info(logged()).saved_input_example_info
     if example is None:
-        why = "There is no input example. It shows how to call the model, and MLflow tries it when logging."
+        why = "There is no input example. It shows how to call the model, and MLflow tests it when logging."
         refuse("the logged model's input example", None, Said("a few rows with the columns FEATURES"), why)
     try:
         rows = mlflow.pyfunc.load_model(logged()).input_example
@@ -182,12 +182,13 @@ def test_input_example(logged):
             CANNOT_BE_LOADED,
         )
     if not isinstance(rows, pd.DataFrame) or list(rows.columns) != FEATURES:
-        why = (
-            "The input example is what the model takes: a few rows of a table with the columns FEATURES, in that order."
-        )
+        why = "The input example must be a few rows with the columns FEATURES, in that order."
         refuse("the logged model's input example", rows, Said("a few rows with the columns FEATURES"), why)
     if len(rows) > 100:
-        why = "An example is a few rows, not all payments: they would be kept with every version, for all to read."
+        why = (
+            "An example is a few rows, not all payments: they would be stored with every version, readable by all "
+            "users."
+        )
         refuse("rows of the input example", len(rows), Said("a few"), why)
 
 
@@ -197,11 +198,11 @@ def test_format(logged):
         "how the logged model is written",
         flavours.get("sklearn", {}).get("serialization_format"),
         "skops",
-        "Log it by mlflow.sklearn, in the format skops.",
+        "Log it with mlflow.sklearn, in the format skops.",
         mistakes=[
             (
                 lambda came: came in ("pickle", "cloudpickle"),
-                "A pickle may run any code when it is loaded. skops loads only types that are named: use it.",
+                "A pickle can run any code when it is loaded. Use skops, which loads only trusted types.",
             )
         ],
     )
@@ -226,7 +227,7 @@ def _judge(address: str, given: Case) -> None:
     if came.ndim == 2 and came.shape[1] == 2:
         came = came[:, 1]
     if came.shape != wanted.shape or not np.isfinite(came).all():
-        why = "It gives no probability for each payment: `pyfunc_predict_fn` says which method answers."
+        why = "It does not return a probability per payment: set `pyfunc_predict_fn` to the method to call."
         refuse(
             called, Said(f"an array of shape {came.shape}"), Said(f"an array of shape {wanted.shape} or (n, 2)"), why
         )
@@ -241,38 +242,40 @@ def _judge(address: str, given: Case) -> None:
     mistakes = [
         (
             bool(np.isin(came, [0, 1]).all()),
-            "It answers with classes, not with probabilities: pyfunc calls `predict` unless `pyfunc_predict_fn` says "
-            "otherwise.",
+            "It returns classes, not probabilities: pyfunc calls `predict` unless `pyfunc_predict_fn` says otherwise.",
         ),
-        (near(raw), "You logged the model as it was, uncalibrated. Log the calibrated one."),
+        (near(raw), "You logged the uncalibrated model. Log the calibrated one."),
         (
             near(on_training),
-            "You calibrated on the training payments. The model knows them by heart, so there its scores look far "
-            "surer than they are: calibrate on payments that it has not seen.",
+            "You calibrated on the training payments. The model has memorised them, so its scores there are "
+            "overconfident: calibrate on payments that it has not seen.",
         ),
-        (near(1 - wanted), "That is the probability of a genuine payment. The second column is that of a fraud."),
+        (
+            near(1 - wanted),
+            "That is the probability of a genuine payment. The second column is that of a fraud.",
+        ),
         (
             near(by_place)
             or bool(np.corrcoef(came, misread)[0, 1] > np.corrcoef(came, given.margins(given.later))[0, 1]),
-            "The columns are in another order than FEATURES somewhere, maybe in the calibration. The model takes them "
-            "by their place: choose the columns by FEATURES, everywhere.",
+            "Somewhere, maybe in the calibration, the columns are not in the order of FEATURES. The model identifies "
+            "them by position: select the columns with FEATURES everywhere.",
         ),
         (
             not _reordered(given.margins(given.later), came) and len(np.unique(came)) < len(came) / 4,
-            "These are steps and not a curve: many payments share a score. That is isotonic calibration, which needs "
-            "far more frauds. Platt's is the method `sigmoid`.",
+            "This is a step function: many payments share a score. That is isotonic calibration, which needs far more "
+            "frauds. Platt's method is `sigmoid`.",
         ),
         (
             _reordered(given.margins(given.later), came),
-            "These answers rank payments in another way than the model does. Platt's calibration never changes the "
-            "ranking: do not fit the model again (FrozenEstimator), and use the method `sigmoid`.",
+            "The calibrated scores rank payments differently from the model. Platt's method never changes the ranking: "
+            "do not fit the model again (use FrozenEstimator), and use the method `sigmoid`.",
         ),
     ]
     expect(
         called,
         _told(came, given),
         _told(wanted, given),
-        "Fit Platt's curve (method `sigmoid`) to the model's scores of all held out payments, and log the outcome.",
+        "Fit Platt's curve (method `sigmoid`) to the model's scores of all held out payments, and log the result.",
         mistakes=[(lambda _, hit=hit: hit, says) for hit, says in mistakes],
         same=lambda *_: bool(np.abs(came - wanted).max() <= TOLERANCE),
     )
@@ -308,7 +311,5 @@ def _info(address: str) -> Any:
     try:
         return mlflow.models.get_model_info(address)
     except Exception as error:
-        why = (
-            "There is no model at this address. Log to MLflow as it is set up, and return the `model_uri` of log_model."
-        )
+        why = "There is no model at this address. Log to MLflow as configured, and return the `model_uri` of log_model."
         return refuse(f"what is at {address}", Said(str(error)[:300]), Said("a logged model"), why)

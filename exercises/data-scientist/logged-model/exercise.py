@@ -1,4 +1,4 @@
-"""Calibrate a model's scores, and log it to MLflow so that somebody else can run it without asking."""
+"""Calibrate a model's scores, and log it to MLflow so that others can run it."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 
 FEATURES: Final = ["terminal_fraud_rate_7d", "amount", "customer_tx_count_7d", "is_night"]
-"""In the order in which the model was fitted: it knows its columns by their place, not by their names."""
+"""In the order in which the model was fitted: it identifies columns by position, not by name."""
 TRUSTED_TYPES: Final = [
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
 ]
-"""What skops may load beside the types that it trusts of itself; for `skops_trusted_types`."""
+"""Types that skops may load besides those it trusts by default; for `skops_trusted_types`."""
 REQUIREMENTS: Final = ["scikit-learn", "skops", "numpy"]
-"""What the model needs; for `pip_requirements`. Without them MLflow starts the model once more to find out."""
+"""The model's dependencies, for `pip_requirements`. Without them MLflow runs the model once more to find out."""
 
 
 def log_calibrated(model: Any, training: pd.DataFrame, held_out: pd.DataFrame) -> str:
-    """Calibrate, log to MLflow in a run of its own, and return the logged model's address, `models:/...`.
+    """Calibrate, log to MLflow in a new run, and return the logged model's address, `models:/...`.
 
     `model` is a scikit-learn classifier, fitted on `training`; the payments of `held_out` came later. Both tables have
-    a row for each payment and the columns `FEATURES` and `fraud` (bool), in any order. MLflow is set up already.
+    one row per payment and the columns `FEATURES` and `fraud` (bool), in any order. MLflow is already configured.
     """
     # --- your work: begin
     raise NotImplementedError("your work goes here")

@@ -23,23 +23,26 @@ def test_average_precision(answer):
         _called(AVERAGE, scores=scores, frauds=frauds),
         _value(answer, AVERAGE, scores, frauds),
         (1 / 1 + 2 / 3 + 3 / 6) / 3,
-        "Go down the ranking. At each fraud take the precision so far: the frauds' share of all payments down to it. "
-        "Average precision is the mean of these, here of 1/1, 2/3 and 3/6.",
+        "Go down the ranking. At each fraud take the precision so far: the share of frauds among the payments down to "
+        "it. Average precision is the mean of these, here of 1/1, 2/3 and 3/6.",
         mistakes=[
             (
                 4 / 7,
-                "That is accuracy. Where frauds are rare, whoever calls nothing a fraud is nearly always accurate.",
+                "That is accuracy. Where frauds are rare, calling everything genuine is nearly always accurate.",
             ),
-            (1 / 2, "That is precision at a fixed 0.5. A ranking is judged at every threshold, not at one."),
-            (8 / 12, "That is the area under the ROC curve, which hardly feels false alarms where frauds are rare."),
+            (1 / 2, "That is precision at a fixed 0.5. Average precision covers every threshold."),
+            (
+                8 / 12,
+                "That is the area under the ROC curve, which hardly reacts to false alarms if frauds are rare.",
+            ),
             (
                 (1 / 1 + 1 / 2 + 2 / 3 + 2 / 4 + 2 / 5 + 3 / 6 + 3 / 7) / 7,
-                "You took the mean over all payments. Only places where a fraud is found count: there recall rises.",
+                "You took the mean over all payments. Only payments that are frauds count: there recall rises.",
             ),
             (
                 _trapezoid(scores, frauds),
-                "You joined the points of the curve by straight lines, which is too kind. "
-                "Average precision goes in steps: each gain of recall times the precision there.",
+                "You interpolated the curve linearly, which is too optimistic. Average precision uses steps: each "
+                "increase of recall times the precision there.",
             ),
         ],
     )
@@ -51,27 +54,29 @@ def test_order_of_payments(answer):
         _called(AVERAGE, scores=scores, frauds=frauds),
         _value(answer, AVERAGE, scores, frauds),
         (1 / 1 + 2 / 3) / 2,
-        "Payments come in any order. Rank them by falling score, and take the labels along.",
+        "Payments come in any order. Rank them by descending score, together with their labels.",
         mistakes=[
             (
                 (1 / 2 + 2 / 4) / 2,
-                "You ranked by rising score. The most suspicious payment, of the highest score, comes first.",
+                "You ranked by ascending score. The most suspicious payment, with the highest score, comes first.",
             ),
-            ((1 / 2 + 2 / 3) / 2, "You took the payments as they came. Rank them by falling score first."),
+            ((1 / 2 + 2 / 3) / 2, "You did not sort the payments. Rank them by descending score first."),
         ],
     )
 
 
 def test_equal_scores(answer):
     scores, frauds = [0.9, 0.5, 0.5, 0.5, 0.1], [1, 0, 1, 0, 1]
-    ties = "No threshold separates equal scores: all of a tie are admitted together, and precision is taken after them."
+    ties = (
+        "No threshold separates equal scores: flag all payments of a tie together, and take the precision after them."
+    )
     expect(
         _called(AVERAGE, scores=scores, frauds=frauds),
         _value(answer, AVERAGE, scores, frauds),
         (1 / 1 + 2 / 4 + 3 / 5) / 3,
         ties,
         mistakes=[
-            ((1 / 1 + 2 / place + 3 / 5) / 3, f"You ranked ties one by one, so the order they came in decides. {ties}")
+            ((1 / 1 + 2 / place + 3 / 5) / 3, f"You ranked ties one by one, so their input order decides. {ties}")
             for place in (2, 3)
         ],
     )
@@ -85,16 +90,16 @@ def test_card_precision_of_a_day(answer):
         _called(CARD, top=3, scores=scores, frauds=frauds, cards=cards),
         _value(answer, CARD, scores, frauds, cards, days, 3),
         2 / 3,
-        "Each card has the highest score of its payments of the day. The three cards with the highest are looked at, "
-        "and two of them had a fraud.",
+        "A card's score is the highest score of its payments of the day. The three cards with the highest scores are "
+        "inspected, and two of them had a fraud.",
         mistakes=[
             (
                 1 / 3,
-                "Rank cards, not payments, and each by its highest payment of the day: not its mean, nor its last.",
+                "Rank cards, not payments, each by its highest score of the day, not its mean or last.",
             ),
             (
                 3 / 3,
-                "Two frauds of one card are counted twice. A card is looked at once, and is one hit.",
+                "Two frauds of one card are counted twice. A card is inspected once, and is one hit.",
             ),
         ],
     )
@@ -111,7 +116,7 @@ def test_payments_are_not_cards(answer):
         mistakes=[
             (
                 1 / 2,
-                "Three payments of one card take up all places: you ranked payments. Rank cards, each once a day.",
+                "Three payments of one card fill the list: you ranked payments. Rank cards, each once a day.",
             )
         ],
     )
@@ -124,8 +129,8 @@ def test_a_card_of_any_fraud(answer):
         _called(CARD, top=1, scores=scores, frauds=frauds, cards=cards),
         _value(answer, CARD, scores, frauds, cards, days, 1),
         1.0,
-        "Whoever looks at a card sees all its payments of the day. It is a hit if any of them is a fraud, "
-        "not only the one with the highest score.",
+        "An analyst sees all payments of a card on that day. It is a hit if any of them is a fraud, not only the one "
+        "with the highest score.",
     )
 
 
@@ -137,8 +142,8 @@ def test_days(answer):
         called,
         _value(answer, CARD, scores, frauds, cards, days, 1),
         1.0,
-        "Each day has places of its own: take the first `top` cards of each day, then the mean over the days.",
-        mistakes=[(1 / 2, "You gave the places once for all days. People look at `top` cards every day.")],
+        "Take the first `top` cards of each day, then the mean over the days.",
+        mistakes=[(1 / 2, "You ranked all days together. Analysts inspect `top` cards every day.")],
     )
 
 
@@ -150,11 +155,11 @@ def test_found_cards(answer):
         called,
         _value(answer, CARD, scores, frauds, cards, days, 1),
         1.0,
-        "Card 7 was found on day 0 and is blocked. On day 1 the place goes to card 5, which had a fraud.",
+        "Card 7 was found on day 0 and is blocked. On day 1 card 5 is inspected, which had a fraud.",
         mistakes=[
             (
                 1 / 2,
-                "The card found on day 0 takes a place on day 1 again. It is blocked: leave it out before you rank.",
+                "The card found on day 0 is ranked on day 1 again. It is blocked: leave it out before ranking.",
             )
         ],
     )
@@ -165,7 +170,7 @@ def test_found_cards(answer):
         called,
         _value(answer, CARD, scores, frauds, cards, days, 1),
         1 / 2,
-        "Card 7 is found on day 0; on day 1 only card 5 is looked at, in vain.",
+        "Card 7 is found on day 0; on day 1 only card 5 is inspected, without a hit.",
         mistakes=[(1.0, "A card found on an earlier day is found again. Each card is found once.")],
     )
     scores, frauds = [0.9, 0.9, 0.8], [0, 1, 0]
@@ -174,9 +179,9 @@ def test_found_cards(answer):
         called,
         _value(answer, CARD, scores, frauds, cards, days, 1),
         1 / 2,
-        "Card 7 was looked at on day 0 in vain, and has a fraud on day 1: it is looked at again, and found.",
+        "Card 7 was inspected on day 0 without a hit, and has a fraud on day 1: it is inspected again, and found.",
         mistakes=[
-            (0.0, "You left out a card because it was looked at. Only a card found with a fraud is left out later.")
+            (0.0, "You left out a card because it was inspected. Only a card found with a fraud is left out later.")
         ],
     )
 
@@ -189,11 +194,13 @@ def test_days_in_any_order(answer):
         _called(CARD, top=1, scores=scores, frauds=frauds, cards=cards, days=days),
         _value(answer, CARD, scores, frauds, cards, days, 1),
         (1 + 0) / 2,
-        "Card 7 is found on day 0 and blocked; on day 3 only card 5 is looked at, in vain. Two days have payments.",
+        "Card 7 is found on day 0 and blocked; on day 3 only card 5 is inspected, without a hit. Two days have "
+        "payments.",
         mistakes=[
             (
                 1.0,
-                "Days come in any order in the table. Go through them by their number: what is found early is blocked.",
+                "Days come in any order in the arrays. Process them in ascending order: a card found early is blocked "
+                "later.",
             ),
             (1 / 4, "Days without a payment are counted too. The mean is over the days that have payments."),
         ],
@@ -206,9 +213,12 @@ def test_a_day_of_blocked_cards_alone(answer):
         _called(CARD, top=1, scores=scores, frauds=frauds, cards=cards, days=days),
         _value(answer, CARD, scores, frauds, cards, days, 1),
         (1 + 0) / 2,
-        "On day 1 there is only card 7, which is blocked: nobody is looked at, and nothing is found.",
+        "On day 1 there is only card 7, which is blocked: no card is inspected, and nothing is found.",
         mistakes=[
-            (1.0, "The day on which every card is blocked is left out, or the card is found again. It counts, as 0.")
+            (
+                1.0,
+                "The day on which every card is blocked is left out, or the card is found again. It counts as 0.",
+            )
         ],
     )
 
@@ -220,8 +230,8 @@ def test_who_is_blocked_and_for_how_long(answer):
         _called(CARD, top=1, scores=scores, frauds=frauds, cards=cards, days=days),
         _value(answer, CARD, scores, frauds, cards, days, 1),
         (0 + 1) / 2,
-        "Card 5 had a fraud on day 0, and nobody looked: it is not blocked, and is found on day 1.",
-        mistakes=[(0.0, "A card was blocked that nobody had looked at. Only what is found is blocked.")],
+        "Card 5 had a fraud on day 0 and was not inspected: it is not blocked, and is found on day 1.",
+        mistakes=[(0.0, "A card was blocked that was not inspected. Only found cards are blocked.")],
     )
     scores, frauds = [0.9, 0.5, 0.9, 0.8], [1, 0, 1, 0]
     cards, days = [7, 2, 7, 5], [0, 1, 2, 2]
@@ -229,8 +239,8 @@ def test_who_is_blocked_and_for_how_long(answer):
         _called(CARD, top=1, scores=scores, frauds=frauds, cards=cards, days=days),
         _value(answer, CARD, scores, frauds, cards, days, 1),
         1 / 3,
-        "Card 7 is found on day 0, and stays blocked: on day 2 card 5 is looked at, in vain.",
-        mistakes=[(2 / 3, "A card is blocked for a day only. Once found, it stays out.")],
+        "Card 7 is found on day 0, and stays blocked: on day 2 card 5 is inspected, without a hit.",
+        mistakes=[(2 / 3, "A card is blocked for one day only. Once found, it stays blocked.")],
     )
 
 
@@ -240,7 +250,7 @@ def test_scores_of_any_kind(answer):
         _called(CARD, top=1, scores=scores, frauds=frauds, cards=cards),
         _value(answer, CARD, scores, frauds, cards, days, 1),
         1.0,
-        "Scores may be below 0, and close to one another: they only rank. Start from no value of your own; round none.",
+        "Scores may be negative and close together: they only rank. Do not start from a fixed value, and do not round.",
     )
 
 
@@ -250,7 +260,7 @@ def test_equal_cards(answer):
         _called(CARD, top=1, scores=scores, frauds=frauds, cards=cards),
         _value(answer, CARD, scores, frauds, cards, days, 1),
         1.0,
-        "Both cards have the same score. Somebody must come first: the lower card number, here card 2.",
+        "Both cards have the same score. The lower card number comes first, here card 2.",
     )
 
 
@@ -260,13 +270,13 @@ def test_few_cards(answer):
         _called(CARD, top=4, scores=scores, frauds=frauds, cards=cards, days=days),
         _value(answer, CARD, scores, frauds, cards, days, 4),
         (1 / 4 + 0 / 4) / 2,
-        "The divisor is `top`, every day.",
+        "Divide by `top` on every day.",
         mistakes=[
             (
                 (1 / 2 + 0) / 2,
-                "You divided by the cards there were. Divide by `top`: the people have time for so many, found or not.",
+                "You divided by the number of inspected cards. Divide by `top`: analysts have time for that many.",
             ),
-            (1 / 4, "You left out a day without a hit. It counts, as 0."),
+            (1 / 4, "You left out a day without a hit. It counts as 0."),
         ],
     )
 
@@ -285,9 +295,9 @@ def test_agrees_with_production(answer):
                 f"measure({len(scores):,} payments, {len(set(days))} days, many equal scores, top={top})[{name!r}]",
                 _value(answer, name, *given),
                 wanted,
-                "modeling/evaluation/ranking.py and metrics.py find another on many payments. Is it about equal "
-                "scores (payments of one are admitted together, of cards of one the lower number comes first), the "
-                "order of the days, or who is blocked since when?",
+                "modeling/evaluation/ranking.py and metrics.py differ on many payments. Check equal scores (flag "
+                "payments together; the lower card number comes first), the order of the days, and which cards are "
+                "blocked since when.",
             )
 
 

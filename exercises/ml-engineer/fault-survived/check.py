@@ -1,86 +1,37 @@
-"""Checks a scorer whose store fails, hangs and comes back, as the check decides."""
+"""Checks a scorer while its store fails, hangs and comes back."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
 import random
-from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
-from datetime import datetime
-from types import SimpleNamespace
-from typing import Any, Literal
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 import pytest
-from valkey.exceptions import ConnectionError as ValkeyConnectionError
 
 from exercises.expect import Said, expect
-from serving.clock import machine_clock
-from serving.observability.metrics import Metrics
-from serving.recovery.circuit_breaker import CircuitBreaker
-from serving.recovery.recent_answers import RecentAnswers
-from serving.recovery.reconciler import Reconciler
-from serving.scoring.payment import Payment as LinePayment
-from serving.scoring.scorer import Scorer as LineScorer
+from exercises.faulty_line import Line, Mood, Store, StoreDownError
 
 SECONDS = 2.0
-"""What an answer may take here; the budget is a quarter of one, and a busy machine is given more."""
+"""How long an answer may take; more than the budget of 0.25, to allow for a busy machine."""
 NOTHING = Said(f"no answer within {SECONDS:.0f} s")
 NOT_ASYNC = Said("something that cannot be awaited")
-Mood = Literal["answers", "takes its time", "raises", "hangs", "takes it and hangs"]
 Mistakes = Sequence[tuple[Any, str]]
 
 
-class StoreAwayError(ConnectionError):
-    """What the check's own store raises while it is away."""
-
-
-class Store:
-    """Histories by customer; how often it was asked, and how often it took each payment and said so."""
-
-    def __init__(self) -> None:
-        self.mood: Mood = "answers"
-        self.histories: defaultdict[int, set[int]] = defaultdict(set)
-        self.asked = 0
-        self.took: Counter[int] = Counter()
-        self.before: Callable[[], Awaitable[None]] | None = None
-
-    async def add(self, payment: Any) -> int:
-        """As the stub says of it."""
-        self.asked += 1
-        if self.before:
-            await self.before()
-        if self.mood == "raises":
-            raise StoreAwayError("the store is away")
-        history = self.histories[payment.customer]
-        if self.mood == "takes its time":
-            await asyncio.sleep(0.02)
-        if self.mood == "hangs":
-            await asyncio.Event().wait()
-        history.add(payment.id)
-        if self.mood == "takes it and hangs":
-            await asyncio.Event().wait()
-        self.took[payment.id] += 1
-        return len(history)
-
-    def holds(self) -> list[int]:
-        """The ids of all payments in it."""
-        return sorted(id_ for history in self.histories.values() for id_ in history)
-
-
 class World:
-    """The learner's scorer on a store of the check's."""
+    """The learner's scorer with the check's store."""
 
     def __init__(self, answer: Any) -> None:
         kind = answer.Scorer
-        missing = [name for name in ("__init__", "score", "mend") if not callable(vars(kind).get(name))]
-        expect("the methods that Scorer lacks", missing, [], "Write all three: its docstring says what each does.")
+        missing = [name for name in ("__init__", "score", "try_recover") if not callable(vars(kind).get(name))]
+        expect("the methods that Scorer lacks", missing, [], "Write all three; the docstring describes them.")
         self.answer, self.store = answer, Store()
         self.scorer = kind(self.store)
 
     async def came(self, call: object) -> object:
-        """What came of a call of the learner's; words where it was nothing, or an exception of the store's."""
+        """The result of a learner's call; a description if there is none, or if a store's exception escapes."""
         if not inspect.isawaitable(call):
             return NOT_ASYNC
         task = asyncio.ensure_future(call)
@@ -89,12 +40,12 @@ class World:
             task.cancel()
             return NOTHING
         error = task.exception()
-        if isinstance(error, StoreAwayError | TimeoutError):
-            return Said(f"{'ConnectionError' if isinstance(error, StoreAwayError) else 'TimeoutError'}, raised")
+        if isinstance(error, StoreDownError | TimeoutError):
+            return Said(f"{'ConnectionError' if isinstance(error, StoreDownError) else 'TimeoutError'}, raised")
         return task.result()
 
     async def scored(self, id_: int, customer: int = 1) -> object:
-        """What came of a payment."""
+        """The result of scoring a payment."""
         return await self.came(self.scorer.score(self.answer.Payment(id_, customer)))
 
     async def score(
@@ -107,59 +58,59 @@ class World:
         mistakes: Mistakes = (),
         customer: int = 1,
     ) -> None:
-        """Compare what comes of a payment."""
+        """Score a payment and compare the result."""
         came = await self.scored(id_, customer)
         self.compare(id_, came, count, degraded, when, otherwise, mistakes)
 
     def compare(
         self, id_: int, came: object, count: int, degraded: bool, when: str, otherwise: str, mistakes: Mistakes = ()
     ) -> None:
-        """Compare what came of a payment."""
+        """Compare the result of scoring a payment."""
         expected = self.answer.Answer(id_, count, degraded)
         called = f"score(payment {id_}), {when}"
         expect(called, came, expected, otherwise, [*mistakes, *SCORE_MISTAKES], same=lambda one, other: one == other)
 
-    async def mend(self, back: bool, when: str, otherwise: str) -> None:
-        """Compare what mend says."""
-        came = await self.came(self.scorer.mend())
-        expect(f"mend(), {when}", came, back, otherwise, MEND_MISTAKES)
+    async def try_recover(self, back: bool, when: str, otherwise: str) -> None:
+        """Compare the result of try_recover."""
+        came = await self.came(self.scorer.try_recover())
+        expect(f"try_recover(), {when}", came, back, otherwise, RECOVERY_MISTAKES)
 
 
 SCORE_MISTAKES: Mistakes = [
     (lambda came: came == NOT_ASYNC, "score is awaited by its callers: define it with `async def`."),
     (
         lambda came: came == NOTHING,
-        "It waits for a store that never answers, and the till waits with it. Give the store a time limit.",
+        "It waits for a store that never answers, and the caller waits too. Put a timeout on the call.",
     ),
     (
         lambda came: isinstance(came, Said),
-        "The store's failure becomes the caller's: this would be a 500. A payment can be answered without its history, "
-        "and says then that it is degraded.",
+        "The store's error reaches the caller, as a status 500. Score the payment without its history, and mark the "
+        "answer as degraded.",
     ),
     (
         lambda came: inspect.isawaitable(getattr(came, "count", came)),
-        "What store.add gives is to be awaited first: it is a promise of a count, not a count.",
+        "Await store.add: it returns a coroutine, not a count.",
     ),
     (
         lambda came: not hasattr(came, "degraded"),
-        "score gives an Answer: the payment's id, a count, and degraded or not.",
+        "Return an Answer: the payment's id, a count, and whether it is degraded.",
     ),
 ]
-MEND_MISTAKES: Mistakes = [
-    (lambda came: came == NOT_ASYNC, "mend is awaited by the background task: define it with `async def`."),
+RECOVERY_MISTAKES: Mistakes = [
+    (lambda came: came == NOT_ASYNC, "try_recover is awaited by the background task: define it with `async def`."),
     (
         lambda came: came == NOTHING,
-        "It waits for a store that never answers. Nobody would notice when it is back: set a time limit here too.",
+        "It waits for a store that never answers, so recovery never happens: use a timeout here too.",
     ),
     (
         lambda came: isinstance(came, Said),
-        "mend lets the failure out. The background task that calls it would end, and the store never be used again.",
+        "try_recover raises. The background task that calls it would end, and the store would never be used again.",
     ),
-    (lambda came: came is None, "mend says whether the store is in use again, True or False; here it gives nothing."),
+    (lambda came: came is None, "try_recover returned None: return whether the store is in use again, True or False."),
 ]
-LOST = "A payment that was scored without the store is not in it: it is lost, and every later count is too small. "
-WHOLE = "The store answers: its count is the answer, and it is not degraded."
-ALONE = "Without the store a payment counts itself alone, and is degraded."
+LOST = "A payment that was scored without the store is missing in it: it is lost, and every later count is too low. "
+FROM_STORE = "The store answers: return its count, not degraded."
+ALONE = "Without the store, the count is 1 and the answer is degraded."
 
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -168,58 +119,58 @@ def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 def left_again(came: object) -> bool:
-    """Tells a degraded answer."""
+    """Whether an answer is degraded."""
     return bool(getattr(came, "degraded", False))
 
 
-def test_whole(answer: Any) -> None:
+def test_up(answer: Any) -> None:
     async def test() -> None:
         world = World(answer)
-        await world.score(1, 1, False, "the store answers", WHOLE)
-        await world.score(2, 2, False, "the store answers", WHOLE)
-        await world.score(3, 1, False, "the first of another customer", WHOLE, customer=2)
-        says = "The store is asked once for each payment: what it answers is the count."
-        expect("how often the store was asked for three payments", world.store.asked, 3, says)
+        await world.score(1, 1, False, "the store answers", FROM_STORE)
+        await world.score(2, 2, False, "the store answers", FROM_STORE)
+        await world.score(3, 1, False, "the first of another customer", FROM_STORE, customer=2)
+        says = "Call the store once for each payment; its result is the count."
+        expect("calls of the store for three payments", world.store.asked, 3, says)
         world.store.mood = "takes its time"
-        slow = "The store answers well within TIMEOUT_SECONDS, if not at once: that is its answer."
+        slow = "The store answers within TIMEOUT_SECONDS: use its answer."
         await world.score(4, 3, False, "the store takes a fiftieth of a second", slow)
 
     run(test)
 
 
 @pytest.mark.parametrize("mood", ["raises", "hangs"])
-def test_away(answer: Any, mood: Mood) -> None:
+def test_down(answer: Any, mood: Mood) -> None:
     async def test() -> None:
         world = World(answer)
-        await world.score(1, 1, False, "the store answers", WHOLE)
+        await world.score(1, 1, False, "the store answers", FROM_STORE)
         world.store.mood = mood
         await world.score(2, 1, True, f"the store {mood}", ALONE)
         asked = world.store.asked
         for id_ in range(3, 8):
             await world.score(id_, 1, True, f"the store {mood} since payment 2", ALONE)
         says = (
-            "Each request asks the store again, and waits again as long as the limit allows: all callers get slow, and "
-            "a store that struggles to come back is given more to do. Remember that it is away, until mend has been."
+            "Each request calls the store again and waits for the timeout: all callers get slow, and a recovering "
+            "store gets more load. Remember that it is down, until try_recover succeeds."
         )
-        expect("how often it was asked for 5 payments since", world.store.asked - asked, 0, says)
+        expect("calls of the store for 5 payments since", world.store.asked - asked, 0, says)
         not_back = (
-            "The store is not back, and was taken for back: nothing was put in, which would have told. What is scored "
-            "without the store is owed to it. Keep it until it is put in."
+            "The store is still down, but counts as recovered: nothing was backfilled, which would have shown it. Keep "
+            "payments that were scored without the store until they are backfilled."
         )
         if mood == "raises":
             slow: tuple[Any, str] = (
                 lambda came: came == NOTHING,
-                "mend tries again and again by itself, or sleeps. It tries once, and the background calls it again.",
+                "try_recover retries or sleeps. Try once; the background task calls it again.",
             )
             expect(
-                f"mend(), the store {mood}",
-                await world.came(world.scorer.mend()),
+                f"try_recover(), the store {mood}",
+                await world.came(world.scorer.try_recover()),
                 False,
                 not_back,
-                [slow, *MEND_MISTAKES],
+                [slow, *RECOVERY_MISTAKES],
             )
-        await world.mend(False, f"the store {mood} still", not_back)
-        await world.score(8, 1, True, f"the store {mood} still, after a mend", ALONE)
+        await world.try_recover(False, f"the store {mood} still", not_back)
+        await world.score(8, 1, True, f"the store {mood} still, after try_recover", ALONE)
 
     run(test)
 
@@ -227,20 +178,23 @@ def test_away(answer: Any, mood: Mood) -> None:
 def test_back(answer: Any) -> None:
     async def test() -> None:
         world = World(answer)
-        await world.score(1, 1, False, "the store answers", WHOLE)
+        await world.score(1, 1, False, "the store answers", FROM_STORE)
         world.store.mood = "raises"
         for id_ in (2, 3, 4):
-            await world.score(id_, 1, True, "the store is away", ALONE)
+            await world.score(id_, 1, True, "the store is down", ALONE)
         world.store.mood = "answers"
-        await world.mend(True, "the store is back", "The store answers, and everything can be put in.")
+        await world.try_recover(True, "the store is back", "The store is up, so everything can be backfilled.")
         expect(
-            "what the store holds after mend", world.store.holds(), [1, 2, 3, 4], LOST + "Keep it until it is put in."
+            "what the store holds after try_recover",
+            world.store.holds(),
+            [1, 2, 3, 4],
+            LOST + "Keep it until it is backfilled.",
         )
         forever = (
             left_again,
-            "It stays degraded for ever: mend found the store back and whole, and now it is to be asked again.",
+            "It stays degraded: try_recover succeeded, so use the store again.",
         )
-        await world.score(5, 5, False, "the store is back and mended", WHOLE, [forever])
+        await world.score(5, 5, False, "the store has recovered", FROM_STORE, [forever])
 
     run(test)
 
@@ -249,126 +203,134 @@ def test_once(answer: Any) -> None:
     async def test() -> None:
         world = World(answer)
         says = (
-            "A payment was put in more than once. Forget each when the store has taken it, and keep a payment that the "
-            "caller sends again (the same id) once."
+            "A payment was backfilled more than once. Remove each one when the store has it, and keep a payment that "
+            "the caller sends again (the same id) once."
         )
         for id_ in (1, 3):
             world.store.mood = "raises"
-            await world.score(id_, 1, True, "the store is away", ALONE)
-            await world.score(id_, 1, True, "sent again by the caller, the store still away", ALONE)
-            await world.score(id_ + 1, 1, True, "the store is away", ALONE)
+            await world.score(id_, 1, True, "the store is down", ALONE)
+            await world.score(id_, 1, True, "sent again by the caller, the store still down", ALONE)
+            await world.score(id_ + 1, 1, True, "the store is down", ALONE)
             world.store.mood = "answers"
-            await world.mend(True, "the store is back", "The store answers, and everything can be put in.")
-        expect("what the store holds after two faults", world.store.holds(), [1, 2, 3, 4], LOST)
+            await world.try_recover(True, "the store is back", "The store is up, so everything can be backfilled.")
+        expect("what the store holds after two outages", world.store.holds(), [1, 2, 3, 4], LOST)
         often = dict(world.store.took)
-        expect("how often each payment was put in, in two faults", often, dict.fromkeys(range(1, 5), 1), says)
+        expect("how often each payment was backfilled, in two outages", often, dict.fromkeys(range(1, 5), 1), says)
 
     run(test)
 
 
 @pytest.mark.parametrize("mood", ["raises", "takes it and hangs"])
-def test_away_again_in_the_midst_of_a_mend(answer: Any, mood: Mood) -> None:
+def test_down_again_during_recovery(answer: Any, mood: Mood) -> None:
     async def test() -> None:
         world = World(answer)
         world.store.mood = "raises"
         for id_ in (1, 2, 3):
-            await world.score(id_, 1, True, "the store is away", ALONE)
+            await world.score(id_, 1, True, "the store is down", ALONE)
         world.store.mood, first = "answers", world.store.asked + 1
 
-        async def go_away() -> None:
+        async def go_down() -> None:
             if world.store.asked > first:
                 world.store.mood = mood
 
-        world.store.before = go_away
-        says = "The store took one payment of three and was gone: it is not whole, and must not be used yet."
-        await world.mend(False, f"the store takes the first of three payments, then {mood}", says)
-        await world.score(4, 1, True, "after a mend that did not come to its end", ALONE)
+        world.store.before = go_down
+        says = "The store took one payment of three and went down again: it is incomplete, and must not be used yet."
+        await world.try_recover(False, f"the store takes the first of three payments, then {mood}", says)
+        await world.score(4, 1, True, "after an unfinished recovery", ALONE)
         world.store.before, world.store.mood = None, "answers"
-        await world.mend(True, "the store is back for good", "The store answers, and everything can be put in.")
-        lost = LOST + "A mend failed in its midst, and what it had not put in was forgotten: forget each when it is in."
+        await world.try_recover(True, "the store is back for good", "The store is up, so everything can be backfilled.")
+        lost = LOST + "A recovery failed halfway and dropped the rest: remove each payment after its backfill."
         expect("what the store holds then", world.store.holds(), [1, 2, 3, 4], lost)
-        doubled = "What the store had taken was put in once more: forget each as soon as it is in, not all at the end."
-        expect("how often each was put in", dict(world.store.took), dict.fromkeys(range(1, 5), 1), doubled)
+        doubled = (
+            "Payments that the store had were backfilled again: remove each one right after its backfill, not all at "
+            "the end."
+        )
+        expect("how often each was backfilled", dict(world.store.took), dict.fromkeys(range(1, 5), 1), doubled)
 
     run(test)
 
 
-def test_payments_in_the_midst_of_a_mend(answer: Any) -> None:
+def test_payments_during_recovery(answer: Any) -> None:
     async def test() -> None:
         world = World(answer)
         world.store.mood = "raises"
         for id_ in (1, 2):
-            await world.score(id_, 1, True, "the store is away", ALONE)
+            await world.score(id_, 1, True, "the store is down", ALONE)
         world.store.mood = "answers"
         requests: list[asyncio.Task[object]] = []
         seen: dict[int, object] = {}
 
         async def one_more() -> None:
             if len(requests) < 2:
-                # Another payment comes when mend puts one in, not when that one is put in itself.
+                # Another payment comes during a backfill, not during its own call of the store.
                 world.store.before = None
                 id_ = 10 + len(requests)
                 requests.append(asyncio.ensure_future(world.came(world.scorer.score(answer.Payment(id_, 1)))))
                 for _ in range(20):
                     await asyncio.sleep(0)
                 request = requests[id_ - 10]
-                seen[id_] = request.result() if request.done() else Said("no answer before mend had ended")
+                seen[id_] = request.result() if request.done() else Said("no answer before try_recover returned")
                 world.store.before = one_more
 
         world.store.before = one_more
-        await world.mend(True, "the store is back, and two payments come meanwhile", "The store answers.")
+        await world.try_recover(True, "the store is back, and two payments come meanwhile", "The store answers.")
         waits: tuple[Any, str] = (
             lambda came: isinstance(came, Said),
-            "It waits for mend to end, and there may be very much to put in. Until then it is answered without.",
+            "It waits for try_recover to finish, which may take long. Until then, score without the store.",
         )
         early: tuple[Any, str] = (
             lambda came: getattr(came, "degraded", None) is False,
-            "The store was taken up again too early: what was scored meanwhile is not all in it, and its counts are "
-            "too small, with nothing that says so. First put in everything, then use it.",
+            "The store is used too early: it does not have all payments yet, so its counts are silently too low. "
+            "Backfill everything first, then use it.",
         )
         for id_, came in sorted(seen.items()):
-            world.compare(id_, came, 1, True, "while mend is at work", ALONE, [waits, early])
-        says = LOST + "It came while mend was at work: look again, after each wait, whether anything is left."
-        expect("what the store holds after mend", world.store.holds(), [1, 2, 10, 11], says)
-        await world.score(12, 5, False, "the store is back and mended", WHOLE)
+            world.compare(id_, came, 1, True, "while try_recover runs", ALONE, [waits, early])
+        says = LOST + "It arrived while try_recover was running: check after each await whether anything is left."
+        expect("what the store holds after try_recover", world.store.holds(), [1, 2, 10, 11], says)
+        await world.score(12, 5, False, "the store has recovered", FROM_STORE)
 
     run(test)
 
 
-def test_a_payment_at_any_moment_of_a_mend(answer: Any) -> None:
+def test_a_payment_at_any_moment_of_recovery(answer: Any) -> None:
     async def test() -> None:
         for turns in range(40):
             world = World(answer)
             world.store.mood = "raises"
             for id_ in (1, 2):
-                await world.score(id_, 1, True, "the store is away", ALONE)
+                await world.score(id_, 1, True, "the store is down", ALONE)
             world.store.mood = "answers"
-            mend = asyncio.ensure_future(world.came(world.scorer.mend()))
+            try_recover = asyncio.ensure_future(world.came(world.scorer.try_recover()))
             for _ in range(turns):
                 await asyncio.sleep(0)
             await world.scored(10)
-            expect("mend(), the store is back, and a payment comes meanwhile", await mend, True, "The store answers.")
-            says = (
-                "The store is in use, and a payment is not in it: it came after the last look at what is left, and "
-                "before the store was used again. Let nothing be awaited between these two."
+            expect(
+                "try_recover(), the store is back, and a payment comes meanwhile",
+                await try_recover,
+                True,
+                "The store answers.",
             )
-            expect("what the store holds after mend said True", world.store.holds(), [1, 2, 10], says)
+            says = (
+                "The store is in use but misses a payment: it arrived after the last check of the backlog, and before "
+                "the store was used again. Do not await between these two."
+            )
+            expect("what the store holds after try_recover returned True", world.store.holds(), [1, 2, 10], says)
 
     run(test)
 
 
-def test_a_mend_of_many(answer: Any) -> None:
+def test_recovery_of_many(answer: Any) -> None:
     async def test() -> None:
         world = World(answer)
         world.store.mood = "raises"
         for id_ in range(1, 31):
-            await world.score(id_, 1, True, "the store is away", ALONE)
+            await world.score(id_, 1, True, "the store is down", ALONE)
         world.store.mood = "takes its time"
         says = (
-            "It takes long, for 30 are left, and each is put in within the limit. "
-            "The limit is for each call, not for mend as a whole."
+            "30 payments are left, and each call is within the timeout. The timeout is for each call, not for "
+            "try_recover as a whole."
         )
-        await world.mend(True, "30 payments are left, and the store takes 0.02 s for each", says)
+        await world.try_recover(True, "30 payments are left, and the store takes 0.02 s for each", says)
 
     run(test)
 
@@ -381,118 +343,15 @@ def test_many_at_once(answer: Any) -> None:
         for id_, one in enumerate(came, 1):
             queue: tuple[Any, str] = (
                 lambda came: came == NOTHING,
-                "They wait one after another, each as long as the limit allows: let none wait for another's call.",
+                "They wait one after another, each for the timeout: no request may wait for another's call.",
             )
             world.compare(id_, one, 1, True, "one of 20 at once when the store begins to hang", ALONE, [queue])
         world.store.mood = "answers"
-        await world.mend(True, "the store is back", "The store answers, and everything can be put in.")
-        expect("what the store holds after mend", world.store.holds(), list(range(1, 21)), LOST)
-        await world.score(21, 21, False, "the store is back and mended", WHOLE)
+        await world.try_recover(True, "the store is back", "The store is up, so everything can be backfilled.")
+        expect("what the store holds after try_recover", world.store.holds(), list(range(1, 21)), LOST)
+        await world.score(21, 21, False, "the store has recovered", FROM_STORE)
 
     run(test)
-
-
-class Line:
-    """The line's own scorer, on a store of the check's: its two ways to an answer and its stores are stand-ins."""
-
-    def __init__(self, answer: Any) -> None:
-        self.answer, self.store = answer, Store()
-        self.records: dict[int, dict[str, Any]] = {}
-        metrics = Metrics()
-        self.breaker = CircuitBreaker(metrics)
-        self.reconciler = Reconciler(self.breaker, self, self, RecentAnswers(), machine_clock, metrics)
-        self.scorer = LineScorer(
-            SimpleNamespace(current="a champion"),  # type: ignore[arg-type]
-            self.breaker,
-            SimpleNamespace(score_round=self._with),  # type: ignore[arg-type]
-            SimpleNamespace(score_round=self._without),  # type: ignore[arg-type]
-        )
-
-    async def score(self, id_: int, customer: int) -> Any:
-        """The answer to a payment."""
-        record = await self.scorer.score(LinePayment(id_, customer, 0, 100, 0), explain=False)
-        return self.answer.Answer(id_, record["count"], record["degraded"])
-
-    async def _add(self, id_: int, customer: int) -> int:
-        try:
-            async with asyncio.timeout(self.answer.TIMEOUT_SECONDS):
-                return await self.store.add(self.answer.Payment(id_, customer))
-        except (StoreAwayError, TimeoutError) as error:
-            raise ValkeyConnectionError from error
-
-    async def _with(self, _: object, payments: Sequence[LinePayment]) -> list[dict[str, Any]]:
-        return [{"count": await self._add(one.transaction_id, one.customer_id), "degraded": False} for one in payments]
-
-    async def _without(self, _: object, payments: Sequence[LinePayment]) -> list[dict[str, Any]]:
-        for one in payments:
-            self.records[one.transaction_id] = {
-                "transaction_id": one.transaction_id, "customer_id": one.customer_id, "terminal_id": 0,
-                "amount": "1.00", "occurred_at": "1970-01-01T00:00:00Z", "applied": 0,
-            }  # fmt: skip
-        return [{"count": 1, "degraded": True} for _ in payments]
-
-    # What recovery asks of the online store and the decision log.
-
-    async def incompatible(self) -> str:
-        if self.store.mood != "answers":
-            raise ValkeyConnectionError
-        return ""
-
-    async def accept_run(self) -> str:
-        return "the same"
-
-    async def present_run(self) -> str:
-        return "the same"
-
-    async def unanswered(self, ids: Sequence[int]) -> list[int]:
-        del ids
-        return []
-
-    async def mark_adopted(self) -> None:
-        return None
-
-    async def known_to(self) -> None:
-        return None
-
-    async def forget_known_to(self) -> None:
-        return None
-
-    async def adoption(self) -> bytes:
-        return b"the same"
-
-    async def raise_applied(self, recorded: int, *, forgotten: bool) -> None:
-        del recorded, forgotten
-
-    async def highest(self) -> int:
-        return 0
-
-    def repair_lock(self) -> AbstractAsyncContextManager[bool]:
-        return nullcontext(True)
-
-    async def adopt(self, recorded: Sequence[tuple[LinePayment, bytes, int]]) -> list[int]:
-        return [await self._add(one.transaction_id, one.customer_id) for one, _, _ in recorded]
-
-    async def find(self, ids: Sequence[int]) -> dict[int, Any]:
-        del ids
-        return {}
-
-    async def append(self, kept: Sequence[bytes]) -> int:
-        return len(kept)
-
-    async def recorded(self, after: tuple[datetime, int], until: datetime, limit: int) -> list[Any]:
-        del after, until, limit
-        return []
-
-    async def applied_after(self, number: int, limit: int) -> list[Any]:
-        del number, limit
-        return []
-
-    async def pending_backfill(self, after: int, limit: int) -> list[dict[str, Any]]:
-        return [self.records[id_] for id_ in sorted(self.records) if id_ > after][:limit]
-
-    async def mark_backfilled(self, numbers: Mapping[int, int]) -> None:
-        for id_ in numbers:
-            del self.records[id_]
 
 
 def test_agrees_with_production(answer: Any) -> None:
@@ -506,16 +365,18 @@ def test_agrees_with_production(answer: Any) -> None:
                 world.store.mood = line.store.mood = mood
             customer = rng.randrange(3)
             right = await line.score(id_, customer)
-            says = "serving/scoring/scorer.py answers otherwise after the same faults."
+            says = "serving/scoring/scorer.py answers differently after the same faults."
             when = f"in a long run; the store {world.store.mood}"
             await world.score(id_, right.count, right.degraded, when, says, customer=customer)
             if line.breaker.problem and rng.random() < 0.4:
                 back = await line.reconciler.try_recover()
-                await world.mend(back, when, "serving/recovery/reconciler.py says otherwise.")
+                await world.try_recover(back, when, "serving/recovery/reconciler.py decides differently.")
         world.store.mood = line.store.mood = "answers"
         if line.breaker.problem:
             back = await line.reconciler.try_recover()
-            await world.mend(back, "the store is back for good", "serving/recovery/reconciler.py says otherwise.")
+            await world.try_recover(
+                back, "the store is back for good", "serving/recovery/reconciler.py decides differently."
+            )
         lacks = sorted(set(line.store.holds()) - set(world.store.holds()))
         expect("the payments that the store lacks at the end", lacks, [], LOST)
 

@@ -1,4 +1,4 @@
-"""Score on while the store of histories is away, and be whole again when it is back."""
+"""Keep scoring while the store of histories is down, and recover completely when it is back."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 TIMEOUT_SECONDS = 0.25
-"""How long the store may take; one that takes longer counts as away."""
+"""How long a call of the store may take; longer counts as down."""
 
 
 @dataclass(frozen=True)
 class Payment:
-    """Its id, and who pays."""
+    """A payment's id and customer."""
 
     id: int
     customer: int
@@ -20,7 +20,7 @@ class Payment:
 
 @dataclass(frozen=True)
 class Answer:
-    """How many payments of its customer are known, this one included; `degraded` if that is for lack of a history."""
+    """The number of the customer's payments, this one included; `degraded` if the history was not available."""
 
     payment_id: int
     count: int
@@ -28,48 +28,48 @@ class Answer:
 
 
 class Store(Protocol):
-    """The store of histories. It may fail, hang (never answer), and come back with what it had."""
+    """The store of histories. It may fail, hang (never answer), and come back with its data."""
 
     async def add(self, payment: Payment) -> int:
-        """Put a payment into its customer's history, once however often it is told; how many that holds then.
+        """Add a payment to its customer's history, idempotently; returns the number of payments in the history.
 
-        Raises `ConnectionError` where the store is away.
+        Raises `ConnectionError` if the store is down.
         """
 
 
 class Scorer:
-    """Answers payments, with the store or without it.
+    """Scores payments, with the store or without it.
 
-    `score(payment) -> Answer`: the store's count; or a count of 1 and degraded, if the store is away. Never fails. A
-    caller may send a payment again (the same id): what is kept of it is kept once.
-    `mend() -> bool`: called in the background again and again while the store is not in use. Puts in what was scored
-    without it; once nothing is left, the store is in use again, True. False if it is still away. Never fails.
+    `score(payment) -> Answer`: the store's count; or a count of 1, degraded, if the store is down. Never fails. A
+    caller may send a payment again (the same id): it is kept once.
+    `try_recover() -> bool`: called repeatedly in the background while the store is not in use. Backfills the payments
+    that were scored without it, then uses the store again. True on success, False if it is still down. Never fails.
     """
 
     # --- your work: begin
     def __init__(self, store: Store) -> None:
         self._store = store
         self._in_use = True
-        self._left: dict[int, Payment] = {}
+        self._backlog: dict[int, Payment] = {}
 
     async def score(self, payment: Payment) -> Answer:
-        """Answer one payment."""
+        """Score one payment."""
         if self._in_use:
             try:
                 return Answer(payment.id, await self._add(payment), degraded=False)
             except (ConnectionError, TimeoutError):
                 self._in_use = False
-        self._left[payment.id] = payment
+        self._backlog[payment.id] = payment
         return Answer(payment.id, 1, degraded=True)
 
-    async def mend(self) -> bool:
-        """Put in what is left, then use the store again."""
+    async def try_recover(self) -> bool:
+        """Backfill the backlog, then use the store again."""
         try:
-            # More may come while this waits: it is done when nothing is left.
-            while self._left:
-                payment = next(iter(self._left.values()))
+            # More payments may arrive at each await: continue until none is left.
+            while self._backlog:
+                payment = next(iter(self._backlog.values()))
                 await self._add(payment)
-                self._left.pop(payment.id, None)
+                self._backlog.pop(payment.id, None)
         except (ConnectionError, TimeoutError):
             return False
         self._in_use = True

@@ -1,7 +1,7 @@
-"""Checks a champion that is replaced while requests go on.
+"""Checks a champion that is replaced while requests are running.
 
-Threads meet at unlucky moments rarely. So that a check finds them always, the learner's code is run one instruction of
-Python's at a time, and between any two a request (or a swap) is made by another thread.
+Race conditions show up rarely. To find them always, the check runs the learner's code one Python instruction at a time,
+and makes a request (or a swap) from another thread between any two.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from functools import cached_property
 from pathlib import Path
-from types import FrameType, SimpleNamespace
 from typing import Any
 
 import pytest
 
 import serving.model.champion_watcher
-from contracts.bundle import BundleError, verify, write_manifest
+from contracts.bundle import BundleError
 from exercises.expect import Said, expect
-from serving.model.champion import FILES
+from exercises.fake_registry import FakeRegistry, load_verified
+from exercises.threads import at_every_step, in_thread
 from serving.model.model_cache import ModelCache
 from serving.model.registry_client import Version
 from serving.observability.metrics import Metrics
@@ -36,16 +36,16 @@ AMOUNT = 75.0
 MOST_STEPS = 2000
 GONE = (
     lambda came: isinstance(came, Exception),
-    "The old model was given up before the new one was there. It goes on until the swap.",
+    "The old model was dropped before the new one was ready. Keep using it until the swap.",
 )
 
 
-class TrialError(ValueError):
-    """What a model of the check's raises while it is tried."""
+class FailedTestError(ValueError):
+    """What a failing model raises while it is tested."""
 
 
 class World:
-    """The learner's champions and models of the check's making: version n scores n / 1000, odd ones approve."""
+    """The learner's champions and the check's models: version n scores n / 1000, odd ones approve."""
 
     def __init__(self, answer: Any) -> None:
         self.answer = answer
@@ -53,20 +53,20 @@ class World:
         self.loads, self.failing = 0, set[str]()
         self.reference: dict[str, float] = {}
         self.while_loading: Callable[[], None] = lambda: None
-        self.while_tried: Callable[[], None] = lambda: None
+        self.while_tested: Callable[[], None] = lambda: None
         self.while_scoring: Callable[[], None] = lambda: None
 
     @cached_property
     def champions(self) -> Any:
-        """The learner's own; made in the test that first asks, so that it is not taken for part of the check."""
+        """The learner's object, created within a test, so that its errors are the learner's."""
         kind = self.answer.Champions
         bare = kind.__init__ is object.__init__
         made = kind() if bare else kind(self.load)
         methods = {name: getattr(made, name, None) for name in ("take", "score")}
         lacking = ["__init__"] * bare + [name for name, method in methods.items() if not callable(method)]
-        expect("the methods that Champions lacks", lacking, [], "Write all three: its docstring says what each does.")
+        expect("the methods that Champions lacks", lacking, [], "Write all three; the docstring describes them.")
         later = [name for name, method in methods.items() if inspect.iscoroutinefunction(method)]
-        expect("the async methods of Champions", later, [], "Threads call them, and nothing awaits: plain `def`.")
+        expect("the async methods of Champions", later, [], "Threads call them without await: use plain `def`.")
         return made
 
     def load(self, version: str) -> Any:
@@ -78,9 +78,9 @@ class World:
 
         def score(amount: float) -> float:
             if amount == self.answer.REFERENCE_AMOUNT:
-                self.while_tried()
+                self.while_tested()
                 if version in self.failing:
-                    raise TrialError(f"version {version} has no trees")
+                    raise FailedTestError(f"version {version} has no trees")
                 return self.reference.get(version, int(version) / 1000)
             self.while_scoring()
             return int(version) / 1000
@@ -88,19 +88,19 @@ class World:
         return self.answer.Model(version, score, threshold(version), int(version) / 1000)
 
     def request(self) -> Future[object]:
-        """A request under way in another thread; it ends with what came, an exception too."""
+        """Start a request in another thread; its result may be an exception."""
         champions = self.champions
         return in_thread(lambda: asked(champions))
 
     def ask(self) -> object:
-        """What a request is given, or words where it waits for long."""
+        """The result of a request, or a description if it waits too long."""
         return within(self.request())
 
     def take(self, version: str) -> object:
-        """What `take` gives; an exception that it must not raise."""
+        """The result of `take`, or an exception that it must not raise."""
         try:
             return self.champions.take(version)
-        except (BundleError, TrialError) as error:
+        except (BundleError, FailedTestError) as error:
             return error
 
     def right(self, version: str) -> Any:
@@ -110,7 +110,7 @@ class World:
 
 
 def asked(champions: Any) -> object:
-    """What a request is given, an exception too."""
+    """The result of a request, which may be an exception."""
     try:
         return champions.score(AMOUNT)
     except Exception as error:
@@ -118,23 +118,9 @@ def asked(champions: Any) -> object:
 
 
 def within(future: Future[object]) -> object:
-    """What came of it, or words where nothing comes soon."""
+    """The result, or a description if there is none soon."""
     done, _ = wait_for([future], SECONDS)
     return future.result() if done else Said(f"nothing within {SECONDS:.0f} s")
-
-
-def in_thread(call: Callable[[], object]) -> Future[object]:
-    """Call something in a thread that does not keep the check from ending, should it never end itself."""
-    future: Future[object] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(call())
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return future
 
 
 def threshold(version: str) -> float:
@@ -148,35 +134,35 @@ def world(answer: Any) -> World:
 
 
 def take(world: World, version: str, taken: bool, otherwise: str) -> None:
-    """Compare what `take` says."""
+    """Compare the result of `take`."""
     came = world.take(version)
     escaped = (
         lambda came: isinstance(came, BundleError),
-        "The exception of a damaged bundle escapes. It would end whatever asks for new versions, and the damage is "
-        "no fault of the requests: a version that cannot be loaded is refused, and the old one goes on.",
+        "The exception of a damaged bundle escapes. It would stop the task that loads new versions: reject a version "
+        "that cannot be loaded, and keep the old one in use.",
     )
     tried = (
-        lambda came: isinstance(came, TrialError),
-        "What a damaged model raises while it is tried escapes. A version that cannot score is refused as well, and "
-        "the old one goes on: the trial is there to fail.",
+        lambda came: isinstance(came, FailedTestError),
+        "The exception of a model that fails its test escapes. Reject a version that cannot score, and keep the old "
+        "one in use.",
     )
-    none = (None, "take says whether the version is in use now, True or False, and here it gives nothing.")
+    none = (None, "take returned None: return whether the version is in use, True or False.")
     expect(f"take({version!r})", came, taken, otherwise, [escaped, tried, none])
 
 
 def answers(world: World, called: str, came: object, versions: list[str], otherwise: str, mistakes: Any = ()) -> None:
-    """Compare one answer with those that would be right: of one version or another, and of one alone."""
+    """Compare an answer with the correct ones: it must come from exactly one version."""
     right = [world.right(version) for version in versions]
     expected = right[0] if len(right) == 1 else Said(" or ".join(repr(one) for one in right))
-    none = (lambda came: came is None, "score gives an Answer, and here it gives nothing.")
+    none = (lambda came: came is None, "score returned None: return an Answer.")
     if isinstance(came, Exception) and not any(callable(wrong) and wrong(came) for wrong, _ in mistakes):
-        # It tells the line of the learner's file.
+        # Its traceback has the line of the learner's file.
         raise came
     expect(called, came, expected, otherwise, [*mistakes, none], same=lambda came, _: came in right)
 
 
 def is_mixed(world: World) -> Callable[[object], bool]:
-    """Tells an answer that is of no one version."""
+    """Detects an answer that mixes two versions."""
     return lambda came: isinstance(came, world.answer.Answer) and came not in [world.right(v) for v in ("1", "2")]
 
 
@@ -187,62 +173,62 @@ def not_ready(world: World, called: str, otherwise: str) -> None:
 
 
 def test_first(world: World) -> None:
-    says = "Before the first champion score raises NotReadyError, of which the scorer makes a 503 that says why."
+    says = "Before the first champion, score must raise NotReadyError, which the scorer turns into a 503."
     not_ready(world, "score(75.0) before any take", says)
-    take(world, "1", True, "A good version is to be taken.")
-    answers(world, "score(75.0)", world.ask(), ["1"], "All three are of the champion.")
-    take(world, "2", True, "A good version takes the place of the old one.")
-    answers(world, "score(75.0)", world.ask(), ["2"], "Version 2 was taken, and is to answer.")
-    shared = "What one object took is in use by another: keep the champion in `self`, not in the class or the module."
+    take(world, "1", True, "A valid version must be taken.")
+    answers(world, "score(75.0)", world.ask(), ["1"], "All three values must come from the champion.")
+    take(world, "2", True, "A valid version must replace the old one.")
+    answers(world, "score(75.0)", world.ask(), ["2"], "Version 2 was taken, and must answer.")
+    shared = "Two objects share a champion: keep it in `self`, not in the class or the module."
     not_ready(World(world.answer), "score(75.0) of a second Champions, that took nothing", shared)
     called = "score(75.0) of the first, after the second was made"
     answers(world, called, world.ask(), ["2"], shared, [(GONE[0], shared)])
 
 
 def test_score_at_the_threshold(world: World) -> None:
-    take(world, "999", True, "A good version is to be taken.")
-    says = "A score that equals the threshold declines: at least as high is >=."
+    take(world, "999", True, "A valid version must be taken.")
+    says = "A score equal to the threshold declines: use >=."
     answers(world, "score(75.0), threshold 0.999", world.ask(), ["999"], says)
 
 
 def test_damaged(world: World) -> None:
-    take(world, "1", True, "A good version is to be taken.")
+    take(world, "1", True, "A valid version must be taken.")
     world.damaged.add("2")
-    take(world, "2", False, "load raised BundleError: the version is damaged, and was not taken.")
-    says = "The damaged version was refused, and the one before is to go on as if nothing had happened."
+    take(world, "2", False, "load raised BundleError: the version is damaged, and must be rejected.")
+    says = "The damaged version was rejected, and the previous one must stay in use."
     answers(world, "score(75.0) after a damaged version", world.ask(), ["1"], says, [GONE])
-    take(world, "3", True, "A good version after a damaged one is to be taken.")
+    take(world, "3", True, "Take a valid version after a damaged one.")
 
 
 @pytest.mark.parametrize(
     ("score", "says"),
     [
-        (0.9, "It can be loaded, and scores the reference payment with 0.9 where 0.002 is known to be right: try it."),
+        (0.9, "It loads, but scores the reference payment 0.9 instead of 0.002: test it."),
         (
             math.nan,
-            "It scores the reference payment with NaN. NaN compares as false with everything, so that a test for "
-            "`difference > TOLERANCE` lets it pass: ask whether the difference is within, and refuse what is not.",
+            "It scores the reference payment NaN. NaN compares as false with everything, so a test for `difference > "
+            "TOLERANCE` accepts it: test whether the difference is within the tolerance instead.",
         ),
-        (0.002001, "It scores the reference payment with 0.002001 where 0.002 is known: that is not within TOLERANCE."),
-        (0.001, "It scores the reference payment with 0.001 where 0.002 is known: too low is as wrong as too high."),
+        (0.002001, "It scores the reference payment 0.002001 instead of 0.002: that is not within TOLERANCE."),
+        (0.001, "It scores the reference payment 0.001 instead of 0.002: too low is as wrong as too high."),
     ],
 )
 def test_nonsense(world: World, score: float, says: str) -> None:
-    take(world, "1", True, "A good version is to be taken.")
+    take(world, "1", True, "A valid version must be taken.")
     world.reference["2"] = score
     take(world, "2", False, says)
-    swapped = "take refused the version, and yet it answers: it was swapped in before it was verified."
+    swapped = "take rejected the version, but it is in use: it was swapped in before it was verified."
     answers(world, "score(75.0) after it", world.ask(), ["1"], swapped, [GONE])
 
 
 def test_as_good_as_known(world: World) -> None:
     world.reference["2"] = 0.002 + 5e-10
-    says = "It scores the reference payment half a TOLERANCE beside what is known, which is within it: take it."
+    says = "It scores the reference payment within half of TOLERANCE: accept it."
     take(world, "2", True, says)
 
 
 def test_while_loading(world: World) -> None:
-    take(world, "1", True, "A good version is to be taken.")
+    take(world, "1", True, "A valid version must be taken.")
     seen: list[object] = []
 
     def ask() -> None:
@@ -250,39 +236,39 @@ def test_while_loading(world: World) -> None:
         seen.append(world.ask())
 
     world.loads, world.while_loading = 0, ask
-    take(world, "2", True, "A good version takes the place of the old one.")
+    take(world, "2", True, "A valid version must replace the old one.")
     waits = (
         lambda came: isinstance(came, Said),
-        "The request waits until the new model is loaded, which takes seconds, and then every caller waits as long. "
-        "A lock must not be held while loading; for one assignment none is needed.",
+        "The request waits until the new model is loaded, which takes seconds. Do not hold a lock while loading; one "
+        "assignment needs no lock.",
     )
     called = "score(75.0) while version 2 is loaded, version 1 in use"
-    says = "Loading takes seconds: once is enough, and a request does not load."
+    says = "Loading takes seconds: load once, and not in a request."
     expect("how often load was called until version 2 is in use", world.loads, 1, says)
-    answers(world, called, seen[0], ["1"], "Until it is loaded version 1 answers.", [waits, GONE])
+    answers(world, called, seen[0], ["1"], "Until it is loaded, version 1 must answer.", [waits, GONE])
 
 
-def test_while_tried(world: World) -> None:
-    take(world, "1", True, "A good version is to be taken.")
+def test_while_tested(world: World) -> None:
+    take(world, "1", True, "A valid version must be taken.")
     seen: list[object] = []
-    world.while_tried = lambda: seen.append(world.ask())
-    take(world, "2", True, "A good version takes the place of the old one.")
+    world.while_tested = lambda: seen.append(world.ask())
+    take(world, "2", True, "A valid version must replace the old one.")
     waits = (
         lambda came: isinstance(came, Said),
-        "The request waits until the new model was tried. A lock must not be held for so long.",
+        "The request waits until the new model is tested. Do not hold a lock during the test.",
     )
     early = (
         lambda came: came == world.right("2"),
-        "The new version answers requests already, swapped in before it was verified: a damaged one would have too. "
-        "Load and try it beside the one in use, and swap last.",
+        "The new version already answers requests, swapped in before it was verified. Load and test it next to the one "
+        "in use, and swap last.",
     )
-    called = "score(75.0) while version 2 is tried on the reference payment, version 1 in use"
-    expect("whether the reference payment was scored", bool(seen), True, "The model is to be tried before it is used.")
-    answers(world, called, seen[0], ["1"], "Until it has proved itself version 1 answers.", [early, waits, GONE])
+    called = "score(75.0) while version 2 is tested on the reference payment, version 1 in use"
+    expect("whether the reference payment was scored", bool(seen), True, "Test the model before it is used.")
+    answers(world, called, seen[0], ["1"], "Until it is verified, version 1 must answer.", [early, waits, GONE])
 
 
 def test_while_scoring(world: World) -> None:
-    take(world, "1", True, "A good version is to be taken.")
+    take(world, "1", True, "A valid version must be taken.")
     begun, go_on = threading.Event(), threading.Event()
 
     def slow() -> None:
@@ -295,42 +281,19 @@ def test_while_scoring(world: World) -> None:
     begun.wait(SECONDS)
     others: dict[str, Callable[[], object]] = {"score(75.0)": lambda: asked(world.champions)}
     others["take('2')"] = lambda: world.take("2")
-    says = "It waits for the other request, as long as that is scored. A lock must not be held around model.score."
+    says = "It waits for the other request. Do not hold a lock around model.score."
     for called, call in others.items():
         waited = isinstance(within(in_thread(call)), Said)
         expect(f"whether {called} waits while another request is scored", waited, False, says)
     go_on.set()
 
 
-def at_every_step(path: Path, call: Callable[[], object], step: Callable[[int], None]) -> int:
-    """Call something, with `step` after each instruction of the file at `path`; how many there were."""
-    steps = 0
-
-    def trace(frame: FrameType, event: str, _: object) -> Any:
-        nonlocal steps
-        if frame.f_code.co_filename != str(path):
-            return None
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        if event == "opcode":
-            step(steps)
-            steps += 1
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        call()
-    finally:
-        sys.settrace(before)
-    return steps
-
-
 def test_requests_at_every_step_of_a_swap(world: World) -> None:
-    take(world, "1", True, "A good version is to be taken.")
+    take(world, "1", True, "A valid version must be taken.")
     requests: list[Future[object]] = []
 
     def ask(step: int) -> None:
-        # One that waits, for a lock held a moment, waits until the swap is done.
+        # A request that waits for a lock waits until the swap is done.
         if step < MOST_STEPS and sum(not one.done() for one in requests) < 4:
             requests.append(world.request())
             wait_for(requests[-1:], MOMENT)
@@ -338,26 +301,26 @@ def test_requests_at_every_step_of_a_swap(world: World) -> None:
     at_every_step(world.answer.path, lambda: world.take("2"), ask)
     mixed = (
         is_mixed(world),
-        "The answer is of two models: the score, the decision and the version do not belong together. What is "
-        "swapped in several assignments is, for a moment, half old and half new: swap one thing that holds all.",
+        "The answer mixes two models: score, decision and version do not match. A swap in several assignments is half "
+        "old and half new for a moment: swap one object that holds everything.",
     )
     gone = (
         lambda came: isinstance(came, Exception),
-        "A request failed in the midst of the swap: for a moment no champion was whole. One assignment is enough.",
+        "A request failed during the swap: for a moment there was no complete champion. Use one assignment.",
     )
-    called = "score(75.0) in the midst of take('2'), version 1 in use"
+    called = "score(75.0) during take('2'), version 1 in use"
     for request in requests:
-        answers(world, called, within(request), ["1", "2"], "The answer is wholly of one version.", [mixed, gone])
+        answers(world, called, within(request), ["1", "2"], "The answer must come from one version.", [mixed, gone])
 
 
 def test_a_swap_at_every_step_of_a_request(world: World) -> None:
     mixed = (
         is_mixed(world),
-        "The answer is of two models: the champion was looked up more than once, and replaced in between. A request "
-        "looks it up once, at its beginning, and uses that one to its end.",
+        "The answer mixes two models: the champion was read more than once, and replaced in between. Read it once at "
+        "the start of a request, and use that one throughout.",
     )
     for number in range(MOST_STEPS):
-        take(world, "1", True, "A good version is to be taken.")
+        take(world, "1", True, "A valid version must be taken.")
         came: list[object] = []
         swaps: list[Future[object]] = []
 
@@ -368,42 +331,18 @@ def test_a_swap_at_every_step_of_a_request(world: World) -> None:
 
         at_every_step(world.answer.path, lambda came=came: came.append(asked(world.champions)), swap)  # type: ignore[misc]
         wait_for(swaps, SECONDS)
-        called = "score(75.0) with version 1 in use, and version 2 taken in its midst"
-        answers(world, called, came[0], ["1", "2"], "The answer is wholly of one version.", [mixed])
+        called = "score(75.0) with version 1 in use, and version 2 taken during the call"
+        answers(world, called, came[0], ["1", "2"], "The answer must come from one version.", [mixed])
         if not swaps:
             return
 
 
-def test_fails_when_tried(world: World) -> None:
-    take(world, "1", True, "A good version is to be taken.")
+def test_fails_when_tested(world: World) -> None:
+    take(world, "1", True, "A valid version must be taken.")
     world.failing.add("2")
-    take(world, "2", False, "It raises ValueError when the reference payment is scored, and was taken: try it.")
-    says = "The version that failed was refused, and the one before is to go on."
+    take(world, "2", False, "It raises ValueError when it scores the reference payment, but was taken: test it.")
+    says = "The failing version was rejected, and the previous one must stay in use."
     answers(world, "score(75.0) after it", world.ask(), ["1"], says, [GONE])
-
-
-class FakeRegistry:
-    """The registry as the line's own champions ask it: the version that the check names, and its files."""
-
-    version = Version("0", "models:/m-0")
-    damaged = False
-
-    async def champion(self) -> Version:
-        return self.version
-
-    async def download(self, version: Version, folder: Path) -> None:
-        for name in FILES:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text(f"{name} of {version.number}")
-        write_manifest(folder, FILES)
-        if self.damaged:
-            (folder / FILES[0]).write_text("half of a fi")
-
-
-async def load_verified(folder: Path, version: str) -> SimpleNamespace:
-    """In place of real trees: what the line verifies before it loads anything."""
-    verify(folder, FILES)
-    return SimpleNamespace(version=version, bundle=SimpleNamespace(features_version="3"))
 
 
 def test_agrees_with_production(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -417,7 +356,7 @@ def test_agrees_with_production(world: World, tmp_path: Path, monkeypatch: pytes
         while not stop.is_set():
             came.add(asked(world.champions))
 
-    take(world, "1", True, "A good version is to be taken.")
+    take(world, "1", True, "A valid version must be taken.")
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     threads = [in_thread(hammer) for _ in range(2)]
@@ -432,9 +371,9 @@ def test_agrees_with_production(world: World, tmp_path: Path, monkeypatch: pytes
             if registry.damaged:
                 (world.damaged.add if rng.random() < 0.5 else lambda v: world.reference.update({v: 0.5}))(version)
             taken = line.current.version == version
-            take(world, version, taken, "serving/model/champion_watcher.py decides otherwise on the same version.")
+            take(world, version, taken, "serving/model/champion_watcher.py decides differently on the same version.")
             called = f"score(75.0) after take({version!r})"
-            says = f"serving/model/champion_watcher.py goes on with version {line.current.version}."
+            says = f"serving/model/champion_watcher.py uses version {line.current.version}."
             answers(world, called, asked(world.champions), [line.current.version], says)
     finally:
         stop.set()
@@ -442,5 +381,5 @@ def test_agrees_with_production(world: World, tmp_path: Path, monkeypatch: pytes
     wait_for(threads, SECONDS)
     for one in came:
         version = str(getattr(one, "version", "1"))
-        says = "Of many requests while versions are taken, this one failed, or is of two models."
+        says = "Of many requests during swaps, this one failed or mixes two models."
         answers(world, "score(75.0) from two threads, while versions are taken", one, [version], says)

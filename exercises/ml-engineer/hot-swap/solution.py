@@ -1,4 +1,4 @@
-"""Replace the model in a running process: no request fails, and none is answered by two models."""
+"""Replace the model in a running process: no request fails, and none mixes two models."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from contracts.bundle import BundleError
 
 REFERENCE_AMOUNT = 40.0
-"""A payment whose score is known for each model: what a model is tried on."""
+"""A payment whose score is known for each model, to test it."""
 TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
 class Model:
-    """One version, loaded. `score` makes a probability of an amount; from `threshold` on it is declined.
+    """One version, loaded. `score` turns an amount into a probability; from `threshold` on it is declined.
 
-    `reference_score` is what the score of `REFERENCE_AMOUNT` was when the model was trained.
+    `reference_score` is the score of `REFERENCE_AMOUNT` when the model was trained.
     """
 
     version: str
@@ -27,7 +27,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a request is given: a score 0 to 1, `approve` or `decline`, and the version that both are of."""
+    """The answer to a request: a score 0 to 1, `approve` or `decline`, and the model's version."""
 
     score: float
     decision: str
@@ -41,9 +41,9 @@ class NotReadyError(Exception):
 class Champions:
     """Holds the champion, the model in use. Many threads call `score` at once; one thread calls `take` now and then.
 
-    `Champions(load)`: `load(version)` gives a `Model` after some seconds, or raises `BundleError` for a damaged one.
-    `take(version) -> bool`: load it, try it, and use it from then on; whether that was done. No damaged version raises.
-    `score(amount) -> Answer`: by the champion, decline where its score >= its threshold; `NotReadyError` without one.
+    `Champions(load)`: `load(version)` returns a `Model` after some seconds, or raises `BundleError` for a damaged one.
+    `take(version) -> bool`: load, test and use a version; False if it is rejected. A damaged version never raises.
+    `score(amount) -> Answer`: decline if the champion's score >= its threshold; `NotReadyError` without a champion.
     """
 
     # --- your work: begin
@@ -52,23 +52,23 @@ class Champions:
         self._champion: Model | None = None
 
     def take(self, version: str) -> bool:
-        """Use a version from now on, if it is sound."""
+        """Use a version from now on, if it is valid."""
         try:
             model = self._load(version)
         except BundleError:
             return False
         try:
-            # Asked so that NaN, which compares as false with everything, is not sound.
-            sound = abs(model.score(REFERENCE_AMOUNT) - model.reference_score) <= TOLERANCE
+            # Written so that NaN, which compares as false with everything, is not valid.
+            valid = abs(model.score(REFERENCE_AMOUNT) - model.reference_score) <= TOLERANCE
         except Exception:
-            # Nobody knows beforehand what a damaged model raises.
+            # A damaged model can raise anything.
             return False
-        if sound:
+        if valid:
             self._champion = model
-        return sound
+        return valid
 
     def score(self, amount: float) -> Answer:
-        """Answer one request, by one model."""
+        """Answer one request with one model."""
         model = self._champion
         if model is None:
             raise NotReadyError("there is no champion yet")

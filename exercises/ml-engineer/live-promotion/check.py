@@ -1,4 +1,4 @@
-"""Live payments while the learner promotes and rolls back: what the scorer answered by, and whether it always did."""
+"""Sends payments while the learner promotes and rolls back, and records which version scored each one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from exercises.earlier_champion import MODEL, Scene, make_earlier_champion, version_in_use
+from exercises.earlier_champion import MODEL, Scene, version_in_use
 from exercises.expect import Said, expect
 
 GATE_TAG = "gate"
@@ -22,7 +22,7 @@ NUMBERS = itertools.count(8_000_000_000_000)
 
 @dataclass
 class Bank:
-    """Sends a payment every few hundredths of a second, and notes what came."""
+    """Sends a payment every few hundredths of a second, and records the answers."""
 
     url: str
     key: str
@@ -63,15 +63,9 @@ class Bank:
                 time.sleep(0.02)
 
 
-@pytest.fixture(scope="session")
-def earlier(tmp_path_factory: pytest.TempPathFactory) -> Scene:
-    """The bank's champion is a model of earlier days; the demo's own is the challenger."""
-    return make_earlier_champion(tmp_path_factory.mktemp("lake"))
-
-
 @pytest.fixture
 def scene(earlier: Scene) -> Scene:
-    """As it is before the learner begins."""
+    """The state before the learner's code runs."""
     if GATE_TAG in earlier.client.get_model_version(MODEL, earlier.demo).tags:
         earlier.client.delete_model_version_tag(MODEL, earlier.demo, GATE_TAG)
     earlier.restore()
@@ -85,7 +79,7 @@ def test_promoted_and_rolled_back_while_payments_come(scene: Scene, answer: Any)
     there_were = scene.versions()
 
     def look(moment: str) -> None:
-        # At once: who does not wait is not to be saved by a poll. Then some payments come.
+        # Read at once, so that code that does not wait is not saved by the next poll. Then let some payments come.
         looked[moment] = version_in_use()
         time.sleep(0.5)
 
@@ -99,19 +93,19 @@ def test_promoted_and_rolled_back_while_payments_come(scene: Scene, answer: Any)
         "shift(line, look): the moments at which look was called",
         list(looked),
         ["promoted", "rolled back"],
-        'look is to be called twice: look("promoted"), then look("rolled back")',
-        [([], "nothing was promoted, or nobody was told: look was never called")],
+        'call look twice: look("promoted"), then look("rolled back")',
+        [([], "look was never called")],
     )
     expect(
-        'the version that the scorer answers by at look("promoted")',
+        'the version that the scorer uses at look("promoted")',
         looked["promoted"],
         scene.demo,
-        "the scorer answers by another version than the challenger",
+        "the scorer does not use the challenger",
         [
             (
                 scene.champion,
-                "the alias has moved, and the scorer has not taken it yet: it looks every few seconds, and verifies "
-                "and tries a version before it uses it; wait until it says so",
+                "the alias has moved, but the scorer does not use the version yet: it polls every few seconds, and "
+                "verifies and tests a version first; wait until it reports the version",
             )
         ],
     )
@@ -119,19 +113,19 @@ def test_promoted_and_rolled_back_while_payments_come(scene: Scene, answer: Any)
         f"what the gate said of version {scene.demo}, as MLflow has it",
         scene.client.get_model_version(MODEL, scene.demo).tags.get(GATE_TAG),
         "promoted",
-        "the gate did not let it through",
-        [(None, "the alias was moved past the gate: nobody compared the challenger with the champion")],
+        "the gate rejected it",
+        [(None, "the alias was moved without the gate: the challenger was not compared with the champion")],
     )
     expect(
-        'the version that the scorer answers by at look("rolled back")',
+        'the version that the scorer uses at look("rolled back")',
         looked["rolled back"],
         scene.champion,
-        "rolled back is to the version that was champion before",
+        "roll back to the version that was champion before",
         [
             (
                 scene.demo,
-                "the challenger is still in use: move the alias back, and wait until the scorer has it. If you did: "
-                "back to which version? The gate moves the alias, so what was champion is to be read before",
+                "the challenger is still in use: move the alias back, and wait until the scorer uses the old version. "
+                "The gate moves the alias, so read the champion's version before",
             )
         ],
     )
@@ -139,19 +133,19 @@ def test_promoted_and_rolled_back_while_payments_come(scene: Scene, answer: Any)
         "the number of model versions afterwards",
         scene.versions(),
         there_were,
-        "to roll back is to move the alias: no version is made or deleted for it",
+        "roll back by moving the alias, without creating or deleting a version",
     )
     expect(
         "payments that were not answered",
         bank.failed,
         [],
-        "a payment failed meanwhile: the scorer is not to be stopped",
+        "a payment failed meanwhile: do not stop the scorer",
     )
     seen = [version for version, _ in itertools.groupby(bank.versions)]
     expect(
         "the versions that payments were scored by, in order",
         seen,
         [scene.champion, scene.demo, scene.champion],
-        "payments are to be scored by the old champion, the challenger, and the old champion again",
-        [(lambda _: len(bank.versions) < 10, Said("hardly a payment was scored: was the scorer held up?"))],
+        "payments must be scored by the old champion, the challenger, and the old champion again",
+        [(lambda _: len(bank.versions) < 10, Said("hardly any payments were scored: was the scorer blocked?"))],
     )

@@ -1,4 +1,4 @@
-"""Promote a challenger through the gate under live payments, then roll it back."""
+"""Promote a challenger through the gate under live payments, then roll back."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import httpx
 from mlflow import MlflowClient
 
 CHAMPION = "champion"
-"""The alias in MLflow by which the scorer knows the version that it is to use."""
+"""The MLflow alias of the version that the scorer must use."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """Where the running line is, and the run in MLflow whose model is the challenger."""
+    """The addresses of the running line, and the MLflow run of the challenger."""
 
     mlflow_url: str
     scorer_url: str
@@ -29,14 +29,14 @@ class Line:
 
 
 def version_in_use(line: Line) -> str:
-    """The model version that the scorer answers by now."""
+    """The model version that the scorer uses now."""
     answer = httpx.get(f"{line.scorer_url}/v1/model", headers={"X-API-Key": line.key})
     version: str = answer.raise_for_status().json()["version"]
     return version
 
 
 def go_through_the_gate(line: Line) -> dict[str, object]:
-    """Run the data scientist's gate on the challenger: {model_version, promoted, reason}. It moves the alias itself."""
+    """Run the data scientist's gate on the challenger: {model_version, promoted, reason}. The gate moves the alias."""
     command = [sys.executable, "-m", "modeling.promote", "--run-id", line.run_id]
     done = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=True)
     verdict: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
@@ -44,9 +44,9 @@ def go_through_the_gate(line: Line) -> dict[str, object]:
 
 
 def shift(line: Line, look: Callable[[str], None]) -> None:
-    """Promote, call `look("promoted")`, roll back to the version before, call `look("rolled back")`.
+    """Promote, call `look("promoted")`, roll back to the previous version, call `look("rolled back")`.
 
-    Each time `look` is called, the scorer answers by the version meant. Raises TimeoutError after a minute in vain.
+    At each call of `look`, the scorer uses the version in question. Raises TimeoutError after a minute.
     """
     # --- your work: begin
     client = MlflowClient(line.mlflow_url)
@@ -56,7 +56,7 @@ def shift(line: Line, look: Callable[[str], None]) -> None:
         end = time.monotonic() + 60
         while version_in_use(line) != str(version):
             if time.monotonic() > end:
-                raise TimeoutError(f"the scorer did not take version {version}")
+                raise TimeoutError(f"the scorer did not switch to version {version}")
             time.sleep(0.1)
 
     wait_for(go_through_the_gate(line)["model_version"])

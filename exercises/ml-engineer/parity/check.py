@@ -26,7 +26,7 @@ def pack(entries: Sequence[Entry], floor: int = 0) -> bytes:
 
 
 def ask(answer: Any, history: bytes, second: int, number: int) -> object:
-    """What came: a tuple of plain numbers where it is a sequence of numbers, else words for it."""
+    """The answer: a tuple of plain numbers if it is a sequence of numbers, otherwise a description."""
     came = answer.customer_week(history, second, number)
     given = came.tolist() if isinstance(came, np.ndarray) else came
     if isinstance(given, tuple | list) and all(isinstance(one, Real) and not isinstance(one, bool) for one in given):
@@ -56,21 +56,21 @@ def common(expected: Pair) -> list[tuple[object, str]]:
     return [
         (
             lambda came: not isinstance(came, tuple) or len(came) != 2 or came == (mean, count),
-            "A pair of numbers is asked for: the count, then the mean.",
+            "Return two numbers: the count, then the mean.",
         ),
         (
             (count, mean * 100),
-            "The mean is in cents. The feature is in currency units; the history keeps cents so that sums are exact.",
+            "The mean is in cents. The feature is in currency units; the history stores cents so that sums are exact.",
         ),
         (
             lambda came: came[0] == count and math.isclose(came[1], mean, rel_tol=1e-6),
-            "It is right but for the last bits, so that the model meets other values than it was trained on. A float "
-            "cannot hold 0.10 exactly, and each float operation rounds again: sum whole cents, and divide once, by 100 "
-            "times the count.",
+            "Only the last bits are wrong, but the model then gets values that differ from its training data. A float "
+            "cannot represent 0.10 exactly, and each float operation rounds again: sum whole cents, and divide once, "
+            "by 100 times the count.",
         ),
         (
             lambda came: came[0] == count and abs(came[1] - mean) < 0.006,
-            "The mean is rounded to cents. The model was trained on the mean as it is.",
+            "The mean is rounded to cents. The model was trained on the exact mean.",
         ),
     ]
 
@@ -83,17 +83,17 @@ def told(second: int) -> str:
 
 def test_plain(answer: Any) -> None:
     old, new = (T - DAY, 1, 1000), (T, 2, 3000)
-    says = "The payment itself is left out: at training it counts itself, in the count and in the mean."
+    says = "The payment itself is left out: in training it is included, in the count and in the mean."
     check(answer, [old, new], new, (2.0, 20.0), "Both payments are within the week.", [((1.0, 10.0), says)])
 
 
 def test_window_is_open_at_its_start(answer: Any) -> None:
     edge, inside, now = (T - 7 * DAY, 1, 1000), (T - 7 * DAY + 1, 2, 3000), (T, 3, 5000)
     says = (
-        "A payment exactly 7 days before is counted. The window is (t - 7 days, t]: open at its start, or a payment at "
-        "the seam of two windows would be in both."
+        "A payment exactly 7 days before is counted. The window is (t - 7 days, t], open at its start: otherwise a "
+        "payment on the boundary of two windows would be in both."
     )
-    narrow = "A payment less than 7 days before, by one second, is in the window and is not counted: count in seconds."
+    narrow = "A payment 7 days less one second before is in the window, but is not counted: count in seconds."
     mistakes = [((3.0, 30.0), says), ((1.0, 50.0), narrow)]
     check(answer, [edge, inside, now], now, (2.0, 40.0), "The window is (t - 7 days, t].", mistakes)
 
@@ -101,41 +101,41 @@ def test_window_is_open_at_its_start(answer: Any) -> None:
 def test_late_payment(answer: Any) -> None:
     before, late, after = (T - DAY, 1, 1000), (T, 2, 2000), (T + DAY, 3, 6000)
     says = (
-        "A payment that happened later is counted. This one came late, so that the history already holds the next; at "
-        "training no payment sees what came after it. Look as of the payment's own place in time."
+        "A payment that happened later is counted. This payment arrived late, so the history already contains the next "
+        "one; in training no payment sees later ones. Use the history as of the payment's own position in time."
     )
-    whole_week = "The window ends at the history's last payment. It must end at the payment that is asked for."
+    whole_week = "The window ends at the history's last payment. It must end at the payment being scored."
     mistakes = [((3.0, 30.0), says), (lambda came: came == (2.0, 40.0), whole_week)]
-    check(answer, [before, late, after], late, (2.0, 15.0), "It sees those before it, and itself.", mistakes)
+    check(answer, [before, late, after], late, (2.0, 15.0), "It sees the payments before it, and itself.", mistakes)
 
 
 def test_same_second(answer: Any) -> None:
     first, second, third = (T, 7, 1000), (T, 8, 2000), (T, 9, 6000)
     says_later = (
-        "A payment of the same second with a greater id is counted. The second alone does not order payments: a place "
-        "in time is (second, transaction id), so that online and offline put the same ones before it."
+        "A payment of the same second with a larger id is counted. The second alone does not order payments: a "
+        "position in time is (second, transaction id), so that online and offline use the same order."
     )
-    says_earlier = "A payment of the same second with a lesser id comes before this one, and is to be counted."
+    says_earlier = "A payment of the same second with a smaller id comes before this one, and must be counted."
     mistakes = [((3.0, 30.0), says_later), ((1.0, 20.0), says_earlier)]
     check(answer, [first, second, third], second, (2.0, 15.0), "It sees id 7 and itself.", mistakes)
 
 
 def test_the_window_is_that_of_the_payment(answer: Any) -> None:
     first, late, after = (T - 6 * DAY, 1, 1000), (T, 2, 2000), (T + 3 * DAY, 3, 6000)
-    says = "The window begins a week before the last payment of the history, not before the one that is asked for."
+    says = "The window begins a week before the last payment of the history, not before the one being scored."
     check(
         answer,
         [first, late, after],
         late,
         (2.0, 15.0),
-        "It sees the one six days before, and itself.",
+        "It sees the payment six days before, and itself.",
         [((1.0, 20.0), says)],
     )
 
 
 def test_greater_id_earlier(answer: Any) -> None:
     first, second = (T - 60, 9, 1000), (T, 8, 3000)
-    says = "A payment of a minute before is left out, for its id is greater. The id decides within one second only."
+    says = "A payment from a minute before is left out because its id is larger. The id decides only within one second."
     check(answer, [first, second], second, (2.0, 20.0), "It sees both.", [((1.0, 30.0), says)])
 
 
@@ -145,10 +145,13 @@ def test_exact(answer: Any) -> None:
     check(answer, entries, entries[1], (2.0, 0.15), "10 and 20 cents: a mean of 0.15, not 0.15000000000000002.")
     cents = [5, 5, 7]
     entries = [(T + n, n, one) for n, one in enumerate(cents)]
-    says = "17 cents of three payments: 17 / 300. To divide by 3 first and by 100 then rounds twice, and gives another."
+    says = (
+        "17 cents in three payments: 17 / 300. Dividing by 3 and then by 100 rounds twice, and gives a different "
+        "result."
+    )
     check(answer, entries, entries[2], (3.0, 17 / 300), says)
     entries = [(T + n, n, 100_000_000) for n in range(30)]
-    says = "30 payments of a million: their sum in cents is more than 32 bits hold. Sum in 64 bits, or in Python."
+    says = "30 payments of a million: their sum in cents exceeds 32 bits. Sum in 64 bits, or in Python."
     short = (lambda came: isinstance(came, tuple) and came[0] == 30.0 and abs(came[1] - 1e6) > 1, says)
     check(answer, entries, entries[29], (30.0, 1_000_000.0), says, [short])
     alone = (T, 5, 1999)
@@ -183,5 +186,5 @@ def test_agrees_with_production(answer: Any) -> None:
         came = ask(answer, pack(entries, max(newest - CUSTOMER_KEEP, 0)), second, number)
         called = f"customer_week(a history of {len(entries)} payments, {second}, {number})"
         expected = (float(counts[row]), float(means[row]))
-        says = "The kernel of contracts/features.py, which Spark applies to the lake, gives another value."
+        says = "The kernel in contracts/features.py, which Spark applies to the lake, gives a different value."
         expect(called, came, expected, says, common(expected), same=same_bits)

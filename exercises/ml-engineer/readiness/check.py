@@ -1,4 +1,4 @@
-"""Checks what the two probes answer while a model and a store come and go. No network: httpx calls the app itself."""
+"""Checks the two probes' answers while a model and a store come and go. No network: httpx calls the app directly."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from serving.errors import NotReadyError
 
 SECONDS = 5.0
 SOON = 1.0
-REPEATED = "It must be asked at each request: what was true at the start, or at the last request, may have changed."
+REPEATED = "Check at each request: what was true at the start, or at the last request, may have changed."
 
 
 PATHS: list[tuple[Any, str]] = [
-    (404, "There is no such path: does the decorator name it, under `@app.get`?"),
-    (405, "The path is there, and not for GET: it is `@app.get` that answers GET."),
-    (307, "The path is there with a slash at its end, and the caller is sent on: leave the slash out."),
+    (404, "There is no such path: is it declared with `@app.get`?"),
+    (405, "The path exists, but not for GET: use `@app.get`."),
+    (307, "The path has a trailing slash, so the caller is redirected: remove the slash."),
 ]
 
 
 class StoreAwayError(ConnectionError):
-    """What the check's own store raises while it is away."""
+    """What the check's store raises while it is down."""
 
 
 class World:
@@ -39,7 +39,7 @@ class World:
         self.store, self.hangs, self.pings = store, False, 0
         self.parts = answer.Parts(model=model, ping_store=self._ping)
         self.app = answer.create_app(self.parts)
-        expect("create_app(parts)", type(self.app), FastAPI, "it returns the application: leave its last line in place")
+        expect("create_app(parts)", type(self.app), FastAPI, "it must return the application: keep its last line")
 
     async def _ping(self) -> None:
         self.pings += 1
@@ -49,7 +49,7 @@ class World:
             raise StoreAwayError("the store is away")
 
     def get(self, path: str) -> tuple[object, object]:
-        """Status and body of an answer, or words in place of them."""
+        """Status and body of an answer, or a description."""
         return ask(self.app, path)
 
     def __str__(self) -> str:
@@ -58,12 +58,12 @@ class World:
 
 
 def ask(app: Any, path: str) -> tuple[object, object]:
-    """Status and body of what an application answers, in an event loop of its own."""
+    """Status and body of an application's answer, in a new event loop."""
     return asyncio.run(asked(app, path))
 
 
 async def asked(app: Any, path: str, seconds: float = SECONDS) -> tuple[object, object]:
-    """Status and body of what an application answers; words where an exception escapes it or nothing comes."""
+    """Status and body of an application's answer; a description if it raises or does not answer."""
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://scorer") as client:
         try:
             response = await asyncio.wait_for(client.get(path), seconds)
@@ -78,7 +78,7 @@ async def asked(app: Any, path: str, seconds: float = SECONDS) -> tuple[object, 
 
 
 def missing_of(body: object) -> object:
-    """The names under `missing`, sorted; words where there are none."""
+    """The names under `missing`, sorted; a description if there are none."""
     names = body.get("missing") if isinstance(body, dict) else None
     if isinstance(names, list):
         return sorted(map(str, names))
@@ -91,30 +91,30 @@ def check(world: World, when: str, status: int, missing: Sequence[str], mistakes
     came, body = world.get("/readyz")
     only_said = (
         lambda came: came == 200 and missing and missing_of(body) == sorted(missing),
-        "200 means that payments may be sent here, whatever the body says: a load balancer reads the status alone. "
-        "The body may tell more, to people.",
+        "200 means that payments may be sent here, whatever the body says: a load balancer reads only the status. The "
+        "body is for people.",
     )
     escaped = (
         lambda came: isinstance(came, Said) and came.startswith("500"),
-        "The exception goes through to the caller. That the store is away is an answer here, no crash: catch it.",
+        "The exception reaches the caller. A store that is down is an expected answer, not an error: catch it.",
     )
-    otherwise = f"The status alone counts for the load balancer that asks: {status} is right here."
+    otherwise = f"A load balancer reads only the status: it must be {status} here."
     expect(called, came, status, otherwise, [only_said, *mistakes, escaped, *PATHS])
     wrapped = isinstance(body, dict) and isinstance(body.get("detail"), dict)
-    says = "HTTPException puts what it is given under `detail`: give a response of your own." if wrapped else (
-        'The body is {"ready": ..., "missing": [...]}: whoever is woken at night reads there which part to look at.'
+    says = "HTTPException puts its argument under `detail`: return your own response." if wrapped else (
+        'The body is {"ready": ..., "missing": [...]}: the person on call reads there which part to check.'
     )  # fmt: skip
     fewer = (
         lambda came: len(missing) == 2 and came in (["model"], ["store"]),
-        "Both are missing, and the body names one: ask both before you answer, whatever the first one says.",
+        "Both are missing, and the body names one: check both before you answer.",
     )
     pair = (
         lambda _: isinstance(body, list) and body[-1:] in ([200], [503]),
-        "FastAPI makes a list of a pair of body and status, and answers 200: the status goes into a response.",
+        "FastAPI turns a pair of body and status into a list, and answers 200: pass the status to a response.",
     )
     expect(f"missing, in the body of {called}", missing_of(body), sorted(missing), says, [fewer, pair])
     ready = body.get("ready") if isinstance(body, dict) else None
-    expect(f"ready, in the body of {called}", ready, not missing, "`ready` says in the body what the status says.")
+    expect(f"ready, in the body of {called}", ready, not missing, "`ready` in the body must match the status.")
 
 
 def test_ready(answer: Any) -> None:
@@ -124,7 +124,7 @@ def test_ready(answer: Any) -> None:
 def test_one_part_is_there(answer: Any) -> None:
     no_model = "Without a model nothing can be scored: the store alone does not make the scorer ready."
     check(World(answer, None, True), "", 503, ["model"], [(200, no_model)])
-    no_store = "The store is away, and it was not noticed. That it was given does not mean that it answers: await it."
+    no_store = "The store is down, and was not checked. That it exists does not mean that it answers: await it."
     check(World(answer, "7", False), "", 503, ["store"], [(200, no_store)])
 
 
@@ -136,24 +136,24 @@ def test_parts_come(answer: Any) -> None:
     world = World(answer, None, False)
     check(world, " at the start", 503, ["model", "store"], [])
     world.parts.model, world.store = "7", True
-    check(world, ", both come since the start", 200, [], [(503, f"It stays not ready. {REPEATED}")])
+    check(world, ", both come since the start", 200, [], [(503, f"It never becomes ready. {REPEATED}")])
 
 
 def test_parts_go(answer: Any) -> None:
     world = World(answer, "7", True)
     check(world, " at the start", 200, [], [])
     world.store = False
-    says = f"It stays ready, although the store is gone. {REPEATED}"
+    says = f"It stays ready although the store is down. {REPEATED}"
     check(world, ", what is missing went after the last request", 503, ["store"], [(200, says)])
     world.parts.model, world.store = None, True
-    says = f"It stays ready, although the model is gone. {REPEATED}"
+    says = f"It stays ready although the model is gone. {REPEATED}"
     check(world, ", what is missing went after the last request", 503, ["model"], [(200, says)])
 
 
 def test_alive_all_along(answer: Any) -> None:
     says = (
-        "Liveness is mixed with readiness. Who asks /livez restarts the process on a failure; that brings no store "
-        "back, and a scorer that restarts again and again is never there when it comes."
+        "Liveness depends on readiness. A failing /livez restarts the process; that does not bring a store back, and a "
+        "scorer in a restart loop is not there when it does."
     )
     mistakes: list[tuple[Any, str]] = [
         (lambda came: came == 503 or isinstance(came, Said), says),
@@ -162,7 +162,7 @@ def test_alive_all_along(answer: Any) -> None:
     for model, store in ((None, False), ("7", False), (None, True), ("7", True)):
         world = World(answer, model, store)
         expect(f"GET /livez {world}", world.get("/livez")[0], 200, "200 as long as the process answers.", mistakes)
-        says_asked = "A store that hangs would hang the answer, and a process that lives would be ended: ask no part."
+        says_asked = "A hanging store would delay the answer, and a live process would be restarted: check no part."
         expect(f"how often GET /livez {world} asked the store", world.pings, 0, says_asked)
 
 
@@ -180,16 +180,23 @@ def test_alive_while_the_store_hangs(answer: Any) -> None:
         return came
 
     called = "GET /livez while GET /readyz waits for a store that hangs"
-    expect(called, asyncio.run(alive()), 200, "Liveness waits for readiness, as for a lock: the two share nothing.")
+    expect(
+        called,
+        asyncio.run(alive()),
+        200,
+        "Liveness waits for readiness, perhaps for a lock: share nothing.",
+    )
 
 
 def test_model_of_an_empty_name(answer: Any) -> None:
-    says = "The model's name is an empty text, and it is there: only None means that there is none. Ask for `is None`."
+    says = (
+        "The model's name is an empty string, but the model exists: only None means that there is none. Test `is None`."
+    )
     check(World(answer, "", True), "", 200, [], [(503, says)])
 
 
 def production(model: Callable[[], str | None], store: Callable[[], bool]) -> FastAPI:
-    """The line's own probes, on parts that the check sets; its decision log is there."""
+    """The line's own probes, on parts that the check controls; its decision log is up."""
 
     class ChampionWatcher:
         problem = ""

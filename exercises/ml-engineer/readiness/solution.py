@@ -1,4 +1,4 @@
-"""Two probes: whether the process lives, and whether it can score a payment now."""
+"""Two health checks: whether the process is alive, and whether it can score a payment now."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from fastapi.responses import JSONResponse
 
 @dataclass
 class Parts:
-    """What the scorer needs for a score; both come and go while it runs.
+    """What the scorer needs to score; both come and go while it runs.
 
-    `model` is the version in use, None while there is none. `ping_store` asks the store of histories whether it is
-    there: it returns nothing, or raises `ConnectionError`.
+    `model` is the version in use, None while there is none. `ping_store` checks the store of
+    histories: it returns nothing, or raises `ConnectionError`.
     """
 
     model: str | None
@@ -22,7 +22,7 @@ class Parts:
 def create_app(parts: Parts) -> FastAPI:
     """The application, with two paths.
 
-    `GET /livez`: always 200, asks no part. `GET /readyz`: 200 while both parts are there, else 503; either way
+    `GET /livez`: always 200, checks no part. `GET /readyz`: 200 while both parts are up, else 503; either way
     `{"ready": bool, "missing": [names]}`, the names `model` and `store`.
     """
     app = FastAPI()

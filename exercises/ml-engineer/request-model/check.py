@@ -1,4 +1,4 @@
-"""Checks that a payment's model accepts what is good and names the field of what is not."""
+"""Checks that the payment model accepts valid input and names the invalid fields otherwise."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ GOOD = {
 ID_FIELDS = ["transaction_id", "customer_id", "terminal_id"]
 NAMELESS = (
     lambda came: came == ["(no field)"],
-    "It is refused, but no field is named: the caller cannot tell which one to mend. "
-    "A check of the whole model knows no field; a check of one field does.",
+    "It is rejected, but no field is named: the caller cannot tell which one to fix. A model validator does not name a "
+    "field; a field validator does.",
 )
-STRICT = "A good payment is refused. Perhaps the rules are too strict: "
+STRICT = "A valid payment is rejected. Perhaps the rules are too strict: "
 
 
 def check(
     answer: Any, changes: dict[str, Any], expected: list[str], otherwise: str, mistakes: Sequence[tuple[Any, str]] = ()
 ) -> None:
-    """Compare the fields named for the good payment with some changes."""
+    """Compare the fields named for the valid payment with some changes."""
     body = GOOD | changes
     said = ", ".join(f"{name}={value!r}" for name, value in changes.items())
     called = f"refused(a good payment with {said})" if changes else f"refused({GOOD})"
@@ -46,7 +46,7 @@ def same_names(came: object, expected: object) -> bool:
 
 
 def test_good(answer: Any) -> None:
-    says = "the docstring of Payment says what is allowed. A check of your own must give back the value."
+    says = "the docstring of Payment says what is allowed. A validator must return the value."
     check(answer, {}, [], STRICT + says)
 
 
@@ -54,14 +54,14 @@ def test_good(answer: Any) -> None:
     ("changes", "why"),
     [
         ({"amount": 12}, "an amount may be a whole number."),
-        ({"amount": "12.50"}, "an amount may be text, as in '12.50': a float cannot hold every amount exactly."),
+        ({"amount": "12.50"}, "an amount may be text, as in '12.50': a float cannot represent every amount exactly."),
         ({"amount": 0}, "0 is an amount."),
-        ({"amount": 1_000_000}, "1,000,000 is allowed, and the first amount above it is not."),
+        ({"amount": 1_000_000}, "1,000,000 is allowed, and the next larger amount is not."),
         (dict.fromkeys(ID_FIELDS, 0), "0 is an id."),
         (dict.fromkeys(ID_FIELDS, MAX_ID), "the largest int64 is an id."),
-        ({"occurred_at": "2018-09-04T12:15:00+02:00"}, "any zone is good, not UTC alone."),
+        ({"occurred_at": "2018-09-04T12:15:00+02:00"}, "any zone is valid, not only UTC."),
         ({"occurred_at": "2018-09-04T10:15:00.250Z"}, "a fraction of a second is accepted."),
-        ({"occurred_at": "1970-01-01T00:00:00Z"}, "1970 begins with its first second."),
+        ({"occurred_at": "1970-01-01T00:00:00Z"}, "1970 includes its first second."),
         ({"occurred_at": "1969-12-31T23:30:00-02:00"}, "in UTC this is 1970, so compare moments, not years."),
     ],
 )
@@ -72,51 +72,49 @@ def test_also_good(answer: Any, changes: dict[str, Any], why: str) -> None:
 @pytest.mark.parametrize("left_out", GOOD)
 def test_missing_field(answer: Any, left_out: str) -> None:
     body = {name: value for name, value in GOOD.items() if name != left_out}
-    says = f"A payment without {left_out} is accepted: a field not declared, or with a default value, may be left out."
-    called, otherwise = f"refused(a payment without {left_out})", "Only the field left out is to be named."
+    says = f"A payment without {left_out} is accepted: a field that is not declared, or has a default, can be missing."
+    called, otherwise = f"refused(a payment without {left_out})", "Name only the missing field."
     expect(called, answer.refused(body), [left_out], otherwise, [([], says), NAMELESS], same=same_names)
 
 
 def test_unknown_field(answer: Any) -> None:
     says = (
-        "A field that the model does not know is ignored, which is pydantic's habit. A caller who misspells a field "
-        "would never learn of it: the model's settings can forbid what is extra."
+        "An unknown field is ignored, which is pydantic's default. A caller who misspells a field would never notice: "
+        "forbid extra fields in the model's configuration."
     )
-    check(answer, {"currency": "EUR"}, ["currency"], "Only the unknown field is to be named.", [([], says)])
+    check(answer, {"currency": "EUR"}, ["currency"], "Name only the unknown field.", [([], says)])
 
 
 @pytest.mark.parametrize("name", ID_FIELDS)
 @pytest.mark.parametrize("value", [True, "7", 7.0])
 def test_id_of_another_kind(answer: Any, name: str, value: object) -> None:
     says = (
-        f"{value!r} is taken for a number: pydantic converts what it can, and then true is the id 1. "
-        "An id must be a whole number already; that is called strict."
+        f"{value!r} is accepted as a number: pydantic converts what it can, so true becomes the id 1. An id must "
+        "already be an integer; use strict mode."
     )
-    check(answer, {name: value}, [name], "Only the bad id is to be named.", [([], says)])
+    check(answer, {name: value}, [name], "Name only the invalid id.", [([], says)])
 
 
 @pytest.mark.parametrize("name", ID_FIELDS)
 @pytest.mark.parametrize("value", [-1, MAX_ID + 1])
 def test_id_out_of_range(answer: Any, name: str, value: int) -> None:
-    says = "Ids go from 0 to the largest int64. Python's int knows no bounds, and the database behind the scorer does."
-    check(answer, {name: value}, [name], "Only the bad id is to be named.", [([], says)])
+    says = "Ids go from 0 to the largest int64. Python's int has no bounds, but the database column does."
+    check(answer, {name: value}, [name], "Name only the invalid id.", [([], says)])
 
 
 @pytest.mark.parametrize("value", [12.345, "0.001", 0.1 + 0.2])
 def test_more_than_two_decimals(answer: Any, value: object) -> None:
     says = (
-        "An amount with more than two decimals is accepted. There is no such amount of money, and rounding it would "
-        "hide the caller's mistake. A Decimal counts its places, a float cannot."
+        "An amount with more than two decimals is accepted. Such an amount does not exist, and rounding it would hide "
+        "the caller's mistake. A Decimal knows its decimal places, a float does not."
     )
-    check(answer, {"amount": value}, ["amount"], "Only the amount is to be named.", [([], says)])
+    check(answer, {"amount": value}, ["amount"], "Name only the amount.", [([], says)])
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), "NaN"])
 def test_not_a_number(answer: Any, value: object) -> None:
-    says = (
-        "It is accepted. NaN compares as false with everything, so that a test for too large lets it pass: refuse it."
-    )
-    check(answer, {"amount": value}, ["amount"], "Only the amount is to be named.", [([], says)])
+    says = "It is accepted. NaN compares as false with everything, so a test for too large lets it pass: reject it."
+    check(answer, {"amount": value}, ["amount"], "Name only the amount.", [([], says)])
 
 
 @pytest.mark.parametrize("value", [-0.01, 1_000_000.01])
@@ -125,41 +123,43 @@ def test_amount_out_of_range(answer: Any, value: float) -> None:
 
 
 def test_amount_is_a_bool(answer: Any) -> None:
-    says = "In Python True is a number, 1. As an amount it is a caller's mistake: look before the value is converted."
-    check(answer, {"amount": True}, ["amount"], "Only the amount is to be named.", [([], says)])
+    says = (
+        "In Python True is the number 1. As an amount it is a caller's mistake: check the value before it is converted."
+    )
+    check(answer, {"amount": True}, ["amount"], "Name only the amount.", [([], says)])
 
 
 @pytest.mark.parametrize("value", ["2018-09-04T10:15:00", "2018-09-04"])
 def test_no_zone(answer: Any, value: str) -> None:
     says = (
-        "A time without a zone is accepted. It could mean many different moments, and the features look back by the "
-        "second: pydantic has a type for a datetime that must have a zone."
+        "A time without a zone is accepted. It is ambiguous, and the features are computed to the second: pydantic has "
+        "a type for a datetime with a zone."
     )
-    check(answer, {"occurred_at": value}, ["occurred_at"], "Only the time is to be named.", [([], says)])
+    check(answer, {"occurred_at": value}, ["occurred_at"], "Name only the time.", [([], says)])
 
 
 @pytest.mark.parametrize("value", [1_536_056_100, 1_536_056_100.0, 0])
 def test_number_as_time(answer: Any, value: float) -> None:
     says = (
-        "A number is taken for seconds or milliseconds since 1970, whichever pydantic thinks likely. A feed that sends "
-        "one has lost its zone: look at the value before it is converted."
+        "A number is accepted as seconds or milliseconds since 1970, whichever pydantic guesses. A number has no zone: "
+        "check the value before it is converted."
     )
-    check(answer, {"occurred_at": value}, ["occurred_at"], "Only the time is to be named.", [([], says)])
+    check(answer, {"occurred_at": value}, ["occurred_at"], "Name only the time.", [([], says)])
 
 
 @pytest.mark.parametrize("value", ["1536056100", "1536056100.5"])
 def test_number_as_text_as_time(answer: Any, value: str) -> None:
     says = (
-        "A number within a text is taken for seconds since 1970 as well: that a value is a text does not make it a "
-        "date. Look at what is in it before it is converted."
+        "A number as text is accepted as seconds since 1970, too: not every string is a date. Check its content before "
+        "it is converted."
     )
-    check(answer, {"occurred_at": value}, ["occurred_at"], "Only the time is to be named.", [([], says)])
+    check(answer, {"occurred_at": value}, ["occurred_at"], "Name only the time.", [([], says)])
 
 
 @pytest.mark.parametrize(
     ("value", "why"),
     [
-        ("1969-12-31T23:59:59Z", "what is earlier must be refused."),
+        ("1969-12-31T23:59:59Z", "earlier times must be rejected."),
         ("1970-01-01T00:30:00+02:00", "in UTC this is in 1969. Compare moments, not years."),
     ],
 )
@@ -168,7 +168,7 @@ def test_before_1970(answer: Any, value: str, why: str) -> None:
 
 
 def test_two_fields(answer: Any) -> None:
-    says = "Every bad field is to be named at once, or the caller mends one and comes back with the next."
+    says = "Name every invalid field at once, or the caller fixes one and is rejected for the next."
     check(answer, {"customer_id": -1, "amount": "many"}, ["amount", "customer_id"], says)
 
 
@@ -181,7 +181,7 @@ VALUES: dict[str, list[Any]] = {"id": IDS, "amount": AMOUNTS + NO_AMOUNTS, "occu
 
 
 def random_body(rng: random.Random) -> dict[str, Any]:
-    """A payment, mostly good, now and then with fields changed, left out or added."""
+    """A payment, mostly valid, sometimes with fields changed, removed or added."""
     body: dict[str, Any] = GOOD | {
         "transaction_id": rng.randrange(MAX_ID),
         "customer_id": rng.randrange(10**6),
@@ -210,5 +210,5 @@ def test_agrees_with_production(answer: Any) -> None:
     rng = random.Random(20180904)
     for _ in range(1000):
         body = random_body(rng)
-        says = "contracts/transaction.py names other fields for this body: compare each field with its rule."
+        says = "contracts/transaction.py names different fields for this body: compare each field with its rule."
         expect(f"refused({body})", answer.refused(body), production_refuses(body), says, same=same_names)
