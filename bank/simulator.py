@@ -1,9 +1,8 @@
-"""A simulated bank: customers, terminals, payments and three patterns of fraud.
+"""A simulated bank: customers, terminals and their payments; its frauds: `bank/fraud_patterns.py`.
 
 A vectorised implementation of the simulator described in the Fraud Detection Handbook (chapter on the simulated data
 set). Customers and terminals lie in a square of 100 by 100; a customer pays at nearby terminals, with its own
-distribution of amounts and frequency of payments. Frauds are: every amount above 220; every payment at a compromised
-terminal, for 28 days; a third of the payments of a compromised customer, for 14 days, with amounts five times as high.
+distribution of amounts and frequency of payments.
 """
 
 from __future__ import annotations
@@ -17,23 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from bank.fraud_patterns import apply_patterns, compromised_customers, compromised_terminals
 from contracts.days import first_second
 from contracts.labels import DAY
-from contracts.transaction import FRAUD_PATTERNS
 
 SIDE: Final = 100.0
-LARGE_CENTS: Final = 22_000
-TERMINAL_COMPROMISED_DAYS: Final = 28
-CUSTOMER_COMPROMISED_DAYS: Final = 14
-CUSTOMER_FRAUD_SHARE: Final = 1 / 3
-CUSTOMER_AMOUNT_FACTOR: Final = 5
-# As published, for 5,000 customers and 10,000 terminals: two terminals and three customers a day, radius 5.
-TERMINALS_A_DAY: Final = 2 / 10_000
-CUSTOMERS_A_DAY: Final = 3 / 5_000
+# As published, for 10,000 terminals.
 RADIUS_AT: Final = (5.0, 10_000)
-MIN_A_DAY: Final = 1 / 7
-"""At least one terminal and one customer a week, so that small simulations have every pattern."""
-MAX_CENTS: Final = 100_000_000
 BLOCK_DAYS: Final = 30
 
 Ints = NDArray[np.int64]
@@ -111,12 +100,8 @@ def _open_bank(simulation: Simulation, rng: np.random.Generator) -> _Bank:
         near=near,
         near_start=start,
         near_count=count,
-        bad_terminal=_compromised(
-            simulation.days, simulation.terminals, TERMINALS_A_DAY, TERMINAL_COMPROMISED_DAYS, rng
-        ),
-        bad_customer=_compromised(
-            simulation.days, simulation.customers, CUSTOMERS_A_DAY, CUSTOMER_COMPROMISED_DAYS, rng
-        ),
+        bad_terminal=compromised_terminals(simulation.days, simulation.terminals, rng),
+        bad_customer=compromised_customers(simulation.days, simulation.customers, rng),
     )
 
 
@@ -131,17 +116,6 @@ def _terminals_near(customers: Floats, terminals: Floats) -> tuple[Ints, Ints, I
     return np.concatenate(lists), np.cumsum(count) - count, count
 
 
-def _compromised(days: int, entities: int, share: float, length: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Whether each entity is compromised on each day, shape (days, entities)."""
-    rate = max(share * entities, MIN_A_DAY)
-    bad = np.zeros((days, entities), dtype=bool)
-    due = np.diff(np.floor(rate * np.arange(days + 1) + rng.uniform())).astype(int)
-    for day in np.flatnonzero(due):
-        chosen = rng.choice(entities, size=min(int(due[day]), entities), replace=False)
-        bad[day : day + length, chosen] = True
-    return bad
-
-
 def _pay(simulation: Simulation, bank: _Bank, days: Ints, first_number: int, rng: np.random.Generator) -> Payments:
     each = rng.poisson(bank.daily_payments, (len(days), simulation.customers))
     customer = np.tile(np.arange(simulation.customers), len(days)).repeat(each.ravel())
@@ -153,7 +127,8 @@ def _pay(simulation: Simulation, bank: _Bank, days: Ints, first_number: int, rng
     customer, day, whole_second = customer[order], day[order], whole_second[order]
     choice = (rng.random(len(day)) * bank.near_count[customer]).astype(np.int64)
     terminal = bank.near[bank.near_start[customer] + choice]
-    cents, pattern = _amounts_and_patterns(bank, customer, terminal, day, rng)
+    genuine = _amounts(bank, customer, rng)
+    cents, pattern = apply_patterns(genuine, bank.bad_terminal[day, terminal], bank.bad_customer[day, customer], rng)
     return Payments(
         transaction_id=first_number + np.arange(len(day)),
         customer_id=customer,
@@ -164,16 +139,9 @@ def _pay(simulation: Simulation, bank: _Bank, days: Ints, first_number: int, rng
     )
 
 
-def _amounts_and_patterns(
-    bank: _Bank, customer: Ints, terminal: Ints, day: Ints, rng: np.random.Generator
-) -> tuple[Ints, Ints]:
+def _amounts(bank: _Bank, customer: Ints, rng: np.random.Generator) -> Ints:
+    """Genuine amounts in cents, by each customer's own distribution."""
     mean = bank.mean_amount[customer]
     amount = rng.normal(mean, mean / 2)
     amount = np.where(amount < 0, rng.uniform(0, 2 * mean), amount)
-    cents = np.round(amount * 100).astype(np.int64)
-    stolen = bank.bad_customer[day, customer] & (rng.random(len(day)) < CUSTOMER_FRAUD_SHARE)
-    pattern = np.zeros(len(day), dtype=np.int64)
-    # In the order of the codes: as published, later patterns overwrite earlier ones.
-    for code, hit in zip(FRAUD_PATTERNS, (cents > LARGE_CENTS, bank.bad_terminal[day, terminal], stolen), strict=True):
-        pattern[hit] = code
-    return np.minimum(np.where(stolen, cents * CUSTOMER_AMOUNT_FACTOR, cents), MAX_CENTS), pattern
+    return np.round(amount * 100).astype(np.int64)

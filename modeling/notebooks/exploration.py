@@ -20,6 +20,7 @@ from contracts.features import FEATURES
 from contracts.labels import DAY, LABEL_DELAY, LABEL_DELAY_DAYS
 from contracts.transaction import FRAUD_PATTERNS, from_epoch_seconds
 from modeling.notebooks import plots, statistics
+from modeling.notebooks.drift import feature_drift
 from modeling.notebooks.narrative import (
     compare,
     day,
@@ -278,7 +279,7 @@ difference due to chance is estimated from two random halves of the reference we
 """
 
 # %%
-drift = statistics.drift(lake.sample, start)
+drift = feature_drift(lake.sample, start)
 if drift is None:
     say("There are no two complete weeks to compare.")
 else:

@@ -8,8 +8,9 @@ import numpy as np
 
 from contracts.labels import LABEL_DELAY_DAYS
 from contracts.transaction import FRAUD_PATTERNS
+from modeling.notebooks.drift import Drift
 from modeling.notebooks.payments import Frame
-from modeling.notebooks.statistics import Clusters, Drift, bands, fraud_shares
+from modeling.notebooks.statistics import Clusters, bands, fraud_shares
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

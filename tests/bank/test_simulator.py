@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bank.simulator import LARGE_CENTS, Payments, Simulation, simulate
+from bank.fraud_patterns import LARGE_CENTS
+from bank.simulator import Payments, Simulation, simulate
 from contracts.days import first_second
 from contracts.labels import DAY
 from contracts.transaction import FRAUD_PATTERNS, MAX_AMOUNT_CENTS
@@ -86,7 +87,7 @@ KINDS = {
 def only(kind: str, size: Simulation, monkeypatch: pytest.MonkeyPatch) -> Payments:
     with monkeypatch.context() as patch:
         for name, value in KINDS[kind].items():
-            patch.setattr(f"bank.simulator.{name}", value)
+            patch.setattr(f"bank.fraud_patterns.{name}", value)
         return whole(size)
 
 
@@ -116,10 +117,10 @@ def test_each_fraud_tells_its_pattern_the_last_that_applies(monkeypatch: pytest.
 def test_a_third_of_a_compromised_customer_s_payments_are_five_times_as_high(monkeypatch: pytest.MonkeyPatch) -> None:
     size = Simulation(customers=1000, terminals=2000, days=120, seed=5)
     stolen = only("customers", size, monkeypatch)
-    monkeypatch.setattr("bank.simulator.CUSTOMER_AMOUNT_FACTOR", 1)
+    monkeypatch.setattr("bank.fraud_patterns.CUSTOMER_AMOUNT_FACTOR", 1)
     genuine = only("customers", size, monkeypatch)
     assert np.array_equal(stolen.cents, np.where(stolen.fraud, 5 * genuine.cents, genuine.cents))
-    monkeypatch.setattr("bank.simulator.CUSTOMER_FRAUD_SHARE", 1)
+    monkeypatch.setattr("bank.fraud_patterns.CUSTOMER_FRAUD_SHARE", 1)
     exposed = only("customers", size, monkeypatch).fraud
     assert exposed[stolen.fraud].all()
     assert 0.28 < stolen.fraud.sum() / exposed.sum() < 0.39

@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from bank.simulator import LARGE_CENTS, Simulation
+from bank.fraud_patterns import LARGE_CENTS
+from bank.simulator import Simulation
 from contracts.features import FEATURES
 from contracts.labels import DAY, LABEL_DELAY
 from contracts.transaction import FRAUD_PATTERNS

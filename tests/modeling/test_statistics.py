@@ -18,6 +18,7 @@ from contracts.features import FEATURES
 from contracts.labels import DAY, LABEL_DELAY, NEVER
 from modeling.data.lake import UNKNOWN_PATTERN
 from modeling.notebooks import statistics
+from modeling.notebooks.drift import feature_drift
 from modeling.notebooks.narrative import describe_clusters, describe_extremes, number, percent
 from modeling.notebooks.payments import SAMPLE_A_DAY, read_lake
 from tests.modeling.explored import World, simulated, write_world
@@ -110,10 +111,10 @@ def sample(days: int, a_day: int = 60) -> pd.DataFrame:
 
 def test_drift_finds_the_feature_that_moved_and_its_week() -> None:
     rows = sample(63)
-    assert statistics.drift(sample(10), START) is None
+    assert feature_drift(sample(10), START) is None
     moved = rows["occurred"] >= START + 56 * DAY
     rows.loc[moved, "amount"] += 1
-    found = statistics.drift(rows, START)
+    found = feature_drift(rows, START)
     assert found is not None
     assert found.after.stack().idxmax() == ("amount", pd.Timestamp(START + 56 * DAY, unit="s"))
     assert found.after.drop(index="amount").max().max() < 2 * found.noise < found.after.max().max()
