@@ -34,7 +34,7 @@ steps: Any = load_steps()
 
 def write_plan(folder: Path, *described: dict[str, Any], total_minutes: float = 1, slots: int = 2) -> Path:
     """A plan of these steps; one without `seconds` has a minute."""
-    lines = ["[budget]", f"total_minutes = {total_minutes}", f"slots = {slots}"]
+    lines = ["[budget]", f"total_minutes = {total_minutes}", "fails_at = 2", f"slots = {slots}"]
     for one in described:
         lines.append("[[step]]")
         for key, value in ({"seconds": 60} | one).items():
@@ -131,14 +131,18 @@ def test_a_failed_step_is_shown_what_needs_it_is_left_out_and_all_others_run(tmp
     assert done.stderr.splitlines() == ["error: bad failed"]
 
 
-def test_a_step_over_its_budget_is_noted_and_the_whole_over_its_budget_fails(tmp_path: Path) -> None:
+def test_a_run_over_its_budget_is_noted_and_one_far_over_it_fails(tmp_path: Path) -> None:
     slow = {"name": "slow", "command": "sleep 1.5", "seconds": 1}
     noted = run(write_plan(tmp_path, slow))
     assert noted.returncode == 0
     assert re.search(r"^slow .* over its budget$", noted.stdout, re.MULTILINE)
-    failed = run(write_plan(tmp_path, slow, total_minutes=0.02))
+    assert "warning" not in noted.stdout
+    warned = run(write_plan(tmp_path, slow, total_minutes=0.02))
+    assert warned.returncode == 0
+    assert "warning: the run took 0.0 minutes of 0.02" in warned.stdout
+    failed = run(write_plan(tmp_path, slow, total_minutes=0.01))
     assert failed.returncode == 1
-    assert "of 0.02 (.ci/steps.toml); over their own budgets: slow by " in failed.stderr
+    assert "of 0.01 (.ci/steps.toml); steps over their own budgets: slow by " in failed.stderr
 
 
 def test_where_a_folder_is_not_there_its_steps_are_left_out(tmp_path: Path) -> None:
