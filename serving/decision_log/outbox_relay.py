@@ -25,13 +25,13 @@ from serving.decision_log.protocol import Appendable
 from serving.observability.logging import event
 from serving.observability.metrics import Metrics
 from serving.observability.transitions import TransitionLogger
+from serving.retries import OUTBOX_SECONDS
 
 GROUP: Final = "decision-log"
 BATCH: Final = 100
 """PostgreSQL takes some milliseconds for these; more would delay what shares its core."""
 BLOCK_MS: Final = 400
 RECLAIM_SECONDS: Final = 5.0
-PAUSE_SECONDS: Final = 0.5
 GATHER_SECONDS: Final = 0.2
 Entry = tuple[bytes, dict[bytes, bytes]]
 
@@ -62,7 +62,7 @@ class OutboxRelay:
                 event("outbox relay failed", logging.ERROR, exc_info=True)
                 moved = None
             if moved is None:
-                await asyncio.sleep(PAUSE_SECONDS)
+                await asyncio.sleep(OUTBOX_SECONDS)
             elif moved < BATCH:
                 # A batch costs nearly the same whatever its size, and delays the payments being scored.
                 await asyncio.sleep(GATHER_SECONDS)

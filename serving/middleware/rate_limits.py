@@ -14,11 +14,10 @@ from valkey.asyncio import Valkey
 from valkey.exceptions import ValkeyError
 
 from serving.observability.logging import event
+from serving.retries import SHARED_RATES_SECONDS
 
 PREFIX: Final = "rate"
 """Of the keys in Valkey: two counters for each API key with a rate, by its digest, which expire by themselves."""
-RETRY_SECONDS: Final = 5.0
-"""How long requests are counted in this process before Valkey, which did not answer, is asked again."""
 
 
 class RateCounter:
@@ -42,7 +41,7 @@ class RateCounter:
         if time.monotonic() >= self._retry_at:
             if self._away:
                 # One request tries Valkey; those that come meanwhile do not wait for it.
-                self._retry_at = time.monotonic() + RETRY_SECONDS
+                self._retry_at = time.monotonic() + SHARED_RATES_SECONDS
             try:
                 wait = await _count(self._shared, rate, name)
             except ValkeyError as error:
@@ -57,7 +56,7 @@ class RateCounter:
         await self._client.aclose(close_connection_pool=True)
 
     def _fall_back(self, error: ValkeyError) -> None:
-        self._retry_at = time.monotonic() + RETRY_SECONDS
+        self._retry_at = time.monotonic() + SHARED_RATES_SECONDS
         if not self._away:
             self._away = True
             event("rates counted by each worker", logging.WARNING, reason=f"Valkey does not answer: {error!r}")

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import tempfile
 from pathlib import Path
-from typing import Final
 
 from contracts.bundle import BundleError
 from serving.errors import NotReadyError, RegistryError
@@ -17,9 +16,7 @@ from serving.model.sandbox_load import load_in_sandbox
 from serving.observability.logging import event
 from serving.observability.metrics import Metrics
 from serving.observability.transitions import TransitionLogger
-
-POLLS_BEFORE_RETRY: Final = 15
-"""A rejected version is retried after so many polls: its files may have been damaged in transfer."""
+from serving.retries import POLLS_BEFORE_RETRY
 
 
 class ChampionWatcher:

@@ -11,9 +11,6 @@ import numpy as np
 from libvalkey import pack_command
 from valkey.asyncio import BlockingConnectionPool, Valkey
 from valkey.asyncio.connection import AbstractConnection
-from valkey.asyncio.retry import Retry
-from valkey.backoff import ConstantBackoff
-from valkey.exceptions import ConnectionError as ValkeyConnectionError
 from valkey.exceptions import NoScriptError, ResponseError
 from valkey.exceptions import TimeoutError as ValkeyTimeoutError
 
@@ -44,6 +41,7 @@ from serving.online_store.scripts import (
     RESERVE,
     Script,
 )
+from serving.retries import valkey_retry
 from serving.scoring.payment import Location, Payment, location_of
 
 CONNECTIONS: Final = 32
@@ -61,8 +59,7 @@ def connect(url: str, password: str, timeout: float) -> Valkey:
         timeout=timeout,
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
-        # Scripts may be repeated, so a connection closed by a restart of Valkey is worth a second attempt.
-        retry=Retry(ConstantBackoff(0.02), 1, supported_errors=(ValkeyConnectionError,)),
+        retry=valkey_retry(),
     )
     return Valkey.from_pool(pool)
 

@@ -26,10 +26,10 @@ from serving.online_store.protocol import ReconcilableStore
 from serving.online_store.scripts import ANSWER_KEEP, NOT_ADOPTED
 from serving.recovery.circuit_breaker import CircuitBreaker, State
 from serving.recovery.recent_answers import RecentAnswers
+from serving.retries import RECOVERY_SECONDS
 from serving.scoring.payment import Payment
 from serving.scoring.records import Record, pack
 
-PROBE_SECONDS: Final = 0.25
 SWEEP_SECONDS: Final = 1.0
 CHUNK: Final = 250
 AT_RISK_SECONDS: Final = 10.0
@@ -78,12 +78,12 @@ class Reconciler:
             except Exception:
                 # An unexpected error is logged with its trace and retried; the breaker stays as it is.
                 event("recovery failed", logging.ERROR, exc_info=True)
-            await asyncio.sleep(PROBE_SECONDS)
+            await asyncio.sleep(RECOVERY_SECONDS)
 
     async def wait_until_ready(self) -> None:
         """Attempt recovery until it succeeds; another scorer may have to finish first."""
         while not await self.try_recover():
-            await asyncio.sleep(PROBE_SECONDS)
+            await asyncio.sleep(RECOVERY_SECONDS)
 
     async def try_recover(self) -> bool:
         """Attempt recovery; True on success, with the breaker closed."""

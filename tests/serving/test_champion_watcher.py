@@ -17,10 +17,11 @@ from contracts.bundle import CARD_HTML, CARD_MARKDOWN, MANIFEST, METADATA, TREES
 from contracts.features import FEATURES, FEATURES_VERSION
 from serving.errors import RegistryError
 from serving.model.champion import FILES
-from serving.model.champion_watcher import POLLS_BEFORE_RETRY, ChampionWatcher
+from serving.model.champion_watcher import ChampionWatcher
 from serving.model.model_cache import ModelCache
 from serving.model.registry_client import RegistryClient
 from serving.observability.metrics import Metrics
+from serving.retries import POLLS_BEFORE_RETRY
 from tests.serving.bundles import REFERENCE, margin, write_bundle
 from tests.serving.conftest import Start
 from tests.serving.registry_stub import RegistryStub

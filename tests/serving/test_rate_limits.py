@@ -89,7 +89,7 @@ def test_while_valkey_is_away_each_counts_by_itself_and_says_so_once(
         assert said() == ["rates counted by each worker"] * 2
         restart(own_valkey)
         assert await waits(counter, 1) == [True], "it was asked again too early"
-        monkeypatch.setattr(rate_limits, "RETRY_SECONDS", 0.0)
+        monkeypatch.setattr(rate_limits, "SHARED_RATES_SECONDS", 0.0)
         counter._retry_at = 0.0
         assert await waits(counter, 4) == [False, False, False, True]
         assert said()[2:] == ["rates counted in Valkey again"]
