@@ -195,7 +195,7 @@ $(ENV)/%/.installed: requirements/%.txt | $(UV)
 	@$(INSTALL) -r $<
 	@touch $@
 
-$(ARCHIVE): $(ENV)/pipeline/.installed $(ENV)/embedded/.installed
+$(ARCHIVE): spark_jobs/warm_up.py $(ENV)/pipeline/.installed $(ENV)/embedded/.installed
 	@echo "creating Spark's class-data archive"
 	@$(ENV)/embedded/bin/python -m demo.spark_archive
 	@touch $@

@@ -16,6 +16,7 @@ from demo.embedded_servers import ROOT
 from demo.java import java_home
 
 CACHE = ROOT / "var/cache/spark"
+WARM_UP = ROOT / "spark_jobs/warm_up.py"
 CONF = CACHE / "conf"
 """An empty folder: the JVM rejects an archive if a folder on the class path holds files."""
 
@@ -48,8 +49,11 @@ def make_archive(home: Path) -> bool:
     archive = archive_path(home)
     python = ROOT / "var/env/pipeline/bin/python"
     # Java ignores an archive that is older than the jars it was made from.
-    if archive.exists() and archive.stat().st_mtime > python.lstat().st_mtime:
+    newest = max(python.lstat().st_mtime, WARM_UP.stat().st_mtime)
+    if archive.exists() and archive.stat().st_mtime > newest:
         return True
+    # A JVM that starts from an archive cannot make another.
+    archive.unlink(missing_ok=True)
     CONF.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
         fresh = Path(scratch) / "fresh.jsa"
@@ -66,7 +70,7 @@ def make_archive(home: Path) -> bool:
             str(python.with_name("spark-submit")),
             "--master",
             "local[2]",
-            str(ROOT / "spark_jobs/warm_up.py"),
+            str(WARM_UP),
             scratch,
         ]
         subprocess.run(command, env=environment, capture_output=True, check=False)

@@ -1,16 +1,16 @@
-"""The bank as a Spark data source: groups of days, read in parallel from one snapshot as Arrow batches."""
+"""The bank as a Spark frame: groups of days, read in parallel from one snapshot as Arrow batches.
+
+Not a Python data source, which starts three more processes to plan the read.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
-from pyspark.sql.types import StructType
 
 from contracts.transaction import TRANSACTION_FIELDS, FieldSpec
 from spark_jobs.io.postgres import connect
@@ -24,49 +24,36 @@ _SCHEMAS = {"transactions": with_day(RAW), "fraud_reports": with_day(REPORTS_LAN
 
 
 @dataclass(frozen=True)
-class BankDays(InputPartition):
+class BankDays:
     """The days of one task, from `first` to `last` (YYYY-MM-DD), both included."""
 
     first: str
     last: str
 
 
-class BankSource(DataSource):
-    """Format `bank`; options `url`, `secrets_dir`, `snapshot`, `table` and `days`, a JSON list of [first, last]."""
-
-    @classmethod
-    def name(cls) -> str:
-        """The name of the format."""
-        return "bank"
-
-    def schema(self) -> StructType:
-        """The columns of the landing table and `day`."""
-        return _SCHEMAS[self.options["table"]]
-
-    def reader(self, schema: StructType) -> DataSourceReader:
-        """A reader of the days in the options."""
-        return BankReader(dict(self.options), schema)
-
-
 @dataclass(frozen=True)
-class BankReader(DataSourceReader):
-    """Reads each group of days in its own task; `options` are the source's."""
+class BankReader:
+    """Reads groups of days of a landing table as of `snapshot`. It is sent to executors, so it holds no secret."""
 
-    options: Mapping[str, str]
-    columns: StructType
+    url: str
+    secrets_dir: str
+    snapshot: str
+    table: str
+    groups: Sequence[BankDays]
 
-    def partitions(self) -> Sequence[InputPartition]:
-        """One partition for each group of days."""
-        return [BankDays(first, last) for first, last in json.loads(self.options["days"])]
+    def read_groups(self, numbers: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """In a task: yield the rows of the groups whose numbers are in the column `id`."""
+        for batch in numbers:
+            for number in batch["id"].to_pylist():
+                yield from self.read(self.groups[number])
 
-    def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of these days with the schema `columns`. Raises `JobError` if the bank cannot be read."""
-        assert isinstance(partition, BankDays)
-        schema = arrow_schema(self.columns)
-        password = read_secret(self.options["secrets_dir"], BANK_SECRET)
-        with connect(self.options["url"], BANK_READER, password, "BANK_URL") as cursor:
-            cursor.execute(f"set transaction snapshot '{self.options['snapshot']}'")
-            cursor.execute(select_days(self.options["table"], partition))
+    def read(self, days: BankDays) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of these days and their `day`. Raises `JobError` if the bank cannot be read."""
+        schema = arrow_schema(_SCHEMAS[self.table])
+        password = read_secret(self.secrets_dir, BANK_SECRET)
+        with connect(self.url, BANK_READER, password, "BANK_URL") as cursor:
+            cursor.execute(f"set transaction snapshot '{self.snapshot}'")
+            cursor.execute(select_days(self.table, days))
             for batch in cursor.fetch_record_batch():
                 yield pa.RecordBatch.from_arrays(batch.columns, names=schema.names).cast(schema)
 
@@ -75,10 +62,10 @@ def read_bank(
     spark: SparkSession, settings: Settings, snapshot: str, table: str, groups: Sequence[Sequence[date]]
 ) -> DataFrame:
     """These days of a landing table as of `snapshot`, with one task for each group."""
-    spark.dataSource.register(BankSource)
-    reader = spark.read.format("bank").option("url", settings.bank_url).option("table", table)
-    reader = reader.option("secrets_dir", str(settings.secrets_dir.absolute())).option("snapshot", snapshot)
-    return reader.option("days", json.dumps([[str(group[0]), str(group[-1])] for group in groups])).load()
+    days = [BankDays(str(group[0]), str(group[-1])) for group in groups]
+    reader = BankReader(settings.bank_url, str(settings.secrets_dir.absolute()), snapshot, table, days)
+    tasks = spark.range(0, len(days), numPartitions=len(days))
+    return tasks.mapInArrow(reader.read_groups, _SCHEMAS[table])
 
 
 def select_days(table: str, days: BankDays) -> str:
