@@ -5,8 +5,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 
-# PYTHON=<name or path> chooses the Python of the environments. Without it, it is the one used last, or at first the
-# newest that is supported.
+# PYTHON=<name or path> chooses the Python of the environments. The default is the one used last; the first time, the
+# newest supported one.
 PYTHON ?=
 FIND_PYTHON := requirements/find_python.sh
 UV := var/uv/bin/uv
@@ -75,14 +75,14 @@ PYTHON_models := pipeline
 
 # Longest first, so that the two lanes end together.
 PARTS := spark line models serving embedded airflow
-# What of TESTS lies in a part: the part's own paths below a path given, and a path given below one of the part's own.
+# The paths of TESTS in a part: the part's paths below a given path, and given paths below one of the part's paths.
 chosen = $(foreach path,$(TESTS_$1),$(foreach wanted,$(TESTS:%/=%),$(if $(filter $(wanted) $(wanted)/%,$(path)),$(path),\
     $(filter $(path)/% $(path)::%,$(wanted)))))
 CHOSEN_PARTS = $(strip $(foreach part,$(PARTS),$(if $(strip $(call chosen,$(part))),$(part))))
 unknown = $(strip $(foreach TESTS,$(TESTS:%/=%),$(if $(and $(wildcard $(firstword $(subst ::, ,$(TESTS)))),$(CHOSEN_PARTS)),,$(TESTS))))
 
 UNKNOWN = "error: TESTS=$(unknown): 'make test' has no tests there. Give files or folders below tests/," \
-    "several in quotes: TESTS='tests/bank tests/dags'. tests/{capstones,compose,faults,published} have commands of their own: make help"
+    "several in quotes: TESTS='tests/bank tests/dags'. tests/{capstones,compose,faults,published} have their own commands: make help"
 
 SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
@@ -94,12 +94,12 @@ test: tests-known $(TESTABLE) $(ARCHIVE) ## run all tests that need no Docker: T
 tests-known:
 	@$(if $(unknown),echo $(UNKNOWN) >&2; exit 1)
 
-# One thread for each library that would take all cores for a few rows: the other core has the other part.
+# One OpenMP thread: the other core runs the other part.
 $(PARTS:%=tests-of-%): tests-of-%:
 	@printf '\n== %s, in the environment %s\n' '$(strip $(call chosen,$*))' $(or $(PYTHON_$*),$*)
 	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(ENV)/$(or $(PYTHON_$*),$*)/bin/python -m pytest $(call chosen,$*)
 
-smoke: ## run a small demo, the contracts' and the parity tests on any Python: PYTHON=python3.13
+smoke: ## run a small demo, the contract tests and the parity tests on any Python: PYTHON=python3.13
 	@$(MAKE) --no-print-directory demo DAYS=$(or $(DAYS),60) CUSTOMERS=$(or $(CUSTOMERS),300)
 	@$(MAKE) --no-print-directory test TESTS='tests/contracts tests/whole/test_parity.py tests/test_imports.py'
 
@@ -135,7 +135,7 @@ credentials: ## print the containers' addresses and logins, as NAME=value
 test-compose: $(ENV)/embedded/.testable ## build, start and test the containers, then remove them
 	@$(ENV)/embedded/bin/python -m pytest --timeout 1800 tests/compose
 
-# What checks run, in the environment of their exercise.
+# Modules that checks import, type-checked in their exercise's environment.
 CHECKS_pipeline := exercises/conftest.py exercises/earlier_champion.py exercises/leaks.py
 CHECKS_serving := exercises/fake_registry.py exercises/faulty_line.py
 lint: $(ENV)/lint/.installed $(RUNTIME) $(ENV)/pipeline/.testable $(ENV)/embedded/.testable ## run ruff, mypy --strict and the import rule
@@ -170,7 +170,7 @@ install: $(RUNTIME) $(ARCHIVE) ## install the environments
 
 environments: $(TESTABLE) $(ENV)/lint/.installed $(ARCHIVE) ## install the environments with test tools and linters
 
-# The order matters: `test` is compiled under the pins of all that it is laid over.
+# The order matters: `test` is resolved under the pins of the environments that it is installed into.
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url
 lock: $(UV) ## resolve pyproject.toml's groups into requirements/
 	for group in $(GROUPS) audit fuzz lint; do $(LOCK) --upgrade --group $$group pyproject.toml -o requirements/$$group.txt; done
@@ -186,7 +186,7 @@ $(UV): requirements/uv.txt
 	@touch $@
 
 INSTALL = $(UV) pip install --quiet --require-hashes --compile-bytecode --python $(ENV)/$*/bin/python
-# An environment that another Python made is installed again.
+# Reinstall environments made by another Python.
 FORCE:
 $(shell $(FIND_PYTHON) outdated "$(PYTHON)"): FORCE
 $(ENV)/%/.installed: requirements/%.txt | $(UV)

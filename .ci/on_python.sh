@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# .ci/on_python.sh 3.13: the short line on another Python, as a newcomer meets it: a bare clone, an empty HOME, two jobs
-# at once. Packages that were downloaded before are not downloaded again.
+# .ci/on_python.sh 3.13: run `make smoke` on another Python as a new user would: fresh clone, empty HOME, two jobs at
+# a time. Cached packages are not downloaded again.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# pyenv's shims run the version that PYENV_VERSION names; every other Python ignores it.
+# PYENV_VERSION selects the version for pyenv's shims; any other Python ignores it.
 python=$(PYENV_VERSION=$1 "python$1" -c 'import sys; print(sys.executable)') || {
-    echo "error: python$1 is not there or does not run: install it, with its venv" >&2
+    echo "error: python$1 is missing or does not run: install it with venv" >&2
     exit 1
 }
 folder=$(mktemp -d)

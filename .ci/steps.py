@@ -1,8 +1,7 @@
-"""Run the steps of a plan, as many beside one another as there are slots, and hold the time against its budget.
+"""Run the steps of a plan in parallel and compare the time with its budget.
 
-`python3 .ci/steps.py <plan.toml> <folder for logs>`. Needs the standard library of Python 3.11 alone. Every step runs,
-whatever fails, but for those that wait for a failed one. The output of a step goes to a file of its own; that of a
-failed step is printed.
+`python3 .ci/steps.py <plan.toml> <folder for logs>`, with only Python 3.11's standard library. A failed step stops only
+the steps that depend on it. Each step logs to its own file; the end of a failed step's log is printed.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 LINES_SHOWN = 400
-"""Of a failed step's log."""
+"""How many lines of a failed step's log are printed."""
 
 
 class PlanError(Exception):
-    """A plan that cannot be run: what is wrong in it."""
+    """An invalid plan; says what is wrong."""
 
 
 @dataclass(frozen=True)
@@ -34,25 +33,25 @@ class Step:
     seconds: int
     after: tuple[str, ...] = ()
     background: bool = False
-    """It mostly waits, so it takes no slot."""
+    """Takes no slot, because it mostly waits."""
     only_with: str = ""
-    """An environment variable that must name a folder, or the step is left out."""
+    """An environment variable; the step is skipped unless it names a folder."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps in order of precedence, and what all of them may take."""
+    """The steps in order of priority, and their time budget."""
 
     steps: tuple[Step, ...]
     total_minutes: float
     fails_at: float
-    """How many times the total a run may take before it fails: shared machines are slow at times."""
+    """A run fails when it takes this many times the total: shared machines are sometimes slow."""
     slots: int
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a step ended: its exit code (None: not run), seconds by the clock and seconds of processors."""
+    """How a step ended: its exit code (None: not run), wall-clock seconds and CPU seconds."""
 
     step: Step
     code: int | None
@@ -63,7 +62,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Running:
-    """A step while it runs, and when it was started; a process that is let go of is waited for by its class."""
+    """A running step and its start time. Keeps the process: `Popen` reaps a child when it is garbage-collected."""
 
     step: Step
     process: subprocess.Popen[bytes]
@@ -72,19 +71,19 @@ class Running:
 
 @dataclass
 class Schedule:
-    """Which step may start: pure, so that a run and a forecast follow the same rule."""
+    """Decides which step may start; pure, so that a run and a forecast follow the same rule."""
 
     plan: Plan
     waiting: list[Step] = field(default_factory=list)
     running: dict[str, Step] = field(default_factory=dict)
     done: dict[str, bool] = field(default_factory=dict)
-    """Whether each step that ended did so well; one that was not run did not."""
+    """Whether each finished step succeeded; a step that was not run did not."""
 
     def __post_init__(self) -> None:
         self.waiting = list(self.plan.steps)
 
     def startable(self) -> Step | None:
-        """The first step that waits for nothing and has a slot."""
+        """The first step whose dependencies are done and that has a free slot."""
         free = self.plan.slots - sum(not step.background for step in self.running.values())
         for step in self.waiting:
             if all(self.done.get(name) for name in step.after) and (step.background or free > 0):
@@ -92,17 +91,17 @@ class Schedule:
         return None
 
     def start(self, step: Step) -> None:
-        """A step begins."""
+        """Mark a step as running."""
         self.waiting.remove(step)
         self.running[step.name] = step
 
     def end(self, name: str, well: bool) -> None:
-        """A step ended."""
+        """Mark a step as done."""
         del self.running[name]
         self.done[name] = well
 
     def stranded(self) -> Step | None:
-        """A step that waits for a failed one: it will not run."""
+        """Remove and return a step that depends on a failed one and will not run; None if there is none."""
         for step in self.waiting:
             if any(self.done.get(name) is False for name in step.after):
                 self.waiting.remove(step)
@@ -112,7 +111,7 @@ class Schedule:
 
 
 def read_plan(path: Path, environment: Mapping[str, str] = os.environ) -> Plan:
-    """The plan for this machine. Raises `PlanError`."""
+    """The plan, without the steps that this machine cannot run. Raises `PlanError`."""
     stated = tomllib.loads(path.read_text())
     try:
         steps = [_step(one) for one in stated["step"]]
@@ -139,7 +138,7 @@ def _step(stated: dict[str, Any]) -> Step:
 
 
 def forecast(plan: Plan) -> float:
-    """Seconds until the last step ends if each takes its budget. Raises `PlanError` for steps that never start."""
+    """Seconds until the last step ends if each uses its whole budget. Raises `PlanError` for steps that never start."""
     schedule, ends, now = Schedule(plan), dict[str, float](), 0.0
     while schedule.waiting or schedule.running:
         while step := schedule.startable():
@@ -154,14 +153,14 @@ def forecast(plan: Plan) -> float:
 
 
 def run_plan(plan: Plan, logs: Path) -> list[Outcome]:
-    """Run every step; the outcomes in the order in which they ended."""
+    """Run every step; returns the outcomes in order of completion."""
     logs.mkdir(parents=True, exist_ok=True)
     schedule, outcomes, began = Schedule(plan), list[Outcome](), time.monotonic()
     running: dict[int, Running] = {}
     while True:
         while stranded := schedule.stranded():
             outcomes.append(Outcome(stranded, None, time.monotonic() - began))
-            _say(began, f"{stranded.name}: not run, for a step that it needs failed")
+            _say(began, f"{stranded.name}: not run because a step that it needs failed")
         while step := schedule.startable():
             schedule.start(step)
             _say(began, f"{step.name}: {step.command}")
@@ -184,7 +183,7 @@ def _start(step: Step, logs: Path) -> Running:
 
 
 def _next_to_end(running: dict[int, Running], began: float) -> Outcome:
-    """Wait for the next; `wait4` is what tells the seconds of processors of one child and all that it started."""
+    """Wait for the next step to end; `wait4` reports the CPU time of that child and its descendants."""
     pid, status, usage = os.wait4(-1, 0)
     one, now = running.pop(pid), time.monotonic()
     one.process.returncode = os.waitstatus_to_exitcode(status)
@@ -193,7 +192,7 @@ def _next_to_end(running: dict[int, Running], began: float) -> Outcome:
 
 
 def log_of(step: Step, logs: Path) -> Path:
-    """Where the output of a step goes."""
+    """The path of a step's log."""
     return logs / f"{step.name.replace(' ', '-')}.log"
 
 
@@ -203,7 +202,7 @@ def _report(outcome: Outcome, logs: Path, began: float) -> None:
         return
     log = log_of(outcome.step, logs)
     print(*log.read_text(errors="replace").splitlines()[-LINES_SHOWN:], sep="\n")
-    _say(began, f"{outcome.step.name}: FAILED with exit code {outcome.code}; its whole output: {log}")
+    _say(began, f"{outcome.step.name}: FAILED with exit code {outcome.code}; full log: {log}")
 
 
 def _say(began: float, text: str) -> None:
@@ -211,7 +210,7 @@ def _say(began: float, text: str) -> None:
 
 
 def table(outcomes: list[Outcome]) -> str:
-    """Where the time went, a line a step in the order in which they began."""
+    """Where the time went: one line per step, in order of start."""
     lines = [f"{'step':<20}{'began':>8}{'seconds':>10}{'budget':>8}{'CPU':>8}"]
     for one in sorted(outcomes, key=lambda one: one.began):
         note = "failed" if one.code else "not run" if one.code is None else ""
@@ -222,19 +221,19 @@ def table(outcomes: list[Outcome]) -> str:
 
 
 def over_budget(plan: Plan, outcomes: list[Outcome], seconds: float) -> str:
-    """What to say of a run that took longer than its budget; empty where it did not."""
+    """The message for a run over its budget; empty if it was not."""
     if seconds <= 60 * plan.total_minutes:
         return ""
     over = [one for one in outcomes if one.wall > one.step.seconds]
     blamed = ", ".join(f"{one.step.name} by {one.wall - one.step.seconds:.0f} s" for one in over) or "none"
     return (
         f"the run took {seconds / 60:.1f} minutes of {plan.total_minutes:g} (.ci/steps.toml); steps over their own "
-        f"budgets: {blamed}. Make a step faster, or run it nightly"
+        f"budgets: {blamed}. make a step faster or run it nightly"
     )
 
 
 def main(plan_file: str, logs: str) -> int:
-    """The command; 1 where a step failed or the run took far too long, 2 for a plan that cannot be run."""
+    """The command; returns 1 if a step failed or the run took far too long, 2 for an invalid plan."""
     try:
         plan = read_plan(Path(plan_file))
     except PlanError as error:
@@ -243,7 +242,7 @@ def main(plan_file: str, logs: str) -> int:
     began = time.monotonic()
     outcomes = run_plan(plan, Path(logs))
     seconds = time.monotonic() - began
-    print(f"\n{table(outcomes)}\n\n{seconds:.0f} s in all, of {60 * plan.total_minutes:.0f}")
+    print(f"\n{table(outcomes)}\n\ntotal: {seconds:.0f} s, budget: {60 * plan.total_minutes:.0f} s")
     failed = [f"{one.step.name} failed" for one in outcomes if one.code]
     if over := over_budget(plan, outcomes, seconds):
         too_long = seconds > 60 * plan.total_minutes * plan.fails_at

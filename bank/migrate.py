@@ -23,11 +23,11 @@ ROLES: Final = {
     "decisions_reader": "decisions_reader_password",
 }
 TENANTS: Final = {"airflow": "airflow_db_password", "mlflow": "mlflow_db_password"}
-"""Programs that may have their own database on the same server, named and owned like the program; and their secrets."""
+"""Programs that may have a database on the same server, named after and owned by the program; and their secrets."""
 
 
 LOCK: Final = 7_240_460
-"""An arbitrary advisory lock of ours: two migrations at once would create the same role twice."""
+"""An arbitrary advisory lock: two concurrent migrations would create the same role twice."""
 
 
 def migrate(settings: Settings, tenants: Sequence[str] = ()) -> list[str]:

@@ -1,7 +1,7 @@
-"""The decision log: which version of its tables the code needs.
+"""The version of the decision log's tables that the code needs.
 
-`python -m bank.migrate` brings the tables to their newest version (`bank/migrations/decisions/`); the scorer, which
-fills them, refuses older ones.
+`python -m bank.migrate` upgrades the tables to the newest version (`bank/migrations/decisions/`); the scorer, which
+writes to them, rejects older ones.
 """
 
 from __future__ import annotations
@@ -9,4 +9,4 @@ from __future__ import annotations
 from typing import Final
 
 TABLES_VERSION: Final = "0001"
-"""Versions are in order as text. A newer one has everything that an older one has."""
+"""Versions sort as text. A newer version contains everything that an older one does."""

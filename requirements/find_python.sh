@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Finds the Python that the environments below var/env/ are made with. The Makefile calls it, before there is any.
+# Finds the Python for the environments below var/env/. The Makefile calls it before any of them exists.
 #
 #   find_python.sh choose [PYTHON]     prints the path of PYTHON; without it, of the Python used last, or else of the
 #                                      newest supported one on PATH; exits 1 with a message if there is none
-#   find_python.sh outdated [PYTHON]   prints the `.installed` of each environment that another Python made
+#   find_python.sh outdated [PYTHON]   prints the `.installed` file of each environment made by another Python
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 SUPPORTED="3.13 3.12 3.11"
 NEEDED="Python ${SUPPORTED// /, } with venv is needed"
-# Prints the version, then the interpreter itself: what stands on PATH may be a shim or an environment.
+# Prints the version, then the real interpreter: the one on PATH may be a shim or a virtual environment.
 PROBE='import sys; print("%d.%d" % sys.version_info[:2]); import ensurepip, venv; print(getattr(sys, "_base_executable", "") or sys.executable)'
 BUILD='import sys; print(sys.version)'
 path=""
@@ -17,7 +17,7 @@ refused=""
 
 refuse() { refused+="  $1: $2"$'\n'; return 1; }
 
-# Sets `path` to the interpreter behind a name or a path, or adds to `refused` why it will not do.
+# Sets `path` to the interpreter behind a name or a path, or adds the reason for rejecting it to `refused`.
 probe() {
     local answer version complete=yes
     command -v "$1" >/dev/null || { refuse "$1" "not found"; return; }
@@ -29,7 +29,7 @@ probe() {
     path=${answer#*$'\n'}
 }
 
-# The interpreter of the environment installed last, if there is one.
+# The interpreter of the environment installed last, if any.
 used_last() { ls -t var/env/*/.installed 2>/dev/null | head -n 1 | sed 's|\.installed$|bin/python|'; }
 
 choose() {
@@ -44,7 +44,7 @@ choose() {
         probe "$candidate" && return
     done
     printf 'error: no usable Python was found. %s:\n%s' "$NEEDED" "$refused" >&2
-    echo "Install one (Debian, Ubuntu: apt install python3-venv; macOS: brew install python@3.13), or name one: PYTHON=<path>" >&2
+    echo "Install one (Debian, Ubuntu: apt install python3-venv; macOS: brew install python@3.13), or set PYTHON=<path>" >&2
     return 1
 }
 

@@ -28,7 +28,7 @@ class Settings(BaseSettings):
     scorer_host: str = "127.0.0.1"
     scorer_port: int = Field(default=8000, ge=0, le=65535)
     scorer_workers: int = Field(default=1, ge=1, le=64)
-    """Processes that serve. They count a key's rate together, in Valkey."""
+    """The number of worker processes. They share each key's rate limit, in Valkey."""
     scorer_access_log: bool = False
     scorer_max_body_bytes: int = Field(default=4 * MEBIBYTE, ge=1)
     scorer_poll_seconds: float = Field(default=2.0, gt=0)
@@ -75,7 +75,7 @@ def read_secrets(folder: Path) -> Secrets:
     if not folder.is_dir():
         raise SettingsError(f"the secrets folder {folder} does not exist: set SECRETS_DIR")
     try:
-        return Secrets(_secrets_dir=folder)  # type: ignore[call-arg]  # mypy sees the fields alone
+        return Secrets(_secrets_dir=folder)  # type: ignore[call-arg]  # mypy sees only the fields
     except ValidationError as error:
         files = ", ".join(str(folder / str(e["loc"][0])) for e in error.errors())
         raise SettingsError(f"missing or empty secrets: {files}: create them, or set SECRETS_DIR") from None

@@ -1,4 +1,4 @@
-"""What .ci/run does: the plan of its steps, in order, side by side, within its budget; and what `make test` picks."""
+"""The steps of .ci/run (order, parallelism, time budget), and the tests that `make test` selects."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PLAN = ROOT / ".ci/steps.toml"
 
 
 def load_steps() -> ModuleType:
-    """The module .ci/steps.py, which no name reaches."""
+    """Load .ci/steps.py, which cannot be imported by name."""
     spec = importlib.util.spec_from_file_location("ci_steps", ROOT / ".ci/steps.py")
     assert spec
     assert spec.loader
@@ -33,7 +33,7 @@ steps: Any = load_steps()
 
 
 def write_plan(folder: Path, *described: dict[str, Any], total_minutes: float = 1, slots: int = 2) -> Path:
-    """A plan of these steps; one without `seconds` has a minute."""
+    """Write a plan of these steps; `seconds` is 60 by default."""
     lines = ["[budget]", f"total_minutes = {total_minutes}", "fails_at = 2", f"slots = {slots}"]
     for one in described:
         lines.append("[[step]]")
@@ -49,15 +49,15 @@ def run(plan: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_the_steps_fit_into_the_budget_and_leave_room() -> None:
-    """With the published data, which has the most to do, and each step at its own limit."""
+def test_the_steps_fit_into_the_budget() -> None:
+    """With the published data, which adds steps, and each step using its whole budget."""
     plan = steps.read_plan(PLAN, {"PUBLISHED": str(ROOT)})
     assert "published demo" in {step.name for step in plan.steps}
     assert plan.total_minutes <= 52, "40 minutes, and 12 for all that is added later"
     assert steps.forecast(plan) <= 60 * plan.total_minutes
 
 
-def test_every_command_that_proves_something_is_a_step_and_runs_in_the_hosted_workflow() -> None:
+def test_every_check_is_a_step_and_runs_in_the_hosted_workflow() -> None:
     commands = {step["command"] for step in tomllib.loads(PLAN.read_text())["step"]}
     workflow = (ROOT / ".github/workflows/ci.yml").read_text()
     needed = {"lint", "demo", "test-capstones", "explore", "bench", "test", "test-faults", "test-compose"}
@@ -66,7 +66,7 @@ def test_every_command_that_proves_something_is_a_step_and_runs_in_the_hosted_wo
         assert re.search(rf"run: make {target}\b", workflow), target
 
 
-def test_the_oldest_python_runs_all_and_each_newer_one_a_short_line() -> None:
+def test_the_oldest_python_runs_everything_and_newer_ones_the_smoke_test() -> None:
     supported = re.search(r'^SUPPORTED="(.+)"$', (ROOT / "requirements/find_python.sh").read_text(), re.MULTILINE)
     assert supported
     newest, *between, oldest = supported[1].split()
@@ -81,7 +81,7 @@ def test_the_oldest_python_runs_all_and_each_newer_one_a_short_line() -> None:
     assert f'requires-python = ">={oldest}"' in (ROOT / "pyproject.toml").read_text()
 
 
-def test_a_step_waits_for_what_it_needs_and_others_run_beside_it(tmp_path: Path) -> None:
+def test_a_step_waits_for_its_dependencies_and_others_run_in_parallel(tmp_path: Path) -> None:
     meet = "for _ in $(seq 100); do [ -e {other} ] && exit 0; sleep 0.1; done; exit 1"
     first, second = tmp_path / "first", tmp_path / "second"
     done = run(
@@ -96,7 +96,7 @@ def test_a_step_waits_for_what_it_needs_and_others_run_beside_it(tmp_path: Path)
     assert re.search(r"^last .*\n\n", done.stdout, re.MULTILINE)
 
 
-def test_no_more_steps_run_at_once_than_there_are_slots_and_a_background_one_takes_none(tmp_path: Path) -> None:
+def test_slots_limit_parallel_steps_and_a_background_step_takes_none(tmp_path: Path) -> None:
     alone = f"mkdir {tmp_path}/held; sleep 0.2; rmdir {tmp_path}/held"
     waits = f"for _ in $(seq 100); do [ -e {tmp_path}/over ] && exit 0; sleep 0.1; done; exit 1"
     done = run(
@@ -112,7 +112,7 @@ def test_no_more_steps_run_at_once_than_there_are_slots_and_a_background_one_tak
     assert done.returncode == 0, done.stdout
 
 
-def test_a_failed_step_is_shown_what_needs_it_is_left_out_and_all_others_run(tmp_path: Path) -> None:
+def test_a_failed_step_is_printed_its_dependents_are_skipped_and_all_others_run(tmp_path: Path) -> None:
     done = run(
         write_plan(
             tmp_path,
@@ -131,7 +131,7 @@ def test_a_failed_step_is_shown_what_needs_it_is_left_out_and_all_others_run(tmp
     assert done.stderr.splitlines() == ["error: bad failed"]
 
 
-def test_a_run_over_its_budget_is_noted_and_one_far_over_it_fails(tmp_path: Path) -> None:
+def test_a_run_over_its_budget_is_reported_and_one_far_over_it_fails(tmp_path: Path) -> None:
     slow = {"name": "slow", "command": "sleep 1.5", "seconds": 1}
     noted = run(write_plan(tmp_path, slow))
     assert noted.returncode == 0
@@ -145,7 +145,7 @@ def test_a_run_over_its_budget_is_noted_and_one_far_over_it_fails(tmp_path: Path
     assert "of 0.01 (.ci/steps.toml); steps over their own budgets: slow by " in failed.stderr
 
 
-def test_where_a_folder_is_not_there_its_steps_are_left_out(tmp_path: Path) -> None:
+def test_steps_are_skipped_without_their_folder(tmp_path: Path) -> None:
     plan = write_plan(
         tmp_path,
         {"name": "data", "command": "true", "only_with": "DATA_FOLDER"},
@@ -172,7 +172,7 @@ def test_where_a_folder_is_not_there_its_steps_are_left_out(tmp_path: Path) -> N
         ([{"name": "a"}], "command"),
     ],
 )
-def test_a_plan_that_cannot_be_run_is_told(tmp_path: Path, described: list[dict[str, Any]], words: str) -> None:
+def test_an_invalid_plan_is_rejected(tmp_path: Path, described: list[dict[str, Any]], words: str) -> None:
     plan = write_plan(tmp_path, *described)
     with pytest.raises(steps.PlanError, match=words):
         steps.read_plan(plan)
@@ -180,7 +180,7 @@ def test_a_plan_that_cannot_be_run_is_told(tmp_path: Path, described: list[dict[
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """As from a shell, though `make test` may have started this."""
+    """Run make as from a shell, even if `make test` started these tests."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "TESTS"))
     }
@@ -188,7 +188,7 @@ def make(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("path", ["tests/no_such", "tests/bank tests/no_such.py", "bank", "tests/faults"])
-def test_make_test_says_which_path_has_no_tests_and_what_to_give(path: str) -> None:
+def test_make_test_names_a_path_without_tests(path: str) -> None:
     done = make("test", f"TESTS={path}")
     assert done.returncode != 0
     assert f"error: TESTS={path.rsplit(maxsplit=1)[-1]}: 'make test' has no tests there" in done.stderr
@@ -203,7 +203,7 @@ def test_make_test_says_which_path_has_no_tests_and_what_to_give(path: str) -> N
         ("tests/test_docs.py::test_a", {("embedded", "tests/test_docs.py::test_a")}),
     ],
 )
-def test_make_test_runs_what_was_asked_for(paths: str, runs: set[tuple[str, str]]) -> None:
+def test_make_test_runs_the_given_paths(paths: str, runs: set[tuple[str, str]]) -> None:
     said = make("--dry-run", "test", f"TESTS={paths}").stdout
     found = re.findall(r"var/env/(\w+)/bin/python -m pytest (.*)", said)
     assert {(environment, " ".join(picked.split())) for environment, picked in found} == runs

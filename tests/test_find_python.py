@@ -1,4 +1,4 @@
-"""Which Python the environments are made with: requirements/find_python.sh, on Pythons that only say their version."""
+"""Which Python the environments use: requirements/find_python.sh, with fake Pythons that only print their version."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TOOLS = ("bash", "dirname", "env", "head", "ls", "sed")
 
 
 class Machine:
-    """A project folder, and a PATH on which only what a test puts there is found."""
+    """A project folder, and a PATH with only what a test puts on it."""
 
     def __init__(self, folder: Path) -> None:
         self.bin, self.project = folder / "bin", folder / "project"
@@ -25,7 +25,7 @@ class Machine:
             (self.bin / tool).symlink_to(shutil.which(tool) or tool)
 
     def python(self, file: Path, version: str, *, build: str = "", complete: bool = True) -> str:
-        """An interpreter that answers the script's two questions; returns the path that it gives as its own."""
+        """Create an interpreter that answers the script's two probes; returns the path that it reports."""
         file.parent.mkdir(parents=True, exist_ok=True)
         says = f"echo {version}; echo {file}" if complete else f"echo {version}; exit 1"
         file.write_text(f'#!/bin/sh\ncase "$3" in *ensurepip*) {says} ;; *) echo "{build or version}" ;; esac\n')
@@ -33,12 +33,12 @@ class Machine:
         return str(file)
 
     def shim(self, name: str) -> None:
-        """A command that is found and does not run, as pyenv leaves them."""
+        """Create a command that is found but does not run, like pyenv's shims."""
         (self.bin / name).write_text("#!/bin/sh\necho 'command not found' >&2; exit 127\n")
         (self.bin / name).chmod(0o755)
 
     def environment(self, name: str, version: str, *, age: int, build: str = "") -> str:
-        """An environment installed `age` seconds ago; returns its stamp as the script prints it."""
+        """Create an environment installed `age` seconds ago; returns its stamp as the script prints it."""
         folder = self.project / "var/env" / name
         self.python(folder / "bin/python", version, build=build)
         (folder / ".installed").touch()
@@ -65,7 +65,7 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
 
 
-def test_the_newest_supported_one_is_taken(machine: Machine) -> None:
+def test_the_newest_supported_python_is_chosen(machine: Machine) -> None:
     machine.python(machine.bin / "python3.14", "3.14")
     oldest = machine.python(machine.bin / "python3.11", "3.11")
     assert machine.chosen() == oldest
@@ -74,19 +74,19 @@ def test_the_newest_supported_one_is_taken(machine: Machine) -> None:
     assert machine.chosen() == newest
 
 
-def test_one_without_a_version_in_its_name_will_do(machine: Machine) -> None:
+def test_a_name_without_a_version_is_accepted(machine: Machine) -> None:
     plain = machine.python(machine.bin / "python3", "3.12")
     assert machine.chosen() == plain
 
 
-def test_one_that_does_not_run_or_lacks_ensurepip_is_passed_over(machine: Machine) -> None:
+def test_a_python_that_does_not_run_or_lacks_ensurepip_is_skipped(machine: Machine) -> None:
     machine.shim("python3.13")
     machine.python(machine.bin / "python3.12", "3.12", complete=False)
     good = machine.python(machine.bin / "python3.11", "3.11")
     assert machine.chosen() == good
 
 
-def test_without_any_the_message_says_what_was_found_and_what_to_install(machine: Machine) -> None:
+def test_without_a_usable_python_the_error_lists_candidates_and_what_to_install(machine: Machine) -> None:
     machine.shim("python3.13")
     machine.python(machine.bin / "python3.12", "3.12", complete=False)
     machine.python(machine.bin / "python3", "3.9")
@@ -100,7 +100,7 @@ def test_without_any_the_message_says_what_was_found_and_what_to_install(machine
     assert "PYTHON=<path>" in said
 
 
-def test_the_one_asked_for_is_taken_or_nothing(machine: Machine) -> None:
+def test_a_requested_python_is_used_or_rejected(machine: Machine) -> None:
     machine.python(machine.bin / "python3.13", "3.13")
     asked = machine.python(machine.bin / "elsewhere/python", "3.12")
     assert machine.chosen(asked) == asked
@@ -110,7 +110,7 @@ def test_the_one_asked_for_is_taken_or_nothing(machine: Machine) -> None:
     assert "python3.12: not found" in machine.refusal("python3.12")
 
 
-def test_without_a_wish_the_one_used_last_stays(machine: Machine) -> None:
+def test_by_default_the_python_used_last_is_kept(machine: Machine) -> None:
     newest = machine.python(machine.bin / "python3.13", "3.13")
     machine.environment("airflow", "3.12", age=100)
     machine.environment("serving", "3.11", age=1)
@@ -119,7 +119,7 @@ def test_without_a_wish_the_one_used_last_stays(machine: Machine) -> None:
     assert machine.chosen() == newest
 
 
-def test_environments_that_another_python_made_are_outdated(machine: Machine) -> None:
+def test_environments_of_another_python_are_outdated(machine: Machine) -> None:
     assert machine.run("outdated").stdout == ""
     machine.python(machine.bin / "python3.13", "3.13", build="3.13.0")
     old = machine.environment("airflow", "3.11", age=100, build="3.11.7")
@@ -128,15 +128,15 @@ def test_environments_that_another_python_made_are_outdated(machine: Machine) ->
     assert machine.run("outdated", "python3.13").stdout.split() == [old, new]
     machine.environment("serving", "3.13", age=1, build="3.13.0")
     assert machine.run("outdated", "python3.13").stdout.split() == [old]
-    assert machine.run("outdated").stdout.split() == [old], "all follow the one used last"
+    assert machine.run("outdated").stdout.split() == [old], "the one used last counts"
 
 
-def test_all_are_outdated_where_the_one_asked_for_cannot_be_used_so_that_its_message_appears(machine: Machine) -> None:
+def test_all_are_outdated_if_the_requested_python_is_unusable(machine: Machine) -> None:
     stamp = machine.environment("airflow", "3.11", age=1)
     assert machine.run("outdated", "python3.13").stdout.split() == [stamp]
 
 
-def test_called_otherwise_it_says_how(machine: Machine) -> None:
+def test_wrong_arguments_print_the_usage(machine: Machine) -> None:
     done = machine.run()
     assert done.returncode == 2
     assert "find_python.sh choose [PYTHON]" in done.stderr

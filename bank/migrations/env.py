@@ -1,4 +1,4 @@
-"""What Alembic runs for either database; the connection comes from `bank/tables.py`."""
+"""Alembic's environment for both databases; `bank/tables.py` passes the connection."""
 
 from __future__ import annotations
 

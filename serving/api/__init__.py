@@ -1,1 +1,1 @@
-"""The scorer's endpoints, one verb a file."""
+"""The scorer's endpoints, one per file."""

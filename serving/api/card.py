@@ -16,7 +16,7 @@ POLICY: Final = (
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-"""The page comes from the registry and is not trusted: it may be styled, and may do nothing else."""
+"""The page comes from the registry and is not trusted: only inline styles and images are allowed."""
 
 _VERSION: Final[dict[str, Any]] = {"description": "The version that the card describes", "schema": {"type": "string"}}
 _CARD: Final[Documented] = {

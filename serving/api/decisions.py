@@ -28,7 +28,7 @@ async def decision(transaction_id: Annotated[int, Path(ge=0, lt=MAX_ID + 1)], se
 
 
 async def _find(services: Services, transaction_id: int) -> Record | None:
-    """From the online store, else from the log; without the store, a decision that the log lacks is unknown."""
+    """Look in the online store, then in the log. Raises the store's error if it is down and the log has no decision."""
     unavailable: Exception | None = None
     if services.breaker.problem:
         unavailable = NotReadyError(f"the online store is not in use: {services.breaker.problem}")

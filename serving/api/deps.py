@@ -1,4 +1,4 @@
-"""What endpoints share: the services, JSON answers, and the check of instants against the clock."""
+"""Shared by endpoints: the services, JSON responses, and the check for instants in the future."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from serving.services import Services
 FieldPath = tuple[str | int, ...]
 
 documented_key = Security(APIKeyHeader(name=HEADER, auto_error=False))
-"""Documents the header; the middleware has checked it."""
+"""Documents the header; the middleware checks it."""
 
 
 async def _services(request: Request) -> Services:
@@ -28,14 +28,14 @@ async def _services(request: Request) -> Services:
 
 ServicesDep = Annotated[Services, Depends(_services)]
 EXPLAIN: Final = (
-    "Give every feature's contribution, whatever the decision, if the model that decided is still in use: with its "
-    "reference_log_odds they add up to the log-odds of the score"
+    "Return every feature's contribution, whatever the decision, if the model that decided is still in use; together "
+    "with its reference_log_odds they add up to the log-odds of the score"
 )
 Explain = Annotated[bool, Query(description=EXPLAIN)]
 
 
 def as_json(content: Any) -> Response:
-    """An answer of plain values, sent as it is: validating it would cost more than computing it."""
+    """A response of plain values, sent without validation, which would cost more than computing it."""
     return Response(orjson.dumps(content), media_type="application/json")
 
 

@@ -1,4 +1,4 @@
-"""GET /docs: the interface as a page, on Swagger UI's files as a package brings them, so that it needs no network."""
+"""GET /docs: the API documentation, with Swagger UI's files from a package, so that it works without a network."""
 
 from __future__ import annotations
 
@@ -27,33 +27,33 @@ router = APIRouter(include_in_schema=False)
 
 
 class Assets(StaticFiles):
-    """Files that change only with their package: a browser may keep them for a day."""
+    """Files that change only with their package, so browsers may cache them for a day."""
 
     def file_response(
         self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
     ) -> Response:
-        """A file, or 304 where the browser has it."""
+        """A file, or 304 if the browser has it."""
         response = super().file_response(full_path, stat_result, scope, status_code)
         response.headers["Cache-Control"] = "public, max-age=86400"
         return response
 
 
 def add_docs(app: FastAPI) -> None:
-    """Serve the page and its files; for an application made with `docs_url=None`."""
+    """Serve the page and its files; the application must be created with `docs_url=None`."""
     app.include_router(router)
     app.mount(ASSETS, Assets(packages=[("fastapi_swagger", "resources")]))
 
 
 @router.get("/docs")
 async def docs() -> HTMLResponse:
-    """Every endpoint, to read and to try."""
+    """Every endpoint, with a form to try it."""
     page, policy = _page()
     return HTMLResponse(page, headers={"Content-Security-Policy": policy})
 
 
 @cache
 def _page() -> tuple[str, str]:
-    """The page and its policy. Addresses are relative, so that it works below a proxy's prefix too."""
+    """The page and its Content-Security-Policy. URLs are relative, for proxies with a path prefix."""
     made = get_swagger_ui_html(
         openapi_url="openapi.json",
         title="Fraud scorer - Swagger UI",

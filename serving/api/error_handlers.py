@@ -1,4 +1,4 @@
-"""Errors as callers see them: a status, and what to change."""
+"""Error responses: a status, and what the caller must change."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 
 def _readable(error: Mapping[str, Any], is_json: bool) -> dict[str, Any]:
-    """One of pydantic's errors without its input, which JSON may not be able to hold."""
+    """One of pydantic's errors, without its input, which JSON may not be able to represent."""
     path = [part[:LONGEST_NAME] if isinstance(part, str) else part for part in error["loc"]]
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "json_invalid":

@@ -13,7 +13,7 @@ router = APIRouter(tags=["reports"], dependencies=[documented_key])
 
 @router.post("/v1/fraud-reports", responses=COMMON | BODY | TOO_LARGE)
 async def report(batch: ReportBatch, services: ServicesDep) -> ReportsAnswer:
-    """Take up to 5,000 reports. Of several for one payment the earliest counts."""
+    """Accept up to 5,000 reports. The earliest report of a payment counts."""
     refuse_the_future(
         services.clock(), ((("reports", n, "reported_at"), one.reported_at) for n, one in enumerate(batch.reports))
     )

@@ -14,14 +14,14 @@ router = APIRouter(tags=["health"])
 
 @router.get("/livez")
 async def livez(services: ServicesDep) -> JSONResponse:
-    """200 while the event loop and the background tasks run; restart the scorer otherwise."""
+    """200 while the event loop and the background tasks run; otherwise restart the scorer."""
     dead = services.background.dead()
     return JSONResponse({"alive": not dead, "dead_tasks": dead}, 503 if dead else 200)
 
 
 @router.get("/readyz")
 async def readyz(services: ServicesDep) -> JSONResponse:
-    """200 if payments can be scored with history, else 503; either way each part's state.
+    """200 if payments can be scored with history, else 503; the body has each part's state.
 
     Without its decision log the scorer is ready and degraded: decisions wait in the outbox.
     """

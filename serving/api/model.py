@@ -13,7 +13,7 @@ router = APIRouter(tags=["model"], dependencies=[documented_key])
 
 @router.get("/v1/model", responses=COMMON)
 async def model(services: ServicesDep) -> ModelOut:
-    """The version in use: its thresholds, training window, metrics and the base of its contributions."""
+    """The version in use: its thresholds, training window, metrics and reference log-odds."""
     champion = services.champions.current
     bundle = champion.bundle
     return ModelOut(

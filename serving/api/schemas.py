@@ -1,4 +1,4 @@
-"""The bodies of requests and answers. Payments and fraud reports are defined in `contracts/transaction.py`."""
+"""Request and response bodies. Payments and fraud reports are defined in `contracts/transaction.py`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_IN_A_BATCH: Final = 5_000
 
 
 class TransactionBatch(BaseModel):
-    """Payments to score in order of time, whatever their order here."""
+    """Payments, in any order; they are scored in order of time."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     transactions: Annotated[list[Transaction], Field(max_length=MOST_IN_A_BATCH)]
@@ -28,9 +28,9 @@ class ReportBatch(BaseModel):
 
 
 class ReasonOut(BaseModel):
-    """One feature's part in a score; `contribution` in log-odds, more than 0 where it raises the score.
+    """One feature's part in a score; `contribution` is in log-odds, positive if it raises the score.
 
-    A contribution is the feature's exact Shapley value against a typical genuine payment.
+    It is the feature's exact Shapley value against a typical genuine payment.
     """
 
     feature: str
@@ -40,9 +40,9 @@ class ReasonOut(BaseModel):
 
 
 class Answer(BaseModel):
-    """A payment's score, a probability; the decision; and why, the strongest reason first.
+    """A payment's score (a probability), the decision and its reasons, the strongest first.
 
-    At most five reasons for a review or a decline, none for an approval; every feature where `explain` asks for it.
+    At most five reasons for a review or a decline, none for an approval; with `explain`, one for every feature.
     """
 
     model_config = ConfigDict(protected_namespaces=())
@@ -52,7 +52,7 @@ class Answer(BaseModel):
     reasons: list[ReasonOut]
     model_version: str
     degraded: bool = Field(
-        description="Scored on less than its whole history: it came very late, or the online store was unavailable"
+        description="Scored on incomplete history: it came very late, or the online store was unavailable"
     )
 
 
@@ -85,7 +85,7 @@ class ModelOut(BaseModel):
     metrics: dict[str, float]
     features: list[str]
     features_version: str
-    problem: str = Field(description="Why the registry's champion may be a different one; empty if nothing is wrong")
+    problem: str = Field(description="Why the registry's champion may not be in use; empty if nothing is wrong")
     reference_log_odds: float = Field(
         description="The log-odds of a typical genuine payment's score, from which contributions are measured"
     )

@@ -25,7 +25,7 @@ SCOPES: Final[tuple[tuple[str, Scope], ...]] = (
 
 
 class ApiKey(BaseModel):
-    """A key as the scorer knows it: by its SHA-256, in hexadecimal. `rate` as in `100/second`, None without limit."""
+    """A key, stored as its SHA-256 in hexadecimal. `rate` is like `100/second`, None for no limit."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -68,7 +68,7 @@ def is_guarded(path: str) -> bool:
 
 
 class Keyring:
-    """Knows keys, and counts the requests of those that have a rate."""
+    """Finds keys, and counts the requests of those with a rate limit."""
 
     def __init__(self, keys: Sequence[ApiKey], counter: RateCounter) -> None:
         self._keys = keys
@@ -76,7 +76,7 @@ class Keyring:
         self._counter = counter
 
     def find(self, presented: bytes) -> ApiKey | None:
-        """The key that was presented. Every digest is compared, so the time taken tells nothing."""
+        """The presented key, None if unknown. Every digest is compared, so that the timing reveals nothing."""
         digest = hashlib.sha256(presented).hexdigest()
         found = None
         for key in self._keys:
@@ -85,6 +85,6 @@ class Keyring:
         return found
 
     async def seconds_to_wait(self, key: ApiKey) -> int:
-        """Count one request against the key's rate: 0 where it may pass, else whole seconds until it may."""
+        """Count one request against the key's rate; returns 0 if it is allowed, else the whole seconds to wait."""
         rate = self._rates.get(key.sha256)
         return 0 if rate is None else await self._counter.seconds_to_wait(rate, key.sha256)

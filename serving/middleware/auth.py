@@ -1,4 +1,4 @@
-"""Authenticate and authorise requests, before their body is read."""
+"""Authenticate and authorise requests before their body is read."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""Reject a body that is too large, with or without a Content-Length.
+"""Reject a request body that is too large, with or without a Content-Length.
 
-FastAPI can count bodies too, but answers in plain text; every refusal of the scorer is JSON
-(decisions/0023-body-limit.md).
+FastAPI's own limit answers in plain text; every error of the scorer is JSON (docs/decisions/0023-body-limit.md).
 """
 
 from __future__ import annotations
@@ -12,14 +11,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class BodySize:
-    """ASGI middleware: 413 for a body of more than `most` bytes; the application gets a body whole."""
+    """ASGI middleware: 413 for a body of more than `most` bytes; the application receives the body as one message."""
 
     def __init__(self, app: ASGIApp, most: int) -> None:
         self._app = app
         self._most = most
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on with its body, or answer it."""
+        """Pass the request on with its whole body, or reject it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -36,7 +35,7 @@ class BodySize:
         await self._app(scope, replay, send)
 
     async def _read(self, scope: Scope, receive: Receive) -> Message | None:
-        """The whole body as one message, None where it is too large; a disconnection as it came."""
+        """The whole body as one message, None if it is too large; a disconnect message unchanged."""
         if _declared(scope) > self._most:
             return None
         pieces, size = [], 0

@@ -1,4 +1,4 @@
-"""Requests per key, counted in Valkey for all workers together, so that a rate holds however many there are."""
+"""Rate limits, counted in Valkey, so that a key's rate holds for all workers together."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from serving.observability.logging import event
 from serving.retries import SHARED_RATES_SECONDS
 
 PREFIX: Final = "rate"
-"""Of the keys in Valkey: two counters for each API key with a rate, by its digest, which expire by themselves."""
+"""The prefix of the keys in Valkey: two expiring counters for each API key with a rate, named by its digest."""
 
 
 class RateCounter:
-    """Counts in Valkey; while that does not answer, in this process.
+    """Counts in Valkey, or in this process while Valkey does not answer.
 
-    In Valkey a window slides by weighing the counter of the window before, timed by Valkey's own clock: workers on
-    machines whose clocks differ count alike. It costs one trip, and a second one where a request is refused.
+    Valkey's sliding window adds the weighted counter of the previous window, on Valkey's own clock, so workers with
+    different clocks agree. It takes one round trip, and a second if the request is rejected.
     """
 
     def __init__(self, client: Valkey) -> None:
-        pool: Any = client.connection_pool  # limits hands it on, and types its options as numbers and texts
+        pool: Any = client.connection_pool  # limits passes it on, but types its options as numbers and strings
         storage = RedisStorage("async+valkey://", connection_pool=pool, key_prefix=PREFIX)
         self._client = client
         self._shared = SlidingWindowCounterRateLimiter(storage)
@@ -37,10 +37,10 @@ class RateCounter:
         self._retry_at = -math.inf
 
     async def seconds_to_wait(self, rate: RateLimitItem, name: str) -> int:
-        """Count one request against a rate: 0 where it may pass, else whole seconds until it may."""
+        """Count one request against a rate; returns 0 if it is allowed, else the whole seconds to wait."""
         if time.monotonic() >= self._retry_at:
             if self._away:
-                # One request tries Valkey; those that come meanwhile do not wait for it.
+                # One request tries Valkey; concurrent requests do not wait for it.
                 self._retry_at = time.monotonic() + SHARED_RATES_SECONDS
             try:
                 wait = await _count(self._shared, rate, name)

@@ -1,4 +1,4 @@
-"""Background tasks."""
+"""Background tasks of the scorer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ AGAIN_SECONDS: Final = 0.5
 
 
 class Background:
-    """Starts tasks that run for ever, reports those that ended, and stops them."""
+    """Starts long-running tasks, reports those that have ended, and stops them."""
 
     def __init__(self) -> None:
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -29,10 +29,10 @@ class Background:
         return [name for name, task in self._tasks.items() if task.done()]
 
     async def stop(self) -> None:
-        """End all tasks and wait until they have."""
+        """Cancel all tasks and wait until they have ended."""
         while left := [task for task in self._tasks.values() if not task.done()]:
             for task in left:
-                # Once may not be enough: on Python 3.11 a wait that ends at the same moment swallows the cancellation.
+                # Once may not be enough: Python 3.11's `wait_for` can swallow a cancellation if it ends just then.
                 task.cancel()
             await asyncio.wait(left, timeout=AGAIN_SECONDS)
 

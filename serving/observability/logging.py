@@ -38,7 +38,7 @@ class JsonLines(logging.Formatter):
 
 
 def configure_logging(access_log: bool = False) -> None:
-    """Send every logger's lines through `JsonLines`; uvicorn's line for each request only where asked for."""
+    """Format every logger's lines with `JsonLines`; uvicorn's access log only if `access_log` is set."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

@@ -25,7 +25,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Readiness:
-    """The state of all parts. A score does not need the decision log: without it the scorer is ready and degraded."""
+    """The state of all parts. Scoring does not need the decision log: without it the scorer is ready but degraded."""
 
     checks: dict[str, Check]
 

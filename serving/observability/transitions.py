@@ -1,4 +1,4 @@
-"""Log a problem when it begins, changes or ends, not at every attempt."""
+"""Log a problem when it begins, changes or ends, not on every attempt."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from serving.observability.logging import event
 
 @dataclass
 class TransitionLogger:
-    """Remembers the current problem and logs its transitions; an event without a name is not logged.
+    """Remembers the current problem and logs its transitions; an event with an empty name is not logged.
 
-    `failed` is the event of a problem that begins, `changed` of one whose reason changes, `recovered` of its end.
+    `failed` is logged when a problem begins, `changed` when its reason changes, `recovered` when it ends.
     """
 
     failed: str
@@ -22,7 +22,7 @@ class TransitionLogger:
     """The reason for the current problem, empty without one."""
 
     def update(self, problem: str, **fields: object) -> None:
-        """Take the present problem, empty for none; `fields` go with the event of a problem."""
+        """Set the current problem, empty for none; `fields` are logged with it."""
         before, self.problem = self.problem, problem
         if problem == before:
             return

@@ -1,10 +1,9 @@
-"""The landing tables. What came stays as it came: only the key of a row of its own is enforced.
+"""The landing tables. They store rows unmodified: only the primary key is enforced.
 
-`day` is the day under which the lake keeps the row. A time that is missing, before 1970 or more than 300 seconds (the
-contract's `MAX_CLOCK_SKEW`) ahead of its own arrival says nothing: such a row is filed under the day it came, so that
-validation meets it.
+`day` is the row's partition in the lake. A time that is missing, before 1970 or more than 300 seconds (the contract's
+`MAX_CLOCK_SKEW`) after the row's arrival is unusable: such a row gets its arrival day, so that validation sees it.
 
-Installations from before there were versions have these tables already.
+Installations older than these migrations have the tables already.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ end)::date"""
 
 
 def upgrade() -> None:
-    """Make both tables, where they are missing."""
+    """Create both tables if they are missing."""
     op.execute(f"""
 create table if not exists bank.transactions (
     source text not null,

@@ -1,6 +1,6 @@
-"""What a fraud report says of the fraud's pattern, for analysis. Reports that landed before keep null.
+"""The fraud pattern named by a report, for analysis. Earlier reports keep null.
 
-Installations from before there were versions may have the column already.
+Installations older than these migrations may have the column already.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Add the column, where it is missing."""
-    # Asked first: `alter table` locks out every reader even where there is nothing to add, and an ingest whose tasks
-    # wait behind it would never end.
+    """Add the column if it is missing."""
+    # Check first: `alter table` blocks all readers even if there is nothing to add, and an ingest whose tasks wait
+    # behind it would never end.
     op.execute("""
 do $$ begin
     if not exists (select from information_schema.columns

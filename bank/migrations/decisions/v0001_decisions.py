@@ -1,6 +1,6 @@
-"""The decisions, and which of them are not in the online state yet.
+"""The decisions, and the list of those not yet in the online store.
 
-Installations from before there were versions have these tables already: the scorer made them.
+Installations older than these migrations have the tables already: the scorer created them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Make both tables and their indexes, where they are missing."""
+    """Create both tables and their indexes if they are missing."""
     op.execute("""
 create table if not exists serving.decisions (
     transaction_id bigint primary key,
