@@ -26,8 +26,16 @@ ROOT = Path(__file__).resolve().parents[2]
         ({"status": "ALIVE", "workers": []}, None, ""),
         ({"status": "RECOVERING"}, None, "RECOVERING"),
         ({"status": "ALIVE", "workers": [{"host": "10.0.0.7", "state": "ALIVE"}]}, "10.0.0.7", ""),
-        ({"status": "ALIVE", "workers": [{"host": "10.0.0.7", "state": "DEAD"}]}, "10.0.0.7", "no work to 10.0.0.7"),
-        ({"status": "ALIVE", "workers": [{"host": "10.0.0.8", "state": "ALIVE"}]}, "10.0.0.7", "no work to 10.0.0.7"),
+        (
+            {"status": "ALIVE", "workers": [{"host": "10.0.0.7", "state": "DEAD"}]},
+            "10.0.0.7",
+            "worker 10.0.0.7 is not alive",
+        ),
+        (
+            {"status": "ALIVE", "workers": [{"host": "10.0.0.8", "state": "ALIVE"}]},
+            "10.0.0.7",
+            "worker 10.0.0.7 is not alive",
+        ),
     ],
 )
 def test_a_worker_is_well_when_the_master_gives_it_work(cluster: dict, worker: str | None, problem: str) -> None:
@@ -78,7 +86,7 @@ def test_of_a_real_cluster(java_home: Path, tmp_path: Path) -> None:
     at = ["--host", "127.0.0.1", "--port", str(port), "--webui-port", str(ui)]
     with daemon(java_home, tmp_path, f"{package}.master.Master", *at):
         until(url, 0)
-        assert "gives no work" in until(url, 1, "--worker")
+        assert "is not alive at the master" in until(url, 1, "--worker")
         worker = [f"{package}.worker.Worker", "--host", here, "--webui-port", str(own_ui), f"spark://127.0.0.1:{port}"]
         with daemon(java_home, tmp_path, *worker, SPARK_WORKER_MEMORY="512m"):
             until(url, 0, "--worker")
