@@ -107,7 +107,7 @@ class Stack:
         return {name: state for name, state in self.states().items() if state not in ("healthy", "exited 0")}
 
     def sick(self) -> set[str]:
-        """The services whose own health check fails."""
+        """The services that Docker reports as unhealthy."""
         return {
             name
             for name, some in self.containers().items()
@@ -139,7 +139,7 @@ class Stack:
 
     @contextmanager
     def disturbance(self) -> Iterator[None]:
-        """The time from a fault until recovery; errors logged in between are expected."""
+        """Inject a fault in the body, then wait for recovery; errors logged meanwhile are expected."""
         began = datetime.now(UTC)
         try:
             yield
