@@ -54,7 +54,7 @@ def _times(occurred: pa.ChunkedArray, now: datetime) -> tuple[NDArray[np.bool_],
 
 
 def _carried_forward(micros: NDArray[np.int64], usable: NDArray[np.bool_], before: int) -> NDArray[np.int64]:
-    """Unusable times replaced by the last usable one, `before` where there is none; shape (n,)."""
+    """Unusable times replaced by the last usable one, or by `before` if there is none; shape (n,)."""
     last_usable = np.maximum.accumulate(np.where(usable, np.arange(len(micros)), -1))
     return np.where(last_usable >= 0, micros[last_usable], before)
 

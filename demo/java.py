@@ -14,7 +14,7 @@ from demo.embedded_servers import ROOT, ServerError, site_packages
 
 MIN_VERSION: Final = 17
 WRAPPER: Final = """#!/bin/sh
-# The wheel's runtime lacks one incubating module that Spark asks for and can do without.
+# The wheel's runtime lacks one incubating module that Spark requests but does not need.
 for argument do
     shift
     [ "$argument" = --add-modules=jdk.incubator.vector ] || set -- "$@" "$argument"

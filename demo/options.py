@@ -39,7 +39,7 @@ class Options(BaseSettings):
 
     @property
     def feed(self) -> list[str]:
-        """The same choice as arguments of the bank's commands."""
+        """The data options as arguments of the bank's commands."""
         if self.data is not None:
             return ["--data", str(self.data)]
         return ["--customers", str(self.customers), "--days", str(self.days), "--seed", str(self.seed)]

@@ -82,7 +82,7 @@ def descendants_mb() -> float:
 class MemoryWatch:
     """A context manager that samples memory every second; `peak_mb` is the maximum, in MiB.
 
-    Raises at exit any error that sampling met.
+    Re-raises any sampling error at exit.
     """
 
     def __init__(self, sample: Callable[[], float] = descendants_mb) -> None:

@@ -56,7 +56,7 @@ def start_stores(installation: Installation, stack: ExitStack) -> list[Server]:
 def run_line(options: Options, steps: Steps, watch: MemoryWatch, stack: ExitStack) -> Summary:
     """Run every step in order; `stack` stops what was started.
 
-    Raises `StepFailed`, also where a server ends before the last step, or `ServerError`.
+    Raises `StepFailed`, also if a server ends before the last step, or `ServerError`.
     """
     installation = create_installation(options)
     with ServerWatch() as servers:

@@ -39,7 +39,7 @@ class ServerWatch:
         self._left.set()
         self._thread.join()
         signal.signal(signal.SIGUSR1, self._before)
-        # An error that follows from a server's end is reported as that.
+        # If a server ended, report that instead of the error that followed from it.
         if isinstance(error, Exception) and (ended := self._ended()) is not None:
             raise failure(ended) from error
 

@@ -76,7 +76,7 @@ async def open_services(
         reconciler = Reconciler(breaker, store, log, recent, clock, metrics)
         relay = OutboxRelay(client, log, metrics, breaker.trip)
         background = Background()
-        # Beside other workers, a request should not meet one that is not ready. What takes longer continues later.
+        # With several workers, requests should not reach one that is not ready. What takes longer continues later.
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.gather(reconciler.wait_until_ready(), champions.refresh()), START_SECONDS)
         background.start("reconciler", reconciler.run())

@@ -51,7 +51,7 @@ def local_path(uri: str) -> Path:
 
 
 def read_secret(secrets_dir: str | Path, name: str) -> str:
-    """The secret in the file `name`; read where it is used, so that it is never sent anywhere. Raises `JobError`."""
+    """The secret in the file `name`; read where it is used, so that it is not sent elsewhere. Raises `JobError`."""
     path = Path(secrets_dir) / name
     try:
         secret = path.read_text().strip()

@@ -51,5 +51,5 @@ def valkey_server(server_folder: Path, secrets_dir: Path) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def java_home(server_folder: Path) -> Path:
-    """A JAVA_HOME for Spark: the machine's own Java, else the wheel's."""
+    """A JAVA_HOME for Spark: the installed Java, else the wheel's."""
     return find_java(server_folder / "java")

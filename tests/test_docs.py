@@ -1,4 +1,4 @@
-"""Documentation that fails here when it drifts."""
+"""Checks that the documentation matches the code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OPTIONS = [ROOT / "demo/options.py", ROOT / "benchmarks/handbook/options.py", RO
 
 
 def fields_of(file: Path) -> set[str]:
-    """The fields of a file's settings classes."""
+    """The fields of the settings classes in a file."""
     classes = [node for node in ast.parse(file.read_text()).body if isinstance(node, ast.ClassDef)]
     settings = [node for node in classes if any("BaseSettings" in ast.unparse(base) for base in node.bases)]
     return {
@@ -33,7 +33,7 @@ def fields_of(file: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("file", SETTINGS, ids=lambda file: file.parent.name)
-def test_every_setting_stands_in_the_example_or_among_the_secrets(file: Path) -> None:
+def test_every_setting_is_in_the_example_or_among_the_secrets(file: Path) -> None:
     fields = fields_of(file)
     assert fields
     example = set(re.findall(r"^([A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
@@ -54,19 +54,19 @@ def code_of(page: Path) -> list[str]:
 
 
 def anchors_of(page: Path) -> set[str]:
-    """The anchors that GitHub makes of a page's headings."""
+    """The anchors that GitHub generates for a page's headings."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def make_help() -> dict[str, str]:
-    """Each target of the Makefile and what `make` says of it."""
+    """Each target of the Makefile, with its help text."""
     rules = re.findall(r"^([a-z-]+):(?:.*?## (.*))?", (ROOT / "Makefile").read_text(), re.MULTILINE)
     return {target: said for target, said in rules if said}
 
 
 def variables_read() -> set[str]:
-    """The names of variables that some command reads."""
+    """The names of the variables that commands read."""
     read = re.findall(r"^\s+(\w+): .* = ", "\n".join(path.read_text() for path in OPTIONS), re.MULTILINE)
     places = [ROOT / "Makefile", ROOT / "docker-compose.yml", *sorted((ROOT / "tests/faults").glob("*.py"))]
     text = "\n".join(path.read_text() for path in places)

@@ -1,4 +1,4 @@
-"""The Dockerfiles: what they share is the same text, so that it is built once and cannot drift."""
+"""The Dockerfiles: shared stages have the same text, so that they are built once and cannot drift apart."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BASE = "python:3.13-slim-trixie"
 
 
 def stages(file: Path) -> dict[str, str]:
-    """The named stages of a Dockerfile, comments aside; the last one is `final`."""
+    """The named stages of a Dockerfile, without comments; the last one is `final`."""
     text = "\n".join(line for line in file.read_text().splitlines() if not line.startswith("#"))
     found = {}
     for block in re.split(r"^(?=FROM )", text, flags=re.MULTILINE)[1:]:
@@ -23,7 +23,7 @@ def stages(file: Path) -> dict[str, str]:
 
 
 def differing(files: list[dict[str, str]]) -> set[str]:
-    """The stages that have one name in several files and not one text."""
+    """The stages with the same name but different text in several files."""
     texts: dict[str, set[str]] = {}
     for one in files:
         for name, text in one.items():
@@ -32,14 +32,14 @@ def differing(files: list[dict[str, str]]) -> set[str]:
     return {name for name, some in texts.items() if len(some) > 1}
 
 
-def test_what_they_share_is_the_same() -> None:
+def test_shared_stages_are_the_same() -> None:
     assert [file.parent.name for file in FILES] == ["dags", "modeling", "serving", "spark_jobs"]
     assert differing([stages(file) for file in FILES]) == set()
     assert differing([{"uv": "FROM a"}, {"uv": "FROM b"}]) == {"uv"}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.parent.name)
-def test_each_is_of_several_stages_on_the_one_base_and_ends_without_root(file: Path) -> None:
+def test_each_has_several_stages_on_the_same_base_and_ends_without_root(file: Path) -> None:
     found = stages(file)
     bases = {text.split()[1] for text in found.values()}
     assert bases <= {BASE, *found}

@@ -40,7 +40,7 @@ def imported(source: str) -> set[str]:
 
 
 def broken_rules(folder: str, source: str) -> set[str]:
-    """The imports of a file that its folder may not make."""
+    """The imports of a file that are not allowed in its folder."""
     names = imported(source)
     wrong = (names & OURS) - MAY_IMPORT[folder]
     if folder == "contracts":
@@ -73,6 +73,6 @@ def test_the_rule_can_fail(folder: str, source: str) -> None:
     assert broken_rules(folder, source)
 
 
-def test_every_folder_of_code_is_under_the_rule() -> None:
+def test_the_rule_covers_every_folder_of_code() -> None:
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} | {"dags"}
     assert packages - {"tests"} <= set(MAY_IMPORT)

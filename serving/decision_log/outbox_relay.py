@@ -64,7 +64,7 @@ class OutboxRelay:
             if moved is None:
                 await asyncio.sleep(OUTBOX_SECONDS)
             elif moved < BATCH:
-                # A batch costs nearly the same whatever its size, and delays the payments being scored.
+                # A batch of any size costs nearly the same, and delays the payments being scored.
                 await asyncio.sleep(GATHER_SECONDS)
 
     async def finish(self) -> None:

@@ -26,7 +26,7 @@ from serving.explain.tree_paths import Leaves, read_leaves
 from serving.model.model_card import Card, read_card
 
 FILES: Final = (METADATA, TREES, CARD_MARKDOWN, CARD_HTML)
-"""The files of a model version that the scorer loads, beside the manifest with their checksums."""
+"""The files of a model version that the scorer loads, besides the manifest with their checksums."""
 TOLERANCE: Final = 1e-9
 
 

@@ -59,7 +59,7 @@ class DegradedScorer:
         return [Conflict() if _conflicts(one, answers) else answers[one.transaction_id] for one in payments]
 
     async def _known(self, payments: Sequence[Payment]) -> dict[int, Record]:
-        """The answers that these ids have, whatever their payloads were."""
+        """The existing answers of these ids, whatever their payloads."""
         ids = [payment.transaction_id for payment in payments]
         found = {number: unpack(kept) for number in ids if (kept := self._recent.get(number))}
         asked = [number for number in ids if number not in found]

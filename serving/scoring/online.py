@@ -1,4 +1,4 @@
-"""Score payments with their histories from the online store, in two round trips whatever their number."""
+"""Score payments with their histories from the online store, in two round trips for any number of payments."""
 
 from __future__ import annotations
 

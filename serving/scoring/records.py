@@ -74,7 +74,7 @@ def _reasons_of_flagged(champion: Champion, computed: Computed, decisions: list[
 
 
 def explained(champion: Champion, record: Record) -> Record:
-    """The record with a reason for every feature, whatever was decided.
+    """The record with a reason for every feature, whatever the decision.
 
     Only the model that decided can explain: if another has replaced it, the record is returned as it was stored.
     """

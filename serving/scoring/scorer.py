@@ -91,7 +91,7 @@ class Scorer:
         conflict = await self._degraded.conflict(unique)
         answers = []
         for start in range(0, len(unique) if conflict is None else 0, CHUNK):
-            # Each chunk by itself: the breaker may close before the batch is done.
+            # Each chunk separately: the breaker may close before the batch is done.
             answers += await self._score_round(unique[start : start + CHUNK], champion)
         return _without_conflicts(unique, answers, conflict, first)
 

@@ -139,7 +139,7 @@ def stage_days(
 ) -> Iterator[pa.RecordBatch]:
     """In a task, write each day of `rows`, which has a column `day`, to a file in `folder`; yields `STAGED` records.
 
-    `counts` are part of the first record. The same rows give the same bytes, whatever their order and batches.
+    `counts` are part of the first record. The same rows give the same bytes, in any order and batches.
     """
     if rows.num_rows == 0:
         return

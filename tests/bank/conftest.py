@@ -31,7 +31,7 @@ def settings(postgres: Any, secrets_dir: Path) -> Settings:
 
 @pytest.fixture
 def admin(settings: Settings) -> Iterator[psycopg.Connection]:
-    """The superuser's connection, to look and to wipe."""
+    """The superuser's connection, to inspect and to clear tables."""
     password = settings.secret("bank_admin_password")
     with psycopg.connect(settings.bank_url, user="postgres", password=password, autocommit=True) as connection:
         yield connection
@@ -39,7 +39,7 @@ def admin(settings: Settings) -> Iterator[psycopg.Connection]:
 
 @pytest.fixture
 def bank(settings: Settings, admin: psycopg.Connection) -> Iterator[psycopg.Connection]:
-    """The feed's connection to empty tables."""
+    """The bank feed's connection, with empty tables."""
     admin.execute("truncate bank.transactions, bank.fraud_reports")
     with open_bank(settings) as connection:
         yield connection
@@ -47,7 +47,7 @@ def bank(settings: Settings, admin: psycopg.Connection) -> Iterator[psycopg.Conn
 
 @dataclass
 class TinyScorer:
-    """A server with the scorer's addresses; `answer` gives each payment, by its id, a status."""
+    """A server with the scorer's endpoints; `answer` maps a payment's id to a status."""
 
     key: str
     url: str = ""
@@ -57,7 +57,7 @@ class TinyScorer:
     ready: bool = True
 
     def take(self, path: str, key: str | None, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        """The answer to one request, kept in `posted` where it is 200."""
+        """The answer to one request, recorded in `posted` if it is 200."""
         if key != self.key:
             return 401, {"detail": "the key is not known"}
         status = self.answer(body["transaction_id"]) if path == "/v1/score" else 200
@@ -81,7 +81,7 @@ class TinyScorer:
 
 @pytest.fixture
 def tiny(settings: Settings) -> Iterator[TinyScorer]:
-    """A tiny scorer, listening."""
+    """A running `TinyScorer`."""
     tiny = TinyScorer(settings.secret("scorer_api_key"))
 
     class Handler(BaseHTTPRequestHandler):
@@ -104,7 +104,7 @@ def tiny(settings: Settings) -> Iterator[TinyScorer]:
             self.wfile.write(content)
 
         def log_message(self, *_: Any) -> None:
-            """Say nothing."""
+            """Suppress the request log."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

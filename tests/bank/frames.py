@@ -26,7 +26,7 @@ def frame(days: int = 3, a_day: int = 4, start: str = "2018-04-01", first_id: in
 
 
 def count(bank: psycopg.Connection, what: str = "count(*)", table: str = "transactions") -> Any:
-    """One value of a landing table."""
+    """The result of a query with one value."""
     row = bank.execute(f"select {what} from bank.{table}".encode()).fetchone()
     assert row is not None
     return row[0]

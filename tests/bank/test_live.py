@@ -77,7 +77,7 @@ def test_the_held_out_days_are_played_in_order_and_recorded(
 def test_it_resumes_from_the_records(
     bank: psycopg.Connection, live: Live, tiny: TinyScorer, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It breaks when five of a day's eight payments were answered and three recorded: two are sent once more."""
+    """Interrupted when five of a day's eight payments are answered and three recorded: two are sent again."""
     frame(4, 8).to_parquet(folder / "a.parquet")
     feed = PublishedFeed(folder, NOW)
     load(bank, feed, 2)
@@ -96,7 +96,7 @@ def test_it_resumes_from_the_records(
 
 
 def _only_when_full(record: Any) -> Any:
-    """As if killed: events that wait for the next batch of three are lost."""
+    """Simulate a kill: events waiting for the next batch of three are lost."""
     return lambda live, waiting: record(live, waiting) if len(waiting) == 3 else None
 
 
@@ -110,7 +110,7 @@ def test_rows_of_other_sources_do_not_hide_a_day(
     assert tiny.scored == list(range(8, 16))
 
 
-def test_reports_that_fall_due_are_played_too(bank: psycopg.Connection, live: Live, tiny: TinyScorer) -> None:
+def test_reports_that_fall_due_are_replayed_too(bank: psycopg.Connection, live: Live, tiny: TinyScorer) -> None:
     feed = SimulatedFeed(Simulation(customers=60, terminals=120, days=20, seed=1))
     days = feed.days()
     load(bank, feed, 2)
@@ -137,7 +137,7 @@ def test_it_retries_while_the_bank_is_unavailable(live: Live, monkeypatch: pytes
     assert len(attempts) == 3
 
 
-def test_a_day_is_played_when_it_is_over(bank: psycopg.Connection, feed: PublishedFeed) -> None:
+def test_a_day_is_replayed_once_it_is_over(bank: psycopg.Connection, feed: PublishedFeed) -> None:
     assert next_day(bank, feed, [SECOND], datetime(2018, 4, 4, 23, tzinfo=UTC)) is None
     assert next_day(bank, feed, [SECOND], datetime(2018, 4, 5, 0, tzinfo=UTC)) is not None
 
@@ -180,7 +180,7 @@ def test_the_rate_is_limited_and_a_pause_is_not_caught_up() -> None:
     assert slept == [0.1, 0.1, 0.1]
 
 
-def test_it_is_stopped_in_order_and_idles_when_all_is_played(
+def test_it_idles_when_all_is_replayed_and_stops_cleanly(
     bank: psycopg.Connection, settings: Settings, secrets_dir: Path, tiny: TinyScorer, folder: Path, tmp_path: Path
 ) -> None:
     load(bank, PublishedFeed(folder, NOW), 2)
@@ -208,7 +208,7 @@ def test_it_is_stopped_in_order_and_idles_when_all_is_played(
 def test_it_stops_between_two_payments(
     bank: psycopg.Connection, live: Live, tiny: TinyScorer, feed: PublishedFeed
 ) -> None:
-    """So that what the scorer decided is what the bank records."""
+    """So the bank records every payment that the scorer decided."""
     load(bank, feed, 2)
     live.beat = lambda: live.stopping.set() if len(tiny.scored) == 2 else None
     found = next_day(bank, feed, [FIRST, SECOND], NOW)

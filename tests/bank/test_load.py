@@ -1,4 +1,4 @@
-"""Loading: what came lands as it came, once, or nothing lands."""
+"""Loading: every row is stored unmodified, once, or nothing is."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def command(*options: str) -> list[str]:
     return [sys.executable, "-m", "bank.load", *options]
 
 
-def test_a_world_lands_whole_and_only_once(bank: psycopg.Connection) -> None:
+def test_a_simulation_is_loaded_completely_and_only_once(bank: psycopg.Connection) -> None:
     first = load(bank, SimulatedFeed(WORLD), 0)
     again = load(bank, SimulatedFeed(WORLD), 0)
     assert first.rows == first.rows_new == count(bank)
@@ -59,14 +59,14 @@ def test_a_world_lands_whole_and_only_once(bank: psycopg.Connection) -> None:
     assert bank.execute(frauds).fetchone() == (first.reports_new,)
 
 
-def test_two_worlds_lie_beside_one_another(bank: psycopg.Connection) -> None:
+def test_two_simulations_are_stored_side_by_side(bank: psycopg.Connection) -> None:
     first = load(bank, SimulatedFeed(WORLD), 0)
     other = load(bank, SimulatedFeed(Simulation(60, 120, 20, seed=2)), 0)
     assert count(bank) == first.rows_new + other.rows_new
     assert other.rows_new == other.rows
 
 
-def test_days_held_out_come_with_a_later_load(bank: psycopg.Connection) -> None:
+def test_held_out_days_are_loaded_later(bank: psycopg.Connection) -> None:
     part = load(bank, SimulatedFeed(WORLD), 2)
     assert part.held_out == ["2025-01-19", "2025-01-20"]
     assert str(count(bank, "max(day)")) == part.last_day == "2025-01-18"
@@ -85,7 +85,7 @@ def test_days_without_payments_are_not_held_out(bank: psycopg.Connection, folder
     assert 20 < len(days) < 60
 
 
-def test_a_fraud_reported_on_the_first_day_held_out_is_held_out(bank: psycopg.Connection, tmp_path: Path) -> None:
+def test_a_fraud_reported_on_the_first_held_out_day_is_held_out(bank: psycopg.Connection, tmp_path: Path) -> None:
     """The fraud of 2018-04-01 06:00 is reported on 2018-04-08 06:00."""
     frame(8).to_parquet(tmp_path / "payments.parquet")
     assert load(bank, PublishedFeed(tmp_path, NOW), 1).reports_new == 0
@@ -93,7 +93,7 @@ def test_a_fraud_reported_on_the_first_day_held_out_is_held_out(bank: psycopg.Co
 
 
 @pytest.mark.parametrize("days", [3, 4])
-def test_to_hold_everything_out_is_refused(bank: psycopg.Connection, folder: Path, days: int) -> None:
+def test_holding_out_every_day_is_rejected(bank: psycopg.Connection, folder: Path, days: int) -> None:
     with pytest.raises(BankError, match=f"--hold-out-days {days} leaves none of 3 days"):
         load(bank, PublishedFeed(folder, NOW), days)
 
@@ -105,20 +105,20 @@ def test_the_same_file_under_another_name_adds_nothing(bank: psycopg.Connection,
     assert count(bank) == 12
 
 
-def test_a_file_and_its_copy_land_once(bank: psycopg.Connection, folder: Path) -> None:
+def test_a_file_and_its_copy_are_loaded_once(bank: psycopg.Connection, folder: Path) -> None:
     (folder / "copy.parquet").write_bytes((folder / "payments.parquet").read_bytes())
     assert load(bank, PublishedFeed(folder, NOW), 0).rows_new == 12
     assert load(bank, PublishedFeed(folder, NOW), 0).rows_new == 0
 
 
-def test_a_file_added_later_lands_beside_the_others(bank: psycopg.Connection, folder: Path) -> None:
+def test_a_file_added_later_is_loaded_too(bank: psycopg.Connection, folder: Path) -> None:
     load(bank, PublishedFeed(folder, NOW), 0)
     frame(start="2018-05-01", first_id=12).to_parquet(folder / "another.parquet")
     loaded = load(bank, PublishedFeed(folder, NOW), 0)
     assert (loaded.rows, loaded.rows_new, count(bank, "count(distinct transaction_id)")) == (24, 12, 24)
 
 
-def test_daily_pickles_are_read_as_parquet_is(bank: psycopg.Connection, tmp_path: Path) -> None:
+def test_daily_pickles_are_read_like_parquet(bank: psycopg.Connection, tmp_path: Path) -> None:
     pickled = frame().astype({"CUSTOMER_ID": str, "TERMINAL_ID": object})
     for day, rows in pickled.groupby(pickled["TX_DATETIME"].dt.date):
         rows.to_pickle(tmp_path / f"{day}.pkl", protocol=4)
@@ -129,7 +129,7 @@ def test_daily_pickles_are_read_as_parquet_is(bank: psycopg.Connection, tmp_path
 
 
 @pytest.mark.parametrize("name", ["payments.parquet", "2018-04-01.pkl"])
-def test_rows_that_break_the_contract_land_as_they_came(bank: psycopg.Connection, tmp_path: Path, name: str) -> None:
+def test_invalid_rows_are_stored_unmodified(bank: psycopg.Connection, tmp_path: Path, name: str) -> None:
     bad = frame().astype({"CUSTOMER_ID": object})
     bad.loc[0, "TX_DATETIME"] = pd.NaT
     bad.loc[2, "TX_AMOUNT"] = -5.0
@@ -165,8 +165,8 @@ def test_rows_that_break_the_contract_land_as_they_came(bank: psycopg.Connection
     assert landed[11][3] == 10**300
 
 
-def test_data_that_cannot_be_read_leaves_nothing(bank: psycopg.Connection, folder: Path) -> None:
-    """The bad file comes last, after one that is good."""
+def test_unreadable_data_loads_nothing(bank: psycopg.Connection, folder: Path) -> None:
+    """The bad file comes last, after a good one."""
     frame(start="2018-05-01").assign(TX_AMOUNT="twelve").to_parquet(folder / "worse.parquet")
     with pytest.raises(DataError, match=r"worse\.parquet"):
         load(bank, PublishedFeed(folder, NOW), 0)
@@ -190,7 +190,7 @@ def test_data_that_cannot_be_read_leaves_nothing(bank: psycopg.Connection, folde
         (["--seed", "x"], 2, "'x' is not a whole number, 0 or more"),
     ],
 )
-def test_what_a_person_can_mend_is_said_in_one_line(
+def test_a_user_fixable_error_is_one_line(
     folder: Path, environment: dict[str, str], options: list[str], code: int, words: str
 ) -> None:
     (folder / "empty").mkdir()
@@ -205,7 +205,7 @@ def test_what_a_person_can_mend_is_said_in_one_line(
     assert code == 2 or len(done.stderr.splitlines()) == 1
 
 
-def test_a_bank_that_is_not_migrated_is_said(environment: dict[str, str], settings: Settings) -> None:
+def test_a_missing_migration_is_reported(environment: dict[str, str], settings: Settings) -> None:
     elsewhere = {"BANK_URL": settings.bank_url.replace("bank_tests", "nowhere")}
     done = subprocess.run(
         command("--customers", "5", "--days", "3"),
@@ -251,7 +251,7 @@ bank.load.main()
 """
 
 
-def test_a_load_that_is_killed_leaves_nothing_and_can_be_run_again(
+def test_a_killed_load_leaves_nothing_and_can_be_repeated(
     bank: psycopg.Connection, folder: Path, environment: dict[str, str]
 ) -> None:
     frame(start="2018-05-01").to_parquet(folder / "second.parquet")
@@ -270,7 +270,7 @@ def test_a_load_that_is_killed_leaves_nothing_and_can_be_run_again(
 
 @dataclass(frozen=True)
 class Paused:
-    """A feed that stops after its first batch until it is let go on."""
+    """A feed that pauses after its first batch until it is resumed."""
 
     feed: Feed
     begun: threading.Event
@@ -289,7 +289,7 @@ class Paused:
             self.go_on.wait()
 
 
-def test_two_loads_of_the_same_at_once_take_turns(
+def test_concurrent_loads_of_the_same_data_take_turns(
     bank: psycopg.Connection, admin: psycopg.Connection, settings: Settings
 ) -> None:
     begun, go_on, loaded = threading.Event(), threading.Event(), list[Loaded]()

@@ -1,4 +1,4 @@
-"""Tables by version: a new installation and an old one end the same, with what the old one held."""
+"""Migrations: new and old installations end with the same tables, and old data is kept."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ order by 1
 
 @pytest.fixture
 def new(settings: Settings) -> Settings:
-    """Settings of databases that are not there yet."""
+    """Settings for databases that do not exist yet."""
     number = next(NUMBERS)
     names = {"bank_url": f"bank_version_{number}", "decisions_url": f"decisions_version_{number}"}
     return settings.model_copy(update={url: in_database(settings.bank_url, name) for url, name in names.items()})
@@ -47,7 +47,7 @@ def new(settings: Settings) -> Settings:
 
 @pytest.fixture
 def former(new: Settings, settings: Settings) -> Settings:
-    """An installation from before versions were recorded, with a payment, a report and a decision."""
+    """An installation older than the migrations, with a payment, a report and a decision."""
     with connect(settings, settings.bank_url) as admin:
         for url, owner in ((new.bank_url, "postgres"), (new.decisions_url, "scorer")):
             name = sql.Identifier(url.rpartition("/")[2])
@@ -85,9 +85,7 @@ def shapes(settings: Settings) -> list[list[str]]:
     return found
 
 
-def test_an_old_installation_gets_the_tables_of_a_new_one_and_keeps_what_it_held(
-    settings: Settings, former: Settings
-) -> None:
+def test_an_old_installation_gets_the_new_tables_and_keeps_its_data(settings: Settings, former: Settings) -> None:
     migrate(former)
     assert shapes(former) == shapes(settings)
     with connect(former, former.bank_url) as bank:
@@ -100,13 +98,15 @@ def test_an_old_installation_gets_the_tables_of_a_new_one_and_keeps_what_it_held
         assert reader.execute("select count(*) from serving.decisions").fetchone() == (1,)
 
 
-def test_migrations_at_once_wait_for_one_another(new: Settings) -> None:
+def test_concurrent_migrations_take_turns(new: Settings) -> None:
     with ThreadPoolExecutor(4) as pool:
         done = list(pool.map(lambda _: migrate(new), range(4)))
     assert done == [migrate(new)] * 4
 
 
-def test_migrating_again_waits_for_nobody_who_writes_decisions(new: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_repeated_migration_does_not_wait_for_writers_of_decisions(
+    new: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     migrate(new)
     monkeypatch.setenv("PGOPTIONS", "-c lock_timeout=1s")
     with connect(new, new.decisions_url, "scorer", "decisions_password") as scorer, scorer.transaction():
@@ -124,7 +124,7 @@ def test_a_migration_that_fails_changes_nothing(former: Settings) -> None:
         assert admin.execute("select to_regclass('serving.alembic_version')").fetchone() == (None,)
 
 
-def test_tables_newer_than_the_code_are_left_alone(new: Settings) -> None:
+def test_tables_newer_than_the_code_are_not_changed(new: Settings) -> None:
     migrate(new)
     with connect(new, new.decisions_url) as admin:
         admin.execute("update serving.alembic_version set version_num = '9999'")
@@ -133,7 +133,7 @@ def test_tables_newer_than_the_code_are_left_alone(new: Settings) -> None:
 
 
 @pytest.mark.parametrize("database", SCHEMAS)
-def test_versions_are_in_order_as_text_and_the_scorer_needs_the_newest(database: str) -> None:
+def test_versions_sort_as_text_and_the_scorer_needs_the_newest(database: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("version_locations", str(MIGRATIONS / database))

@@ -1,4 +1,4 @@
-"""A fraud's pattern, from the source that knows it into the bank, and no further than its reports."""
+"""A fraud's pattern goes from the source into the bank's reports, and no further."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ WORLD = Simulation(customers=60, terminals=120, days=20, seed=1)
         (None, [None] * 6),
     ],
 )
-def test_a_report_says_the_pattern_where_the_file_knows_it(
+def test_a_report_has_the_pattern_if_the_file_does(
     tmp_path: Path, name: str, scenarios: list[Any] | None, patterns: list[int | None]
 ) -> None:
     payments = frame(1, 6).assign(TX_FRAUD=1).drop(columns="TX_FRAUD_SCENARIO")
@@ -57,7 +57,7 @@ def test_a_report_says_the_pattern_where_the_file_knows_it(
     assert reports_of(rows)["pattern"].to_pylist() == patterns
 
 
-def test_reports_land_with_their_pattern(bank: psycopg.Connection) -> None:
+def test_reports_are_stored_with_their_pattern(bank: psycopg.Connection) -> None:
     load(bank, SimulatedFeed(WORLD), 0)
     pattern = np.concatenate([some.pattern for some in simulate(WORLD)])
     expected = {int(n): int(pattern[n]) for n in np.flatnonzero(pattern)}
@@ -65,7 +65,7 @@ def test_reports_land_with_their_pattern(bank: psycopg.Connection) -> None:
     assert dict(bank.execute("select transaction_id, pattern from bank.fraud_reports").fetchall()) == expected
 
 
-def test_data_without_patterns_lands_as_before(bank: psycopg.Connection, tmp_path: Path) -> None:
+def test_data_without_patterns_is_stored_as_before(bank: psycopg.Connection, tmp_path: Path) -> None:
     frame().drop(columns="TX_FRAUD_SCENARIO").to_parquet(tmp_path / "payments.parquet")
     assert load(bank, PublishedFeed(tmp_path, NOW), 0).reports_new == 1
     assert bank.execute("select transaction_id, pattern from bank.fraud_reports").fetchall() == [(1, None)]
@@ -104,7 +104,7 @@ def columns_of(connection: psycopg.Connection) -> list[tuple[object, ...]]:
     return connection.execute(f"{query} order by ordinal_position").fetchall()
 
 
-def test_reports_of_before_there_were_patterns_are_kept_and_new_ones_may_say_theirs(
+def test_reports_without_a_pattern_are_kept_and_new_ones_may_have_one(
     settings: Settings, admin: psycopg.Connection, tmp_path: Path
 ) -> None:
     former = settings.model_copy(update={"bank_url": in_database(settings.bank_url, "bank_former")})
@@ -121,7 +121,7 @@ def test_reports_of_before_there_were_patterns_are_kept_and_new_ones_may_say_the
     assert (loaded, found) == ([1, 0], [(1, 2), (7, None)])
 
 
-def test_a_bank_older_than_the_code_is_said(
+def test_a_bank_older_than_the_code_is_reported(
     bank: psycopg.Connection, admin: psycopg.Connection, settings: Settings, secrets_dir: Path
 ) -> None:
     environment = os.environ | {"BANK_URL": settings.bank_url, "SECRETS_DIR": str(secrets_dir)}

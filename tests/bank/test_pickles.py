@@ -1,4 +1,4 @@
-"""Pickles: data frames come out of them, and nothing else does."""
+"""Pickles: only data frames can be read from them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_frame_of_any_binary_protocol_is_read(tmp_path: Path, protocol: int, w
 
 
 class _OfClass:
-    """Pickled as an object of a class that has a state of an older form."""
+    """Pickles as an object whose class has an older form of state."""
 
     def __init__(self, of: type, state: object) -> None:
         self._of, self._state = of, state
@@ -48,7 +48,7 @@ class _OfClass:
 
 
 def test_a_frame_of_an_old_pandas_is_read(tmp_path: Path) -> None:
-    """Pandas before 1.3, with which the published data was written, kept a frame's blocks as a tuple."""
+    """Pandas before 1.3, which wrote the published data, stored a frame's blocks as a tuple."""
     blocks = [{"values": np.asarray(b.values), "mgr_locs": b.mgr_locs.indexer} for b in AS_PUBLISHED._mgr.blocks]
     axes = list(AS_PUBLISHED._mgr.axes)
     names = [AS_PUBLISHED.columns[block["mgr_locs"]] for block in blocks]
@@ -59,7 +59,7 @@ def test_a_frame_of_an_old_pandas_is_read(tmp_path: Path) -> None:
 
 
 class Calls:
-    """Unpickled, it calls something."""
+    """Calls a function when unpickled."""
 
     def __init__(self, function: Any, *arguments: Any) -> None:
         self._call = function, arguments
@@ -84,7 +84,7 @@ ATTACKS = {
 
 @pytest.mark.parametrize("attack", ATTACKS)
 @pytest.mark.parametrize("protocol", [0, 2, 4, 5])
-def test_a_pickle_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attack: str, protocol: int) -> None:
+def test_a_pickle_cannot_run_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attack: str, protocol: int) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "2018-04-01.pkl").write_bytes(pickle.dumps(ATTACKS[attack], protocol=protocol))
     with pytest.raises(DataError, match=r"2018-04-01\.pkl cannot be read .* refers to .*, which no data frame needs"):
@@ -92,7 +92,7 @@ def test_a_pickle_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     assert [path.name for path in tmp_path.iterdir()] == ["2018-04-01.pkl"]
 
 
-def test_a_name_with_a_dot_does_not_reach_into_what_is_admitted(tmp_path: Path) -> None:
+def test_a_dotted_name_does_not_reach_into_an_allowed_module(tmp_path: Path) -> None:
     def text(value: str) -> bytes:
         return b"\x8c" + bytes([len(value)]) + value.encode()
 
@@ -102,13 +102,13 @@ def test_a_name_with_a_dot_does_not_reach_into_what_is_admitted(tmp_path: Path) 
         read_frame(tmp_path / "2018-04-01.pkl")
 
 
-def test_every_name_admitted_is_of_pandas_or_numpy_or_a_plain_value() -> None:
+def test_allowed_names_are_of_pandas_or_numpy_or_plain_values() -> None:
     plain = {("builtins", "slice"), ("__builtin__", "slice"), ("_codecs", "encode")}
     assert {module.split(".")[0] for module, _ in ALLOWED - plain} == {"numpy", "pandas"}
 
 
 @pytest.mark.parametrize("value", ["text", {"TX_AMOUNT": [1.0]}, [1, 2]])
-def test_a_pickle_of_something_else_is_named(tmp_path: Path, value: object) -> None:
+def test_a_pickle_without_a_data_frame_is_named(tmp_path: Path, value: object) -> None:
     (tmp_path / "2018-04-01.pkl").write_bytes(pickle.dumps(value))
     with pytest.raises(DataError, match=rf"contains a {type(value).__name__}, not a data frame"):
         PublishedFeed(tmp_path, NOW).days()

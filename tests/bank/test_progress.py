@@ -1,4 +1,4 @@
-"""Progress: a bar for a person, plain lines for a log."""
+"""Progress: a bar in a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def test_a_log_gets_plain_lines_with_the_rate_and_the_time_left(monkeypatch: pyt
     assert last.startswith("loading: 2,000 payments in ")
 
 
-def test_work_that_fails_does_not_say_that_it_is_done() -> None:
+def test_failed_work_is_not_reported_as_done() -> None:
     out = io.StringIO()
     with pytest.raises(ValueError, match="broken"), progress_of("loading", 9, console=Console(file=out)):
         raise ValueError("broken")
     assert out.getvalue() == ""
 
 
-def test_a_person_gets_a_bar() -> None:
+def test_a_terminal_gets_a_bar() -> None:
     out = io.StringIO()
     with progress_of("loading", 4, console=Console(file=out, force_terminal=True, width=120)) as advance:
         advance(1)

@@ -1,4 +1,4 @@
-"""Published payments: every spelling of the format is read alike, and what is not of it is named."""
+"""Published payments: all variants of the format are read alike, and anything else is named."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def spelt(spelling: str) -> pa.Table:
 
 
 @pytest.mark.parametrize("spelling", ["as published", "narrow", "decimal", "text ids", "floats", "with a zone"])
-def test_every_spelling_of_the_format_is_read_alike(tmp_path: Path, spelling: str) -> None:
+def test_all_variants_of_the_format_are_read_alike(tmp_path: Path, spelling: str) -> None:
     pq.write_table(spelt(spelling), tmp_path / "payments.parquet")
     expected = frame()
     rows = rows_of(tmp_path)
@@ -96,7 +96,7 @@ def test_the_same_content_twice_is_read_once(tmp_path: Path, capsys: pytest.Capt
     assert "ignored: copy.parquet is a copy of a.parquet" in capsys.readouterr().err
 
 
-def test_other_files_beside_payments_are_left_aside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_files_are_ignored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     frame().to_parquet(tmp_path / "payments.parquet")
     frame().assign(TX_DURING_NIGHT=0).to_parquet(tmp_path / "published_features.parquet")
     pd.DataFrame({"NAME": ["x"]}).to_parquet(tmp_path / "names.parquet")
@@ -130,7 +130,7 @@ def changed(**columns: Any) -> pd.DataFrame:
         (changed(TX_FRAUD="yes"), "column TX_FRAUD cannot be read as int64"),
     ],
 )
-def test_a_column_that_is_not_what_it_should_be_is_named(tmp_path: Path, table: pd.DataFrame, words: str) -> None:
+def test_an_invalid_column_is_named(tmp_path: Path, table: pd.DataFrame, words: str) -> None:
     frame().to_parquet(tmp_path / "a.parquet")
     table.to_parquet(tmp_path / "b.parquet")
     with pytest.raises(DataError, match=rf"b\.parquet.*{words}"):
@@ -138,7 +138,7 @@ def test_a_column_that_is_not_what_it_should_be_is_named(tmp_path: Path, table: 
 
 
 @pytest.mark.parametrize("name", ["TX_AMOUNT", "TX_FRAUD_SCENARIO"])
-def test_a_column_that_is_there_twice_is_named(tmp_path: Path, name: str) -> None:
+def test_a_duplicate_column_is_named(tmp_path: Path, name: str) -> None:
     table = pa.Table.from_pandas(frame())
     pq.write_table(table.append_column(name, table[name]), tmp_path / "payments.parquet")
     with pytest.raises(DataError, match=f"column {name} more than once"):
@@ -169,7 +169,7 @@ def test_a_folder_named_as_a_file_is_named(tmp_path: Path) -> None:
         PublishedFeed(tmp_path, NOW).days()
 
 
-def test_no_folder_no_files_and_no_payments_are_told_apart(tmp_path: Path) -> None:
+def test_no_folder_no_files_and_no_payments_have_different_errors(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no folder"):
         PublishedFeed(tmp_path / "missing", NOW).days()
     with pytest.raises(DataError, match="no payments in"):
@@ -183,7 +183,7 @@ CLOCK = EPOCH + timedelta(hours=100)
 
 @given(st.lists(HOURS, min_size=1, max_size=12), st.integers(1, 4))
 def test_a_payment_without_a_usable_time_arrives_with_its_neighbour(hours: list[int | None], size: int) -> None:
-    """Stated again, one payment at a time: the last usable time before it, else the first after it."""
+    """Compared with a literal version: the last usable time before a payment, else the first after it."""
     usable = [hour for hour in hours if hour is not None and 0 <= hour <= 100]
     occurred = [None if hour is None else EPOCH + timedelta(hours=hour) for hour in hours]
     # Each piece is followed by an empty one.
@@ -245,16 +245,14 @@ def test_frauds_are_reported_after_seven_days(tmp_path: Path) -> None:
         (["NaN", "Infinity", "-Infinity"], pa.float64(), ["nan", "inf", "-inf"]),
     ],
 )
-def test_amounts_are_those_that_were_meant(
-    tmp_path: Path, written: list[str], kind: pa.DataType, read: list[str]
-) -> None:
+def test_amounts_are_the_intended_ones(tmp_path: Path, written: list[str], kind: pa.DataType, read: list[str]) -> None:
     amounts = pa.array([Decimal(text) if pa.types.is_decimal(kind) else np.float64(text) for text in written])
     table = pa.Table.from_pandas(frame(1, len(written)), preserve_index=False).drop_columns("TX_AMOUNT")
     pq.write_table(table.append_column("TX_AMOUNT", amounts.cast(kind, safe=False)), tmp_path / "payments.parquet")
     assert [repr(amount) for amount in rows_of(tmp_path)["amount"].to_pylist()] == read
 
 
-def test_amounts_lose_the_noise_of_binary_arithmetic_and_nothing_else() -> None:
+def test_amounts_lose_only_floating_point_noise() -> None:
     noisy = pa.chunked_array([[85.64999999999999, 100.30000000000001, 1.005, 0.0, -5.0, float("nan"), None]])
     found = _without_noise(noisy).to_pylist()
     assert found[:5] == [85.65, 100.3, 1.005, 0.0, -5.0]

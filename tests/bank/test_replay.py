@@ -53,7 +53,7 @@ def folder(tmp_path: Path) -> Path:
 
 @dataclass(frozen=True)
 class Run:
-    """The command, as people run it."""
+    """Runs the command as a user does."""
 
     command: list[str]
     environment: dict[str, str]
@@ -92,10 +92,8 @@ def test_a_day_is_scored_in_order_and_recorded(bank: psycopg.Connection, tiny: T
     assert count(bank, "bool_and(arrived_at = occurred_at)") is True
 
 
-def test_a_fraud_is_reported_when_its_delay_has_passed(
-    bank: psycopg.Connection, tiny: TinyScorer, folder: Path
-) -> None:
-    """It comes before a payment of the same second, whatever their ids."""
+def test_a_fraud_is_reported_after_its_delay(bank: psycopg.Connection, tiny: TinyScorer, folder: Path) -> None:
+    """A report comes before a payment of the same second, whatever their ids."""
     live_day(TRANSACTION_ID=0, TX_DATETIME=pd.Timestamp("2018-04-09 06:00")).iloc[:1].to_parquet(folder / "b.parquet")
     assert play(bank, tiny, folder).reports == 1
     assert [path for path, _ in tiny.posted] == ["/v1/fraud-reports", "/v1/score"]
@@ -124,10 +122,10 @@ def test_a_replay_and_a_load_of_the_same_data_add_nothing_twice(
     assert (again.rows, again.rows_new, again.reports_new) == (26, 0, 0)
 
 
-def test_a_replay_that_breaks_off_can_be_run_again(
+def test_an_interrupted_replay_can_be_repeated(
     bank: psycopg.Connection, tiny: TinyScorer, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It breaks in the second batch of those that the bank records together."""
+    """It is interrupted in the second batch of bank records."""
     monkeypatch.setattr("bank.replay.RECORD_EVERY", 4)
     tiny.answer = lambda number: 500 if number == 106 else 200
     with pytest.raises(BankError, match="500"):
@@ -138,7 +136,7 @@ def test_a_replay_that_breaks_off_can_be_run_again(
     assert play(bank, tiny, folder).scored == count(bank) == 10
 
 
-def test_a_replay_that_is_killed_can_be_run_again(
+def test_a_killed_replay_can_be_repeated(
     bank: psycopg.Connection, tiny: TinyScorer, run: Run, settings: Settings
 ) -> None:
     killed: list[int] = []
@@ -162,9 +160,7 @@ def test_a_replay_that_is_killed_can_be_run_again(
     assert set(tiny.scored) == set(range(100, 110))
 
 
-def test_a_scorer_that_is_busy_for_a_moment_is_asked_again(
-    bank: psycopg.Connection, tiny: TinyScorer, folder: Path
-) -> None:
+def test_requests_to_a_busy_scorer_are_retried(bank: psycopg.Connection, tiny: TinyScorer, folder: Path) -> None:
     troubles = [503, 429]
     tiny.answer = lambda number: troubles.pop() if number == 104 and troubles else 200
     assert play(bank, tiny, folder).scored == 10
@@ -181,7 +177,7 @@ def test_a_scorer_that_is_busy_for_a_moment_is_asked_again(
         (503, "is still busy, check its /readyz: 503"),
     ],
 )
-def test_a_scorer_that_refuses_ends_the_replay(
+def test_a_rejection_ends_the_replay(
     bank: psycopg.Connection, tiny: TinyScorer, folder: Path, status: int, words: str
 ) -> None:
     tiny.answer = lambda number: status if number == 103 else 200
@@ -191,9 +187,7 @@ def test_a_scorer_that_refuses_ends_the_replay(
     assert count(bank) == 3
 
 
-def test_payments_that_break_the_contract_are_recorded_and_not_sent(
-    bank: psycopg.Connection, tiny: TinyScorer, folder: Path
-) -> None:
+def test_invalid_payments_are_recorded_but_not_sent(bank: psycopg.Connection, tiny: TinyScorer, folder: Path) -> None:
     live = live_day().astype({"CUSTOMER_ID": "Int64", "TRANSACTION_ID": "Int64"})
     live.loc[1, "TRANSACTION_ID"] = pd.NA
     live.loc[2, "CUSTOMER_ID"] = pd.NA
@@ -223,9 +217,7 @@ def test_a_report_of_a_payment_without_an_id_is_recorded_and_not_sent(
     assert count(bank, table="fraud_reports") == 1
 
 
-def test_an_id_that_another_payment_has_is_counted_and_recorded(
-    bank: psycopg.Connection, tiny: TinyScorer, folder: Path
-) -> None:
+def test_a_conflicting_id_is_counted_and_recorded(bank: psycopg.Connection, tiny: TinyScorer, folder: Path) -> None:
     live = live_day()
     live.loc[6, "TRANSACTION_ID"] = 102
     live.to_parquet(folder / "b.parquet")
@@ -234,7 +226,7 @@ def test_an_id_that_another_payment_has_is_counted_and_recorded(
     assert (played.scored, played.refused, count(bank)) == (9, 1, 10)
 
 
-def test_a_day_without_payments_or_yet_to_come_is_refused(folder: Path) -> None:
+def test_a_day_without_payments_or_in_the_future_is_rejected(folder: Path) -> None:
     feed = PublishedFeed(folder, NOW)
     with pytest.raises(BankError, match="no payments on 2018-04-08: choose a day from 2018-04-02 to 2018-04-09"):
         day_to_play(feed, date(2018, 4, 8), NOW)

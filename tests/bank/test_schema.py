@@ -1,4 +1,4 @@
-"""The bank's tables follow from the contract, and each role may do its own and no more."""
+"""The bank's tables match the contract, and each role has only the rights it needs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOON = datetime(2025, 3, 5, 12, tzinfo=UTC)
     ("table", "fields"),
     [("transactions", TRANSACTION_FIELDS), ("fraud_reports", (*REPORT_FIELDS, *ANALYSIS_FIELDS))],
 )
-def test_the_table_has_the_contract_s_fields_and_demands_none(
+def test_the_table_has_the_contract_s_fields_and_requires_none(
     admin: psycopg.Connection, table: str, fields: tuple[object, ...]
 ) -> None:
     query = "select column_name, data_type, is_nullable from information_schema.columns where table_name = %s"
@@ -46,7 +46,7 @@ def test_the_table_has_the_contract_s_fields_and_demands_none(
         (datetime.fromisoformat("2025-03-05T00:30:00+02:00"), date(2025, 3, 4)),
     ],
 )
-def test_a_row_is_filed_under_the_day_it_occurred_or_else_came(
+def test_a_row_s_day_is_that_of_its_time_or_else_of_its_arrival(
     bank: psycopg.Connection, occurred: object, day: date
 ) -> None:
     insert = "insert into bank.transactions (source, source_row, occurred_at, arrived_at) values ('t', 1, %s, %s)"
@@ -55,7 +55,7 @@ def test_a_row_is_filed_under_the_day_it_occurred_or_else_came(
 
 
 @pytest.mark.parametrize(("ahead", "day"), [(300, date(2025, 3, 6)), (301, date(2025, 3, 5))])
-def test_five_minutes_of_another_clock_are_forgiven(bank: psycopg.Connection, ahead: int, day: date) -> None:
+def test_a_clock_five_minutes_ahead_is_tolerated(bank: psycopg.Connection, ahead: int, day: date) -> None:
     arrived = datetime(2025, 3, 5, 23, 59, tzinfo=UTC)
     insert = "insert into bank.transactions (source, source_row, occurred_at, arrived_at) values ('t', 1, %s, %s)"
     found = bank.execute(f"{insert} returning day", [arrived + timedelta(seconds=ahead), arrived]).fetchone()
@@ -69,10 +69,10 @@ def test_migrating_again_changes_nothing(settings: Settings, bank: psycopg.Conne
     assert bank.execute("select count(*) from bank.transactions").fetchone() == (1,)
 
 
-def test_migrating_again_waits_for_no_reader(
+def test_a_repeated_migration_does_not_wait_for_readers(
     settings: Settings, bank: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An ingest reads in one long transaction."""
+    """An ingest reads in a long transaction."""
     monkeypatch.setenv("PGOPTIONS", "-c lock_timeout=1s")
     bank.execute("select count(*) from bank.transactions, bank.fraud_reports")
     assert migrate(settings)
@@ -88,15 +88,15 @@ def test_migrating_again_waits_for_no_reader(
         ("bank_reader", "bank_reader_password", "create table public.mine ()"),
     ],
 )
-def test_a_role_may_do_no_more_than_its_own(settings: Settings, role: str, secret: str, statement: str) -> None:
+def test_a_role_has_only_its_own_rights(settings: Settings, role: str, secret: str, statement: str) -> None:
     with psycopg.connect(settings.bank_url, user=role, password=settings.secret(secret)) as connection:
         connection.execute("select count(*) from bank.transactions")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute(statement.encode())
 
 
-def test_who_compares_decisions_reads_them_and_no_more(settings: Settings) -> None:
-    """Also in a table that the scorer makes after the migration."""
+def test_the_decisions_reader_may_only_read(settings: Settings) -> None:
+    """Also in a table that the scorer creates after the migration."""
     with psycopg.connect(
         settings.decisions_url, user="scorer", password=settings.secret("decisions_password"), autocommit=True
     ) as owner:
@@ -109,9 +109,7 @@ def test_who_compares_decisions_reads_them_and_no_more(settings: Settings) -> No
             reader.execute("delete from serving.decisions")
 
 
-def test_a_tenant_owns_a_database_of_its_own(
-    settings: Settings, postgres: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_tenant_owns_its_database(settings: Settings, postgres: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "mlflow_db_password", SecretStr("tenant's own"))
     assert {"database mlflow", "role mlflow"} <= set(migrate(settings, ["mlflow"]))
     server = f"postgresql://127.0.0.1:{postgres.port}"
@@ -123,7 +121,7 @@ def test_a_tenant_owns_a_database_of_its_own(
         migrate(settings, ["airflow"])
 
 
-def test_a_role_reaches_only_its_own_database(settings: Settings) -> None:
+def test_a_role_can_connect_only_to_its_own_database(settings: Settings) -> None:
     for url, role, secret in (
         (settings.bank_url, "scorer", "decisions_password"),
         (settings.decisions_url, "bank_feed", "bank_feed_password"),

@@ -29,7 +29,7 @@ def default_world() -> Payments:
     return whole(Simulation())
 
 
-def test_the_same_seed_makes_the_same_world_and_another_another() -> None:
+def test_the_seed_determines_the_simulation() -> None:
     one, same, other = whole(SMALL), whole(SMALL), whole(Simulation(200, 400, 40, seed=8))
     assert all(np.array_equal(getattr(one, name), getattr(same, name)) for name in Payments.__dataclass_fields__)
     assert not np.array_equal(one.cents[:100], other.cents[:100])
@@ -52,8 +52,8 @@ COLUMNS = {
         (Simulation(), "caa499c60adb1fe4a702e1fe2bccd41be75778afda06a054536a231f81bc1c2c"),
     ],
 )
-def test_a_seed_makes_the_world_that_it_always_made(size: Simulation, expected: str) -> None:
-    """Bit for bit: a bank that holds a part of a world must not get another world's rest."""
+def test_a_seed_gives_the_same_simulation_in_every_release(size: Simulation, expected: str) -> None:
+    """Bit for bit: a bank with a part of a simulation must not receive the rest of a different one."""
     digest = hashlib.sha256()
     for block in simulate(size):
         for name, kind in COLUMNS.items():
@@ -61,7 +61,7 @@ def test_a_seed_makes_the_world_that_it_always_made(size: Simulation, expected: 
     assert digest.hexdigest() == expected
 
 
-def test_the_default_world_has_the_published_proportions(default_world: Payments) -> None:
+def test_the_default_simulation_has_the_published_proportions(default_world: Payments) -> None:
     a_day = len(default_world.cents) / 120 / 1_000
     assert 1.7 < a_day < 2.1, "published: 1.9 payments a customer and day"
     assert 0.005 < default_world.fraud.mean() < 0.012, "published: 0.8 % frauds"
@@ -69,7 +69,7 @@ def test_the_default_world_has_the_published_proportions(default_world: Payments
     assert default_world.fraud[default_world.cents > LARGE_CENTS].all()
 
 
-def test_frauds_gather_at_terminals_and_at_customers(default_world: Payments) -> None:
+def test_frauds_cluster_at_terminals_and_customers(default_world: Payments) -> None:
     small_frauds = default_world.fraud & (default_world.cents <= LARGE_CENTS)
     at_terminal = np.bincount(default_world.terminal_id[small_frauds])
     assert at_terminal.max() >= 10
@@ -93,7 +93,7 @@ def only(kind: str, size: Simulation, monkeypatch: pytest.MonkeyPatch) -> Paymen
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed", range(5))
-def test_a_small_world_has_each_kind_of_fraud_in_most_weeks(
+def test_a_small_simulation_has_each_kind_of_fraud_in_most_weeks(
     kind: str, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = only(kind, Simulation(customers=200, terminals=400, days=40, seed=seed), monkeypatch)
@@ -101,12 +101,12 @@ def test_a_small_world_has_each_kind_of_fraud_in_most_weeks(
     assert len(weeks) >= 4, "of six, the last of them five days"
 
 
-def test_the_kinds_make_up_all_frauds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_fraud_has_a_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = [only(kind, SMALL, monkeypatch).fraud for kind in KINDS]
     assert np.array_equal(np.any(kinds, axis=0), whole(SMALL).fraud)
 
 
-def test_each_fraud_tells_its_pattern_the_last_that_applies(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_fraud_has_the_last_pattern_that_applies(monkeypatch: pytest.MonkeyPatch) -> None:
     alone = [only(kind, SMALL, monkeypatch).fraud for kind in KINDS]
     code = np.arange(1, 4)[:, None] * alone
     assert np.array_equal(whole(SMALL).pattern, code.max(axis=0))
@@ -155,25 +155,25 @@ def test_amounts_and_times_are_drawn_as_published(default_world: Payments) -> No
     assert 18_000 < second.std() < 20_000, "20,000, without what falls outside the day"
 
 
-def test_customers_pay_near_by(default_world: Payments) -> None:
-    """In the published world 78 terminals are within reach on average; fewer at the square's edge."""
+def test_customers_pay_nearby(default_world: Payments) -> None:
+    """In the published data 78 terminals are within reach on average; fewer at the square's edge."""
     pairs = np.unique(default_world.customer_id * 2000 + default_world.terminal_id)
     used = np.bincount(pairs // 2000)
     assert 50 < used[used > 0].mean() < 78
 
 
-def test_a_world_is_made_in_blocks_that_do_not_show() -> None:
+def test_the_block_size_does_not_change_the_simulation() -> None:
     blocks = list(simulate(Simulation(50, 100, 70, seed=1)))
     assert len(blocks) == 3
     assert max(block.occurred.max() for block in blocks[:1]) < blocks[1].occurred.min()
 
 
-def test_a_world_of_one_still_pays_somewhere() -> None:
+def test_a_single_customer_has_a_terminal() -> None:
     world = whole(Simulation(customers=1, terminals=1, days=60, seed=1))
     assert set(world.terminal_id.tolist()) == {0}
 
 
-def test_worlds_of_other_parameters_are_other_sources() -> None:
+def test_other_parameters_are_another_source() -> None:
     names = {Simulation().name, Simulation(days=20).name, Simulation(seed=1).name, Simulation(terminals=1).name}
     assert len(names) == 4
     assert Simulation().name == Simulation().name
@@ -181,7 +181,7 @@ def test_worlds_of_other_parameters_are_other_sources() -> None:
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 35), st.integers(0, 2**32))
 @settings(deadline=None, max_examples=40, derandomize=True)
-def test_any_world_keeps_the_contract(customers: int, terminals: int, days: int, seed: int) -> None:
+def test_any_simulation_is_valid_under_the_contract(customers: int, terminals: int, days: int, seed: int) -> None:
     size = Simulation(customers, terminals, days, seed)
     world = whole(size)
     start = first_second(size.start)

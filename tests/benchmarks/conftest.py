@@ -1,4 +1,4 @@
-"""As `__main__` does, and before any test imports scikit-learn."""
+"""Set threads as `__main__` does, before any test imports scikit-learn."""
 
 from __future__ import annotations
 

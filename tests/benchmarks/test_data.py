@@ -1,4 +1,4 @@
-"""Payments in the published format become arrays that the protocol can trust."""
+"""Payments in the published format become valid arrays for the protocol."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_files_in_any_order_are_read_in_order_of_time(tmp_path: Path) -> None:
     assert np.all(np.diff(payments.occurred) >= 0)
 
 
-def test_daily_pickles_are_read_as_parquet_is(tmp_path: Path) -> None:
+def test_daily_pickles_are_read_like_parquet(tmp_path: Path) -> None:
     made = frame(4, 6)
     for day, rows in made.groupby(made["TX_DATETIME"].dt.date):
         rows.astype({"CUSTOMER_ID": str}).to_pickle(tmp_path / f"{day}.pkl", protocol=4)
@@ -51,7 +51,7 @@ def test_daily_pickles_are_read_as_parquet_is(tmp_path: Path) -> None:
     assert payments.fraud.sum() == 1
 
 
-def test_broken_and_repeated_payments_are_left_aside_and_counted(tmp_path: Path) -> None:
+def test_invalid_and_repeated_payments_are_dropped_and_counted(tmp_path: Path) -> None:
     bad = frame(5, 4).astype({"CUSTOMER_ID": "Int64"})
     bad.loc[2, "TX_DATETIME"] = pd.NaT
     bad.loc[3, "TX_AMOUNT"] = -1.0
@@ -71,7 +71,7 @@ def test_broken_and_repeated_payments_are_left_aside_and_counted(tmp_path: Path)
     assert payments.cents[3:5].tolist() == [100_000_000, 8_565]
 
 
-def test_data_without_a_usable_payment_is_refused(tmp_path: Path) -> None:
+def test_data_without_a_usable_payment_is_rejected(tmp_path: Path) -> None:
     frame().assign(TX_AMOUNT=-1.0).to_parquet(tmp_path / "payments.parquet")
     with pytest.raises(BenchmarkError, match="none of the 12 payments is valid"):
         read(tmp_path)
@@ -97,7 +97,7 @@ def test_each_payment_has_the_features_of_its_own_history(tmp_path: Path) -> Non
         assert found["amount"][row] == payments.cents[row] / 100
 
 
-def test_the_published_features_are_15_of_the_contract_s() -> None:
+def test_the_contract_includes_the_15_published_features() -> None:
     assert len(BASE_FEATURES) == len(set(BASE_COLUMNS.tolist())) == 15
     assert [FEATURES[place] for place in BASE_COLUMNS] == list(BASE_FEATURES)
 

@@ -1,4 +1,4 @@
-"""The whole benchmark on small simulated worlds: what a person and a program get, and what cannot be."""
+"""The whole benchmark on small simulations: its page, its JSON and its errors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def handbook(folder: Path, **options: str) -> subprocess.CompletedProcess[str]:
 
 
 def here(folder: Path, monkeypatch: pytest.MonkeyPatch, **options: str) -> None:
-    """The same in this process, which has the libraries already."""
+    """Run the benchmark in this process, where the libraries are already imported."""
     monkeypatch.chdir(folder)
     for name, value in ({"DATA": "", "START": "", "WEEKS": ""} | options).items():
         monkeypatch.setenv(name, value)
@@ -87,7 +87,7 @@ def test_at_evaluation_the_champion_beats_the_published_xgboost(
     assert found["champion_ap_less"]["four_weeks"]["xgboost"][0] > 0
 
 
-def test_a_person_sees_the_page_and_where_it_lies(folder: Path, run: subprocess.CompletedProcess[str]) -> None:
+def test_a_terminal_shows_the_page_and_its_path(folder: Path, run: subprocess.CompletedProcess[str]) -> None:
     page = (folder / "var/handbook/results.md").read_text()
     assert page in run.stdout
     assert "var/handbook/results.json" in run.stdout.splitlines()[-1]
@@ -97,7 +97,7 @@ def test_a_person_sees_the_page_and_where_it_lies(folder: Path, run: subprocess.
     assert [path.name for path in (folder / "var/handbook").iterdir() if path.name.startswith(".")] == []
 
 
-def test_of_other_data_nothing_published_is_shown(folder: Path, run: subprocess.CompletedProcess[str]) -> None:
+def test_other_data_is_not_compared_with_published_figures(folder: Path, run: subprocess.CompletedProcess[str]) -> None:
     assert results_of(folder)["published"] == {}
     page = (folder / "var/handbook/results.md").read_text()
     assert "lstm" not in page
@@ -143,7 +143,7 @@ def test_a_user_fixable_error_is_one_line(
     assert len(said.splitlines()) == 1
 
 
-def test_without_frauds_there_is_nothing_to_measure(tmp_path: Path) -> None:
+def test_data_without_frauds_is_rejected(tmp_path: Path) -> None:
     frame(60, 20).to_parquet(tmp_path / "payments.parquet")
     done = handbook(tmp_path, DATA=".", WEEKS="2")
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""The figures of resamples are those of scikit-learn, and what is compared is paired."""
+"""The figures of resamples equal scikit-learn's, and comparisons are paired."""
 
 from __future__ import annotations
 

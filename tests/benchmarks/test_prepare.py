@@ -1,4 +1,4 @@
-"""The request bodies of the scorer's benchmark: the lake's payments again, later and with new ids."""
+"""The request bodies of the scorer's benchmark: the lake's payments, later and with new ids."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from benchmarks.scorer.prepare import FIRST_ID, payments
 from contracts.transaction import Transaction
 
 
-def test_each_payment_keeps_the_contract_and_comes_after_the_one_before() -> None:
+def test_payments_are_valid_and_in_order_of_time() -> None:
     clean = pa.table(
         {"customer_id": [1, 2, 3], "terminal_id": [10, 20, 30], "amount_cents": [105, 100_000_000, 0]},
     )

@@ -79,7 +79,7 @@ def test_a_short_history_has_fewer_validation_weeks() -> None:
         (100, date(2025, 3, 1), "START=2025-03-01 is out of range"),
     ],
 )
-def test_weeks_outside_the_data_are_refused(length: int, start: date | None, words: str) -> None:
+def test_weeks_outside_the_data_are_rejected(length: int, start: date | None, words: str) -> None:
     with pytest.raises(BenchmarkError, match=words):
         schedule_of(days(length), start, 4)
 

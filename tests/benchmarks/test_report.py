@@ -1,4 +1,4 @@
-"""The page and the JSON beside published figures."""
+"""The page and the JSON, with the published figures."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def row_of(page: str, model: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def test_each_reproduced_figure_stands_beside_the_published_one(results: Results) -> None:
+def test_each_reproduced_figure_is_next_to_the_published_one(results: Results) -> None:
     page = markdown(results)
     assert row_of(page, "random forest")[4:] == ["0.870 / 0.678 / 0.299", "-0.001 / +0.000 / -0.002", ""]
     assert row_of(page, "champion")[4:] == ["", "", ""]
@@ -41,7 +41,7 @@ def test_each_reproduced_figure_stands_beside_the_published_one(results: Results
     assert "- Note: it rains." in page
 
 
-def test_a_figure_that_is_off_is_explained_or_said_to_be_off(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_figure_that_differs_is_explained_or_marked(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "EXPLAINED", {})
     assert row_of(markdown(results), "xgboost")[-1] == NOT_EXPLAINED
     monkeypatch.setattr(report, "EXPLAINED", {("four_weeks", "xgboost"): {"ap": "because"}})
@@ -52,14 +52,14 @@ def test_a_figure_that_is_off_is_explained_or_said_to_be_off(results: Results, m
     assert unreproduced(results) == ["four_weeks xgboost ap: 0.681, published 0.687"]
 
 
-def test_quoted_models_are_under_published_alone(results: Results) -> None:
+def test_quoted_models_have_only_published_figures(results: Results) -> None:
     found = json.loads(json.dumps(as_json(results)))
     assert found["published"]["four_weeks"]["lstm"] == {"auc": 0.876, "ap": 0.665, "cp100": 0.297}
     assert "lstm" not in found["four_weeks"]
     assert found["validation"] == {}
 
 
-def test_results_are_written_anew_each_time(results: Results, tmp_path: Path) -> None:
+def test_results_are_replaced_each_time(results: Results, tmp_path: Path) -> None:
     for _ in range(2):
         write_results(results, tmp_path / "handbook")
     assert sorted(path.name for path in (tmp_path / "handbook").iterdir()) == ["results.json", "results.md"]

@@ -1,4 +1,4 @@
-"""Simulated worlds as folders in the published format."""
+"""Simulations as folders in the published format."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bank.simulator import Simulation, simulate
 
 
 def published_frame(size: Simulation, seed: int = 0) -> pd.DataFrame:
-    """The world's payments, shuffled, under ids of another range."""
+    """The simulation's payments, shuffled, with ids in another range."""
     parts = list(simulate(size))
     columns = {
         "TRANSACTION_ID": np.concatenate([part.transaction_id for part in parts]) + 5_000_000_000,
@@ -25,7 +25,7 @@ def published_frame(size: Simulation, seed: int = 0) -> pd.DataFrame:
 
 
 def write_world(folder: Path, size: Simulation) -> None:
-    """The world in two files, neither in order of time."""
+    """Write the simulation in two files, neither in order of time."""
     folder.mkdir(parents=True, exist_ok=True)
     frame = published_frame(size)
     half = len(frame) // 2

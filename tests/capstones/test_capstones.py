@@ -1,4 +1,4 @@
-"""The live exercises, on one copy of the data that the demo left: `make test-capstones`."""
+"""The live exercises, on a copy of the demo's data: `make test-capstones`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The containers, built and started from nothing for the session, and taken down to nothing after it."""
+"""The containers: built and started on empty volumes for the session, and removed with them after it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.compose.stack import PROJECT, Stack
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    """The running line."""
+    """The running containers."""
     stack = Stack({name: free_port() for name in ("SCORER", "AIRFLOW", "MLFLOW", "SPARK")})
     stack.compose("down", "--volumes", "--remove-orphans")
     assert stack.leftovers() == []
@@ -36,7 +36,7 @@ def stack() -> Iterator[Stack]:
 
 
 def start(stack: Stack) -> None:
-    """`up` on empty volumes, and what it took."""
+    """Run `up` on empty volumes; record its duration."""
     began, clock = datetime.now(UTC), time.monotonic()
     with MemoryWatch(stack.memory_mb) as watch:
         stack.compose("up", "--detach", "--wait")

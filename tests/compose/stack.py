@@ -1,4 +1,4 @@
-"""The containers as an outsider sees them: the command `docker compose`, published ports, and what Docker tells."""
+"""The containers from outside: `docker compose`, published ports and Docker's reports."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LABEL = f"label=com.docker.compose.project={PROJECT}"
 
 
 def run(*command: str, environment: dict[str, str] | None = None, check: bool = True) -> str:
-    """The standard output of a command; one that fails says so with all that it said."""
+    """The standard output of a command; a failure raises with its whole output."""
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
     if check and done.returncode != 0:
         raise AssertionError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
@@ -31,7 +31,7 @@ def run(*command: str, environment: dict[str, str] | None = None, check: bool = 
 
 
 def wait_until(what: str, holds: Callable[[], Any], seconds: float = 120) -> Any:
-    """What `holds` gives, as soon as it is true."""
+    """The result of `holds`, as soon as it is true."""
     end = time.monotonic() + seconds
     while not (found := holds()):
         assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
@@ -41,7 +41,7 @@ def wait_until(what: str, holds: Callable[[], Any], seconds: float = 120) -> Any
 
 @dataclass
 class Stack:
-    """One project of containers, on ports of its own."""
+    """One Compose project, on separate ports."""
 
     ports: dict[str, int]
     rate: int = 40
@@ -53,7 +53,7 @@ class Stack:
 
     @property
     def environment(self) -> dict[str, str]:
-        """As a person would set it, in the shell or in .env."""
+        """The environment, as a user would set it in the shell or in .env."""
         ports = {f"{name}_PORT": str(port) for name, port in self.ports.items()}
         return os.environ | ports | {"COMPOSE_PROJECT_NAME": PROJECT, "REPLAY_RATE": str(self.rate)}
 
@@ -68,7 +68,7 @@ class Stack:
         return self.compose("exec", "--no-TTY", service, "sh", "-c", script, check=check)
 
     def sql(self, database: str, query: str) -> str:
-        """One value, asked inside PostgreSQL's container."""
+        """One value, queried inside PostgreSQL's container."""
         password = "PGPASSWORD=$(cat /run/credentials/postgres/bank_admin_password)"
         return self.sh("postgres", f'{password} psql -h 127.0.0.1 -U postgres -d {database} -qAtc "{query}"').strip()
 
@@ -89,7 +89,7 @@ class Stack:
         return found
 
     def containers(self) -> dict[str, list[dict[str, Any]]]:
-        """What Docker tells of each service's containers."""
+        """Docker's description of each service's containers."""
         ids = run("docker", "ps", "--all", "--quiet", "--filter", LABEL).split()
         found: dict[str, list[dict[str, Any]]] = {}
         for container in json.loads(run("docker", "inspect", *ids)) if ids else []:
@@ -97,17 +97,17 @@ class Stack:
         return found
 
     def states(self) -> dict[str, str]:
-        """Of each container its health or, where it has no check, its state with its exit code."""
+        """Each container's health or, without a health check, its state and exit code."""
         return {
             container["Name"]: _state(container["State"]) for some in self.containers().values() for container in some
         }
 
     def unwell(self) -> dict[str, str]:
-        """Containers that are neither healthy nor a job that ended well."""
+        """Containers that are neither healthy nor a successful job."""
         return {name: state for name, state in self.states().items() if state not in ("healthy", "exited 0")}
 
     def sick(self) -> set[str]:
-        """The services that say themselves that they cannot do their work."""
+        """The services that Docker reports as unhealthy."""
         return {
             name
             for name, some in self.containers().items()
@@ -120,26 +120,26 @@ class Stack:
         return dict(line.split("=", 1) for line in self.make("credentials").splitlines())
 
     def scorer(self, method: str, path: str, key: str | None = None, **options: Any) -> httpx.Response:
-        """Ask the scorer, with the key that `make credentials` shows unless another is given."""
+        """Call the scorer, by default with the key that `make credentials` shows."""
         headers = {"X-API-Key": self.credentials["SCORER_API_KEY"] if key is None else key}
         return httpx.request(method, self.credentials["SCORER_URL"] + path, headers=headers, timeout=30, **options)
 
     def champion(self) -> dict[str, Any]:
-        """The champion, as MLflow's registry has it."""
+        """The champion in MLflow's registry."""
         query = {"name": "fraud", "alias": "champion"}
         address = self.credentials["MLFLOW_URL"] + "/api/2.0/mlflow/registered-models/alias"
         found: dict[str, Any] = httpx.get(address, params=query, timeout=30).raise_for_status().json()["model_version"]
         return found
 
     def live_days(self) -> list[date]:
-        """The days of which live payments were decided, those of the tests (ids from 10^15) aside."""
+        """The days with decided live payments, except those of the tests (ids from 10^15)."""
         days = "select distinct (occurred_at at time zone 'UTC')::date from serving.decisions"
         query = f"{days} where transaction_id < 1e15"
         return sorted(date.fromisoformat(line) for line in self.sql("decisions", query).split())
 
     @contextmanager
     def disturbance(self) -> Iterator[None]:
-        """Something that a test breaks, and the time until everything is well again; errors in the logs are its own."""
+        """Inject a fault in the body, then wait for recovery; errors logged meanwhile are expected."""
         began = datetime.now(UTC)
         try:
             yield
@@ -148,7 +148,7 @@ class Stack:
             self.disturbed.append((began, datetime.now(UTC)))
 
     def is_settled(self, seconds: int = 20) -> bool:
-        """Whether all is well and stays so: some notice only after a while that what they rely on was away."""
+        """Whether all is healthy and stays so: some services notice an outage of a dependency late."""
         for _ in range(seconds // 2):
             if self.unwell():
                 return False
@@ -156,7 +156,7 @@ class Stack:
         return True
 
     def logs(self) -> list[tuple[str, datetime, str]]:
-        """Every line of every container's log: whose, when, what."""
+        """Every log line of every container: service, time, text."""
         lines = []
         for service, some in self.containers().items():
             for container in some:
@@ -169,7 +169,7 @@ class Stack:
         return lines
 
     def memory_mb(self) -> float:
-        """The memory of all its containers together, in MiB, as Docker counts it."""
+        """The total memory of the containers in MiB, as Docker counts it."""
         ids = run("docker", "ps", "--quiet", "--filter", LABEL).split()
         # One that ends meanwhile is no error.
         shown = run("docker", "stats", "--no-stream", "--format", "{{.MemUsage}}", *ids, check=False) if ids else ""
@@ -177,7 +177,7 @@ class Stack:
         return sum(_mebibytes(text) for text in used if not text.startswith("--"))
 
     def keep_logs(self, folder: Path) -> None:
-        """Write every container's log below `folder`, after what was written there before."""
+        """Append every container's log to a file below `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
         for service, some in self.containers().items():
             for number, container in enumerate(some, 1):
@@ -191,7 +191,7 @@ class Stack:
         return {mount["Name"] for mount in mounts if not mount.get("Name", PROJECT).startswith(PROJECT)}
 
     def leftovers(self) -> list[str]:
-        """Everything of this project that Docker still has."""
+        """Everything of this project that still exists in Docker."""
         kinds = {"container": ["ps", "--all"], "volume": ["volume", "ls"], "network": ["network", "ls"]}
         return [
             f"{kind} {name}"

@@ -1,4 +1,4 @@
-"""The compose file and the images, as they are before anything runs."""
+"""The compose file and the images, before anything runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def inspect(image: str) -> dict[str, Any]:
 
 
 def megabytes(image: str) -> float:
-    """All files of an image: what Docker calls its size depends on how it stores images."""
+    """The size of an image's files; Docker's own figure depends on its image store."""
     command = ["docker", "run", "--rm", "--network=none", "--user=0", "--entrypoint=du", image, "-sxb", "/"]
     return int(run(*command).split()[0]) / 1e6
 
@@ -30,7 +30,7 @@ def in_image(image: str, script: str) -> str:
     return run("docker", "run", "--rm", "--network=none", image, "sh", "-c", script).strip()
 
 
-def test_every_job_is_waited_for_and_every_other_service_says_how_it_is(stack: Stack) -> None:
+def test_every_job_is_waited_for_and_every_service_has_a_health_check(stack: Stack) -> None:
     services = stack.config["services"]
     waited_for = {
         name
@@ -42,7 +42,7 @@ def test_every_job_is_waited_for_and_every_other_service_says_how_it_is(stack: S
     assert {name for name, service in services.items() if "healthcheck" not in service} == JOBS
 
 
-def test_nobody_waits_for_less_than_health(stack: Stack) -> None:
+def test_dependencies_must_be_healthy_or_completed(stack: Stack) -> None:
     for name, service in stack.config["services"].items():
         for other, how in service.get("depends_on", {}).items():
             expected = "service_completed_successfully" if other in JOBS else "service_healthy"
@@ -56,7 +56,7 @@ def test_no_setting_holds_a_secret(stack: Stack) -> None:
                 assert "/run/credentials/" in value, (name, variable)
 
 
-def test_each_holder_s_volume_is_mounted_by_whom_it_is_meant_for_alone(stack: Stack) -> None:
+def test_each_credential_volume_is_mounted_only_by_its_holder(stack: Stack) -> None:
     holders: dict[str, set[str]] = {}
     for name, service in stack.config["services"].items():
         for volume in service.get("volumes", []):
@@ -80,7 +80,7 @@ def test_each_holder_s_volume_is_mounted_by_whom_it_is_meant_for_alone(stack: St
 
 @pytest.mark.parametrize("image", IMAGES)
 @pytest.mark.usefixtures("stack")
-def test_an_image_has_a_user_of_its_own_and_nothing_that_builds(image: str) -> None:
+def test_an_image_has_its_own_user_and_no_build_tools(image: str) -> None:
     assert inspect(image)["Config"]["User"] == "10001:10001"
     assert in_image(image, "id -u") == "10001"
     builders = "for tool in uv gcc cc make; do command -v $tool || true; done; ls -d /uv 2>/dev/null || true"
@@ -90,7 +90,7 @@ def test_an_image_has_a_user_of_its_own_and_nothing_that_builds(image: str) -> N
 
 
 @pytest.mark.usefixtures("stack")
-def test_the_scorer_s_image_is_small_and_has_nothing_of_the_others() -> None:
+def test_the_scorer_s_image_is_small_and_has_no_other_role_s_code() -> None:
     added = megabytes("fraud-relay-scorer") - megabytes(BASE)
     assert added <= SCORER_ADDS_MB
     script = (

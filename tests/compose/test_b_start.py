@@ -1,4 +1,4 @@
-"""After `up --wait`: everything is well, nothing is open that need not be, and the line has run."""
+"""After `up --wait`: everything is healthy, nothing is exposed needlessly, and the pipeline has run."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def payment(number: int, **changes: Any) -> dict[str, Any]:
     return {"transaction_id": OWN + number, **at, **changes}
 
 
-def test_every_service_is_healthy_and_every_job_ended_well(stack: Stack) -> None:
+def test_every_service_is_healthy_and_every_job_succeeded(stack: Stack) -> None:
     assert stack.unwell() == {}
     states = stack.states()
     assert len(states) == len(stack.config["services"])
     assert list(states.values()).count("exited 0") == len(JOBS)
 
 
-def test_ports_are_open_on_the_loopback_interface_alone(stack: Stack) -> None:
+def test_ports_are_open_only_on_the_loopback_interface(stack: Stack) -> None:
     published = {
         (name, bound["HostIp"], int(bound["HostPort"]))
         for name, some in stack.containers().items()
@@ -41,7 +41,7 @@ def test_ports_are_open_on_the_loopback_interface_alone(stack: Stack) -> None:
     assert published == {(name, "127.0.0.1", stack.ports[port]) for name, port in expected.items()}
 
 
-def test_all_together_they_stay_within_five_gigabytes(stack: Stack) -> None:
+def test_total_memory_is_below_five_gigabytes(stack: Stack) -> None:
     assert 1_000 < stack.measured["peak_memory_mb"] < 5_000
 
 
@@ -69,8 +69,8 @@ def test_every_container_is_confined(stack: Stack) -> None:
             assert not [mount for mount in container["Mounts"] if mount["Type"] == "bind"], name
 
 
-def test_from_the_scorer_airflow_and_spark_are_out_of_reach(stack: Stack) -> None:
-    """Neither by name nor by address; the stores are within reach, or this would say nothing."""
+def test_the_scorer_cannot_reach_airflow_and_spark(stack: Stack) -> None:
+    """Neither by name nor by address. The stores must be reachable, or the test would prove nothing."""
     addresses = {
         name: network["IPAddress"]
         for name, some in stack.containers().items()
@@ -100,8 +100,8 @@ def test_a_service_holds_its_own_secrets_and_no_others(stack: Stack) -> None:
         assert files == {f"/run/credentials/{holder}/{file}" for file in HOLDERS[holder]}, name
 
 
-def test_no_secret_is_told(stack: Stack) -> None:
-    """Neither in what Docker shows of a container, nor in a process's arguments, nor in a log."""
+def test_no_secret_is_exposed(stack: Stack) -> None:
+    """Neither by `docker inspect`, nor in a process's arguments, nor in a log."""
     all_of_them = "cat /run/credentials/all/* /run/credentials/airflow/airflow_fernet_key"
     found = stack.compose("run", "--rm", "--no-deps", "--no-TTY", "credentials", "sh", "-c", all_of_them).split()
     secrets = [secret for secret in found if re.fullmatch(r"[\w=-]{40,}", secret)]
@@ -115,7 +115,7 @@ def test_no_secret_is_told(stack: Stack) -> None:
         assert not [text[:80] for text in told if secret in text]
 
 
-def test_credentials_are_those_of_the_running_line(stack: Stack) -> None:
+def test_credentials_are_those_of_the_running_containers(stack: Stack) -> None:
     found = stack.credentials
     assert set(found) == {
         "SCORER_URL", "SCORER_API_KEY", "MLFLOW_URL", "AIRFLOW_URL", "AIRFLOW_USER", "AIRFLOW_PASSWORD",
@@ -141,7 +141,7 @@ def test_with_the_key_a_payment_is_scored_by_the_registry_s_champion(stack: Stac
     assert stack.scorer("GET", f"/v1/decisions/{OWN + 2}").json()["score"] == answer["score"]
 
 
-def test_airflow_asks_who_is_there(stack: Stack) -> None:
+def test_airflow_requires_a_login(stack: Stack) -> None:
     url = stack.credentials["AIRFLOW_URL"]
     assert httpx.get(f"{url}/api/v2/dags", timeout=30).status_code == 401
     wrong = {"username": USER, "password": "wrong"}

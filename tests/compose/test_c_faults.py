@@ -1,4 +1,4 @@
-"""Under live payments: stores and scorer restarted, a day through Airflow, the containers taken down and up again."""
+"""During live payments: restarts of stores and scorer, a day through Airflow, `down` and `up`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def decided(stack: Stack) -> int:
 
 
 def unexpected(stack: Stack) -> list[str]:
-    """Lines of the logs that tell of an error, but for the times when a test broke something."""
+    """Log lines with errors, except while a test had broken something."""
     return [
         f"{service} {at:%H:%M:%S} {text[:300]}"
         for service, at, text in stack.logs()
@@ -61,8 +61,8 @@ def test_a_restart_is_survived(stack: Stack, service: str) -> None:
 
 
 @pytest.mark.parametrize(("stopped", "sick"), [("valkey", {"scorer"}), ("postgres", {"mlflow", "airflow-api-server"})])
-def test_who_cannot_work_says_so(stack: Stack, stopped: str, sick: set[str]) -> None:
-    """And works again by itself. Without PostgreSQL decisions wait; without Valkey payments are scored degraded."""
+def test_an_outage_is_reported_by_health_checks(stack: Stack, stopped: str, sick: set[str]) -> None:
+    """And services recover. Without PostgreSQL decisions wait; without Valkey payments are scored degraded."""
     with stack.disturbance():
         stack.compose("stop", stopped)
         try:
@@ -75,7 +75,7 @@ def test_who_cannot_work_says_so(stack: Stack, stopped: str, sick: set[str]) -> 
 
 
 def test_every_payment_was_decided_once(stack: Stack) -> None:
-    """By the bank's own records of what it sent, by the log, and by the scorer's count of what it applied."""
+    """By the bank's records, the decision log, and the scorer's count of applied payments."""
     stack.compose("stop", "replay")
     wait_until("every decision is in the log", lambda: stack.valkey("XLEN", "decisions") == "0")
     days = stack.live_days()
@@ -118,14 +118,14 @@ def live_run(stack: Stack) -> dict[str, Any]:
     return {"conf": conf, "tasks": done, "state": state, "began": began}
 
 
-def test_a_day_is_driven_through_airflow_s_api_though_it_is_killed(live_run: dict[str, Any]) -> None:
+def test_a_day_runs_through_airflow_s_api_despite_a_kill(live_run: dict[str, Any]) -> None:
     assert live_run["began"][0] == "ingest"
     assert live_run["state"] == "success"
     jobs = ("ingest", "validate", "build_features", "write_online_state")
     assert live_run["tasks"] == dict.fromkeys(jobs, "success") | {"hand_over": "skipped"}
 
 
-def test_the_live_features_are_those_of_the_lake(stack: Stack, live_run: dict[str, Any]) -> None:
+def test_the_live_features_equal_the_lake_s(stack: Stack, live_run: dict[str, Any]) -> None:
     days = ["--from", live_run["conf"]["from"], "--to", live_run["conf"]["to"]]
     compared = stack.spark_line("spark_jobs.compare_decisions", *days)
     sent = int(stack.sql("bank", f"select count(*) from bank.transactions where day >= '{days[1]}'"))
@@ -136,8 +136,8 @@ def test_the_live_features_are_those_of_the_lake(stack: Stack, live_run: dict[st
     assert compared == whole | {"degraded": degraded}
 
 
-def test_down_and_up_again_everything_is_there(stack: Stack) -> None:
-    """Bank, models, lake and online state: nothing is retrained, and the live replay resumes. With two workers."""
+def test_everything_survives_down_and_up(stack: Stack) -> None:
+    """Bank, models, lake and online store stay, nothing is retrained, and the live replay resumes. With two workers."""
     first = stack.scorer("POST", "/v1/score", json=payment(3)).raise_for_status().json()
     rows, version, log = stack.sql("bank", "select count(*) from bank.transactions"), stack.champion(), decided(stack)
     # With the containers go their logs.
@@ -171,6 +171,6 @@ def test_two_workers_share_a_day_s_work(stack: Stack) -> None:
     assert stack.sh("spark-worker", f"ls $SPARK_WORKER_DIR/{app['id']}").split() == ["0", "1"]
 
 
-def test_nothing_went_wrong_but_what_was_broken(stack: Stack) -> None:
+def test_logs_have_no_errors_besides_the_injected_faults(stack: Stack) -> None:
     assert stack.unwell() == {}
     assert unexpected(stack) == []

@@ -1,4 +1,4 @@
-"""A server that answers as a test wants it."""
+"""A fake server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 @dataclass
 class Rehearsed:
-    """Its address, and what it answers: a status and a body for each path, or for any path by the key `*`."""
+    """The server's address and its answers: a status and body by path; the key `*` matches any path."""
 
     url: str = ""
     answers: dict[str, tuple[int, bytes]] = field(default_factory=dict)
@@ -20,7 +20,7 @@ class Rehearsed:
 
 @pytest.fixture
 def server() -> Iterator[Rehearsed]:
-    """The server, listening."""
+    """A running fake server."""
     rehearsed = Rehearsed()
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -33,7 +33,7 @@ def server() -> Iterator[Rehearsed]:
         do_POST = do_GET
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Suppress the request log."""
 
     listening = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=listening.serve_forever, args=(0.01,), daemon=True).start()

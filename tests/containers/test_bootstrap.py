@@ -1,4 +1,4 @@
-"""The containers' bootstrap where something fails; where all goes well it is tested in tests/compose."""
+"""The containers' bootstrap with failures; tests/compose tests it without."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CONF = {"from": "2025-01-01", "to": "2025-04-30"}
 
 
 class RehearsedAirflow:
-    """Runs that end as a test wants it: a real Airflow does not fail on request."""
+    """A fake Airflow whose runs end as a test says: a real one does not fail on request."""
 
     def __init__(self, states: dict[str, str], ends: list[str]) -> None:
         self.states = states
@@ -60,7 +60,7 @@ class RehearsedAirflow:
         ({"by-asset": "running"}, ["failed", "success"], ["bootstrap-2"], ["by-asset", "bootstrap-2"]),
     ],
 )
-def test_it_goes_on_where_an_earlier_start_broke_off(
+def test_it_resumes_an_interrupted_bootstrap(
     states: dict[str, str], ends: list[str], started: list[str], followed: list[str]
 ) -> None:
     airflow = RehearsedAirflow(states, ends)
@@ -68,14 +68,14 @@ def test_it_goes_on_where_an_earlier_start_broke_off(
     assert (airflow.started, airflow.followed) == (started, followed)
 
 
-def test_a_dag_that_keeps_failing_is_told_with_what_its_task_said() -> None:
+def test_a_dag_that_keeps_failing_is_reported_with_its_task_s_log() -> None:
     airflow, said = RehearsedAirflow({}, ["failed"] * 3), list[str]()
     with pytest.raises(BootstrapError, match="fraud_daily failed 3 times"):
         run_until_success(airflow, "fraud_daily", CONF, said.append)  # type: ignore[arg-type]
     assert "validate of bootstrap-3 found no lake" in said[-1]
 
 
-def test_a_champion_a_registry_without_one_and_a_broken_registry(server: Rehearsed) -> None:
+def test_a_registry_with_and_without_a_champion_and_a_broken_one(server: Rehearsed) -> None:
     settings = Settings(mlflow_tracking_uri=server.url)
     server.answers["*"] = (200, b'{"model_version": {"version": "7"}}')
     assert champion(settings) == "7"
@@ -87,7 +87,7 @@ def test_a_champion_a_registry_without_one_and_a_broken_registry(server: Rehears
         champion(settings)
 
 
-def test_what_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_unreachable_server_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(bootstrap, "PATIENCE_SECONDS", 0)
     nowhere = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(BootstrapError, match=f"MLflow at {nowhere} does not answer"):
@@ -97,20 +97,20 @@ def test_what_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path
         open_airflow(Settings(airflow_url=nowhere, secrets_dir=tmp_path))
 
 
-def test_a_wrong_password_is_said_at_once(server: Rehearsed, tmp_path: Path) -> None:
+def test_a_wrong_password_is_reported_at_once(server: Rehearsed, tmp_path: Path) -> None:
     server.answers["*"] = (401, b"{}")
     (tmp_path / "airflow_password").write_text("wrong")
     with pytest.raises(BootstrapError, match=r"cannot connect to Airflow .*401"):
         open_airflow(Settings(airflow_url=server.url, secrets_dir=tmp_path))
 
 
-def test_a_bank_that_cannot_be_seeded_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_load_of_the_bank_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(BootstrapError, match=r"bank\.load failed"):
         seed(Settings())
 
 
-def test_options_that_cannot_be_are_named() -> None:
+def test_invalid_options_are_named() -> None:
     environment = os.environ | {"DAYS": "10", "SEED": "many", "REPLAY_RATE": "0", "LIVE_DAYS": ""}
     command = [sys.executable, "-m", "containers.bootstrap"]
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)

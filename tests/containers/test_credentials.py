@@ -1,4 +1,4 @@
-"""The containers' credentials: made once, handed to whom they are for, shown on request."""
+"""The containers' credentials: created once, copied to their holders, shown on request."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run(folder: Path, verb: str, **addresses: str) -> subprocess.CompletedProces
     return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def test_they_are_made_once_and_never_again(tmp_path: Path) -> None:
+def test_they_are_created_only_once(tmp_path: Path) -> None:
     make(tmp_path, ADDRESSES)
     first = everything(tmp_path)
     make(tmp_path, ADDRESSES)
@@ -48,7 +48,7 @@ def test_each_holder_has_its_files_and_no_others(tmp_path: Path) -> None:
         assert {path.name for path in (tmp_path / holder).iterdir()} == set(names), holder
 
 
-def test_who_may_read_them(tmp_path: Path) -> None:
+def test_file_permissions(tmp_path: Path) -> None:
     """Only their owner, or everyone in the container if the image has another user."""
     make(tmp_path, ADDRESSES)
     for path in tmp_path.rglob("*"):
@@ -57,7 +57,7 @@ def test_who_may_read_them(tmp_path: Path) -> None:
             assert stat.S_IMODE(path.stat().st_mode) == (0o444 if foreign else 0o600), path
 
 
-def test_what_is_derived_fits_what_it_is_derived_from(tmp_path: Path) -> None:
+def test_derived_files_match_their_secrets(tmp_path: Path) -> None:
     make(tmp_path, ADDRESSES)
 
     def secret(name: str) -> str:
@@ -74,7 +74,7 @@ def test_what_is_derived_fits_what_it_is_derived_from(tmp_path: Path) -> None:
     assert key["sha256"] == hashlib.sha256(secret("scorer_api_key").encode()).hexdigest()
 
 
-def test_a_start_that_was_killed_is_made_good(tmp_path: Path) -> None:
+def test_an_interrupted_start_is_completed(tmp_path: Path) -> None:
     make(tmp_path, ADDRESSES)
     kept = read_secret(tmp_path / "all", "valkey_password")
     (tmp_path / "all/airflow_password").unlink()
@@ -85,7 +85,7 @@ def test_a_start_that_was_killed_is_made_good(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*/.*"))
 
 
-def test_they_are_shown_as_lines_of_name_and_value(tmp_path: Path) -> None:
+def test_they_are_shown_as_name_value_lines(tmp_path: Path) -> None:
     make(tmp_path, ADDRESSES | {"HOME": "/"})
     lines = dict(line.split("=", 1) for line in show(tmp_path).splitlines())
     assert lines == ADDRESSES | {

@@ -1,4 +1,4 @@
-"""The health check: well only where the address answers and says what is wanted."""
+"""The health check passes only if the URL answers with the expected values."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ ANSWERS = {
         ("/down", ["scheduler.status=healthy"], "500"),
     ],
 )
-def test_what_is_wrong_is_said(server: Rehearsed, path: str, wanted: list[str], problem: str) -> None:
+def test_the_reason_for_a_failure_is_printed(server: Rehearsed, path: str, wanted: list[str], problem: str) -> None:
     server.answers = ANSWERS
     found = why_not(server.url + path, wanted)
     assert problem in found if problem else found == ""
 
 
-def test_the_exit_code_says_it(server: Rehearsed) -> None:
+def test_the_exit_code(server: Rehearsed) -> None:
     server.answers = ANSWERS
     for url, code in ((f"{server.url}/text", 0), (f"{server.url}/down", 1), (f"http://127.0.0.1:{free_port()}/", 1)):
         command = [sys.executable, "-m", "containers.health_check", url]

@@ -1,4 +1,4 @@
-"""A bundle is checked before it is believed."""
+"""A bundle is verified before it is used."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_what_was_written_is_read(root: Path) -> None:
+def test_a_written_bundle_is_read(root: Path) -> None:
     verify(root, [TREES, METADATA])
     assert read_bundle(root) == a_bundle()
 
@@ -81,7 +81,7 @@ def test_a_file_that_is_not_in_the_manifest_is_rejected(root: Path) -> None:
         ({"reference": {}}, "reference lacks"),
     ],
 )
-def test_a_bundle_for_other_code_is_refused(changes: dict[str, Any], word: str) -> None:
+def test_a_bundle_for_other_code_is_rejected(changes: dict[str, Any], word: str) -> None:
     with pytest.raises(BundleError, match=word):
         check_fits(a_bundle(**changes))
 

@@ -19,12 +19,12 @@ def test_a_range_knows_its_days_and_seconds() -> None:
 
 
 @pytest.mark.parametrize("text", ["2018-4-1", "20180401", "2018-02-30", "yesterday", ""])
-def test_what_is_no_day_is_refused(text: str) -> None:
+def test_an_invalid_day_is_rejected(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="YYYY-MM-DD"):
         parse_day(text)
 
 
-def test_a_range_that_runs_backwards_ends_the_program(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_reversed_range_ends_the_program(capsys: pytest.CaptureFixture[str]) -> None:
     parser = argparse.ArgumentParser()
     add_day_range(parser)
     options = parser.parse_args(["--from", "2018-04-02", "--to", "2018-04-01"])

@@ -1,4 +1,4 @@
-"""The kernel against the definitions, read literally and computed slowly."""
+"""The kernel, compared with literal, slow definitions of the features."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HORIZON = features.TERMINAL_HORIZON_DAYS * DAY
 
 
 def kernel_features(world: list[Payment]) -> dict[int, dict[str, float]]:
-    """The kernel over the whole world, by transaction id."""
+    """The kernel's features of all payments, by transaction id."""
     found: dict[int, dict[str, float]] = {p.transaction_id: {} for p in world}
     for entity, values, kernel in (
         ("customer_id", ["cents"], features.customer_features),
@@ -87,9 +87,7 @@ def test_kernel_equals_the_definitions(world: list[Payment]) -> None:
 
 @given(worlds(), st.data())
 @settings(max_examples=200, deadline=None)
-def test_nothing_after_a_payment_and_no_label_unknown_at_it_changes_it(
-    world: list[Payment], data: st.DataObject
-) -> None:
+def test_later_payments_and_labels_do_not_change_a_payment(world: list[Payment], data: st.DataObject) -> None:
     payment = data.draw(st.sampled_from(world))
     t = payment.occurred
     past = [
@@ -108,7 +106,7 @@ def test_nothing_before_the_horizon_changes_a_payment(world: list[Payment], data
     assert kernel_features(recent)[payment.transaction_id] == kernel_features(world)[payment.transaction_id]
 
 
-def test_a_late_report_counts_from_when_it_came() -> None:
+def test_a_late_report_counts_from_its_arrival() -> None:
     fraud = Payment(1, 1, 1, 100, START, reported=START + 10 * DAY)
     before = Payment(2, 2, 1, 100, START + 10 * DAY - 1)
     at_once = Payment(3, 2, 1, 100, START + 10 * DAY)
@@ -118,7 +116,7 @@ def test_a_late_report_counts_from_when_it_came() -> None:
     assert found[3]["terminal_fraud_rate_1d"] == 0
 
 
-def test_of_one_second_the_lower_id_comes_first() -> None:
+def test_within_a_second_the_lower_id_comes_first() -> None:
     world = [Payment(7, 1, 1, 100, START), Payment(6, 1, 2, 300, START)]
     found = kernel_features(world)
     assert (found[6]["customer_tx_count_1d"], found[6]["customer_amount_mean_1d"]) == (1, 3)
@@ -141,7 +139,7 @@ def test_weekend_and_night(second: int, weekend: int, night: int) -> None:
     assert [float(found[name][0]) for name in PAYMENT_FEATURES] == [123.45, weekend, night]
 
 
-def test_an_unsorted_history_is_refused() -> None:
+def test_an_unsorted_history_is_rejected() -> None:
     backwards = np.array([START + 1, START])
     with pytest.raises(ValueError, match="sorted"):
         features.customer_features(np.zeros(2, dtype=np.int64), backwards, np.ones(2, dtype=np.int64), np.arange(2))
@@ -157,7 +155,7 @@ def test_no_rows_give_no_features() -> None:
         assert all(column.shape == (0,) for column in found.values())
 
 
-def test_the_base_set_comes_first_and_the_whole_is_in_order() -> None:
+def test_the_base_features_come_first_and_all_are_in_order() -> None:
     assert len(BASE_FEATURES) == 15
     assert FEATURES[:15] == BASE_FEATURES
     assert len(set(FEATURES)) == len(FEATURES) == len(PAYMENT_FEATURES + CUSTOMER_FEATURES + TERMINAL_FEATURES)
@@ -166,19 +164,19 @@ def test_the_base_set_comes_first_and_the_whole_is_in_order() -> None:
     assert features.feature_matrix(shuffled).tolist() == [[float(i) for i in range(len(FEATURES))]]
 
 
-def test_the_literal_definitions_are_of_all_features() -> None:
+def test_every_feature_has_a_literal_definition() -> None:
     payment = Payment(1, 1, 1, 100, START)
     assert set(literal_features([payment], payment)) == set(FEATURES)
 
 
-def test_a_habit_is_of_the_latest_payments_alone() -> None:
+def test_a_habit_uses_only_the_latest_payments() -> None:
     old = [Payment(n, 1, 1, 10_000, START + n) for n in range(50)]
     new = [Payment(50 + n, 1, 1, 100, START + 1_000 + n) for n in range(HABIT_PAYMENTS + 1)]
     found = kernel_features(old + new)[new[-1].transaction_id]
     assert (found["customer_amount_median"], found["customer_max_to_median_7d"]) == (1, 1)
 
 
-def test_more_rows_than_are_computed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_rows_than_one_block(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     world = [
         Payment(n, int(rng.integers(3)), 1, int(rng.integers(1, 9_999)), START + int(rng.integers(20 * DAY)))
@@ -190,7 +188,7 @@ def test_more_rows_than_are_computed_at_once(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_run_of_frauds_grows_when_a_late_report_closes_its_gap() -> None:
-    """Three payments; the one in the middle is reported late, and splits the run until then."""
+    """Three payments; the middle one is reported late and splits the run until then."""
     reports = [START + LABEL_DELAY, START + 20 * DAY, START + LABEL_DELAY]
     past = [Payment(n, 1, 1, 100, START + n * 3600, reported) for n, reported in enumerate(reports)]
     before = Payment(8, 2, 1, 100, START + 20 * DAY - 1)

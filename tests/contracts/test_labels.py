@@ -7,7 +7,7 @@ import numpy as np
 from contracts.labels import LABEL_DELAY, NEVER, known_at, known_from
 
 
-def test_known_when_the_delay_has_passed_and_the_report_came() -> None:
+def test_known_after_the_delay_and_the_report() -> None:
     occurred = np.array([0, 0, 0])
     reported = np.array([5, LABEL_DELAY + 5, NEVER])
     assert known_from(occurred, reported).tolist() == [LABEL_DELAY, LABEL_DELAY + 5, NEVER]

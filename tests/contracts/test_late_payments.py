@@ -1,4 +1,4 @@
-"""Which payments a late one touches: against the kernel itself, by computing with and without."""
+"""The payments affected by a late one, compared with the kernel's results with and without it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def counts_of_last(
 
 @given(histories())
 @settings(max_examples=300, deadline=None)
-def test_exactly_the_payments_whose_features_differ(history: tuple[np.ndarray, ...]) -> None:
+def test_affected_are_exactly_the_payments_whose_features_differ(history: tuple[np.ndarray, ...]) -> None:
     customer, terminal, occurred, number, applied = history
     touched = touched_by_late(*history)
     for one in range(len(number)):
@@ -53,7 +53,7 @@ def test_exactly_the_payments_whose_features_differ(history: tuple[np.ndarray, .
         assert touched[one] == differs
 
 
-def test_in_order_nothing_is_touched() -> None:
+def test_payments_in_order_affect_nothing() -> None:
     same = np.zeros(3, dtype=np.int64)
     assert not touched_by_late(same, same, np.array([1, 1, 2]), np.array([1, 2, 0]), np.array([1, 2, 3])).any()
     none = np.empty(0, dtype=np.int64)

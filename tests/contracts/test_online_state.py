@@ -1,4 +1,4 @@
-"""The one procedure that changes a history, on a real Valkey, against a dictionary."""
+"""The script that merges into a history, on a real Valkey, compared with a dictionary."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def merge(client: valkey.Valkey, batch: list[Entry], floor: int = 0, slack: int 
 @pytest.mark.parametrize("slack", [0, 60])
 @given(st.lists(st.tuples(entries, st.integers(0, 250)), min_size=1, max_size=6))
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_merging_is_union_by_place_cut_to_what_is_kept(
+def test_merging_is_a_union_by_position_cut_to_the_horizon(
     client: valkey.Valkey, slack: int, batches: list[tuple[list[Entry], int]]
 ) -> None:
     client.delete("c:test")
@@ -96,15 +96,13 @@ def test_merging_again_and_in_any_order_gives_the_same_history(
 
 
 def written(client: valkey.Valkey) -> int:
-    """Bytes in the append-only file."""
+    """The number of bytes in the append-only file."""
     size: int = client.info("persistence")["aof_current_size"]
     return size
 
 
 @pytest.mark.parametrize(("entry", "most"), [((50, 1, 5), 0), ((98, 1, 4), 800), ((98, 0, 5), 800), ((99, 99, 5), 200)])
-def test_of_a_history_that_gets_a_late_entry_only_the_end_is_written(
-    client: valkey.Valkey, entry: Entry, most: int
-) -> None:
+def test_a_late_entry_rewrites_only_the_end_of_a_history(client: valkey.Valkey, entry: Entry, most: int) -> None:
     client.delete("c:test")
     merge(client, [(second, number, 5) for second in range(100) for number in range(1, 11)])
     before = written(client)
@@ -112,27 +110,27 @@ def test_of_a_history_that_gets_a_late_entry_only_the_end_is_written(
     assert written(client) - before <= most
 
 
-def test_the_same_again_changes_nothing(client: valkey.Valkey) -> None:
+def test_a_repeated_merge_changes_nothing(client: valkey.Valkey) -> None:
     client.delete("c:test")
     first = merge(client, [(10, 1, 5), (10, 2, NEVER), (20, 0, 7)])
     assert merge(client, [(10, 2, NEVER)]) == first
     assert client.get("c:test") == first
 
 
-def test_the_stamp_says_all_that_a_model_may_need() -> None:
+def test_the_stamp_has_all_that_a_model_may_need() -> None:
     fields = Stamp(written_to="2018-09-03").fields()
     assert fields["written_to"] == "2018-09-03"
     assert {"features_version", "label_delay_days", "customer_horizon_days", "terminal_horizon_days"} <= set(fields)
 
 
 @given(st.integers(0, 100_000_000), st.one_of(st.integers(0, 2**36 - 2), st.just(NEVER)))
-def test_cents_and_report_in_one_value_come_apart_again(cents: int, reported: int) -> None:
+def test_packed_cents_and_report_are_unpacked_again(cents: int, reported: int) -> None:
     packed = pack_reported(np.array([cents]), np.array([reported]))
     assert packed[0] >= 0
     assert [int(part[0]) for part in unpack_reported(packed)] == [cents, reported]
 
 
-def test_of_one_payment_the_earlier_report_is_the_lesser_value() -> None:
+def test_an_earlier_report_is_the_lesser_value() -> None:
     reported = np.array([0, 5, 2**32, 2**36 - 2, NEVER])
     for cents in (0, 100_000_000):
         packed = pack_reported(np.full(5, cents), reported)

@@ -1,4 +1,4 @@
-"""What a transaction is, and what it is not."""
+"""Valid and invalid transactions."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_the_models_have_the_fields_of_the_contract() -> None:
     assert int(MAX_AMOUNT * 100) == MAX_AMOUNT_CENTS
 
 
-def test_what_is_for_analysis_is_no_feature_and_never_reaches_the_scorer() -> None:
+def test_analysis_columns_are_no_features_and_never_reach_the_scorer() -> None:
     names = {field.name for field in ANALYSIS_FIELDS}
     assert names == {"pattern"}
     assert names.isdisjoint({*FEATURES, *Transaction.model_fields, *FraudReport.model_fields})
@@ -46,7 +46,7 @@ def test_what_is_for_analysis_is_no_feature_and_never_reaches_the_scorer() -> No
         FraudReport.model_validate({"transaction_id": 1, "reported_at": "2018-09-04T10:15:00Z", "pattern": 1})
 
 
-def test_instants_are_utc_and_cut_to_seconds() -> None:
+def test_instants_are_utc_and_truncated_to_seconds() -> None:
     payment = parse()
     assert payment.occurred_at.isoformat() == "2018-09-04T08:15:00+00:00"
     assert payment.occurred_second == 1536048900
@@ -57,7 +57,7 @@ def test_instants_are_utc_and_cut_to_seconds() -> None:
     ("amount", "cents"),
     [(0, 0), (0.1, 10), (1_000_000, 100_000_000), (999_999.99, 99_999_999), ("5.50", 550), (1e2, 10_000)],
 )
-def test_amounts_that_are(amount: float | str, cents: int) -> None:
+def test_valid_amounts(amount: float | str, cents: int) -> None:
     assert parse(amount=amount).amount_cents == cents
 
 
@@ -91,7 +91,7 @@ def test_amounts_that_are(amount: float | str, cents: int) -> None:
         ("tx_fraud", 1),
     ],
 )
-def test_anything_else_is_refused_by_name(field: str, value: object) -> None:
+def test_invalid_values_are_rejected_by_field(field: str, value: object) -> None:
     with pytest.raises(ValidationError) as caught:
         parse(**{field: value})
     assert caught.value.errors()[0]["loc"][0] == field

@@ -1,4 +1,4 @@
-"""The DAGs as Airflow itself reads them, with a home of its own."""
+"""The DAGs as parsed by Airflow, with a separate AIRFLOW_HOME."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DAGS = Path(__file__).resolve().parents[2] / "dags"
 
 
 def pytest_configure() -> None:
-    """Before Airflow is imported, for it reads its settings then."""
+    """Runs before Airflow is imported, because it reads its settings at import."""
     import tempfile
 
     home = tempfile.mkdtemp(prefix="airflow-")

@@ -61,7 +61,7 @@ def test_a_run_s_jobs_are_submitted_to_one_application(dags: dict[str, Any], mon
     assert commands[0][0].endswith("spark_jobs/submit.py")
 
 
-def test_the_asset_joins_the_two(dags: dict[str, Any]) -> None:
+def test_the_asset_connects_the_dags(dags: dict[str, Any]) -> None:
     outlets = {task.task_id: [asset.name for asset in task.outlets] for task in dags["fraud_daily"].tasks}
     assert outlets == {job: [] for job in ORDER["fraud_daily"][:-1]} | {"hand_over": ["fraud_features"]}
     assert "fraud_features" in str(dags["fraud_training"].timetable.asset_condition)
@@ -94,7 +94,7 @@ def _resolve(dag: Any, given: dict[str, Any]) -> None:
         dag.params.get_param(name).resolve(value)
 
 
-def test_days_that_run_backwards_fail_at_once() -> None:
+def test_reversed_days_fail_at_once() -> None:
     from airflow.sdk.exceptions import AirflowFailException
     from shared import check_days
 

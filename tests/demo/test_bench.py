@@ -1,4 +1,4 @@
-"""The scorer's benchmark: ratios of each round by itself, and what it does without a demo."""
+"""The scorer's benchmark: ratios per round, and its errors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def results() -> dict[str, Any]:
     return report(all_of_them, {"rounds": 3}, {"servers": [1], "load and stores": [0]})
 
 
-def test_ratios_are_of_each_round_by_itself(results: dict[str, Any]) -> None:
+def test_ratios_are_computed_per_round(results: dict[str, Any]) -> None:
     for clients in ("1", "16"):
         rows = results["by_clients"][clients]
         assert rows[NO_OP]["requests_per_second"] == 4000
@@ -43,7 +43,7 @@ def test_ratios_are_of_each_round_by_itself(results: dict[str, Any]) -> None:
     assert results["batch"]["payments_per_second"] == 12_000
 
 
-def test_one_slow_moment_of_one_contender_does_not_count() -> None:
+def test_one_slow_round_of_a_contender_does_not_count() -> None:
     rounds = [measured(name, 16, turn, 1000, 1) for name in (NO_OP, MLFLOW, PLAIN) for turn in range(3)]
     rounds += [measured(SCORE, 16, turn, rate, 1) for turn, rate in enumerate((500, 10, 520))]
     rounds += [measured(ALL_AT_ONCE.name, 1, 0, 1, 1)]
@@ -51,7 +51,7 @@ def test_one_slow_moment_of_one_contender_does_not_count() -> None:
     assert rows["score_to"][NO_OP]["requests_per_second"] == 0.5
 
 
-def test_the_table_names_everyone(results: dict[str, Any]) -> None:
+def test_the_table_has_every_contender(results: dict[str, Any]) -> None:
     out = io.StringIO()
     show(results, Console(file=out, width=80))
     for name in (NO_OP, SCORE, MLFLOW, PLAIN, "12,000", "16 clients"):

@@ -94,7 +94,7 @@ def test_a_step_says_how_long_it_took() -> None:
 
 
 def test_memory_is_sampled_and_descendants_are_stopped() -> None:
-    """Runs in a process of its own, because it stops all its descendants."""
+    """Runs in a separate process, because it stops all its descendants."""
     done = subprocess.run(
         [sys.executable, "-c", LEAVE_SOMETHING], cwd=ROOT, capture_output=True, text=True, check=False
     )

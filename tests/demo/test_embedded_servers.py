@@ -1,4 +1,4 @@
-"""Servers from wheels: with a password, on the loopback interface, and again after a kill."""
+"""Servers from wheels: password, loopback interface, restart after a kill."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def query(server: Server, password: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_postgres_wants_its_password(postgres: Server) -> None:
+def test_postgres_requires_its_password(postgres: Server) -> None:
     assert query(postgres, postgres.password).stdout.strip() == "here|UTC"
     assert "password authentication failed" in query(postgres, "wrong").stderr
 
 
-def test_valkey_wants_its_password(valkey_server: Server) -> None:
+def test_valkey_requires_its_password(valkey_server: Server) -> None:
     with socket.create_connection(("127.0.0.1", valkey_server.port), timeout=5) as connection:
         connection.sendall(b"PING\r\n")
         assert connection.recv(100).startswith(b"-NOAUTH")
@@ -58,7 +58,7 @@ def test_a_killed_server_starts_again_on_its_data(tmp_path: Path, start: object)
     first.process.wait()
 
 
-def test_a_port_in_use_is_said_with_the_variable_to_set(tmp_path: Path, valkey_server: Server) -> None:
+def test_a_port_in_use_names_the_variable_to_set(tmp_path: Path, valkey_server: Server) -> None:
     with pytest.raises(ServerError, match=rf"port {valkey_server.port} is in use.*POSTGRES_PORT"):
         start_postgres(tmp_path / "data", "secret", tmp_path / "log", valkey_server.port)
     port = free_port()
@@ -72,7 +72,7 @@ def test_a_server_that_ends_at_its_start_shows_its_log(tmp_path: Path) -> None:
         wait_ready(server, lambda: False)
 
 
-def test_secrets_are_made_once_and_for_their_owner_alone(tmp_path: Path) -> None:
+def test_secrets_are_created_once_and_private_to_their_owner(tmp_path: Path) -> None:
     folder = tmp_path / "secrets"
     write_secrets(folder)
     before = {path.name: path.read_text() for path in folder.iterdir()}

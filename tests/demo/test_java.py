@@ -1,4 +1,4 @@
-"""Java: the machine's own where it will do, else the wheel's, with which Spark really runs."""
+"""Java: the installed one if it is new enough, else the wheel's, which really runs Spark."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_versions_are_read(tmp_path: Path, said: str, version: int | None) -> No
     assert version_of(fake_java(tmp_path, said)) == version
 
 
-def test_an_old_java_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_java_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_java(tmp_path / "old", 'openjdk version "11.0.2"')
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "old"))
     monkeypatch.setenv("PATH", "/nowhere")
@@ -47,7 +47,7 @@ def test_an_old_java_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert java_home(tmp_path / "wheel") == tmp_path / "new"
 
 
-def test_several_may_write_the_wrapper_at_once(tmp_path: Path) -> None:
+def test_concurrent_writes_of_the_wrapper(tmp_path: Path) -> None:
     with ThreadPoolExecutor(max_workers=8) as pool:
         homes = list(pool.map(wheel_java_home, [tmp_path] * 64))
     assert set(homes) == {tmp_path}

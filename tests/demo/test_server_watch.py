@@ -1,4 +1,4 @@
-"""A server that ends in the middle of the demo ends the demo, which says which one it was."""
+"""A server that ends during the demo ends the demo, which names the server."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Launch = Callable[[str], Server]
 
 @pytest.fixture
 def launch(tmp_path: Path) -> Iterator[Launch]:
-    """Starts a server of some name that does nothing for a minute, with a log."""
+    """Starts a named server with a log that does nothing for a minute."""
     with ExitStack() as stack:
 
         def one(name: str) -> Server:
@@ -61,7 +61,7 @@ def watched(servers: list[Server], work: Callable[[], Any]) -> None:
     ],
     ids=["sleep", "command", "future"],
 )
-def test_whatever_the_demo_waits_for_it_ends(launch: Launch, wait: Callable[[], Any]) -> None:
+def test_any_wait_of_the_demo_is_interrupted(launch: Launch, wait: Callable[[], Any]) -> None:
     began = time.monotonic()
     servers = [launch("the store"), launch("the scheduler")]
     kill_soon(servers[1])
@@ -72,7 +72,7 @@ def test_whatever_the_demo_waits_for_it_ends(launch: Launch, wait: Callable[[], 
     assert "the scheduler says" in caught.value.last_lines
 
 
-def test_what_fails_for_a_server_that_ended_is_told_as_that(launch: Launch) -> None:
+def test_an_error_after_a_server_s_end_is_reported_as_that_end(launch: Launch) -> None:
     store = launch("the store")
 
     def fail() -> None:
@@ -96,7 +96,7 @@ def test_servers_may_end_when_the_watch_is_over(launch: Launch) -> None:
 def test_every_server_of_the_line_is_watched(
     launch: Launch, victim: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The line as it is, but for servers that do nothing, and a DAG that never ends."""
+    """The real pipeline, with idle servers and a DAG that never ends."""
     started: dict[str, Server] = {}
 
     def start(name: str) -> Server:

@@ -1,4 +1,4 @@
-"""Proves exercises: each one's stub, solution, typical wrong answers, and code that does not run."""
+"""Tests exercises with their stub, solution, typical wrong answers, and code that does not run."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def check_all(exercises: Sequence[Exercise], folder: Path) -> dict[str, Found]:
 
 
 def prove(exercise: Exercise, found: Found) -> None:
-    """Each answer has the outcome it must have, and each mistake is reported with its message."""
+    """Assert that each answer has its expected outcome, and each mistake its message."""
     mistakes = read_mistakes(exercise)
     assert len(mistakes) >= 2
     expected = EXPECTED | {f"wrong: {name}": Outcome.INCORRECT for name in mistakes}

@@ -1,4 +1,4 @@
-"""The workshop's commands as a learner types them."""
+"""The workshop's commands, as a learner types them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ ID = "request-model"
 
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Progress of these tests' own."""
+    """Separate progress for these tests."""
     monkeypatch.setattr(progress, "KEPT", tmp_path / "kept")
     return tmp_path / "kept"
 
 
 @pytest.fixture
 def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Exercise:
-    """An exercise whose file is not the learner's own."""
+    """An exercise with a temporary file instead of the learner's."""
     real = find(ID)
     folder = tmp_path / "exercise"
     folder.mkdir()
@@ -37,7 +37,7 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Exercise:
     return real
 
 
-def test_the_list_shows_every_role_and_how_far_one_is(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_shows_every_role_and_the_progress(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_progress({ID: Progress(passed_at="2018-09-04T10:15:00+00:00", outcome=Outcome.ERROR.value)})
     assert commands.main(["list"]) == 0
     shown = capsys.readouterr().out
@@ -46,7 +46,7 @@ def test_the_list_shows_every_role_and_how_far_one_is(kept: Path, capsys: pytest
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))
-def test_a_check_is_told_kept_and_ends_with_the_code_of_its_outcome(
+def test_a_check_is_printed_and_recorded_and_its_outcome_is_the_exit_code(
     outcome: Outcome, kept: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_progress({ID: Progress(outcome="passed", passed_at="2018-09-04T10:15:00+00:00", hints=2)})
@@ -75,7 +75,7 @@ def test_a_solution_is_shown_and_nothing_else(mine: Exercise, capsys: pytest.Cap
     assert mine.answer.read_text() == stub_of(mine.solution.read_text())
 
 
-def test_a_reset_loses_nothing(mine: Exercise, kept: Path) -> None:
+def test_a_reset_keeps_a_copy(mine: Exercise, kept: Path) -> None:
     stub = mine.answer.read_text()
     assert reset(mine, datetime(2018, 9, 4, tzinfo=UTC)) is None
     for written in ("first", "second"):
@@ -93,7 +93,7 @@ def test_a_reset_loses_nothing(mine: Exercise, kept: Path) -> None:
     assert mine.answer.read_text() == stub
 
 
-def test_damaged_progress_is_named_and_left_as_it_is(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_damaged_progress_is_named_and_not_changed(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kept.mkdir()
     (kept / "progress.json").write_text("{")
     assert commands.main(["list"]) != 0
@@ -114,7 +114,7 @@ def test_an_unknown_exercise_is_named(given: str, says: str, capsys: pytest.Capt
     assert says in capsys.readouterr().out
 
 
-def test_what_passed_leads_to_the_next_of_its_role(
+def test_a_passed_exercise_suggests_the_next_of_its_role(
     kept: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(commands, "check", lambda _: Result(Outcome.PASSED))

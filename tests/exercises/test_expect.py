@@ -1,4 +1,4 @@
-"""What a check says of an answer that is not right."""
+"""What a check says about a wrong answer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from exercises.expect import IncorrectError, Said, alike, expect
 
 
 class Single(float):
-    """As NumPy's float32 looks from outside."""
+    """Behaves like NumPy's float32."""
 
     dtype = "float32"
 
@@ -22,7 +22,7 @@ def test_a_right_answer_passes() -> None:
     expect("f(1)", {"a": [1, 2]}, {"a": [1, 2.0]}, "look again")
 
 
-def test_a_wrong_one_is_told_with_its_mistake() -> None:
+def test_a_wrong_answer_is_reported_with_its_mistake() -> None:
     with pytest.raises(IncorrectError) as raised:
         expect("count(t=5)", 7, 3, "look again", [(9, "not this"), (7, "the future is counted")])
     assert str(raised.value).split("\n") == [
@@ -33,7 +33,7 @@ def test_a_wrong_one_is_told_with_its_mistake() -> None:
     ]
 
 
-def test_a_mistake_may_be_known_by_a_function_and_an_unknown_one_gets_the_hint() -> None:
+def test_a_function_may_recognise_a_mistake_and_an_unknown_one_gets_the_hint() -> None:
     with pytest.raises(IncorrectError, match="too many"):
         expect("f()", 12, 3, "look again", [(lambda came: came > 10, "too many")])
     with pytest.raises(IncorrectError, match="look again"):
@@ -59,7 +59,7 @@ def test_a_mistake_may_be_known_by_a_function_and_an_unknown_one_gets_the_hint()
         ([1, [2, 3]], [1, [2, 3.0000000000001]], True),
     ],
 )
-def test_alike_is_equal_in_value_and_in_kind(one: Any, other: Any, same: bool) -> None:
+def test_alike_means_equal_in_value_and_type(one: Any, other: Any, same: bool) -> None:
     assert alike(one, other) is same
 
 

@@ -1,4 +1,4 @@
-"""A line that cannot be started is an environment that is not available, and is given back."""
+"""If the servers cannot start, the environment is unavailable and the demo is released."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from exercises.expect import UnavailableError
 from exercises.line import live_line
 
 
-def test_a_demo_in_use_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_demo_in_use_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(line, "lock_demo", lambda: None)
     with pytest.raises(UnavailableError, match="in use by another command"), live_line(tmp_path / "line"):
         pass
 
 
-def test_a_server_that_does_not_start_is_told_and_the_demo_is_free_again(
+def test_a_server_that_does_not_start_is_reported_and_the_demo_released(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*_: Any) -> None:

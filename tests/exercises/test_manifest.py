@@ -1,4 +1,4 @@
-"""The manifest matches the folders, each stub its solution, and no file is left over."""
+"""The manifest matches the folders, each stub matches its solution, and there are no other files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def name(exercise: Exercise) -> str:
     return exercise.id
 
 
-def test_at_least_five_for_each_role_rising_in_difficulty() -> None:
+def test_each_role_has_at_least_five_in_order_of_level() -> None:
     offline = [exercise for exercise in ALL if not exercise.live]
     assert min(Counter(exercise.role for exercise in offline).values()) >= 5
     assert {exercise.role for exercise in ALL} == set(get_args(Role))
@@ -51,7 +51,7 @@ def test_at_least_five_for_each_role_rising_in_difficulty() -> None:
     assert len({exercise.id for exercise in ALL}) == len(ALL)
 
 
-def test_no_file_is_left_over() -> None:
+def test_there_are_no_other_files() -> None:
     expected = {EXERCISES / file for file in OF_THE_WORKSHOP}
     expected |= {
         exercise.folder / file for exercise in ALL for file in ("README.md", "exercise.py", "solution.py", "check.py")
@@ -62,12 +62,12 @@ def test_no_file_is_left_over() -> None:
 
 
 @pytest.mark.parametrize("exercise", ALL, ids=name)
-def test_a_stub_is_what_is_left_of_its_solution(exercise: Exercise) -> None:
+def test_a_stub_is_its_solution_without_the_work(exercise: Exercise) -> None:
     assert exercise.answer.read_text() == stub_of(exercise.solution.read_text()), f"make reset EXERCISE={exercise.id}"
 
 
 @pytest.mark.parametrize("exercise", ALL, ids=name)
-def test_a_page_tells_what_it_should_and_its_links_lead_somewhere(exercise: Exercise) -> None:
+def test_a_page_has_its_headings_and_working_links(exercise: Exercise) -> None:
     text = (exercise.folder / "README.md").read_text()
     for heading in ("## What you will learn", "## What to write", "## Where this is in the line", "## Out of scope"):
         assert heading in text
@@ -80,10 +80,10 @@ def test_a_page_tells_what_it_should_and_its_links_lead_somewhere(exercise: Exer
 
 
 @pytest.mark.parametrize("exercise", [one for one in ALL if not one.live], ids=name)
-def test_a_check_holds_the_answer_against_the_lines_own_code(exercise: Exercise) -> None:
+def test_a_check_compares_with_production(exercise: Exercise) -> None:
     assert "def test_agrees_with_production(" in exercise.check.read_text()
 
 
-def test_an_exercise_that_there_is_not_is_named_with_those_there_are() -> None:
+def test_an_unknown_exercise_is_named_with_the_known_ones() -> None:
     with pytest.raises(UnknownExerciseError, match=r"'nothing'.*choose one of: .*request-model"):
         find("nothing")

@@ -1,4 +1,4 @@
-"""Each wrong answer is a change that applies to its solution and makes another program of it."""
+"""Each wrong answer is a change that applies to its solution and gives a different program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each exercise without a running system gives the expected outcome for every answer."""
+"""Each exercise that needs no running system gives the expected outcome for every answer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ENVIRONMENTS = ("pipeline", "serving", "airflow")
 def found(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Future[dict[str, Found]]]]:
-    """The results of the exercises that were selected, by environment; one process an environment."""
+    """The results of the selected exercises, with one process per environment."""
     chosen = [item.callspec.params["exercise"] for item in request.session.items if _is_proof(item)]
     with ThreadPoolExecutor(max_workers=2) as pool:
         yield {

@@ -44,7 +44,7 @@ def test_store(answer):
 
 @pytest.fixture
 def exercise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Exercise:
-    """An exercise of these tests' own."""
+    """A temporary exercise for these tests."""
     monkeypatch.setattr(manifest, "EXERCISES", tmp_path)
     made = Exercise(
         id="double",
@@ -121,7 +121,7 @@ def test_each_answer_has_its_outcome(exercise: Exercise) -> None:
     assert found["store"].story == "the store is not there: start it"
 
 
-def test_an_answer_that_never_ends_and_one_that_ends_python_are_errors(
+def test_an_endless_answer_and_one_that_exits_python_are_errors(
     exercise: Exercise, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "SECONDS_FOR_A_TEST", 1)
@@ -131,7 +131,7 @@ def test_an_answer_that_never_ends_and_one_that_ends_python_are_errors(
     assert (gone.outcome, "ended the Python process" in gone.story) == (Outcome.ERROR, True)
 
 
-def test_a_name_that_is_gone_is_an_error(exercise: Exercise) -> None:
+def test_a_missing_name_is_an_error(exercise: Exercise) -> None:
     exercise.answer.write_text("def treble(n):\n    return 3 * n\n")
     result = run_checks(exercise, [exercise.answer])[exercise.answer]
     assert (result.outcome, "there is no `double`" in result.story) == (Outcome.ERROR, True)
@@ -143,7 +143,7 @@ def test_another_signature_is_an_error(exercise: Exercise) -> None:
     assert (result.outcome, "keep the parameters" in result.story) == (Outcome.ERROR, True)
 
 
-def test_a_stub_is_not_run_and_a_file_that_is_gone_is_told(exercise: Exercise, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stub_is_not_run_and_a_missing_file_is_reported(exercise: Exercise, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "ROOT", exercise.folder.parents[1])
     assert runner.check(exercise) == Result(Outcome.NOT_STARTED)
     exercise.answer.unlink()

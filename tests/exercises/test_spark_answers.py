@@ -16,11 +16,11 @@ def failing(error: Exception) -> Any:
     raise error
 
 
-def test_an_answer_is_handed_on(tmp_path: Path) -> None:
+def test_an_answer_is_returned(tmp_path: Path) -> None:
     assert collected("rows()", lambda: [1], tmp_path / "answer.py") == [1]
 
 
-def test_what_spark_cannot_run_is_incorrect_and_known_words_have_their_mistake(tmp_path: Path) -> None:
+def test_a_failing_query_is_incorrect_and_known_errors_have_their_mistake(tmp_path: Path) -> None:
     path = tmp_path / "answer.py"
     error = RuntimeError("[UNRESOLVED_COLUMN] no such column\nand a long plan")
     with pytest.raises(IncorrectError, match=r"Spark could not run your query: \[UNRESOLVED_COLUMN\] no such") as told:
@@ -30,7 +30,7 @@ def test_what_spark_cannot_run_is_incorrect_and_known_words_have_their_mistake(t
         collected("rows()", lambda: failing(error), path, {"UNRESOLVED_COLUMN": "that column is gone"})
 
 
-def test_the_learners_own_lines_raise_as_they_are_on_a_worker_too(tmp_path: Path) -> None:
+def test_errors_in_the_learners_code_are_raised_unchanged_also_on_a_worker(tmp_path: Path) -> None:
     path = tmp_path / "answer.py"
     path.write_text("def rows():\n    return 1 / 0\n")
     answer = load(path)

@@ -1,4 +1,4 @@
-"""The one place to write: a stub is a solution without its work."""
+"""Stubs: a stub is a solution without the work between its marks."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ STUB = f"""def double(n: int) -> int:
 """
 
 
-def test_the_work_goes_out_and_in_again_with_its_indentation() -> None:
+def test_the_work_is_extracted_and_inserted_with_its_indentation() -> None:
     assert stub_of(SOLUTION) == STUB
     assert work_in(SOLUTION) == "twice = n + n\n\nreturn twice"
     assert with_work(STUB, work_in(SOLUTION)) == SOLUTION
 
 
-def test_only_what_was_written_counts_as_touched() -> None:
+def test_only_changes_to_the_work_count() -> None:
     assert is_untouched(STUB, SOLUTION)
     assert is_untouched(STUB.replace("\n", "  \n"), SOLUTION)
     assert not is_untouched(STUB.replace(EMPTY, "return 2 * n"), SOLUTION)
@@ -34,6 +34,6 @@ def test_only_what_was_written_counts_as_touched() -> None:
 
 
 @pytest.mark.parametrize("text", ["", f"{BEGIN}\n", f"{END}\n{BEGIN}\n", f"{BEGIN}\n{END}\n{BEGIN}\n{END}\n"])
-def test_a_file_without_one_place_to_write_is_named(text: str) -> None:
+def test_a_file_without_exactly_one_place_to_write_is_named(text: str) -> None:
     with pytest.raises(ValueError, match="your work"):
         work_in(text)

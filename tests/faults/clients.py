@@ -1,4 +1,4 @@
-"""Clients that never give up: each asks again until it has an answer, and now and then what it has asked before."""
+"""Clients that retry until they have an answer, and sometimes repeat an earlier request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BATCH = 100
 
 
 class World:
-    """Payments of a few hundred customers, a second apart in the mean, some in the same second, some out of order."""
+    """Payments of a few hundred customers, a second apart on average, some simultaneous, some out of order."""
 
     def __init__(self, customers: int, terminals: int, start: int) -> None:
         self._numbers = itertools.count(1)
@@ -42,7 +42,7 @@ class World:
 
 @dataclass
 class Told:
-    """What clients were told: every answer to each payment, and each status but 200."""
+    """The responses: every answer to each payment, and each status other than 200."""
 
     payments: dict[int, Payment] = field(default_factory=dict)
     answers: defaultdict[int, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
@@ -51,7 +51,7 @@ class Told:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self, payments: list[Payment], results: list[dict[str, Any]], seconds: float) -> None:
-        """Note the answers to some payments."""
+        """Record the answers to some payments."""
         with self.lock:
             self.slowest = max(self.slowest, seconds)
             for payment, result in zip(payments, results, strict=True):
@@ -60,7 +60,7 @@ class Told:
 
 
 class Clients:
-    """Threads that ask; they can be held, with nothing left unanswered, and let go again."""
+    """Threads that send requests; they can be paused, with no request unanswered, and resumed."""
 
     def __init__(self, count: int, port: int, key: str, world: World, told: Told) -> None:
         self._address, self._key, self._world, self.told = f"http://127.0.0.1:{port}", key, world, told
@@ -72,11 +72,11 @@ class Clients:
             thread.start()
 
     def go(self) -> None:
-        """Ask on."""
+        """Resume."""
         self._go.set()
 
     def hold(self) -> None:
-        """Let each finish what it asked, until it is answered."""
+        """Pause, once every client has its answer."""
         self._go.clear()
         for _ in self._threads:
             assert self._idle.acquire(timeout=120), "a client waits for an answer for ever"
@@ -85,14 +85,14 @@ class Clients:
         self.raise_errors()
 
     def end(self) -> None:
-        """No more."""
+        """Stop the threads."""
         self._over.set()
         self._go.set()
         for thread in self._threads:
             thread.join(timeout=60)
 
     def raise_errors(self) -> None:
-        """What went wrong in a thread goes wrong here."""
+        """Re-raise the errors of the threads."""
         if self.errors:
             raise self.errors[0]
 

@@ -1,4 +1,4 @@
-"""What the scorer's own tests start it with."""
+"""The fixtures with which the scorer's own tests start it."""
 
 from tests.serving.conftest import make_database, registry, secrets, settings, start
 

@@ -1,7 +1,7 @@
-"""Faults one after another while clients ask without a pause: nothing is lost, nothing is there twice.
+"""One fault after another under constant load: nothing is lost and nothing is duplicated.
 
-After each fault, and at the end: every payment that got an answer is recorded exactly once with that answer; both its
-histories are what the payments say; and the scorer is whole again by itself.
+After each fault, and at the end, every answered payment is recorded exactly once with its answer, both its histories
+match the payments, and the scorer has recovered without help.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ TOLD = ("score", "decision", "model_version", "degraded", "reasons")
 
 
 def children(pid: int) -> list[int]:
-    """The processes that a process has started."""
+    """The child processes of a process."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
@@ -66,20 +66,20 @@ class Line:
         return psycopg.connect(self.decisions, user="scorer", password=self.password)
 
     def ready(self) -> bool:
-        """Whether answers are whole, whichever worker is asked: each time over a connection of its own."""
+        """Whether every worker scores with history, each asked over a new connection."""
         try:
             return all(httpx.get(f"http://127.0.0.1:{self.scorer.port}/readyz").status_code == 200 for _ in range(12))
         except httpx.TransportError:
             return False
 
     def workers(self) -> list[int]:
-        """The processes that serve."""
+        """The worker processes."""
         assert self.scorer.process
         mine = children(self.scorer.process.pid)
         return [pid for pid in mine if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
     def stop_valkey(self) -> None:
-        """As if its machine was switched off."""
+        """Kill it, as a power failure would."""
         self.valkey.process.kill()
         self.valkey.process.wait()
 
@@ -105,7 +105,7 @@ def line(
     valkey_server: Any,
     postgres: Any,
 ) -> Iterator[Line]:
-    """Two workers, on a Valkey and a PostgreSQL that may be stopped."""
+    """A scorer with two workers, on a Valkey and a PostgreSQL that tests may stop."""
     folder = tmp_path_factory.mktemp("faults")
     own_valkey = start_valkey(folder / "valkey/data", valkey_server.password, folder / "valkey/log")
     own_postgres = start_postgres(folder / "postgres/data", postgres.password, folder / "postgres/log")
@@ -127,14 +127,14 @@ def line(
 
 
 def under_load(line: Line, seconds: float) -> None:
-    """Let the clients ask for so long."""
+    """Let the clients run for some seconds."""
     line.clients.go()
     time.sleep(seconds)
     line.clients.raise_errors()
 
 
 def settle(line: Line) -> None:
-    """Hold the clients, wait until the scorer is whole and nothing waits, and check everything."""
+    """Pause the clients, wait until the scorer has recovered and nothing is queued, and check everything."""
     line.clients.hold()
     wait_for(line.ready, line.scorer.log.read_text, patience=PATIENCE)
     with line.state as state:
@@ -144,7 +144,7 @@ def settle(line: Line) -> None:
 
 
 def check_decisions(line: Line) -> None:
-    """Every answer that anybody got to a payment is the one that is recorded."""
+    """Every answer that a client received is the recorded one."""
     told = line.clients.told
     with line.log() as log:
         rows = log.execute(
@@ -167,7 +167,7 @@ def check_decisions(line: Line) -> None:
 
 
 def check_histories(line: Line, state: valkey.Valkey) -> None:
-    """Each history holds the payments that were answered, each once, in order of place."""
+    """Each history holds the answered payments, each once, in order of position."""
     expected: defaultdict[str, list[tuple[int, int, int]]] = defaultdict(list)
     for number, customer, terminal, cents, second in line.clients.told.payments.values():
         expected[f"c:{customer}"].append((second, number, cents))
@@ -179,7 +179,7 @@ def check_histories(line: Line, state: valkey.Valkey) -> None:
 
 
 def replay(payments: list[Payment], asked: Payment) -> np.ndarray[Any, Any]:
-    """The features of one payment by the kernel, of all payments that were answered before it."""
+    """The kernel's features of one payment, from all payments answered before it."""
 
     def history(place: int) -> tuple[np.ndarray[Any, Any], ...]:
         mine = sorted((p for p in payments if p[place] == asked[place]), key=lambda p: (p[4], p[0]))
@@ -196,7 +196,7 @@ def replay(payments: list[Payment], asked: Payment) -> np.ndarray[Any, Any]:
 
 
 def probe(line: Line, count: int = 50) -> None:
-    """Score payments when all is quiet, and compare what they were scored on with a replay."""
+    """Score payments without load, and compare their features with a replay."""
     told = line.clients.told
     last = max(second for *_, second in told.payments.values())
     for n in range(count):
@@ -211,7 +211,7 @@ def probe(line: Line, count: int = 50) -> None:
 
 @contextmanager
 def load(line: Line, seconds_after: float = 2) -> Iterator[None]:
-    """Clients ask while a fault comes and goes, and a while longer; then everything is checked. Nobody is refused."""
+    """Keep the load up during a fault and for a while after it, then check everything. No request is rejected."""
     before = line.clients.told.refused.copy()
     line.clients.go()
     yield
@@ -228,7 +228,7 @@ def test_without_a_fault(line: Line) -> None:
     probe(line)
 
 
-def test_valkey_is_killed_and_comes_back_with_what_it_kept(line: Line) -> None:
+def test_valkey_is_killed_and_restarted_on_its_data(line: Line) -> None:
     with load(line):
         line.stop_valkey()
         under_load(line, OUTAGE_SECONDS)
@@ -245,7 +245,7 @@ def test_valkey_does_not_answer(line: Line) -> None:
     probe(line)
 
 
-def test_postgresql_is_away(line: Line) -> None:
+def test_postgresql_is_down(line: Line) -> None:
     with load(line):
         line.postgres.stop()
         under_load(line, OUTAGE_SECONDS)
@@ -265,7 +265,7 @@ def test_postgresql_does_not_answer(line: Line) -> None:
             os.kill(pid, signal.SIGCONT)
 
 
-def test_valkey_loses_its_data_and_is_written_again(line: Line) -> None:
+def test_valkey_loses_its_data_and_is_rewritten(line: Line) -> None:
     with load(line), line.state as state:
         state.flushall()
         under_load(line, OUTAGE_SECONDS / 2)
@@ -282,7 +282,7 @@ def test_workers_are_killed(line: Line) -> None:
             under_load(line, 2)
 
 
-def test_the_scorer_is_ended_in_order_and_started_again(line: Line) -> None:
+def test_the_scorer_is_stopped_and_restarted(line: Line) -> None:
     under_load(line, 1)
     assert line.scorer.stop() == 0
     # Every accepted payment was answered: nothing is stored without an answer.
@@ -295,7 +295,7 @@ def test_the_scorer_is_ended_in_order_and_started_again(line: Line) -> None:
     settle(line)
 
 
-def test_with_both_stores_away_and_only_then_nobody_is_answered(line: Line) -> None:
+def test_only_with_both_stores_down_is_there_no_answer(line: Line) -> None:
     told = line.clients.told
     told.refused.clear()
     line.clients.go()
@@ -312,7 +312,7 @@ def test_with_both_stores_away_and_only_then_nobody_is_answered(line: Line) -> N
     settle(line)
 
 
-def test_and_on_until_there_are_enough(line: Line) -> None:
+def test_load_continues_until_there_are_enough_payments(line: Line) -> None:
     told = line.clients.told
     with load(line):
         while len(told.payments) < PAYMENTS:

@@ -1,4 +1,4 @@
-"""One MLflow server for the session, and a lake to learn from."""
+"""One MLflow server for the session, and a lake for training."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def settings_for(mlflow_uri: str, lake: Path, request: pytest.FixtureRequest) -> SettingsFor:
-    """Settings of a registered model of the test's own."""
+    """Settings with a separate registered model."""
 
     def make(lake_uri: Path = lake, **others: object) -> Settings:
         mine = {"mlflow_tracking_uri": mlflow_uri, "model_name": request.node.name} | others

@@ -1,4 +1,4 @@
-"""A small lake made by the bank's own simulator: `clean`, `reports` and `features`, as the jobs write them."""
+"""A small lake from the bank's simulator: `clean`, `reports` and `features`, as the jobs write them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class World:
 
 
 def simulated(size: Simulation) -> World:
-    """A whole simulated world at once."""
+    """A whole simulation."""
     blocks = list(simulate(size))
     return World(*(np.concatenate([getattr(one, field.name) for one in blocks]) for field in fields(World)))
 
@@ -52,7 +52,7 @@ def write_world(lake: Path, world: World, patterns: np.ndarray | None = None) ->
 
 
 def features_of(world: World) -> dict[str, np.ndarray]:
-    """The contract's features, by its kernel."""
+    """The features, computed by the contract's kernel."""
     reported = np.where(world.fraud, world.occurred + LABEL_DELAY, NEVER)
     found = payment_features(world.occurred, world.cents)
     by_customer = np.lexsort((world.transaction_id, world.occurred, world.customer_id))

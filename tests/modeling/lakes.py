@@ -1,4 +1,4 @@
-"""A small lake of features and reports, written as the jobs write it."""
+"""A small lake of features and reports, as the jobs write it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def write_lake(
     genuine: bool = False,
     customers: int = 40,
 ) -> None:
-    """Payments whose frauds have large amounts or, unless these do no harm, bad terminals; or all `genuine`."""
+    """Write payments whose frauds have large amounts or (unless disabled) bad terminals; or all `genuine`."""
     rng = np.random.default_rng(seed)
     for number, day in enumerate(days.days()):
         features = {name: rng.integers(0, 5, a_day).astype(float) for name in FEATURES}
@@ -49,7 +49,7 @@ def write_lake(
 def add_reports(
     lake: Path, reported: dict[int, int], patterns: list[int | None] | None = None, day: date = date(2030, 1, 1)
 ) -> None:
-    """Add reports, payment to second, under a day of their own: what day keeps a report must not matter.
+    """Add reports (payment to second) under a separate day: the day of a report must not matter.
 
     With `patterns`, one for each report, the column is there.
     """

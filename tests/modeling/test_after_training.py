@@ -1,4 +1,4 @@
-"""The models after training: what a change of one payment does to its score, and what must not change it."""
+"""The models after training: how changes to a payment must, and must not, change its score."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def decided(data: SplitData) -> tuple[Any, Decider]:
 def test_a_larger_amount_against_the_same_habit_does_not_lower_the_score(
     data: SplitData, decided: tuple[Any, Decider], times: float
 ) -> None:
-    """Of no payment, by nothing: every feature that grows with the amount is held to it."""
+    """No payment's score falls at all: every feature that grows with the amount is constrained."""
     model, decider = decided
     dearer = data.test.features.copy()
     dearer[:, [FEATURES.index(name) for name in RISING]] *= times
@@ -46,8 +46,8 @@ def test_a_larger_amount_against_the_same_habit_does_not_lower_the_score(
     assert times < 4 or (after > before).any()
 
 
-def test_whatever_grows_with_the_amount_is_among_those_that_may_not_lower_the_score() -> None:
-    """By the kernel: the same payment after the same habit, for more."""
+def test_every_feature_that_grows_with_the_amount_is_constrained() -> None:
+    """Computed by the kernel: the same payment after the same history, with a larger amount."""
     occurred = 1_700_000_000 + 3_600 * np.arange(6)
     parts = []
     for cents in (2_000, 9_000):
@@ -59,7 +59,7 @@ def test_whatever_grows_with_the_amount_is_among_those_that_may_not_lower_the_sc
     assert all(dear[name][0] == cheap[name][0] for name in cheap if name not in RISING)
 
 
-def test_the_budget_holds_on_the_window_that_the_thresholds_were_chosen_on(data: SplitData) -> None:
+def test_the_budget_is_kept_on_the_window_of_the_thresholds(data: SplitData) -> None:
     model, costs = fit_candidate(data.training), Settings().costs
     margins = model.decision_function(data.validation.features)
     asked = {}
@@ -72,7 +72,7 @@ def test_the_budget_holds_on_the_window_that_the_thresholds_were_chosen_on(data:
 
 
 def relabel(lake: Path) -> None:
-    """Other numbers for the same payments, customers and terminals, in another order."""
+    """Give the same payments, customers and terminals other ids, in another order."""
     for file in sorted(lake.glob("*/day=*/part.parquet")):
         table = pq.read_table(file, partitioning=None)
         for place, name in enumerate(table.column_names):

@@ -1,4 +1,4 @@
-"""The models at evaluation: as good as they should be, and no better where there is nothing to learn."""
+"""The models at evaluation: no better than chance if there is nothing to learn."""
 
 from __future__ import annotations
 

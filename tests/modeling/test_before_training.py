@@ -1,4 +1,4 @@
-"""The models before training: what goes in, and what must not."""
+"""The models before training: which inputs they get, and which they must not."""
 
 from __future__ import annotations
 
@@ -51,6 +51,6 @@ def test_no_column_of_the_matrix_is_an_id_the_time_the_label_or_the_pattern(data
             assert not alike, f"{feature} is {name}"
 
 
-def test_both_models_are_given_the_features_and_nothing_else(data: SplitData) -> None:
+def test_both_models_get_only_the_features(data: SplitData) -> None:
     for model in (fit_candidate(data.training), fit_baseline(data.training)):
         assert model.n_features_in_ == len(FEATURES)

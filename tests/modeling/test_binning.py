@@ -1,4 +1,4 @@
-"""Trees that learned from snapped values answer raw ones alike, and have their bins where frauds are."""
+"""Trees trained on binned values score raw ones the same, and their bins are where frauds are."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def payments(count: int = 30_000) -> tuple[np.ndarray, np.ndarray]:
     return features, (features[:, 0] > 999) & (features[:, 0] < 999.5)
 
 
-def test_raw_values_are_answered_exactly_as_snapped_ones() -> None:
+def test_raw_values_score_exactly_like_binned_ones() -> None:
     features, frauds = payments()
     model = fit_boosted_trees(features, frauds, QUICK, [0, 0, 0])
     assert model.decision_function(features).tolist() == model.decision_function(snap(features, frauds)).tolist()
 
 
-def test_frauds_between_two_quantiles_of_all_payments_are_told_apart() -> None:
-    """Of 30,000 payments, 255 equal bins hold 118 each: of theirs, half of the payments above 999 would be genuine."""
+def test_frauds_between_two_quantiles_of_all_payments_are_separated() -> None:
+    """255 equal bins of 30,000 payments hold 118 each, so half of the payments in the frauds' bin would be genuine."""
     features, frauds = payments()
     scores = fit_boosted_trees(features, frauds, QUICK, [0, 0, 0]).decision_function(features)
     assert scores[frauds].min() > scores[~frauds].max()
@@ -43,7 +43,7 @@ def test_each_column_keeps_few_values_and_its_order() -> None:
     assert np.array_equal(snapped[:, 1], features[:, 1])
 
 
-def test_a_value_that_most_payments_have_takes_one_place_of_many() -> None:
+def test_a_value_of_most_payments_takes_only_one_bin() -> None:
     column = np.concatenate([np.zeros(9_000), np.linspace(1, 2, 1_000)])
     kept = kept_values(column, np.ones(10_000), 100)
     assert kept[0] == 0

@@ -1,4 +1,4 @@
-"""The cheapest thresholds, against trying them all."""
+"""The cheapest thresholds, compared with an exhaustive search."""
 
 from __future__ import annotations
 
@@ -77,14 +77,14 @@ def test_what_each_decision_costs() -> None:
     assert cost == pytest.approx(70 + 5 + 25)
 
 
-def test_a_review_too_dear_to_pay_for_itself_is_never_asked_for() -> None:
+def test_a_review_that_costs_more_than_it_saves_is_never_chosen() -> None:
     scores, frauds, amounts = np.array([0.2, 0.6, 0.9]), np.array([False, True, True]), np.full(3, 50.0)
     chosen = cheapest_thresholds(scores, frauds, amounts, Costs(review=1_000.0, wrong_decline=1.0))
     assert chosen.review == chosen.decline
     assert 0.2 < chosen.decline <= 0.6
 
 
-def test_where_flagging_never_pays_everything_is_approved() -> None:
+def test_everything_is_approved_if_flagging_never_pays() -> None:
     scores, frauds, amounts = np.array([0.2, 0.6, 0.9]), np.array([False, False, True]), np.full(3, 1.0)
     costs = Costs(review=1_000.0, wrong_decline=1_000.0)
     chosen = cheapest_thresholds(scores, frauds, amounts, costs)

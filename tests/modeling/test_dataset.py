@@ -1,4 +1,4 @@
-"""Labels are those known when they are used."""
+"""Only labels known at the time of use are visible."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from modeling.errors import ModelingError
 from tests.modeling.lakes import DAYS, START, add_reports, write_lake
 
 
-def test_a_label_is_seen_from_its_second_on(lake: Path) -> None:
+def test_a_label_is_visible_from_its_second_on(lake: Path) -> None:
     day = DayRange(START, START)
     reports = read_reports(lake, DAYS.end_second)
     at = [day.start_second + LABEL_DELAY + hours * 3_600 for hours in (0, 12, 24)]
@@ -33,14 +33,14 @@ def test_the_fingerprint_follows_the_data(lake: Path, tmp_path: Path) -> None:
     assert one == again != other
 
 
-def test_a_window_without_frauds_is_refused(tmp_path: Path) -> None:
+def test_a_window_without_frauds_is_rejected(tmp_path: Path) -> None:
     write_lake(tmp_path, a_day=1, genuine=True)
     with pytest.raises(ModelingError, match=r"known frauds.*more days or more customers"):
         read_split(tmp_path, split_days(DAYS))
 
 
-def test_each_window_sees_the_reports_of_its_moment_only(tmp_path: Path) -> None:
-    """A report a second late for training is not there for it; for the same payment's second report nothing changes."""
+def test_each_window_sees_only_the_reports_known_at_its_time(tmp_path: Path) -> None:
+    """A report a second too late is not visible to training; a payment's second report changes nothing."""
     write_lake(tmp_path)
     split = split_days(DAYS)
     before = read_split(tmp_path, split)
@@ -64,7 +64,7 @@ def test_each_window_sees_the_reports_of_its_moment_only(tmp_path: Path) -> None
     assert changed.tolist() == [another]
 
 
-def test_a_pattern_is_there_to_look_at_and_no_model_sees_it(tmp_path: Path) -> None:
+def test_patterns_are_for_analysis_and_no_model_sees_them(tmp_path: Path) -> None:
     write_lake(tmp_path)
     split = split_days(DAYS)
     before = read_split(tmp_path, split)

@@ -56,13 +56,13 @@ def page(world: World, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def text_of(page: str) -> str:
-    """The computed sentences of a page, without their marks."""
+    """The computed sentences of a page, without markup."""
     found = re.findall(r'<div class="output_markdown.*?</div>', page, re.DOTALL)
     return " ".join(unescape(re.sub(r"<[^>]+>", "", one)) for one in found)
 
 
 def said_of(lake: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What the notebook says of a lake, run as plain Python."""
+    """The notebook's sentences about a lake, run as plain Python."""
     said: list[str] = []
     monkeypatch.setenv("LAKE_URI", str(lake))
     monkeypatch.setattr("IPython.display.Markdown", said.append)
@@ -74,7 +74,7 @@ def said_of(lake: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return " ".join(said)
 
 
-def test_the_page_holds_its_pictures_and_names_no_host(page: str) -> None:
+def test_the_page_embeds_its_images_and_names_no_host(page: str) -> None:
     pictures = re.findall(r'<img alt="[^"]+" src="data:image/png;base64,[^"]{5000,}"|<img', page)
     assert len(pictures) == 12
     assert all("src=" in picture for picture in pictures)
@@ -83,7 +83,7 @@ def test_the_page_holds_its_pictures_and_names_no_host(page: str) -> None:
     assert page.count("<details>") == len(re.findall(r"^# %%$", NOTEBOOK.read_text(), re.MULTILINE))
 
 
-def test_what_it_counts_is_what_is_there(page: str, world: World) -> None:
+def test_its_counts_match_the_lake(page: str, world: World) -> None:
     now = (world.occurred.max() // DAY + 1) * DAY
     settled = world.occurred + LABEL_DELAY <= now
     frauds = world.fraud & settled
@@ -101,8 +101,8 @@ def test_what_it_counts_is_what_is_there(page: str, world: World) -> None:
     assert "Labels are as of 2025-02-20 00:00 UTC" in text
 
 
-def test_the_best_single_feature_is_the_best_by_one_s_own_count(page: str, world: World) -> None:
-    """So few payments a day that all are in the sample."""
+def test_the_best_single_feature_matches_a_direct_computation(page: str, world: World) -> None:
+    """With so few payments a day that all are in the sample."""
     settled = world.occurred + LABEL_DELAY <= (world.occurred.max() // DAY + 1) * DAY
     features = features_of(world)
     auc = {name: roc_auc_score(world.fraud[settled], features[name][settled]) for name in FEATURES}
@@ -111,7 +111,7 @@ def test_the_best_single_feature_is_the_best_by_one_s_own_count(page: str, world
     assert f"reaches an AUC of {max(auc[best], 1 - auc[best]):.3f}; a model" in text_of(page)
 
 
-def test_the_clock_of_the_page_is_the_contract_s(page: str, world: World) -> None:
+def test_the_page_uses_the_contract_s_time_of_day(page: str, world: World) -> None:
     now = (world.occurred.max() // DAY + 1) * DAY
     then = now - LABEL_DELAY
     recent = world.fraud & (world.occurred < then) & (world.occurred >= then - 21 * DAY)
@@ -139,7 +139,7 @@ def test_reports_without_patterns_and_few_days(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("frauds", [0, 4])
-def test_with_hardly_a_fraud_it_says_that_there_is_nothing_to_say(
+def test_with_hardly_any_fraud_it_says_that_there_is_too_little_to_conclude(
     frauds: int, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_world(tmp_path, replace(world, fraud=np.arange(len(world.fraud)) < frauds))
@@ -148,7 +148,7 @@ def test_with_hardly_a_fraud_it_says_that_there_is_nothing_to_say(
     assert "separates best" not in text
 
 
-def test_all_payments_too_young_for_a_label_and_all_amounts_alike(
+def test_all_payments_too_recent_for_a_label_and_all_amounts_equal(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = simulated(replace(SIZE, days=6))

@@ -1,4 +1,4 @@
-"""The folds that choices are made on, and what is made of them: the search and the ablation."""
+"""The folds for model selection, and their uses: the search and the ablation."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_fold_trains_on_its_history_and_never_on_what_it_tests(settings_for: S
         assert training.occurred.max() + LABEL_DELAY_DAYS * DAY < test.occurred.min()
 
 
-def test_folds_without_frauds_are_refused(settings_for: SettingsFor, tmp_path: Path) -> None:
+def test_folds_without_frauds_are_rejected(settings_for: SettingsFor, tmp_path: Path) -> None:
     write_lake(tmp_path, DAYS, a_day=5, genuine=True)
     with pytest.raises(ModelingError, match=r"0 known frauds.*needs both frauds and genuine payments"):
         read_folds(settings_for(tmp_path), DAYS, 1)
@@ -87,7 +87,7 @@ def test_every_family_learns(settings_for: SettingsFor, months: Path, family: st
 
 
 @pytest.mark.usefixtures("few_rounds")
-def test_a_search_goes_on_where_it_was_left(settings_for: SettingsFor, months: Path, tmp_path: Path) -> None:
+def test_a_search_resumes_after_an_interruption(settings_for: SettingsFor, months: Path, tmp_path: Path) -> None:
     settings, studies = settings_for(months), tmp_path / "tune" / "studies.db"
     first = tune.tune(DAYS, 2, settings, studies)
     again = tune.tune(DAYS, 3, settings, studies)
@@ -113,7 +113,7 @@ def test_other_payments_of_the_same_days_are_another_search(
     assert len(names) == 2
 
 
-def test_a_late_report_is_not_there_for_a_training_before_it(
+def test_a_late_report_is_not_visible_to_an_earlier_training(
     settings_for: SettingsFor, months: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(months, tmp_path, dirs_exist_ok=True)
@@ -127,7 +127,7 @@ def test_a_late_report_is_not_there_for_a_training_before_it(
     assert after.data.frauds.sum() == before.data.frauds.sum() + 1
 
 
-def test_choices_end_before_the_test_window(months: Path) -> None:
+def test_the_folds_end_before_the_test_window(months: Path) -> None:
     parser = argparse.ArgumentParser()
     add_optional_days(parser)
     days = days_to_choose_on(parser, parser.parse_args([]), months)
@@ -148,7 +148,7 @@ def test_the_ablation_says_what_each_feature_adds(
     assert "| 4 of 4 |" in table
 
 
-def test_every_feature_beyond_the_published_is_left_out_once() -> None:
+def test_every_feature_beyond_the_published_ones_is_left_out_once() -> None:
     found = ablate.sets()
     assert found["the published 15"] == list(BASE_FEATURES)
     alone = [set(FEATURES) - set(names) for name, names in found.items() if name.startswith("without")]

@@ -34,7 +34,7 @@ def test_the_gate_against_a_champion(precision: float, cost: float, promoted: bo
 
 
 @given(st.lists(st.tuples(st.floats(0.0, 1.0), st.floats(0.0, 400.0)), max_size=30))
-def test_champions_never_slide_in_both_figures_from_one_to_the_next(figures: list[tuple[float, float]]) -> None:
+def test_successive_champions_never_get_worse_in_both_figures(figures: list[tuple[float, float]]) -> None:
     champion = CHAMPION
     for precision, cost in figures:
         challenger = Standing(precision, cost, 500.0)

@@ -1,4 +1,4 @@
-"""The bootstrap draws whole cards, and its intervals hold what they should."""
+"""The bootstrap draws whole cards, and its intervals have the right width."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def test_the_same_seed_draws_the_same() -> None:
     assert bootstrap(first, CARDS, 20, seed=1) != bootstrap(first, CARDS, 20, seed=2)
 
 
-def test_intervals_of_payments_that_go_with_their_card_are_wide() -> None:
-    """A mean over 50 cards of 40 equal payments each is known as well as one over 50 payments."""
+def test_intervals_are_wide_if_a_card_s_payments_are_alike() -> None:
+    """A mean over 50 cards with 40 equal payments each is as uncertain as one over 50 payments."""
     rng = np.random.default_rng(0)
     values = np.repeat(rng.normal(size=50), 40)
 
@@ -56,7 +56,7 @@ def test_intervals_of_payments_that_go_with_their_card_are_wide() -> None:
     assert high - low == pytest.approx(2 * 1.96 * values.std() / np.sqrt(50), rel=0.2)
 
 
-def test_draws_that_do_not_define_a_figure_are_left_out_and_too_many_of_them_leave_none() -> None:
+def test_undefined_draws_are_dropped_and_too_many_leave_no_interval() -> None:
     few, many = round(100 * (1 - MIN_DEFINED)), round(100 * (1 - MIN_DEFINED)) + 1
     drawn = [
         {"some": np.nan if number < few else 1.0, "most": np.nan if number < many else 1.0, "all": float(number)}
@@ -98,7 +98,7 @@ def test_the_figures_of_a_draw_are_those_of_the_drawn_payments() -> None:
         assert found[name] == pytest.approx(pair, rel=1e-9), name
 
 
-def test_a_window_whose_only_fraud_is_often_not_drawn_has_no_interval_of_precision() -> None:
+def test_a_window_with_one_fraud_has_no_interval_of_precision() -> None:
     data = window(payments=300, cards=30)
     alone = type(data)(**vars(data) | {"frauds": np.arange(300) == 5})
     one = Scored(scores_of(alone), Thresholds(review=0.2, decline=0.6))

@@ -1,4 +1,4 @@
-"""What the lake lacks is said, with what to do."""
+"""What the lake lacks is reported, with what to do."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_an_empty_lake(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wanted", [(-1, 4), (0, 5)])
-def test_days_before_and_after_what_is_there(few: Path, wanted: tuple[int, int]) -> None:
+def test_days_outside_the_lake(few: Path, wanted: tuple[int, int]) -> None:
     first, last = (START + timedelta(days=number) for number in wanted)
     with pytest.raises(ModelingError, match=rf"has features for {FEW}, not for all of {first}..{last}: build"):
         history_of(few, DayRange(first, last))
@@ -68,7 +68,7 @@ def test_a_file_of_other_features(few: Path) -> None:
         read_features(few, FEW)
 
 
-def test_the_earliest_report_names_the_pattern_and_days_without_the_column_name_none(few: Path) -> None:
+def test_the_earliest_report_gives_the_pattern_and_days_without_the_column_none(few: Path) -> None:
     plain = read_reports(few, 10**10)
     assert plain.column_names == ["transaction_id", "reported", "pattern"]
     assert set(plain["pattern"].to_pylist()) == {0}
@@ -98,7 +98,7 @@ def test_days_come_in_order(few: Path) -> None:
     assert len(numbers) == 100
 
 
-def test_the_lake_is_a_folder_here(tmp_path: Path) -> None:
+def test_the_lake_must_be_a_local_folder(tmp_path: Path) -> None:
     assert Settings(lake_uri=tmp_path.as_uri()).lake == Settings(lake_uri=str(tmp_path)).lake == tmp_path
     with pytest.raises(ModelingError, match="LAKE_URI 's3://bucket/lake' is not a folder"):
         _ = Settings(lake_uri="s3://bucket/lake").lake

@@ -1,4 +1,4 @@
-"""What decisions come to, and whether scores are probabilities."""
+"""The cost and work of decisions, and the calibration of scores."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_the_decisions_in_money_and_in_work() -> None:
     )
 
 
-def test_a_share_of_nothing_is_not_given() -> None:
+def test_a_share_of_nothing_is_undefined() -> None:
     found = measure_decisions(np.zeros(5), five([0.0, 10.0, 0.0, 20.0, 0.0]), Thresholds(review=1, decline=1), COSTS)
     assert "savings_share" not in found
     assert found["savings_per_1000"] == 0
@@ -57,7 +57,7 @@ def test_a_share_of_nothing_is_not_given() -> None:
 
 
 @pytest.mark.parametrize("decimals", [1, 9])
-def test_bins_at_equal_quantiles_are_those_of_scikit_learn(decimals: int) -> None:
+def test_quantile_bins_equal_scikit_learn_s(decimals: int) -> None:
     data = window()
     scores = scores_of(data, decimals=decimals)
     found = calibration_bins(scores, data.frauds, tuple(np.linspace(0, 1, 11)))

@@ -1,4 +1,4 @@
-"""The card tells what was computed, says what is undefined, and is one self-contained page."""
+"""The card reports the results and what is undefined, on one self-contained page."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SPLIT = split_days(DAYS)
 
 
 class Amounts(ClassifierMixin, BaseEstimator):
-    """A model that goes by the amount alone."""
+    """A model that uses only the amount."""
 
     def __init__(self, steepness: float) -> None:
         self.steepness = steepness
@@ -74,7 +74,7 @@ def rows_of(text: str, section: str) -> dict[str, list[str]]:
     return {first: rest for first, *rest in cells}
 
 
-def test_the_card_tells_what_was_measured(facts: Facts) -> None:
+def test_the_card_reports_the_measurements(facts: Facts) -> None:
     text = card(facts)
     metrics, judged = facts.result.metrics, facts.result
     low, high = judged.intervals["test_average_precision"]
@@ -107,7 +107,7 @@ def of_one_kind() -> Dataset:
     return replace(test, frauds=np.arange(400) == 7, amounts=amounts, patterns=none)
 
 
-def test_what_is_not_defined_says_why() -> None:
+def test_undefined_figures_have_a_reason() -> None:
     text = card(facts_of(of_one_kind()))
     assert rows_of(text, "By fraud pattern")["compromised card"] == [
         *("399", "0", "undefined: no frauds", "0", "0.00", "0.00"),
@@ -128,7 +128,7 @@ def test_the_limits_say_whether_the_budget_was_kept(facts: Facts) -> None:
     assert f"it was kept with {asked:.2f}" in card(lavish)
 
 
-def test_the_limits_say_whether_it_is_held_to_the_amount(facts: Facts) -> None:
+def test_the_limits_say_whether_scores_are_constrained_by_the_amount(facts: Facts) -> None:
     free = replace(facts, candidate=facts.candidate.model_copy(update={"held_to_amount": False}))
     assert HELD in limitations(facts.candidate, facts.data, facts.result)
     assert FREE in limitations(free.candidate, free.data, free.result)
@@ -143,7 +143,7 @@ def test_the_limits_say_where_the_baseline_may_be_as_good(facts: Facts) -> None:
     assert doubt not in card(replace(facts, result=better))
 
 
-def test_each_group_is_told_apart_from_what_it_should_be() -> None:
+def test_each_group_has_its_payments_and_figures() -> None:
     data = window(SPLIT.test)
     one = Scored(scores_of(data), THRESHOLDS)
     genuine, patterns = int((~data.frauds).sum()), by_pattern(data, one)
@@ -162,13 +162,13 @@ def test_each_group_is_told_apart_from_what_it_should_be() -> None:
     assert first.payments == (data.amounts < float(first.name.removeprefix("below "))).sum()
 
 
-def test_amounts_that_are_all_alike_make_two_bands() -> None:
+def test_equal_amounts_give_two_bands() -> None:
     data = replace(window(SPLIT.test), amounts=np.full(2_000, 30.0))
     groups = by_amount(data, Scored(scores_of(data), THRESHOLDS))
     assert [(group.name, group.payments) for group in groups] == [("below 30", 0), ("30 and more", 2_000)]
 
 
-def test_the_page_is_one_file_with_its_pictures_and_no_script(facts: Facts) -> None:
+def test_the_page_is_one_file_with_its_images_and_no_script(facts: Facts) -> None:
     named = replace(facts, model_name="<script>alert(1)</script> | `x`")
     plots = draw(facts.result, facts.data.test, COSTS, 10.0)
     html = page(f"Model card: {named.model_name}", card(named), plots)
@@ -181,7 +181,7 @@ def test_the_page_is_one_file_with_its_pictures_and_no_script(facts: Facts) -> N
     assert html.count("<table>") == 7
 
 
-def test_text_is_what_it_was_whatever_signs_are_in_it() -> None:
+def test_special_characters_in_text_are_escaped() -> None:
     nasty = "a|b <i>*c*</i> [d](e) `f` _g_ &amp; ~~h~~ #1 ![i](j)\n- k"
     assert "<b>" not in page("t", "a <b>bold</b> word\n\n<b>\n", {})
     html = page("t", table(["x", "y"], [[escape(nasty), "1"]]), {})

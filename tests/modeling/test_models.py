@@ -1,4 +1,4 @@
-"""The models: before training, after it, and in the form that the scorer runs."""
+"""The models: before training, after training, and as exported for the scorer."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def model(data: SplitData) -> HistGradientBoostingClassifier:
     return fit_candidate(data.training)
 
 
-def test_before_training_the_parameters_are_those_meant(data: SplitData) -> None:
+def test_before_training_the_parameters_are_the_intended_ones(data: SplitData) -> None:
     few = fit_candidate(data.training)
     assert few.n_iter_ == CANDIDATE["max_iter"]
     assert few.n_features_in_ == len(FEATURES)
@@ -66,7 +66,7 @@ def test_both_models_learn(data: SplitData, model: HistGradientBoostingClassifie
 
 
 @pytest.mark.parametrize("feature", ["amount", "terminal_fraud_rate_7d"])
-def test_more_of_what_frauds_have_raises_the_score(
+def test_more_of_a_fraud_signal_raises_the_score(
     data: SplitData, model: HistGradientBoostingClassifier, feature: str
 ) -> None:
     typical = np.tile(typical_genuine(data.training), (2, 1))
@@ -75,7 +75,7 @@ def test_more_of_what_frauds_have_raises_the_score(
     assert unusual > usual + 1
 
 
-def test_what_frauds_do_not_have_hardly_matters(data: SplitData, model: HistGradientBoostingClassifier) -> None:
+def test_an_unrelated_feature_hardly_matters(data: SplitData, model: HistGradientBoostingClassifier) -> None:
     typical = np.tile(typical_genuine(data.training), (2, 1))
     typical[1, FEATURES.index("is_weekend")] += 1
     usual, unusual = model.predict_proba(typical)[:, 1]
@@ -101,7 +101,7 @@ def test_calibrated_scores_are_probabilities(data: SplitData, model: HistGradien
     assert scores.mean() == pytest.approx(data.validation.frauds.mean(), rel=0.02)
 
 
-def test_a_model_that_has_it_backwards_says_hardly_anything(
+def test_a_model_that_ranks_backwards_is_calibrated_to_nearly_nothing(
     data: SplitData, model: HistGradientBoostingClassifier
 ) -> None:
     backwards = -model.decision_function(data.validation.features)
@@ -111,7 +111,7 @@ def test_a_model_that_has_it_backwards_says_hardly_anything(
     assert np.abs(probability(backwards, calibration) - share).max() < share
 
 
-def test_the_scorer_s_trees_answer_as_scikit_learn(
+def test_the_exported_trees_score_like_scikit_learn(
     data: SplitData, model: HistGradientBoostingClassifier, tmp_path: Path
 ) -> None:
     write_trees(model, tmp_path, data.test.features)
@@ -124,14 +124,14 @@ class Otherwise(HistGradientBoostingClassifier):
         return super().predict_proba(X) * (1 - 1e-6)
 
 
-def test_trees_that_answer_otherwise_are_refused(data: SplitData, tmp_path: Path) -> None:
+def test_exported_trees_that_score_differently_are_rejected(data: SplitData, tmp_path: Path) -> None:
     model = fit_candidate(data.training)
     model.__class__ = Otherwise
     with pytest.raises(ModelingError, match="differ from scikit-learn"):
         write_trees(model, tmp_path, data.test.features)
 
 
-def test_card_precision_looks_at_each_card_once() -> None:
+def test_card_precision_counts_each_card_once() -> None:
     day = 86_400
     data = Dataset(
         features=np.zeros((5, 1)),

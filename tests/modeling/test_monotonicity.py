@@ -1,4 +1,4 @@
-"""Held to rise with the amount, but where that would blind the model."""
+"""Scores are constrained to rise with the amount, unless that would blind the model."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def stolen(genuine: Dataset, low: float, high: float) -> Dataset:
     return replace(genuine, frauds=(amounts > low) & (amounts < high))
 
 
-def test_where_frauds_are_large_the_trees_are_held(genuine: Dataset) -> None:
+def test_with_large_frauds_the_trees_are_constrained(genuine: Dataset) -> None:
     assert monotonic_constraints(stolen(genuine, 480, 501), FEATURES, QUICK) == HELD
 
 
-def test_where_frauds_are_small_they_are_free(genuine: Dataset) -> None:
+def test_with_small_frauds_they_are_not(genuine: Dataset) -> None:
     assert monotonic_constraints(stolen(genuine, 0, 10), FEATURES, QUICK) == [0] * len(FEATURES)
 
 
-def test_of_too_few_frauds_nothing_can_be_told(genuine: Dataset) -> None:
+def test_with_too_few_frauds_the_trees_are_constrained(genuine: Dataset) -> None:
     small = stolen(genuine, 0, 10)
     last = np.flatnonzero(small.frauds & (small.occurred > small.occurred.max() - 7 * 86_400))
     few = small.frauds.copy()
@@ -53,5 +53,5 @@ def test_of_too_few_frauds_nothing_can_be_told(genuine: Dataset) -> None:
     assert monotonic_constraints(replace(small, frauds=few), FEATURES, QUICK) == HELD
 
 
-def test_of_some_features_there_are_as_many(genuine: Dataset) -> None:
+def test_a_subset_of_features_has_as_many_constraints(genuine: Dataset) -> None:
     assert monotonic_constraints(stolen(genuine, 600, 700), ["is_night", "amount"], QUICK) == [0, 1]

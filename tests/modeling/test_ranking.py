@@ -1,4 +1,4 @@
-"""Areas of payments that count several times, or not at all."""
+"""Areas under curves, with payments weighted by how often they were drawn."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from modeling.evaluation.ranking import Ranking
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans(), st.integers(0, 3)), min_size=1, max_size=60))
-def test_areas_are_scikit_learn_s(payments: list[tuple[int, bool, int]]) -> None:
+def test_areas_equal_scikit_learn_s(payments: list[tuple[int, bool, int]]) -> None:
     scores, frauds, times = (np.array([one[place] for one in payments]) for place in range(3))
     frauds = frauds.astype(bool)
     found = Ranking.of(scores / 5, frauds).areas(times)

@@ -1,4 +1,4 @@
-"""What the modelling commands share."""
+"""The code shared by the modelling commands."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from modeling.runner import run
 
 
-def test_a_command_reports_nothing_over_the_internet(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_sends_no_telemetry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_DISABLE_TELEMETRY", raising=False)
     seen: list[str | None] = []
     run(lambda: seen.append(os.environ.get("MLFLOW_DISABLE_TELEMETRY")))

@@ -1,4 +1,4 @@
-"""Fewer genuine payments, that count as all."""
+"""A weighted sample of genuine payments stands for all of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from modeling.data.sampling import sample_genuine
 FRAUDS = np.arange(1_000) % 10 == 0
 
 
-def test_every_fraud_is_kept_and_the_genuine_weigh_what_all_did() -> None:
+def test_every_fraud_is_kept_and_the_sample_weighs_as_much_as_all() -> None:
     rows, weights = sample_genuine(FRAUDS, 400)
     kept = FRAUDS[rows]
     assert np.array_equal(rows[kept], np.flatnonzero(FRAUDS))
@@ -20,13 +20,13 @@ def test_every_fraud_is_kept_and_the_genuine_weigh_what_all_did() -> None:
     assert weights[~kept].sum() == pytest.approx(900)
 
 
-def test_of_few_payments_all_are_kept_as_they_are() -> None:
+def test_few_payments_are_all_kept_unweighted() -> None:
     rows, weights = sample_genuine(FRAUDS, 1_000)
     assert np.array_equal(rows, np.arange(1_000))
     assert np.all(weights == 1)
 
 
-def test_the_same_payments_are_chosen_again() -> None:
+def test_the_sample_is_reproducible() -> None:
     assert np.array_equal(sample_genuine(FRAUDS, 400)[0], sample_genuine(FRAUDS, 400)[0])
 
 
@@ -36,7 +36,7 @@ def test_without_genuine_payments_there_are_only_frauds() -> None:
     assert np.all(weights == 1)
 
 
-def test_beside_many_frauds_there_are_as_many_genuine_payments() -> None:
+def test_with_many_frauds_there_are_as_many_genuine_payments() -> None:
     frauds = np.arange(1_000) % 5 < 2
     rows, weights = sample_genuine(frauds, 500)
     assert len(rows) == 800

@@ -1,4 +1,4 @@
-"""What can be set for a training can be set for the containers' trainings too."""
+"""Every setting of a training can also be set for the containers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAMED_ONCE = {"model_name"}
 """The scorer's too: it stays what it is in all containers."""
 
 
-def test_every_setting_reaches_the_containers_trainings_with_its_default() -> None:
+def test_every_setting_reaches_the_containers_with_its_default() -> None:
     environment = yaml.safe_load(COMPOSE.read_text())["services"]["airflow-scheduler"]["environment"]
     wanted = set(Settings.model_fields) - NAMED_ONCE
     assert {name for name in wanted if name.upper() not in environment} == set()

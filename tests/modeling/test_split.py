@@ -33,7 +33,7 @@ def test_windows_keep_apart_by_the_delay_and_inside_the_days(days: int) -> None:
     assert 1 <= len(split.test.days()) == len(split.validation.days()) <= 7
 
 
-def test_the_default_history_has_weeks_to_judge_by() -> None:
+def test_the_default_history_has_weeks_to_evaluate_on() -> None:
     split = split_days(history(119))
     assert len(split.test.days()) == len(split.validation.days()) == 7
     assert split.training.first == START
@@ -55,7 +55,7 @@ def test_training_has_all_earlier_days_up_to_its_most(days: int) -> None:
 
 
 @given(st.integers(MIN_DAYS, 200), st.data())
-def test_no_label_is_used_that_could_not_be_known(days: int, data: st.DataObject) -> None:
+def test_no_label_is_used_before_it_is_known(days: int, data: st.DataObject) -> None:
     split = split_days(history(days))
     for window, used_at in (
         (split.training, split.trained_at),
@@ -66,6 +66,6 @@ def test_no_label_is_used_that_could_not_be_known(days: int, data: st.DataObject
         assert known_from(occurred, occurred)[0] <= used_at
 
 
-def test_too_few_days_are_refused_with_the_least() -> None:
+def test_too_few_days_are_rejected_with_the_minimum() -> None:
     with pytest.raises(ModelingError, match=f"has {MIN_DAYS - 1} days.*at least {MIN_DAYS}"):
         split_days(history(MIN_DAYS - 1))

@@ -1,4 +1,4 @@
-"""What the exploration counts, on payments small enough to count by hand."""
+"""The exploration's statistics, on data small enough to count by hand."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ START = first_second(date(2025, 1, 1))
 
 
 def payments(rows: list[tuple[int, float, float, bool]]) -> pd.DataFrame:
-    """Labelled payments of (terminal, day, amount, fraud), known seven days later, each of a customer of its own."""
+    """Labelled payments of (terminal, day, amount, fraud), known seven days later, each by another customer."""
     terminal, day, amount, fraud = (np.array(column) for column in zip(*rows, strict=True))
     occurred = START + (day * DAY).astype(np.int64)
     number = np.arange(len(rows))
@@ -55,7 +55,7 @@ def test_streaks_end_at_a_genuine_payment_of_the_same_terminal() -> None:
     assert (rows["last"] - rows["first"]).tolist() == [3 * DAY, 0, 0]
 
 
-def test_frauds_cluster_where_they_lie_together_and_not_where_they_are_scattered() -> None:
+def test_clustered_frauds_are_told_from_scattered_ones() -> None:
     found = statistics.clusters(payments(BAD_TERMINAL + OTHERS), "terminal_id")
     assert (found.entities, found.hit, found.frauds, found.near) == (29, 1, 4, 0.75)
     assert found.gaps.tolist() == [1, 2, 16]
@@ -76,7 +76,7 @@ def test_shares_and_the_intervals_that_leave_chance_in_or_out() -> None:
     assert describe_extremes(few, "at {}").endswith("may be due to chance.")
 
 
-def test_what_was_known_on_a_day_is_what_the_clock_says() -> None:
+def test_labels_known_on_a_day_follow_the_clock() -> None:
     rows = payments([(1, day, 5, True) for day in range(30)])
     on = statistics.known_on(rows, START + 20 * DAY)
     assert len(on) == 20
@@ -109,7 +109,7 @@ def sample(days: int, a_day: int = 60) -> pd.DataFrame:
     return pd.DataFrame({"occurred": occurred, "drawn": True, "settled": True, "fraud": fraud, **features})
 
 
-def test_drift_finds_the_feature_that_moved_and_its_week() -> None:
+def test_drift_finds_the_feature_that_changed_and_its_week() -> None:
     rows = sample(63)
     assert feature_drift(sample(10), START) is None
     moved = rows["occurred"] >= START + 56 * DAY
@@ -123,7 +123,7 @@ def test_drift_finds_the_feature_that_moved_and_its_week() -> None:
     assert found.before.shape == (len(FEATURES), 6)
 
 
-def test_one_feature_alone_orders_frauds_or_does_not() -> None:
+def test_the_ranking_by_a_single_feature() -> None:
     rows = sample(10)
     rows["amount"] = rows["fraud"].astype(float)
     rows["is_night"] = -rows["amount"]

@@ -46,7 +46,7 @@ PICTURES = ["precision_recall", "calibration", "cost"]
 
 
 def trained(settings: Settings, days: DayRange = DAYS) -> str:
-    """A run that is trained and evaluated."""
+    """A trained and evaluated run."""
     run_id = train(days, settings)
     evaluate(run_id, settings)
     return run_id
@@ -65,7 +65,7 @@ def version_tags(settings: Settings, number: str) -> dict[str, str]:
 
 
 def spoil(settings: Settings, run_id: str, folder: Path, change: Callable[[Path], None]) -> None:
-    """Change the bundle of a run's model where it is kept."""
+    """Change the stored bundle of a run's model."""
     with registry(settings) as client:
         model_id = edges.read_run(client, run_id).model_id
         root = download_model(model_id, folder)
@@ -80,13 +80,13 @@ def damage_trees(root: Path) -> None:
 
 
 def make_older(root: Path) -> None:
-    """As a training with the features before these would have left it."""
+    """Make a run's model look like one trained with an earlier feature version."""
     bundle = json.loads((root / METADATA).read_text()) | {"features_version": "0"}
     (root / METADATA).write_text(json.dumps(bundle))
     write_manifest(root, FILES)
 
 
-def test_a_model_is_trained_judged_and_promoted_with_all_that_the_scorer_needs(
+def test_a_model_is_trained_evaluated_and_promoted_with_all_that_the_scorer_needs(
     settings_for: SettingsFor, tmp_path: Path, lake: Path
 ) -> None:
     settings = settings_for()
@@ -119,7 +119,7 @@ def test_a_model_is_trained_judged_and_promoted_with_all_that_the_scorer_needs(
     assert not list(root.rglob("*.pkl"))
 
 
-def test_the_run_says_what_was_done(settings_for: SettingsFor, tmp_path: Path) -> None:
+def test_the_run_records_what_was_done(settings_for: SettingsFor, tmp_path: Path) -> None:
     settings = settings_for(review_cost=7.0)
     run_id = trained(settings)
     split = split_days(DAYS)
@@ -149,7 +149,7 @@ def test_the_run_says_what_was_done(settings_for: SettingsFor, tmp_path: Path) -
     assert version_tags(settings, "1")["data_fingerprint"] == run.data.tags["data_fingerprint"]
 
 
-def test_doing_it_again_changes_nothing(settings_for: SettingsFor) -> None:
+def test_repeating_the_commands_changes_nothing(settings_for: SettingsFor) -> None:
     settings = settings_for()
     run_id = train(DAYS, settings)
     assert evaluate(run_id, settings) == evaluate(run_id, settings)
@@ -162,7 +162,7 @@ def test_doing_it_again_changes_nothing(settings_for: SettingsFor) -> None:
     assert version_tags(settings, "1")["gate"] == "promoted"
 
 
-def test_the_same_data_and_parameters_make_no_new_champion_and_other_parameters_are_judged(
+def test_the_same_data_and_parameters_make_no_new_champion_other_parameters_are_evaluated(
     settings_for: SettingsFor,
 ) -> None:
     settings = settings_for()
@@ -175,7 +175,7 @@ def test_the_same_data_and_parameters_make_no_new_champion_and_other_parameters_
 
 
 def test_the_gate_keeps_the_better_champion(settings_for: SettingsFor, tmp_path: Path) -> None:
-    """The challenger learnt where bad terminals do no harm, and is judged where they do."""
+    """The challenger is trained on data without bad terminals, and evaluated on data with them."""
     write_lake(tmp_path, seed=1, harm_of_terminals=0.0)
     settings = settings_for()
     assert promote(trained(settings), settings)["promoted"]
@@ -197,7 +197,7 @@ def test_a_better_challenger_replaces_the_champion(settings_for: SettingsFor, tm
     assert champion(settings) == "2"
 
 
-def test_a_challenger_whose_bundle_is_damaged_is_kept_out(settings_for: SettingsFor, tmp_path: Path) -> None:
+def test_a_challenger_with_a_damaged_bundle_is_rejected(settings_for: SettingsFor, tmp_path: Path) -> None:
     settings = settings_for()
     run_id = trained(settings)
     spoil(settings, run_id, tmp_path / "spoilt", damage_trees)
@@ -208,7 +208,7 @@ def test_a_challenger_whose_bundle_is_damaged_is_kept_out(settings_for: Settings
 
 
 @pytest.mark.parametrize(("change", "why"), [(damage_trees, "damaged"), (make_older, "features version 0")])
-def test_a_champion_that_cannot_be_used_any_more_is_replaced(
+def test_a_champion_that_can_no_longer_be_used_is_replaced(
     settings_for: SettingsFor, tmp_path: Path, change: Callable[[Path], None], why: str
 ) -> None:
     settings = settings_for(model_name=f"replaced_{why[:7]}")
@@ -221,7 +221,7 @@ def test_a_champion_that_cannot_be_used_any_more_is_replaced(
     assert champion(settings) == "2"
 
 
-def test_a_champion_is_not_judged_on_days_it_learnt_from(settings_for: SettingsFor, tmp_path: Path) -> None:
+def test_a_champion_is_not_evaluated_on_its_training_days(settings_for: SettingsFor, tmp_path: Path) -> None:
     whole = DayRange(START, START + timedelta(days=59))
     write_lake(tmp_path, whole)
     settings = settings_for(tmp_path)
@@ -251,7 +251,7 @@ def bundle_root(settings_for: SettingsFor, tmp_path: Path) -> Path:
     return root
 
 
-def test_what_comes_in_the_wrong_order_is_said(settings_for: SettingsFor, tmp_path: Path) -> None:
+def test_commands_in_the_wrong_order_are_reported(settings_for: SettingsFor, tmp_path: Path) -> None:
     settings = settings_for()
     with pytest.raises(ModelingError, match="no run 'nowhere' in MLflow"):
         evaluate("nowhere", settings)
@@ -307,7 +307,7 @@ def test_a_registry_that_does_not_answer_is_one_line(lake: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_days_the_wrong_way_round_are_wrong_options() -> None:
+def test_reversed_days_are_invalid_options() -> None:
     done = command("modeling.train", "--from", "2025-02-01", "--to", str(date(2025, 1, 1)))
     assert done.returncode == 2
     assert "swap them" in done.stderr

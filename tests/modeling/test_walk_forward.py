@@ -1,4 +1,4 @@
-"""Folds, against the published protocol's own words."""
+"""Folds, compared with a literal reading of the published protocol."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def literal_test_rows(days: list[int], customers: list[int], frauds: list[bool],
 
 
 @given(PAYMENTS, st.integers(0, 25))
-def test_the_test_rows_are_those_of_the_protocol_s_text(payments: list[tuple[int, int, bool]], start: int) -> None:
+def test_the_test_rows_follow_the_published_protocol(payments: list[tuple[int, int, bool]], start: int) -> None:
     days, customers, frauds = ([one[place] for one in payments] for place in range(3))
     arrays = np.array(days, dtype=np.int64), np.array(customers, dtype=np.int64), np.array(frauds, dtype=bool)
     assert rows_to_test_on(*arrays, start).tolist() == literal_test_rows(days, customers, frauds, start)
 
 
 @given(PAYMENTS, st.integers(0, 25), st.integers(7, 90))
-def test_a_longer_history_changes_what_is_trained_on_alone(
+def test_a_longer_history_changes_only_the_training_rows(
     payments: list[tuple[int, int, bool]], start: int, history: int
 ) -> None:
     days, customers, frauds = (np.array([one[place] for one in payments]) for place in range(3))

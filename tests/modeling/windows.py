@@ -1,4 +1,4 @@
-"""Windows of payments made in memory, without a lake."""
+"""Windows of payments in memory, without a lake."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.modeling.lakes import DAYS
 
 
 def window(days: DayRange = DAYS, payments: int = 2_000, cards: int = 100, seed: int = 0) -> Dataset:
-    """Payments with frauds of all patterns, and some of none known; half of the frauds are large."""
+    """Payments with frauds of all patterns and some of unknown pattern; half of the frauds are large."""
     rng = np.random.default_rng(seed)
     patterns = rng.choice([0, 1, 2, 3], payments, p=[0.92, 0.02, 0.03, 0.03])
     unknown = (patterns == 0) & (rng.random(payments) < 0.02)
@@ -30,6 +30,6 @@ def window(days: DayRange = DAYS, payments: int = 2_000, cards: int = 100, seed:
 
 
 def scores_of(data: Dataset, seed: int = 0, decimals: int = 2) -> np.ndarray:
-    """Scores that know something, many of them equal."""
+    """Scores with some skill, many of them equal."""
     noise = np.random.default_rng(seed).normal(size=len(data.frauds))
     return np.round(1 / (1 + np.exp(3 - 2.5 * data.frauds - noise)), decimals)

@@ -46,7 +46,7 @@ def write_bundle(
     trees: Model | None = None,
     calibration: tuple[float, float] = (1.0, 0.0),
 ) -> Path:
-    """A whole bundle below `root`; `shift` is added to every margin, so that versions can be told apart."""
+    """Write a complete bundle below `root`; `shift` is added to every margin, to tell versions apart."""
     (root / TREES).parent.mkdir(parents=True)
     (trees or step_trees(shift)).serialize(str(root / TREES))
     bundle = Bundle(
@@ -65,7 +65,7 @@ def write_bundle(
 
 
 def margin(features: dict[str, float], shift: float = 0.0) -> float:
-    """What the trees give, in plain Python."""
+    """The sum of the trees, in plain Python."""
     return shift + sum(high if features[name] > at else low for name, at, low, high in STEPS)
 
 

@@ -1,4 +1,4 @@
-"""One scorer for most tests, on real Valkey and PostgreSQL; and what others need to start their own."""
+"""One scorer for most tests, on real Valkey and PostgreSQL, and fixtures to start others."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Start = Callable[..., ScorerProcess]
 
 @pytest.fixture(scope="session")
 def secrets(secrets_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The scorer's secrets: those of the servers, and keys of several scopes."""
+    """The scorer's secrets: the servers' passwords, and API keys with several scopes."""
     folder = tmp_path_factory.mktemp("secrets")
     for name in ("valkey_password", "decisions_password"):
         (folder / name).write_text((secrets_dir / name).read_text())
@@ -50,7 +50,7 @@ def secrets(secrets_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="session")
 def make_database(secrets_dir: Path) -> Callable[[Any, str], str]:
-    """Makes a decision log of its own on a server, by `python -m bank.migrate`; gives its URL."""
+    """Creates a separate decision log on a server with `python -m bank.migrate`; returns its URL."""
     migrated: set[Path] = set()
 
     def make(server: Any, name: str) -> str:
@@ -66,7 +66,7 @@ def make_database(secrets_dir: Path) -> Callable[[Any, str], str]:
 
 
 def migrate(address: str, decisions: str, secrets: Path) -> None:
-    """Make a decision log as an operator does; the command belongs to the pipeline's environment."""
+    """Create a decision log as an operator does; the command needs the pipeline environment."""
     urls = {"BANK_URL": f"{address}/bank_of_serving", "DECISIONS_URL": f"{address}/{decisions}"}
     done = subprocess.run(
         [str(python_of("pipeline")), "-m", "bank.migrate"],
@@ -79,7 +79,7 @@ def migrate(address: str, decisions: str, secrets: Path) -> None:
 
 
 def create_database(server: Any, name: str, template: str) -> None:
-    """Make a database of the scorer's as a copy of another."""
+    """Create a scorer database as a copy of another."""
     address = f"postgresql://127.0.0.1:{server.port}"
     with psycopg.connect(address, user="postgres", password=server.password, autocommit=True) as connection:
         names = [sql.Identifier(part) for part in (name, template)]
@@ -111,7 +111,7 @@ def settings(
 
 @pytest.fixture(scope="session")
 def state(valkey_server: Any) -> Iterator[valkey.Valkey]:
-    """The online state, stamped and otherwise empty at the start."""
+    """The online store, stamped and otherwise empty at the start."""
     with valkey.Valkey(port=valkey_server.port, password=valkey_server.password, db=DATABASE) as client:
         client.flushdb()
         client.hset(META_KEY, mapping=Stamp(written_to="2018-08-31").fields())
@@ -120,7 +120,7 @@ def state(valkey_server: Any) -> Iterator[valkey.Valkey]:
 
 @pytest.fixture(scope="session")
 def start(settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
-    """Starts scorers, with the session's settings and others, and ends them."""
+    """Starts scorers with the session's settings and overrides, and stops them."""
     started: list[ScorerProcess] = []
 
     def begin(ready: bool = True, **other: str) -> ScorerProcess:
@@ -137,14 +137,14 @@ def start(settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="session")
 def scorer(start: Start, state: valkey.Valkey) -> ScorerProcess:
-    """The scorer that most tests ask."""
+    """The scorer that most tests use."""
     assert state.exists(META_KEY)
     return start()
 
 
 @pytest.fixture(scope="session")
 def decisions(settings: dict[str, str], secrets: Path) -> Iterator[psycopg.Connection[Any]]:
-    """The decision log, read as its owner."""
+    """A connection to the decision log, as its owner."""
     password = (secrets / "decisions_password").read_text().strip()
     with psycopg.connect(settings["DECISIONS_URL"], user="scorer", password=password, autocommit=True) as connection:
         yield connection
@@ -152,5 +152,5 @@ def decisions(settings: dict[str, str], secrets: Path) -> Iterator[psycopg.Conne
 
 @pytest.fixture(scope="session")
 def fresh() -> Callable[[], int]:
-    """Gives a number that no other test of the session has: an id of a payment, a customer or a terminal."""
+    """Returns numbers unique in the session: ids for payments, customers or terminals."""
     return itertools.count(1_000).__next__

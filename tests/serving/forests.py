@@ -1,4 +1,4 @@
-"""Trees of any shape by treelite's own builder, and random ones."""
+"""Trees of any shape, built with treelite's model builder, and random trees."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the scorer was told so far, and the features that follow by their definitions."""
+"""The payments and reports sent to the scorer so far, and the features that their definitions give."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Payment = tuple[int, int, int, int, int]
 
 @dataclass
 class Bank:
-    """What was applied and reported so far."""
+    """The payments applied and the frauds reported so far."""
 
     payments: list[Payment] = field(default_factory=list)
     reports: dict[int, int] = field(default_factory=dict)
@@ -23,7 +23,7 @@ class Bank:
         self.reports[number] = min(second, self.reports.get(number, second))
 
     def features(self, payment: Payment) -> dict[str, float]:
-        """The features of one payment, as of its place in time, with all that is here."""
+        """The features of one payment as of its position in time, from everything here."""
         world = [self._known(p) for p in [*(p for p in self.payments if p[0] != payment[0]), payment]]
         return {name: float(value) for name, value in literal_features(world, world[-1]).items()}
 

@@ -1,4 +1,4 @@
-"""What the scorer asks of MLflow, answered as MLflow 3.17 does; tests/whole has MLflow itself."""
+"""A stub of the MLflow 3.17 endpoints that the scorer uses; tests/whole uses real MLflow."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class RegistryStub:
         return version
 
     def stop(self) -> None:
-        """End it, and keep its port from everybody: another server there would answer in its place."""
+        """Stop it but keep its port bound: another server there would answer in its place."""
         port = self._server.server_port
         self._server.shutdown()
         self._server.server_close()
@@ -57,7 +57,7 @@ class RegistryStub:
         self._held.bind(("127.0.0.1", port))
 
     def answer(self, path: str) -> tuple[int, bytes]:
-        """Status and body."""
+        """The status and body of a response."""
         if path == ALIAS:
             if self.champion is None:
                 return 400, NO_ALIAS

@@ -1,4 +1,4 @@
-"""A scorer in a process of its own, as it is deployed, and what its callers do."""
+"""A scorer in a separate process, as deployed, with a client."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEYS = {name: f"key-{name}" for name in ("all", "score", "report", "read", "slow
 
 @dataclass
 class ScorerProcess:
-    """`python -m serving` with these settings, on a port of its own that it keeps when it is started again."""
+    """`python -m serving` with these settings, on a separate port that it keeps across restarts."""
 
     settings: dict[str, str]
     log: Path
@@ -36,41 +36,41 @@ class ScorerProcess:
         )
 
     def start(self, ready: bool = True) -> ScorerProcess:
-        """Start it, and wait until it is ready, or only answers."""
+        """Start it and wait until it is ready, or until it answers at all."""
         self.process = run_serving(self.settings | {"SCORER_PORT": str(self.port)}, self.log)
         wait_for(lambda: self._answers("/readyz" if ready else "/livez"), self.log.read_text)
         return self
 
     def stop(self) -> int:
-        """End it in order; its exit code."""
+        """Stop it gracefully; returns its exit code."""
         assert self.process
         self.process.terminate()
         return self.process.wait(timeout=30)
 
     def kill(self) -> None:
-        """End it by force."""
+        """Kill it."""
         assert self.process
         self.process.kill()
         self.process.wait()
 
     def score(self, *payment: int, **query: Any) -> dict[str, Any]:
-        """The answer to one payment: id, customer, terminal, cents, second."""
+        """Score one payment (id, customer, terminal, cents, second); returns the answer."""
         answer: dict[str, Any] = ok(self.client.post("/v1/score", json=body(*payment), params=query))
         return answer
 
     def batch(self, payments: Sequence[tuple[int, ...]], **query: Any) -> list[dict[str, Any]]:
-        """The answers to many."""
+        """Score many payments; returns the answers."""
         asked = {"transactions": [body(*payment) for payment in payments]}
         results: list[dict[str, Any]] = ok(self.client.post("/v1/score/batch", json=asked, params=query))["results"]
         return results
 
     def report(self, *reports: tuple[int, int]) -> dict[str, Any]:
-        """Report frauds: id and second."""
+        """Report frauds, each an id and a second."""
         answer: dict[str, Any] = ok(self.client.post("/v1/fraud-reports", json=reports_body(*reports)))
         return answer
 
     def features(self, number: int) -> dict[str, float]:
-        """The features that a decision was made on."""
+        """The features of a decision."""
         found: dict[str, float] = ok(self.client.get(f"/v1/decisions/{number}"))["features"]
         return found
 
@@ -92,7 +92,7 @@ def run_serving(settings: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
 
 
 def wait_for(condition: Callable[[], Any], told: Callable[[], str] = str, patience: float = 30) -> None:
-    """Wait until something is so."""
+    """Wait until a condition holds."""
     end = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < end, f"not within {patience} s: {told()}"
@@ -106,7 +106,7 @@ def ok(answer: httpx.Response) -> Any:
 
 
 def body(number: int, customer: int, terminal: int, cents: int, second: int) -> dict[str, Any]:
-    """A payment as the scorer takes it."""
+    """The request body of a payment."""
     return {
         "transaction_id": number,
         "customer_id": customer,
@@ -117,6 +117,6 @@ def body(number: int, customer: int, terminal: int, cents: int, second: int) -> 
 
 
 def reports_body(*reports: tuple[int, int]) -> dict[str, Any]:
-    """Fraud reports as the scorer takes them."""
+    """The request body of fraud reports."""
     made = [{"transaction_id": number, "reported_at": from_epoch_seconds(at).isoformat()} for number, at in reports]
     return {"reports": made}

@@ -1,4 +1,4 @@
-"""API keys: who is let in, to what, and how often."""
+"""API keys: authentication, scopes and rate limits."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def ask(scorer: ScorerProcess, method: str, path: str, key: str | None, **more: 
 
 @pytest.mark.parametrize("path", [*GUARDED, "/v1/nothing", "/v1"])
 @pytest.mark.parametrize("key", [None, "wrong", "key-al", "key-all2", "\u00e9"])
-def test_everything_under_v1_asks_for_a_valid_key(scorer: ScorerProcess, path: str, key: str | None) -> None:
+def test_everything_under_v1_requires_a_valid_key(scorer: ScorerProcess, path: str, key: str | None) -> None:
     method = GUARDED.get(path, ("GET", ""))[0]
     answer = ask(scorer, method, path, key.encode("latin-1") if key else None)  # type: ignore[arg-type]
     assert answer.status_code == 401
@@ -47,7 +47,7 @@ def test_the_key_is_checked_before_the_body(scorer: ScorerProcess) -> None:
 
 @pytest.mark.parametrize("path", GUARDED)
 @pytest.mark.parametrize("scope", ["score", "report", "read"])
-def test_a_key_reaches_what_its_scopes_name(scorer: ScorerProcess, path: str, scope: str) -> None:
+def test_a_key_is_limited_to_its_scopes(scorer: ScorerProcess, path: str, scope: str) -> None:
     method, wanted = GUARDED[path]
     answer = ask(scorer, method, path, KEYS[scope])
     if scope == wanted:
@@ -58,11 +58,11 @@ def test_a_key_reaches_what_its_scopes_name(scorer: ScorerProcess, path: str, sc
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/docs", "/openapi.json", "/"])
-def test_the_rest_is_open(scorer: ScorerProcess, path: str) -> None:
+def test_other_paths_need_no_key(scorer: ScorerProcess, path: str) -> None:
     assert ask(scorer, "GET", path, None).status_code == 200
 
 
-def test_a_key_past_its_rate_waits(scorer: ScorerProcess) -> None:
+def test_a_key_over_its_rate_is_told_to_wait(scorer: ScorerProcess) -> None:
     statuses = [ask(scorer, "GET", "/v1/model", KEYS["slow"]).status_code for _ in range(3)]
     assert statuses == [200, 200, 200]
     answer = ask(scorer, "GET", "/v1/model", KEYS["slow"])
@@ -72,7 +72,7 @@ def test_a_key_past_its_rate_waits(scorer: ScorerProcess) -> None:
     assert scorer.client.get("/v1/model").status_code == 200
 
 
-def test_answers_give_nothing_away(scorer: ScorerProcess) -> None:
+def test_responses_and_logs_leak_nothing(scorer: ScorerProcess) -> None:
     answer = ask(scorer, "POST", "/v1/score", "wrong", json=body(1, 2, 3, 100, 0))
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["Cache-Control"] == "no-store"
@@ -95,18 +95,18 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_a_wrong_list_of_keys_is_told_where(case: str) -> None:
+def test_an_invalid_list_of_keys_names_the_position(case: str) -> None:
     text, told = WRONG[case]
     with pytest.raises(SettingsError, match=told):
         parse_keys(text)
 
 
-def test_a_right_list_of_keys() -> None:
+def test_a_valid_list_of_keys_is_accepted() -> None:
     (key,) = parse_keys(json.dumps([GOOD]))
     assert (key.name, list(key.scopes), key.rate) == ("x", ["read"], "5/second")
 
 
-def test_every_answer_names_its_request(scorer: ScorerProcess) -> None:
+def test_every_response_has_a_request_id(scorer: ScorerProcess) -> None:
     given = scorer.client.get("/livez", headers={"X-Request-ID": "till-7_a.1"})
     assert given.headers["X-Request-ID"] == "till-7_a.1"
     made = {scorer.client.get(path).headers["X-Request-ID"] for path in ("/livez", "/livez", "/nowhere", "/v1/score")}

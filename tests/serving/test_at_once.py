@@ -1,4 +1,4 @@
-"""Payments that come at once: each gets its own answer, whoever shares its round."""
+"""Concurrent payments: each gets its own answer, whichever payments share its round."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Fresh = Callable[[], int]
 
 
 def post_all(scorer: ScorerProcess, payments: list[tuple[int, int, int, int, int]]) -> list[tuple[int, dict[str, Any]]]:
-    """Post each by a thread of its own; statuses and bodies, in order."""
+    """Post each body in a separate thread; returns statuses and bodies, in order."""
 
     def post(payment: tuple[int, int, int, int, int]) -> tuple[int, dict[str, Any]]:
         answer = scorer.client.post("/v1/score", json=body(*payment))
@@ -24,7 +24,7 @@ def post_all(scorer: ScorerProcess, payments: list[tuple[int, int, int, int, int
         return list(pool.map(post, payments))
 
 
-def test_a_conflict_is_one_payments_own(scorer: ScorerProcess, fresh: Fresh) -> None:
+def test_a_conflict_affects_only_its_own_payment(scorer: ScorerProcess, fresh: Fresh) -> None:
     known = (fresh(), fresh(), fresh(), 500, T)
     scorer.score(*known)
     payments = [(fresh(), fresh(), fresh(), 700 + n, T + n) for n in range(30)]
@@ -48,9 +48,7 @@ def test_the_same_payment_many_times_at_once_has_one_answer_and_counts_once(
     assert scorer.features(follower[0])["customer_tx_count_1d"] == 2
 
 
-def test_of_one_customers_payments_at_once_each_sees_those_that_came_before(
-    scorer: ScorerProcess, fresh: Fresh
-) -> None:
+def test_concurrent_payments_of_a_customer_see_the_earlier_ones(scorer: ScorerProcess, fresh: Fresh) -> None:
     customer, terminal = fresh(), fresh()
     payments = [(fresh(), customer, terminal, 1_000 + n, T + n) for n in range(20)]
     assert {status for status, _ in post_all(scorer, payments)} == {200}

@@ -1,4 +1,4 @@
-"""Background tasks: one that ends is known to be dead, and stopping ends the others."""
+"""Background tasks: an ended task is reported as dead, and stopping ends the others."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def test_a_task_that_ends_is_dead_and_the_others_are_stopped() -> None:
     assert ended == ["lives"]
 
 
-def test_a_task_that_swallows_its_cancellation_is_asked_again() -> None:
-    """As `asyncio.wait_for` does on Python 3.11 where what it waits for ends in the same instant."""
+def test_a_task_that_swallows_its_cancellation_is_cancelled_again() -> None:
+    """Like `asyncio.wait_for` on Python 3.11 when its awaitable completes at the same moment."""
     swallowed = []
 
     async def swallows() -> None:

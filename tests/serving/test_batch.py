@@ -1,4 +1,4 @@
-"""POST /v1/score/batch: order of time within, order of the request without, all or nothing."""
+"""POST /v1/score/batch: scored in order of time, answered in order of the request, all or nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ T = 1_535_600_000
 Fresh = Callable[[], int]
 
 
-def test_answers_are_in_the_order_of_the_request_and_made_in_order_of_time(scorer: ScorerProcess, fresh: Fresh) -> None:
+def test_payments_are_scored_in_order_of_time_and_answered_in_order_of_the_request(
+    scorer: ScorerProcess, fresh: Fresh
+) -> None:
     customer = fresh()
     payments = [(fresh(), customer, fresh(), 100 * n, T - n) for n in range(1, 6)]
     answers = scorer.batch(payments)
@@ -24,7 +26,7 @@ def test_answers_are_in_the_order_of_the_request_and_made_in_order_of_time(score
     assert counts == [5, 4, 3, 2, 1]
 
 
-def test_more_than_one_trip_of_payments(scorer: ScorerProcess, fresh: Fresh) -> None:
+def test_a_batch_of_more_than_one_round_trip(scorer: ScorerProcess, fresh: Fresh) -> None:
     customer, terminal = fresh(), fresh()
     payments = [(fresh(), customer, terminal, 100, T + n % 7) for n in range(600)]
     answers = scorer.batch(payments)
@@ -55,7 +57,7 @@ def test_known_payments_get_their_first_answers_among_new_ones(scorer: ScorerPro
     assert scorer.batch([known, new]) == [first, answers[0]]
 
 
-def test_no_payments_no_answers(scorer: ScorerProcess) -> None:
+def test_an_empty_batch_has_no_answers(scorer: ScorerProcess) -> None:
     assert scorer.batch([]) == []
 
 
@@ -70,7 +72,7 @@ def nothing_is_known_of(state: valkey.Valkey, *payments: dict[str, Any]) -> bool
 
 
 @pytest.mark.parametrize(("field", "value"), [("amount", -1), ("occurred_at", "2999-01-01T00:00:00Z"), ("x", 1)])
-def test_one_bad_payment_and_none_is_scored(
+def test_with_one_invalid_payment_none_is_scored(
     scorer: ScorerProcess, state: valkey.Valkey, fresh: Fresh, field: str, value: object
 ) -> None:
     good = [body(fresh(), fresh(), fresh(), 100, T) for _ in range(4)]
@@ -79,9 +81,7 @@ def test_one_bad_payment_and_none_is_scored(
     assert nothing_is_known_of(state, *good)
 
 
-def test_a_known_id_with_another_body_and_none_is_scored(
-    scorer: ScorerProcess, state: valkey.Valkey, fresh: Fresh
-) -> None:
+def test_with_one_conflicting_id_none_is_scored(scorer: ScorerProcess, state: valkey.Valkey, fresh: Fresh) -> None:
     known = body(fresh(), fresh(), fresh(), 100, T)
     scorer.client.post("/v1/score", json=known)
     good = [body(fresh(), fresh(), fresh(), 100, T - 50) for _ in range(2)]
@@ -90,19 +90,21 @@ def test_a_known_id_with_another_body_and_none_is_scored(
     assert nothing_is_known_of(state, *good)
 
 
-def test_an_id_with_two_bodies_and_none_is_scored(scorer: ScorerProcess, state: valkey.Valkey, fresh: Fresh) -> None:
+def test_with_an_id_in_two_different_bodies_none_is_scored(
+    scorer: ScorerProcess, state: valkey.Valkey, fresh: Fresh
+) -> None:
     one = body(fresh(), fresh(), fresh(), 100, T)
     detail = refused(scorer, [one, one | {"amount": 2}], 409)
     assert detail == f"transactions.1: transaction {one['transaction_id']} has a different payload at transactions.0"
     assert nothing_is_known_of(state, one)
 
 
-def test_too_many(scorer: ScorerProcess) -> None:
+def test_too_large_a_batch_is_rejected(scorer: ScorerProcess) -> None:
     detail = refused(scorer, [body(1, 2, 3, 100, T)] * 5_001, 422)
     assert detail[0]["field"] == "transactions"
 
 
-def test_many_errors_are_counted_and_the_first_are_told(scorer: ScorerProcess) -> None:
+def test_many_errors_are_counted_and_the_first_are_listed(scorer: ScorerProcess) -> None:
     answer = scorer.client.post("/v1/score/batch", json={"transactions": [{}] * 100})
     assert answer.status_code == 422
     assert (len(answer.json()["detail"]), answer.json()["errors"]) == (50, 500)

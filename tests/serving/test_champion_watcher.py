@@ -1,4 +1,4 @@
-"""The champion: picked up without a restart and without a failed request, refused where it is not sound."""
+"""The champion: loaded without a restart or a failed request, rejected if it is invalid."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def own_registry() -> Iterator[RegistryStub]:
 def own(
     start: Start, state: Any, own_registry: RegistryStub, tmp_path_factory: pytest.TempPathFactory
 ) -> ScorerProcess:
-    """A scorer on a registry of its own, started before there was a champion."""
+    """A scorer with a separate registry, started before there was a champion."""
     assert state.ping()
     scorer = start(ready=False, MLFLOW_TRACKING_URI=own_registry.url)
     answer = scorer.client.post("/v1/score", json={})
@@ -61,7 +61,7 @@ def version(scorer: ScorerProcess) -> str:
     return str(scorer.client.get("/v1/model").json()["version"])
 
 
-def test_the_model_in_use_is_told(own: ScorerProcess, own_registry: RegistryStub) -> None:
+def test_the_model_in_use_is_reported(own: ScorerProcess, own_registry: RegistryStub) -> None:
     told = own.client.get("/v1/model").json()
     assert told == {
         "version": own_registry.champion,
@@ -159,7 +159,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 @pytest.mark.parametrize("case", DAMAGE)
-def test_a_champion_that_is_not_sound_is_refused_and_the_old_one_stays(
+def test_an_invalid_champion_is_rejected_and_the_old_one_stays(
     own: ScorerProcess, own_registry: RegistryStub, fresh: Fresh, tmp_path: Path, case: str
 ) -> None:
     before, sound = version(own), own_registry.champion
@@ -175,7 +175,7 @@ def test_a_champion_that_is_not_sound_is_refused_and_the_old_one_stays(
     own_registry.champion = sound
 
 
-def test_a_refused_version_is_not_tried_at_every_poll(tmp_path: Path) -> None:
+def test_a_rejected_version_is_not_retried_at_every_poll(tmp_path: Path) -> None:
     stub = RegistryStub()
     turn_a_bit(write_bundle(tmp_path / "bad"))
     stub.promote(tmp_path / "bad")
@@ -194,8 +194,8 @@ def test_a_refused_version_is_not_tried_at_every_poll(tmp_path: Path) -> None:
     stub.stop()
 
 
-def test_whatever_breaks_a_connection_the_registry_does_not_answer() -> None:
-    """A connection reset at its very start: httpx passes on what asyncio's transport then lacks."""
+def test_any_broken_connection_is_a_registry_that_does_not_answer() -> None:
+    """If a connection is reset as it opens, httpx raises AttributeError from asyncio's transport."""
 
     def broken(_: httpx.Request) -> httpx.Response:
         raise AttributeError("'NoneType' object has no attribute 'getpeername'")
@@ -208,7 +208,7 @@ def test_whatever_breaks_a_connection_the_registry_does_not_answer() -> None:
         asyncio.run(ask())
 
 
-def test_a_registry_that_is_away_matters_to_nobody(start: Start, state: Any, fresh: Fresh, tmp_path: Path) -> None:
+def test_requests_succeed_while_the_registry_is_down(start: Start, state: Any, fresh: Fresh, tmp_path: Path) -> None:
     stub = RegistryStub()
     stub.promote(write_bundle(tmp_path / "one"))
     scorer = start(MLFLOW_TRACKING_URI=stub.url)
@@ -219,7 +219,7 @@ def test_a_registry_that_is_away_matters_to_nobody(start: Start, state: Any, fre
     assert state.ping()
 
 
-def test_a_start_without_the_registry_serves_the_last_good_version_and_says_so(
+def test_a_start_without_the_registry_uses_the_cached_version_and_says_so(
     start: Start, state: Any, fresh: Fresh, tmp_path: Path
 ) -> None:
     stub = RegistryStub()

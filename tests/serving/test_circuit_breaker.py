@@ -1,4 +1,4 @@
-"""The circuit breaker's states, and who may score degraded when."""
+"""The circuit breaker's states, and when degraded scoring is allowed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The injected clock: what is the future, and when an answer was given."""
+"""The injected clock decides what is in the future, and dates the answers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Fresh = Callable[[], int]
 
 @pytest.fixture(scope="module")
 def client(settings: dict[str, str], state: Any) -> Iterator[httpx.Client]:
-    """A scorer of this process, at a time long ago."""
+    """A scorer in this process, with its clock in the distant past."""
     assert state.ping()
     named = {name.lower(): value for name, value in settings.items()}
     app = create_app(Settings.model_validate(named | {"secrets_dir": Path(named["secrets_dir"])}), clock=lambda: NOW)
@@ -40,7 +40,7 @@ def client(settings: dict[str, str], state: Any) -> Iterator[httpx.Client]:
 
 
 @pytest.mark.parametrize(("ahead", "status"), [(0, 200), (300, 200), (301, 422)])
-def test_five_minutes_ahead_and_no_more(client: httpx.Client, fresh: Fresh, ahead: int, status: int) -> None:
+def test_at_most_five_minutes_ahead_are_accepted(client: httpx.Client, fresh: Fresh, ahead: int, status: int) -> None:
     payment = body(fresh(), fresh(), fresh(), 100, SECOND + ahead)
     assert client.post("/v1/score", json=payment).status_code == status
     batch = {"transactions": [body(fresh(), fresh(), fresh(), 100, SECOND), payment]}

@@ -1,4 +1,4 @@
-"""The dashboard and the alerts: they ask for figures that there are, and each alert has its page."""
+"""The dashboard and the alerts query existing metrics, and each alert has its runbook."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def expressions() -> set[str]:
     return set(asked) | {rule["expr"] for group in rules["groups"] for rule in group["rules"]}
 
 
-def test_every_figure_that_is_asked_for_is_told(scorer: ScorerProcess) -> None:
+def test_every_queried_metric_exists(scorer: ScorerProcess) -> None:
     lines = scorer.client.get("/metrics").text.splitlines()
     told = {line.split()[2] for line in lines if line.startswith("# TYPE")}
     for expression in expressions():
@@ -30,7 +30,7 @@ def test_every_figure_that_is_asked_for_is_told(scorer: ScorerProcess) -> None:
             assert name in told or bare in told, name
 
 
-def test_every_alert_has_its_page_and_every_page_its_alert() -> None:
+def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
     page = (ROOT / "docs/operations.md").read_text()
     (group,) = yaml.safe_load((MONITORING / "alerts.yml").read_text())["groups"]
     names = [rule["alert"] for rule in group["rules"]]

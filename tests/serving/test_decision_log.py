@@ -1,4 +1,4 @@
-"""Decisions in PostgreSQL: each once, whatever dies meanwhile."""
+"""Decisions in PostgreSQL: each exactly once, even if processes die."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Recorded = Callable[[str], list[int]]
 Make = Callable[[Any, str], str]
 
 
-def test_a_row_has_everything_the_decision_was_made_of(
+def test_a_row_has_everything_behind_the_decision(
     scorer: ScorerProcess, decisions: psycopg.Connection[Any], fresh: Fresh
 ) -> None:
     number, customer, terminal = 2**63 - 9, fresh(), fresh()
@@ -59,7 +59,7 @@ def test_the_order_of_application_is_recorded(
 
 @dataclass(frozen=True)
 class OwnState:
-    """An online state of its own: its client, and its address for a scorer."""
+    """A separate online store: its client, and its address for a scorer."""
 
     client: Any
     address: str
@@ -70,7 +70,7 @@ class OwnState:
 
 @pytest.fixture
 def own_state(valkey_server: Any) -> OwnState:
-    """Stamped, and otherwise empty."""
+    """A separate online store, stamped and otherwise empty."""
     # The scorers of the tests before may still run, and drain theirs.
     database = next(DATABASES)
     client = valkey.Valkey(port=valkey_server.port, password=valkey_server.password, db=database)
@@ -82,7 +82,7 @@ def own_state(valkey_server: Any) -> OwnState:
 
 @pytest.fixture
 def recorded(secrets: Path) -> Recorded:
-    """Gives the ids in the decision log at a URL, sorted."""
+    """Returns the sorted ids in the decision log at a URL."""
     password = (secrets / "decisions_password").read_text().strip()
 
     def read(url: str) -> list[int]:
@@ -94,7 +94,7 @@ def recorded(secrets: Path) -> Recorded:
 
 @pytest.fixture
 def own_postgres(tmp_path: Path, postgres: Any) -> Any:
-    """A PostgreSQL that may be stopped."""
+    """A PostgreSQL that a test may stop."""
     server = start_postgres(tmp_path / "data", postgres.password, tmp_path / "postgres.log")
     yield server
     server.stop()
@@ -102,11 +102,11 @@ def own_postgres(tmp_path: Path, postgres: Any) -> Any:
 
 @pytest.fixture
 def own_log(own_postgres: Server, make_database: Make) -> str:
-    """A decision log on it."""
+    """A decision log on `own_postgres`."""
     return make_database(own_postgres, "decisions")
 
 
-def test_while_postgresql_is_away_decisions_wait_and_none_is_lost(
+def test_while_postgresql_is_down_decisions_wait_and_none_is_lost(
     start: Start, own_state: OwnState, own_postgres: Server, own_log: str, recorded: Recorded
 ) -> None:
     scorer = start(VALKEY_URL=own_state.address, DECISIONS_URL=own_log)
@@ -137,7 +137,7 @@ def test_while_postgresql_is_away_decisions_wait_and_none_is_lost(
     assert scorer.stop() == 0
 
 
-def test_what_another_process_read_and_did_not_finish_is_drained(
+def test_entries_left_unfinished_by_another_process_are_drained(
     start: Start, own_state: OwnState, postgres: Any, make_database: Make, recorded: Recorded
 ) -> None:
     client = own_state.client
@@ -160,7 +160,7 @@ def test_what_another_process_read_and_did_not_finish_is_drained(
     assert recorded(url) == [0, 1, 2]
 
 
-def test_at_its_end_the_scorer_drains_what_is_left(
+def test_the_scorer_drains_the_outbox_at_shutdown(
     start: Start, own_state: OwnState, postgres: Any, make_database: Make, recorded: Recorded
 ) -> None:
     url = make_database(postgres, "decisions_at_the_end")

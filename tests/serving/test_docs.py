@@ -1,4 +1,4 @@
-"""/docs is whole without a network."""
+"""/docs works without a network."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def test_the_page_names_no_other_host_and_its_policy_allows_none(app: httpx.ASGI
     [(r'src="([^"]+\.js)"', "text/javascript", 1_000_000), (r'href="([^"]+\.css)"', "text/css", 100_000),
      (r'href="([^"]+\.png)"', "image/png", 500)],
 )  # fmt: skip
-def test_what_the_page_loads_is_here(app: httpx.ASGITransport, named: str, kind: str, least: int) -> None:
+def test_the_scorer_serves_every_file_that_the_page_loads(
+    app: httpx.ASGITransport, named: str, kind: str, least: int
+) -> None:
     (path,) = re.findall(named, get(app, "/docs").text)
     asset = get(app, path)
     assert asset.status_code == 200
@@ -59,6 +61,6 @@ def test_the_page_describes_what_the_scorer_serves(app: httpx.ASGITransport) -> 
     assert "/v1/score" in get(app, path).json()["paths"]
 
 
-def test_other_files_are_not_here(app: httpx.ASGITransport) -> None:
+def test_other_files_are_not_served(app: httpx.ASGITransport) -> None:
     for path in ("/docs/assets/nothing.js", "/docs/assets/../main.py", "/docs/assets/%2e%2e/main.py", "/docs/assets/"):
         assert get(app, path).status_code == 404, path

@@ -1,4 +1,4 @@
-"""`?explain=true`: over HTTP, everything that the score is made of, on trees whose features act together."""
+"""`?explain=true` over HTTP: every contribution to the score, with trees whose features interact."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def flagging(start: Start, state: Any, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture
 def payments(fresh: Fresh) -> Payments:
-    """Payments whose features fall where the trees split."""
+    """Payments whose features lie around the trees' splits."""
     random = np.random.default_rng(5)
     customers, terminals = [fresh() for _ in range(3)], [fresh() for _ in range(2)]
     return [
@@ -61,9 +61,7 @@ def test_contributions_add_up_to_the_log_odds_of_the_score(flagging: ScorerProce
     assert np.ptp(sums(single)) > 1
 
 
-def test_without_it_the_five_strongest_stay_what_raises_the_score_first(
-    flagging: ScorerProcess, payments: Payments
-) -> None:
+def test_without_it_the_strongest_reasons_come_in_the_same_order(flagging: ScorerProcess, payments: Payments) -> None:
     plain = flagging.batch(payments)
     told = flagging.batch(payments, explain=True)
     assert {answer["decision"] for answer in plain} == {"review"}

@@ -1,4 +1,4 @@
-"""The words for habits and runs of frauds."""
+"""The texts for habits and runs of frauds."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from tests.serving.bundles import REFERENCE
         ("terminal_fraud_run_amount_mean", 12.5, "This terminal's latest frauds in a row took a mean of 12.50"),
     ],
 )
-def test_words(feature: str, value: float, words: str) -> None:
+def test_texts(feature: str, value: float, words: str) -> None:
     values = {"customer_tx_count_30d": 9.0, "terminal_fraud_run_length": 1.0, feature: value}
     assert TEXTS[feature](values, REFERENCE | {feature: 1.0}) == words
 

@@ -1,4 +1,4 @@
-"""The features over HTTP, against their definition in plain Python."""
+"""The features over HTTP, compared with their definitions in plain Python."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def equal(found: dict[str, float], expected: dict[str, float]) -> bool:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_every_feature_of_two_months(scorer: ScorerProcess, fresh: Fresh, seed: int) -> None:
-    """Payments singly and in batches, many in the same second, with reports in between, some late."""
+def test_every_feature_over_two_months(scorer: ScorerProcess, fresh: Fresh, seed: int) -> None:
+    """Single payments and batches, many in the same second, with reports in between, some late."""
     rng, bank = random.Random(seed), Bank()
     customers, terminals = [fresh() for _ in range(3)], [fresh() for _ in range(3)]
     second = T
@@ -95,7 +95,7 @@ def test_a_late_payment_is_scored_as_of_its_own_time_and_changes_no_answer(score
 
 
 @pytest.mark.parametrize(("days_late", "degraded"), [(0, False), (1, False), (9, True), (60, True)])
-def test_a_payment_too_late_for_the_kept_history_says_so(
+def test_a_payment_later_than_the_kept_history_is_degraded(
     scorer: ScorerProcess, fresh: Fresh, days_late: int, degraded: bool
 ) -> None:
     customer, now = fresh(), T + 100 * DAY
@@ -110,7 +110,7 @@ def test_a_payment_too_late_for_the_kept_history_says_so(
         assert scorer.features(late[0])["customer_tx_count_1d"] >= 1
 
 
-def test_history_that_came_by_way_of_the_lake(scorer: ScorerProcess, state: valkey.Valkey, fresh: Fresh) -> None:
+def test_history_written_from_the_lake(scorer: ScorerProcess, state: valkey.Valkey, fresh: Fresh) -> None:
     customer, terminal, ids = fresh(), fresh(), [fresh() for _ in range(3)]
     seconds = np.array([T - 9 * DAY, T - 8 * DAY, T - 100])
     cents, reported = np.array([100, 300, 500]), np.array([T - 1, NEVER, NEVER])
@@ -133,7 +133,9 @@ def test_history_that_came_by_way_of_the_lake(scorer: ScorerProcess, state: valk
     assert equal(scorer.features(follower[0]), bank.features(follower))
 
 
-def test_the_lake_s_floor_makes_a_payment_degraded(scorer: ScorerProcess, state: valkey.Valkey, fresh: Fresh) -> None:
+def test_a_floor_inside_a_payment_s_window_makes_it_degraded(
+    scorer: ScorerProcess, state: valkey.Valkey, fresh: Fresh
+) -> None:
     answers = []
     for floor in (T - 37 * DAY, T - 37 * DAY + 1):
         terminal = fresh()
@@ -164,7 +166,7 @@ def test_of_two_payments_at_once_one_sees_the_other(scorer: ScorerProcess, state
         assert counts == ([1, 2] if first_applied == payments[0] else [1, 1])
 
 
-def test_one_call_computes_many_payments_as_many_calls_do() -> None:
+def test_one_call_for_many_payments_equals_many_calls() -> None:
     rng = np.random.default_rng(5)
     claims = []
     for n in range(40):

@@ -1,4 +1,4 @@
-"""POST /v1/fraud-reports: found wherever the payment is known, the earliest counts, the unknown are named."""
+"""POST /v1/fraud-reports: known payments are found, the earliest report counts, unknown ids are returned."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Fresh = Callable[[], int]
 
 
 def reported(state: valkey.Valkey, terminal: int, number: int) -> int:
-    """The second of the report in the terminal's history."""
+    """The second of the payment's report in the terminal's history."""
     packed: Any = state.get(terminal_key(terminal))
     (found,) = [value for _, each, value in unpack_history(packed)[1].tolist() if each == number]
     return int(unpack_reported(np.array([found]))[1][0])
@@ -48,7 +48,7 @@ def test_the_earliest_report_of_a_scored_payment_counts(
     assert reported(state, terminal, number) == T + 200
 
 
-def test_the_unknown_are_named_once_each_and_the_known_are_taken(
+def test_unknown_ids_are_returned_once_each_and_known_ones_accepted(
     scorer: ScorerProcess, state: valkey.Valkey, fresh: Fresh
 ) -> None:
     known, terminal, unknown = fresh(), fresh(), fresh()
@@ -59,7 +59,7 @@ def test_the_unknown_are_named_once_each_and_the_known_are_taken(
     assert scorer.report() == {"accepted": 0, "unknown": []}
 
 
-def test_a_payment_that_came_by_way_of_the_lake(scorer: ScorerProcess, state: valkey.Valkey, fresh: Fresh) -> None:
+def test_a_payment_written_from_the_lake(scorer: ScorerProcess, state: valkey.Valkey, fresh: Fresh) -> None:
     number, terminal = 2**63 - 77, fresh()
     entry = pack_entries(np.array([T]), np.array([number]), pack_reported(np.array([750]), np.array([NEVER])))
     state.set(terminal_key(terminal), pack_second(0) + entry.tobytes())
@@ -70,7 +70,7 @@ def test_a_payment_that_came_by_way_of_the_lake(scorer: ScorerProcess, state: va
     assert reported(state, terminal, number) == T + 9
 
 
-def test_a_payment_that_only_the_decision_log_knows(
+def test_a_payment_only_in_the_decision_log(
     scorer: ScorerProcess, state: valkey.Valkey, decisions: psycopg.Connection[Any], fresh: Fresh
 ) -> None:
     number, terminal = fresh(), fresh()
@@ -85,7 +85,7 @@ def test_a_payment_that_only_the_decision_log_knows(
     assert told["features"]["amount"] == 1.0
 
 
-def test_a_report_of_what_is_no_longer_kept_brings_nothing_back(
+def test_a_report_of_an_expired_payment_does_not_restore_it(
     scorer: ScorerProcess, state: valkey.Valkey, fresh: Fresh
 ) -> None:
     number, terminal = fresh(), fresh()
@@ -96,7 +96,7 @@ def test_a_report_of_what_is_no_longer_kept_brings_nothing_back(
     assert state.get(terminal_key(terminal)) == before
 
 
-def test_bad_reports_are_refused_by_field_and_none_is_taken(
+def test_invalid_reports_are_rejected_by_field_and_none_is_accepted(
     scorer: ScorerProcess, state: valkey.Valkey, fresh: Fresh
 ) -> None:
     number, terminal = fresh(), fresh()
@@ -114,7 +114,7 @@ def test_bad_reports_are_refused_by_field_and_none_is_taken(
     assert scorer.client.post("/v1/fraud-reports", json=too_many).status_code == 422
 
 
-def test_many_reports_at_once(scorer: ScorerProcess, state: valkey.Valkey, fresh: Fresh) -> None:
+def test_many_reports_in_one_request(scorer: ScorerProcess, state: valkey.Valkey, fresh: Fresh) -> None:
     terminals, numbers = [fresh() for _ in range(3)], [fresh() for _ in range(900)]
     scorer.batch([(number, fresh(), terminals[n % 3], 100, T + n) for n, number in enumerate(numbers)])
     answer = scorer.report(*[(number, T + 1_000 + n) for n, number in reversed(list(enumerate(numbers)))])

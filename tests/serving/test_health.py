@@ -1,4 +1,4 @@
-"""How the service says it is: metrics, the page, the documentation, its log."""
+"""Metrics, health endpoints, the status page, the documentation and the log."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_ready_and_alive(scorer: ScorerProcess) -> None:
     assert scorer.client.get("/livez").json() == {"alive": True, "dead_tasks": []}
 
 
-def test_what_is_counted(scorer: ScorerProcess, fresh: Fresh) -> None:
+def test_metrics_count_requests_and_decisions(scorer: ScorerProcess, fresh: Fresh) -> None:
     names = [
         'scorer_requests_total{route="/v1/score",status="200"}',
         'scorer_request_seconds_count{route="/v1/score"}',
@@ -52,7 +52,7 @@ def test_what_is_counted(scorer: ScorerProcess, fresh: Fresh) -> None:
     assert value(scorer, f'scorer_model_info{{features_version="{FEATURES_VERSION}",version="1"}}') == 1
 
 
-def test_the_page_needs_nothing_from_elsewhere(scorer: ScorerProcess) -> None:
+def test_the_page_loads_nothing_from_other_hosts(scorer: ScorerProcess) -> None:
     answer = scorer.client.get("/")
     assert answer.headers["Content-Type"].startswith("text/html")
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]

@@ -1,4 +1,4 @@
-"""The load generator of the benchmark, on a real scorer."""
+"""The benchmark's load generator, with a real scorer."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def load(scorer: ScorerProcess, bodies: Path, key: str) -> dict[str, Any]:
 
 @pytest.fixture
 def bodies(tmp_path: Path, fresh: Callable[[], int]) -> Path:
-    """Many payments, a line each."""
+    """Many payments, one per line."""
     path = tmp_path / "bodies.jsonl"
     lines = [json.dumps(body(fresh(), 1, 2, 100 + n, 1_530_000_000 + n)) for n in range(5_000)]
     path.write_text("\n".join(lines) + "\n")
     return path
 
 
-def test_it_counts_what_the_scorer_counts(scorer: ScorerProcess, bodies: Path) -> None:
+def test_it_reports_requests_and_latencies(scorer: ScorerProcess, bodies: Path) -> None:
     found = load(scorer, bodies, KEYS["score"])
     assert found["failed"] == 0
     assert 0 < found["requests"] <= found["sent"]

@@ -1,4 +1,4 @@
-"""`python -m serving`: what it says when it cannot serve, and how it ends."""
+"""`python -m serving`: its errors when it cannot start, and its exit code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.serving.running import run_serving
 
 
 def fails(settings: dict[str, str], log: Path) -> str:
-    """What it says before it ends with 1."""
+    """The error with which it exits with code 1."""
     assert run_serving(settings, log).wait(timeout=30) == 1
     (line,) = log.read_text().splitlines()
     return line
@@ -26,7 +26,7 @@ def test_a_port_in_use(settings: dict[str, str], tmp_path: Path) -> None:
     assert "SCORER_PORT" in said
 
 
-def test_a_host_that_is_none(settings: dict[str, str], tmp_path: Path) -> None:
+def test_an_invalid_host(settings: dict[str, str], tmp_path: Path) -> None:
     assert "SCORER_HOST" in fails(settings | {"SCORER_HOST": "no.such.host.invalid"}, tmp_path / "log")
 
 
@@ -42,11 +42,11 @@ def test_a_missing_or_empty_secret(settings: dict[str, str], tmp_path: Path, nam
     assert str(folder / name) in fails(missing, tmp_path / "missing")
 
 
-def test_no_folder_of_secrets(settings: dict[str, str], tmp_path: Path) -> None:
+def test_a_missing_secrets_folder(settings: dict[str, str], tmp_path: Path) -> None:
     said = fails(settings | {"SECRETS_DIR": str(tmp_path / "nowhere")}, tmp_path / "log")
     assert said == f"serving: the secrets folder {tmp_path / 'nowhere'} does not exist: set SECRETS_DIR"
 
 
-def test_a_wrong_setting(settings: dict[str, str], tmp_path: Path) -> None:
+def test_an_invalid_setting(settings: dict[str, str], tmp_path: Path) -> None:
     said = fails(settings | {"SCORER_PORT": "http"}, tmp_path / "log")
     assert said.startswith("serving: invalid settings: SCORER_PORT: ")

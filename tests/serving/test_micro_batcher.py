@@ -1,4 +1,4 @@
-"""Work done together: who shares a round, and what becomes of errors."""
+"""Micro-batches: which requests share a round, and how errors are delivered."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from serving.scoring.micro_batcher import MicroBatcher
 
 
 class Rounds:
-    """Doubles numbers when it is let go; remembers who came together. Odd numbers below 0 are refused."""
+    """Doubles numbers once released, and records each round. Rejects odd numbers below 0."""
 
     def __init__(self) -> None:
         self.begun: list[list[int]] = []
@@ -32,7 +32,7 @@ async def ask_all(together: MicroBatcher[int, int], asked: Sequence[int]) -> lis
     return tasks
 
 
-def test_those_who_come_during_a_round_share_the_next() -> None:
+def test_requests_during_a_round_share_the_next() -> None:
     async def run() -> None:
         rounds = Rounds()
         together = MicroBatcher(rounds.work, most=3, at_once=1)
@@ -47,7 +47,7 @@ def test_those_who_come_during_a_round_share_the_next() -> None:
     asyncio.run(run())
 
 
-def test_several_rounds_at_once_and_no_more() -> None:
+def test_the_number_of_concurrent_rounds_is_limited() -> None:
     async def run() -> None:
         rounds = Rounds()
         together = MicroBatcher(rounds.work, most=10, at_once=2)
@@ -60,7 +60,7 @@ def test_several_rounds_at_once_and_no_more() -> None:
     asyncio.run(run())
 
 
-def test_one_error_is_one_askers_and_a_failed_round_is_everyones() -> None:
+def test_an_item_s_error_reaches_its_caller_and_a_failed_round_all_callers() -> None:
     async def run() -> None:
         rounds = Rounds()
         rounds.go.set()
@@ -75,7 +75,7 @@ def test_one_error_is_one_askers_and_a_failed_round_is_everyones() -> None:
     asyncio.run(run())
 
 
-def test_an_asker_that_goes_away_holds_up_nobody() -> None:
+def test_a_cancelled_caller_does_not_block_the_others() -> None:
     async def run() -> None:
         rounds = Rounds()
         together = MicroBatcher(rounds.work, most=10, at_once=1)

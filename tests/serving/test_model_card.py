@@ -1,4 +1,4 @@
-"""GET /v1/model/card: as a page, as Markdown, harmless, for whoever may read."""
+"""GET /v1/model/card: as HTML or Markdown, sandboxed, with the scope `read`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 @pytest.mark.parametrize(
     "accept", [None, "*/*", BROWSER, "text/markdown;q=0.5, text/html", "text/markdown;q=x", "\u00e9"]
 )
-def test_it_is_a_page_that_can_do_nothing(scorer: ScorerProcess, accept: str | None) -> None:
+def test_the_page_is_sandboxed(scorer: ScorerProcess, accept: str | None) -> None:
     headers = {} if accept is None else {"Accept": accept.encode("latin-1")}
     answer = scorer.client.get("/v1/model/card", headers=headers)  # type: ignore[arg-type]
     assert answer.status_code == 200
@@ -32,7 +32,7 @@ def test_it_is_a_page_that_can_do_nothing(scorer: ScorerProcess, accept: str | N
 @pytest.mark.parametrize(
     "accept", ["text/markdown", "Text/Markdown; charset=utf-8, */*", "text/html;q=0.5, text/markdown"]
 )
-def test_who_asks_for_markdown_gets_it(scorer: ScorerProcess, accept: str) -> None:
+def test_markdown_is_returned_on_request(scorer: ScorerProcess, accept: str) -> None:
     answer = scorer.client.get("/v1/model/card", headers={"Accept": accept})
     assert answer.headers["Content-Type"] == "text/markdown; charset=utf-8"
     assert answer.headers["Vary"] == "Accept"
@@ -40,7 +40,7 @@ def test_who_asks_for_markdown_gets_it(scorer: ScorerProcess, accept: str) -> No
     assert answer.content.decode() == MARKDOWN
 
 
-def test_it_asks_for_a_key_and_is_documented_and_named_on_the_page(scorer: ScorerProcess) -> None:
+def test_it_requires_a_key_and_is_documented_and_on_the_start_page(scorer: ScorerProcess) -> None:
     assert scorer.client.get("/v1/model/card", headers={"X-API-Key": ""}).status_code == 401
     described = scorer.client.get("/openapi.json").json()["paths"]["/v1/model/card"]["get"]
     assert set(described["responses"]) >= {"200", "401", "403", "429", "503"}

@@ -1,4 +1,4 @@
-"""The scripts, asked directly for what two clients at once would need."""
+"""The Lua scripts, called directly to test concurrent clients."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Fresh = Callable[[], int]
 
 @pytest.fixture
 def state(valkey_server: Any) -> Any:
-    """A stamped state of its own, from which no scorer drains."""
+    """A separate stamped store, which no scorer drains."""
     client = valkey.Valkey(port=valkey_server.port, password=valkey_server.password, db=DATABASE)
     client.flushdb()
     client.hset(META_KEY, mapping=Stamp(written_to="2018-08-31").fields() | {ADOPTED: "1"})
@@ -41,9 +41,7 @@ def ask(valkey_server: Any, question: Callable[[ValkeyOnlineStore], Any]) -> Any
     return asyncio.run(run())
 
 
-def test_of_two_answers_to_a_payment_the_first_stays_and_goes_to_the_stream_once(
-    valkey_server: Any, state: Any, fresh: Fresh
-) -> None:
+def test_the_first_of_two_answers_is_kept_and_streamed_once(valkey_server: Any, state: Any, fresh: Fresh) -> None:
     payment = Payment(fresh(), fresh(), fresh(), 100, T)
     claims = ask(valkey_server, lambda online: online.claim([payment, payment]))
     assert [type(claim) for claim in claims] == [Claim, Claim]
@@ -56,7 +54,7 @@ def test_of_two_answers_to_a_payment_the_first_stays_and_goes_to_the_stream_once
     assert again == Answered(b"the first")
 
 
-def test_many_trips_at_once_leave_room_for_everything_else(valkey_server: Any, state: Any) -> None:
+def test_many_concurrent_round_trips_leave_connections_for_other_work(valkey_server: Any, state: Any) -> None:
     async def many(online: ValkeyOnlineStore) -> str:
         await asyncio.gather(*(online.incompatible() for _ in range(200)))
         return await online.accept_run()
@@ -75,7 +73,7 @@ def test_an_answer_without_its_claim_is_not_kept(valkey_server: Any, state: Any,
     assert state.xlen(DECISIONS_KEY) == before
 
 
-def test_another_run_of_valkey_is_refused_until_it_is_accepted(valkey_server: Any, state: Any) -> None:
+def test_a_restarted_valkey_is_rejected_until_it_is_accepted(valkey_server: Any, state: Any) -> None:
     async def after_another(online: ValkeyOnlineStore) -> str:
         online._run_id = "another"
         with pytest.raises(OnlineStoreUnavailableError, match="was restarted"):

@@ -1,4 +1,4 @@
-"""The documented interface, asked at random: what is answered is what is documented, and never a 500."""
+"""Random requests to the documented API: every response is documented, and none is a 500."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DATABASE = 13
 
 @pytest.fixture
 def own(start: Start, valkey_server: Any, postgres: Any, make_database: Callable[[Any, str], str]) -> ScorerProcess:
-    """A scorer on stores of its own: the ids that are asked are anybody's."""
+    """A scorer with separate stores, because the random ids may be those of other tests."""
     with valkey.Valkey(port=valkey_server.port, password=valkey_server.password, db=DATABASE) as client:
         client.hset(META_KEY, mapping=Stamp(written_to="2018-08-31").fields())
     address = f"valkey://127.0.0.1:{valkey_server.port}/{DATABASE}"

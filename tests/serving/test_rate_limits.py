@@ -1,4 +1,4 @@
-"""Rates: one count for all workers, and what happens while Valkey is away."""
+"""Rate limits: one count for all workers, and the fallback while Valkey is down."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RATE = parse("3/hour")
 
 @pytest.fixture
 def own_valkey(tmp_path_factory: pytest.TempPathFactory, valkey_server: Any) -> Iterator[Server]:
-    """A Valkey that a test may stop and start."""
+    """A Valkey that a test may stop and restart."""
     folder = tmp_path_factory.mktemp("valkey")
     server = start_valkey(folder / "data", valkey_server.password, folder / "log")
     yield server
@@ -43,7 +43,7 @@ def counter_of(server: Server) -> RateCounter:
 
 
 async def waits(counter: RateCounter, requests: int) -> list[bool]:
-    """Of each request, whether it must wait."""
+    """Whether each request has to wait."""
     return [await counter.seconds_to_wait(RATE, "a-key") > 0 for _ in range(requests)]
 
 
@@ -63,7 +63,7 @@ def test_a_rate_holds_for_all_workers_together(start: Start, state: valkey.Valke
     assert scorer.stop() == 0
 
 
-def test_two_counters_share_a_count_and_say_when_it_ends(own_valkey: Server) -> None:
+def test_two_counters_share_a_count_and_report_when_its_window_ends(own_valkey: Server) -> None:
     async def scenario() -> None:
         one, other = counter_of(own_valkey), counter_of(own_valkey)
         assert await waits(one, 2) + await waits(other, 2) == [False, False, False, True]
@@ -75,7 +75,7 @@ def test_two_counters_share_a_count_and_say_when_it_ends(own_valkey: Server) -> 
     asyncio.run(scenario())
 
 
-def test_while_valkey_is_away_each_counts_by_itself_and_says_so_once(
+def test_while_valkey_is_down_each_worker_counts_and_logs_it_once(
     own_valkey: Server, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def said() -> list[str]:
@@ -100,7 +100,7 @@ def test_while_valkey_is_away_each_counts_by_itself_and_says_so_once(
         asyncio.run(scenario())
 
 
-def test_a_valkey_that_says_nothing_holds_up_one_request_at_most(own_valkey: Server) -> None:
+def test_an_unresponsive_valkey_delays_at_most_one_request(own_valkey: Server) -> None:
     async def scenario() -> None:
         counter = counter_of(own_valkey)
         assert await counter.seconds_to_wait(RATE, "a-key") == 0

@@ -1,4 +1,4 @@
-"""Reasons: signs, order, number, and words."""
+"""Reasons: signs, order, number and texts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_margins_are_the_trees_sums(champion: Champion) -> None:
     assert champion.margins(matrix({})[:0]).shape == (0,)
 
 
-def test_where_each_tree_asks_one_feature_a_contribution_is_what_the_margin_loses_without_it(
+def test_with_one_feature_per_tree_a_contribution_is_the_margin_lost_without_it(
     champion: Champion,
 ) -> None:
     change = {"amount": 900.0, "terminal_fraud_rate_30d": 0.5, "customer_amount_mean_1d": 900.0}
@@ -39,7 +39,7 @@ def test_where_each_tree_asks_one_feature_a_contribution_is_what_the_margin_lose
         assert part == pytest.approx(margin(values) - margin(values | {name: REFERENCE[name]}))
 
 
-def test_what_speaks_for_the_decision_comes_first(champion: Champion) -> None:
+def test_reasons_for_the_decision_come_first(champion: Champion) -> None:
     rows = matrix({"amount": 900.0, "customer_tx_count_1d": 9.0, "terminal_fraud_rate_30d": 0.9})
     (found,) = reasons(champion, rows, ["decline"])
     assert [reason.feature for reason in found] == ["amount", "terminal_fraud_rate_30d", "customer_tx_count_1d"]
@@ -56,7 +56,7 @@ def test_what_speaks_for_the_decision_comes_first(champion: Champion) -> None:
     assert champion.contributions(rows[:0]).shape == (0, len(FEATURES))
 
 
-def test_every_feature_has_words(champion: Champion) -> None:
+def test_every_feature_has_a_text(champion: Champion) -> None:
     assert set(TEXTS) == set(FEATURES)
     values = REFERENCE | {f"terminal_tx_count_{w}d": 4.0 for w in WINDOW_DAYS}
     values |= {f"terminal_fraud_rate_{w}d": 0.75 for w in WINDOW_DAYS} | {"amount": 853.2, "customer_tx_count_1d": 12.0}

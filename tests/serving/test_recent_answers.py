@@ -1,4 +1,4 @@
-"""The latest answers: found by payment, told from an instant on, never too many."""
+"""The latest answers: found by payment, listed since an instant, limited in number."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from serving.recovery.recent_answers import RecentAnswers
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The instant, to be set."""
+    """A clock that a test sets."""
     now = [100.0]
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
     return now
 
 
-def test_the_newest_are_kept_and_told_in_order() -> None:
+def test_the_newest_are_kept_and_listed_in_order() -> None:
     recent = RecentAnswers(most=3)
     for number in range(4):
         recent.add(number, str(number).encode())

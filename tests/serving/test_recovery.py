@@ -1,4 +1,4 @@
-"""Valkey restarted or away, scripts forgotten, the scorer killed or restarted: answers stay, nothing is half-done."""
+"""Recovery after restarts and outages of Valkey and of the scorer: answers stay, nothing is left half-done."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Fresh = Callable[[], int]
 
 @pytest.fixture(scope="module")
 def own_valkey(tmp_path_factory: pytest.TempPathFactory, valkey_server: Any) -> Iterator[Server]:
-    """A Valkey that may be stopped, stamped."""
+    """A stamped Valkey that a test may stop."""
     folder = tmp_path_factory.mktemp("valkey")
     server = start_valkey(folder / "data", valkey_server.password, folder / "log")
     with connect(server) as client:
@@ -38,13 +38,13 @@ def own_valkey(tmp_path_factory: pytest.TempPathFactory, valkey_server: Any) -> 
 
 @pytest.fixture(scope="module")
 def own_log(postgres: Any, make_database: Callable[[Any, str], str]) -> str:
-    """A decision log for it: one log goes with one state."""
+    """A decision log for `own_valkey`: each online store has its own."""
     return make_database(postgres, "decisions_of_recovery")
 
 
 @pytest.fixture(scope="module")
 def own(start: Start, own_valkey: Server, own_log: str) -> ScorerProcess:
-    """A scorer on them."""
+    """A scorer on `own_valkey` and `own_log`."""
     return start(VALKEY_URL=f"valkey://127.0.0.1:{own_valkey.port}/0", DECISIONS_URL=own_log)
 
 
@@ -57,7 +57,7 @@ def restart(server: Server) -> None:
     server.process = again.process
 
 
-def test_forgotten_scripts_are_sent_again(own: ScorerProcess, own_valkey: Server, fresh: Fresh) -> None:
+def test_scripts_are_loaded_again_after_a_flush(own: ScorerProcess, own_valkey: Server, fresh: Fresh) -> None:
     with connect(own_valkey) as client:
         for ask in (lambda p: own.score(*p), lambda p: own.batch([p])):
             client.script_flush()
@@ -82,7 +82,7 @@ def ready(scorer: ScorerProcess) -> bool:
     return scorer.client.get("/readyz").status_code == 200
 
 
-def test_while_valkey_is_away_answers_go_on_without_history_and_histories_are_mended(
+def test_while_valkey_is_down_payments_are_scored_degraded_and_backfilled_later(
     own: ScorerProcess, own_valkey: Server, fresh: Fresh
 ) -> None:
     customer, terminal = fresh(), fresh()
@@ -119,7 +119,7 @@ def test_while_valkey_is_away_answers_go_on_without_history_and_histories_are_me
     assert own.log.read_text().count('"online store unavailable"') >= 1
 
 
-def test_a_valkey_that_does_not_answer_is_left_after_one_timeout(
+def test_an_unresponsive_valkey_trips_the_breaker_after_one_timeout(
     own: ScorerProcess, own_valkey: Server, fresh: Fresh
 ) -> None:
     os.kill(own_valkey.process.pid, signal.SIGSTOP)
@@ -136,7 +136,7 @@ def test_a_valkey_that_does_not_answer_is_left_after_one_timeout(
     assert not own.score(fresh(), fresh(), fresh(), 100, T)["degraded"]
 
 
-def test_a_valkey_that_forgot_its_last_second_is_reminded_of_it(
+def test_the_last_second_that_valkey_lost_is_restored(
     own: ScorerProcess, own_valkey: Server, own_log: str, secrets: Path, fresh: Fresh
 ) -> None:
     customer, terminal = fresh(), fresh()
@@ -169,7 +169,7 @@ def test_a_valkey_that_forgot_its_last_second_is_reminded_of_it(
     assert sorted(set(numbers)) == numbers
 
 
-def test_what_valkey_forgot_is_put_back_by_a_scorer_that_was_started_anew(
+def test_a_restarted_scorer_restores_what_valkey_lost(
     own: ScorerProcess, own_valkey: Server, own_log: str, secrets: Path, fresh: Fresh
 ) -> None:
     customer, terminal = fresh(), fresh()
@@ -194,7 +194,7 @@ def test_what_valkey_forgot_is_put_back_by_a_scorer_that_was_started_anew(
     assert own.features(follower[0])["customer_tx_count_1d"] == 7
 
 
-def test_after_a_loss_of_all_data_and_a_new_write_every_answer_and_history_is_back(
+def test_after_a_loss_of_all_data_and_a_new_write_answers_and_histories_are_restored(
     own: ScorerProcess, own_valkey: Server, own_log: str, secrets: Path, fresh: Fresh
 ) -> None:
     customer, terminal = fresh(), fresh()
@@ -230,7 +230,7 @@ UNFIT = {
 
 
 @pytest.mark.parametrize("case", UNFIT)
-def test_a_state_that_does_not_fit_is_not_used(own: ScorerProcess, own_valkey: Server, fresh: Fresh, case: str) -> None:
+def test_an_incompatible_store_is_not_used(own: ScorerProcess, own_valkey: Server, fresh: Fresh, case: str) -> None:
     changed, told = UNFIT[case]
     payment = body(fresh(), fresh(), fresh(), 100, T)
     stamp = Stamp(written_to="2018-08-31").fields()
@@ -253,7 +253,7 @@ def test_a_state_that_does_not_fit_is_not_used(own: ScorerProcess, own_valkey: S
     assert own.client.post("/v1/score", json=payment).json()["degraded"]
 
 
-def test_a_payment_claimed_by_a_scorer_that_died_is_answered_as_if_it_had_not(
+def test_a_payment_claimed_by_a_dead_scorer_is_still_answered(
     own: ScorerProcess, own_valkey: Server, fresh: Fresh
 ) -> None:
     payment = Payment(fresh(), fresh(), fresh(), 100, T)

@@ -1,4 +1,4 @@
-"""POST /v1/score: the answer, its repetition, and every way to be refused."""
+"""POST /v1/score: the answer, its repetition, and every rejection."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BIG = 2**63 - 1
 Fresh = Callable[[], int]
 
 
-def test_an_answer_has_all_that_was_promised(scorer: ScorerProcess, fresh: Fresh) -> None:
+def test_an_answer_has_every_field(scorer: ScorerProcess, fresh: Fresh) -> None:
     number, customer, terminal = fresh(), fresh(), fresh()
     answer = scorer.score(number, customer, terminal, 6_000, T)
     assert list(answer) == ["transaction_id", "score", "decision", "reasons", "model_version", "degraded"]
@@ -73,7 +73,7 @@ def test_a_known_id_gets_its_first_answer_and_counts_once(scorer: ScorerProcess,
 
 
 @pytest.mark.parametrize("field", ["customer_id", "terminal_id", "amount", "occurred_at"])
-def test_a_known_id_with_another_body_is_a_conflict(scorer: ScorerProcess, fresh: Fresh, field: str) -> None:
+def test_a_known_id_with_another_payload_is_a_conflict(scorer: ScorerProcess, fresh: Fresh, field: str) -> None:
     first = body(fresh(), fresh(), fresh(), 4_200, T)
     other = body(first["transaction_id"], fresh(), fresh(), 4_201, T + 1)
     assert scorer.client.post("/v1/score", json=first).status_code == 200
@@ -82,7 +82,7 @@ def test_a_known_id_with_another_body_is_a_conflict(scorer: ScorerProcess, fresh
     assert answer.json() == {"detail": f"transaction {first['transaction_id']} already exists with a different payload"}
 
 
-def test_the_same_instant_and_amount_written_otherwise_are_the_same_body(scorer: ScorerProcess, fresh: Fresh) -> None:
+def test_other_notations_of_the_same_instant_and_amount_are_no_conflict(scorer: ScorerProcess, fresh: Fresh) -> None:
     first = body(fresh(), fresh(), fresh(), 4_200, T)
     assert first["occurred_at"] == "2018-08-28T23:46:40+00:00"
     again = first | {"occurred_at": "2018-08-29T01:46:40.900+02:00", "amount": "42.00"}
@@ -117,7 +117,7 @@ BAD: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_what_breaks_the_contract_is_refused_by_field(scorer: ScorerProcess, case: str) -> None:
+def test_invalid_payments_are_rejected_by_field(scorer: ScorerProcess, case: str) -> None:
     sent, field = BAD[case]
     answer = scorer.client.post("/v1/score", json=sent)
     assert answer.status_code == 422
@@ -140,7 +140,7 @@ RAW = {
 
 
 @pytest.mark.parametrize("case", RAW)
-def test_what_is_no_json_for_a_payment_is_refused(scorer: ScorerProcess, case: str) -> None:
+def test_a_body_that_is_not_a_json_payment_is_rejected(scorer: ScorerProcess, case: str) -> None:
     sent, status = RAW[case]
     answer = scorer.client.post("/v1/score", content=sent, headers={"Content-Type": "application/json"})
     assert answer.status_code == status, answer.text
@@ -153,7 +153,7 @@ def test_another_content_type_is_told_what_to_send(scorer: ScorerProcess) -> Non
     assert "Content-Type: application/json" in answer.json()["detail"][0]["msg"]
 
 
-def test_the_future_is_refused(scorer: ScorerProcess, fresh: Fresh) -> None:
+def test_a_payment_in_the_future_is_rejected(scorer: ScorerProcess, fresh: Fresh) -> None:
     now = int(time.time())
     answer = scorer.client.post("/v1/score", json=body(fresh(), fresh(), fresh(), 100, now + 900))
     assert answer.status_code == 422
@@ -161,7 +161,7 @@ def test_the_future_is_refused(scorer: ScorerProcess, fresh: Fresh) -> None:
     assert scorer.score(fresh(), fresh(), fresh(), 100, now + 60)["decision"]
 
 
-def test_too_large_a_body_is_refused_however_it_is_sent(scorer: ScorerProcess) -> None:
+def test_too_large_a_body_is_rejected_however_it_is_sent(scorer: ScorerProcess) -> None:
     large = b" " * (5 * 2**20)
     pieces = (large[n : n + 65_536] for n in range(0, len(large), 65_536))
     for content in (large, pieces):
@@ -170,7 +170,7 @@ def test_too_large_a_body_is_refused_however_it_is_sent(scorer: ScorerProcess) -
         assert "4194304 bytes" in answer.json()["detail"]
 
 
-def test_a_decision_that_is_not_there(scorer: ScorerProcess) -> None:
+def test_an_unknown_decision_is_not_found(scorer: ScorerProcess) -> None:
     assert scorer.client.get("/v1/decisions/987654321").status_code == 404
     for wrong in ("abc", "-1", str(2**63)):
         answer = scorer.client.get(f"/v1/decisions/{wrong}")

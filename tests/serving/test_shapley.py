@@ -1,4 +1,4 @@
-"""Shapley values of trees: by the definition, and by what must hold of them."""
+"""Shapley values of trees, checked against the definition and their properties."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def values(model: Model, reference: Floats, payments: Floats) -> Floats:
 
 
 def by_definition(model: Model, reference: Floats, payment: Floats) -> list[float]:
-    """The mean, over all orders of the features, of what each changes when it comes to those before it."""
+    """The mean, over all orders of the features, of the change when each is added to those before it."""
     every = range(len(payment))
     n = len(payment)
 
@@ -56,7 +56,7 @@ def by_definition(model: Model, reference: Floats, payment: Floats) -> list[floa
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_they_are_what_the_definition_says_also_at_thresholds(seed: int) -> None:
+def test_they_equal_the_definition_also_at_thresholds(seed: int) -> None:
     random = np.random.default_rng(seed)
     features = int(random.integers(1, 7))
     trees = [random_tree(random, int(random.integers(1, 13)), features, BOUNDS) for _ in range(4)]
@@ -79,7 +79,7 @@ def test_they_add_up_on_trees_of_real_size() -> None:
     assert values(model, reference, payments).sum(axis=1) == pytest.approx(away, abs=1e-9)
 
 
-def test_features_that_act_alike_share_alike_and_one_that_does_not_act_gets_nothing() -> None:
+def test_symmetric_features_share_equally_and_an_unused_one_gets_zero() -> None:
     model = forest([NIGHT], 3)
     day, night = np.array([61.0, 0.0, 1.0]), np.array([900.0, 1.0, 2.0])
     assert values(model, day, night[np.newaxis]).tolist() == [[3.0, 3.0, 0.0]]
@@ -100,14 +100,14 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_trees_that_reasons_would_be_wrong_for_are_refused(tmp_path: Path, case: str) -> None:
+def test_trees_that_cannot_be_explained_exactly_are_rejected(tmp_path: Path, case: str) -> None:
     trees, told = REFUSED[case]
     write_bundle(tmp_path / "bundle", trees=trees)
     with pytest.raises(BundleError, match=told):
         load_champion(tmp_path / "bundle", "1")
 
 
-def test_a_champion_s_contributions_are_in_the_log_odds_of_its_score(tmp_path: Path) -> None:
+def test_a_champion_s_contributions_are_in_log_odds(tmp_path: Path) -> None:
     write_bundle(tmp_path / "bundle", trees=forest([NIGHT], len(FEATURES)), calibration=(0.5, -2.0))
     champion = load_champion(tmp_path / "bundle", "1")
     assert champion.reference_log_odds == -2.0

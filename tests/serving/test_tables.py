@@ -1,4 +1,4 @@
-"""The decision log's tables: the scorer makes none, says what is missing, and goes on once they are there."""
+"""The decision log's tables: the scorer creates none, reports what is missing, and resumes once they exist."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DATABASES = itertools.count(12)
 
 @pytest.fixture
 def address(valkey_server: Any) -> str:
-    """An online state that an earlier scorer left."""
+    """An online store left by an earlier scorer."""
     database = next(DATABASES)
     with valkey.Valkey(port=valkey_server.port, password=valkey_server.password, db=database) as client:
         client.flushdb()
@@ -33,7 +33,7 @@ def log_check(scorer: ScorerProcess) -> dict[str, Any]:
     return found
 
 
-def test_without_tables_it_says_what_to_run_and_makes_none(
+def test_without_tables_it_says_what_to_run_and_creates_none(
     start: Start, address: str, postgres: Any, settings: dict[str, str], secrets_dir: Path
 ) -> None:
     create_database(postgres, "decisions_without_tables", "template0")
@@ -53,7 +53,7 @@ def test_without_tables_it_says_what_to_run_and_makes_none(
 
 
 @pytest.mark.parametrize(("version", "ok"), [("0000", False), ("9999", True)])
-def test_older_tables_are_refused_and_newer_ones_are_not(
+def test_older_tables_are_rejected_and_newer_ones_accepted(
     start: Start, address: str, postgres: Any, settings: dict[str, str], version: str, ok: bool
 ) -> None:
     create_database(postgres, f"decisions_of_{version}", TEMPLATE)

@@ -1,4 +1,4 @@
-"""Problems are logged when they begin, change and end, not at every attempt."""
+"""Problems are logged when they begin, change and end, not on every attempt."""
 
 from __future__ import annotations
 

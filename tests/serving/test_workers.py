@@ -1,4 +1,4 @@
-"""Several workers on one Valkey: they agree, one that is killed is replaced, and all end in order."""
+"""Several workers on one Valkey: they agree, a killed one is replaced, and all shut down cleanly."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Fresh = Callable[[], int]
 
 @pytest.fixture(scope="module")
 def many(start: Start, state: valkey.Valkey) -> Iterator[ScorerProcess]:
-    """A scorer of three workers."""
+    """A scorer with three workers."""
     assert state.ping()
     scorer = start(SCORER_WORKERS="3")
     wait_for(lambda: len(workers(scorer)) == 3)
@@ -33,21 +33,21 @@ def many(start: Start, state: valkey.Valkey) -> Iterator[ScorerProcess]:
 
 
 def workers(scorer: ScorerProcess) -> set[int]:
-    """The processes that serve: children that were started by spawning."""
+    """The worker processes: spawned children."""
     assert scorer.process
     children = Path(f"/proc/{scorer.process.pid}/task/{scorer.process.pid}/children").read_text().split()
     return {int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()}
 
 
 def figures_of(worker: int) -> dict[str, Path]:
-    """The files in which one keeps its figures for Prometheus, by name."""
+    """The names of the files with one worker's Prometheus metrics."""
     environment = Path(f"/proc/{worker}/environ").read_bytes().split(b"\0")
     (folder,) = [item.split(b"=", 1)[1].decode() for item in environment if item.startswith(MULTIPROCESS.encode())]
     return {path.name: path for path in Path(folder).glob(f"*_{worker}.db")}
 
 
 def post(scorer: ScorerProcess, payment: tuple[int, int, int, int, int]) -> dict[str, Any]:
-    """Over a connection of its own, so that any worker may take it; again where one died meanwhile."""
+    """Post over a new connection, so that any worker may accept it; retry if a worker died."""
     for _ in range(20):
         try:
             answer = httpx.post(
@@ -65,7 +65,7 @@ def post(scorer: ScorerProcess, payment: tuple[int, int, int, int, int]) -> dict
     raise AssertionError("no answer")
 
 
-def test_whoever_is_asked_the_answer_is_the_same(many: ScorerProcess, fresh: Fresh) -> None:
+def test_every_worker_gives_the_same_answer(many: ScorerProcess, fresh: Fresh) -> None:
     payments = [(fresh(), n % 5, n % 3, 1_000 + n, T + n) for n in range(60)]
     with ThreadPoolExecutor(12) as pool:
         answers = list(pool.map(lambda payment: post(many, payment), payments * 3))
@@ -74,7 +74,7 @@ def test_whoever_is_asked_the_answer_is_the_same(many: ScorerProcess, fresh: Fre
         assert first["transaction_id"] == payment[0]
 
 
-def test_their_figures_are_told_together(many: ScorerProcess, fresh: Fresh) -> None:
+def test_their_metrics_are_merged(many: ScorerProcess, fresh: Fresh) -> None:
     def answered() -> float:
         lines = many.client.get("/metrics").text.splitlines()
         return sum(float(line.split()[-1]) for line in lines if line.startswith("scorer_decisions_total"))
@@ -88,7 +88,7 @@ def test_their_figures_are_told_together(many: ScorerProcess, fresh: Fresh) -> N
     assert 'scorer_step_seconds_count{step="claim"}' in text
 
 
-def test_a_worker_that_is_killed_is_replaced_and_every_retry_has_one_answer(many: ScorerProcess, fresh: Fresh) -> None:
+def test_a_killed_worker_is_replaced_and_every_retry_has_one_answer(many: ScorerProcess, fresh: Fresh) -> None:
     payments = [(fresh(), n % 7, n % 4, 2_000 + n, T + 100 + n) for n in range(300)]
     before = workers(many)
     with ThreadPoolExecutor(12) as pool:
@@ -99,7 +99,7 @@ def test_a_worker_that_is_killed_is_replaced_and_every_retry_has_one_answer(many
     wait_for(lambda: len(workers(many)) == 3 and min(before) not in workers(many))
 
 
-def test_of_a_worker_that_was_killed_only_what_it_counted_is_told(many: ScorerProcess) -> None:
+def test_of_a_killed_worker_only_the_counters_stay(many: ScorerProcess) -> None:
     killed = min(workers(many))
     kept = figures_of(killed)
     assert any(name.startswith("gauge_live") for name in kept)
@@ -111,7 +111,7 @@ def test_of_a_worker_that_was_killed_only_what_it_counted_is_told(many: ScorerPr
     assert left == {name for name in kept if not name.startswith("gauge_live")}
 
 
-def test_all_end_in_order(many: ScorerProcess) -> None:
+def test_all_shut_down_cleanly(many: ScorerProcess) -> None:
     mine = workers(many)
     assert many.stop() == 0
     for pid in mine:

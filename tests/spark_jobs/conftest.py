@@ -1,4 +1,4 @@
-"""A real Spark session, a bank of these tests' own, and lakes in temporary folders."""
+"""A real Spark session, a separate bank, and lakes in temporary folders."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="session")
 def spark_environment(java_home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What Spark needs in its environment, and what spares its JVMs half of their start."""
+    """Spark's environment variables, with those that halve a JVM's startup."""
     CONF.mkdir(parents=True, exist_ok=True)
     return {
         "JAVA_HOME": str(java_home),
@@ -48,7 +48,7 @@ def spark(spark_environment: dict[str, str]) -> Iterator[SparkSession]:
 
 @pytest.fixture(scope="session")
 def servers(postgres: Any, valkey_server: Any, secrets_dir: Path) -> dict[str, str]:
-    """The addresses of the session's servers, as the jobs' environment; the databases are these tests' own."""
+    """The addresses of the session's servers as environment variables, with separate databases."""
     environment = {
         "BANK_URL": f"postgresql://127.0.0.1:{postgres.port}/spark_jobs_bank",
         "DECISIONS_URL": f"postgresql://127.0.0.1:{postgres.port}/spark_jobs_decisions",
@@ -98,7 +98,7 @@ def state(servers: dict[str, str], valkey_server: Any) -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def submit(spark_environment: dict[str, str]) -> Callable[..., subprocess.Popen[str]]:
-    """Starts a job by spark-submit, in a session of its own: `submit(job, lake, *options, **environment)`."""
+    """Starts a job with spark-submit in a new process session: `submit(job, lake, *options, **environment)`."""
 
     def start(job: str, lake: Path, *options: str, **environment: str) -> subprocess.Popen[str]:
         command = [str(Path(sys.executable).with_name("spark-submit")), "--master", "local[2]"]

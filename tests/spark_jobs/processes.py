@@ -1,4 +1,4 @@
-"""The processes of a submitted job, from /proc, and ends for them."""
+"""Find the processes of a submitted job in /proc, and stop them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 
 
 def tree(root: int) -> dict[int, str]:
-    """A process and all that it started, by pid: `jvm`, `driver`, `daemon` or `worker`."""
+    """A process and its descendants, by pid: `jvm`, `driver`, `daemon` or `worker`."""
     parents, commands = {}, {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
-            # A process may end while it is looked at.
+            # A process may end while it is inspected.
             with contextlib.suppress(OSError):
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
                 if fields[0] != "Z":
@@ -30,14 +30,14 @@ def tree(root: int) -> dict[int, str]:
 
 
 def send(pids: Iterable[int], what: signal.Signals) -> None:
-    """Send a signal to these; those that are gone are passed over."""
+    """Send a signal to these processes; ended ones are skipped."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, what)
 
 
 def wait_until_gone(pids: Iterable[int], seconds: float = 30) -> None:
-    """Wait until none of these runs any more; raises TimeoutError."""
+    """Wait until all of these have ended. Raises TimeoutError."""
     end = time.monotonic() + seconds
     left = list(pids)
     while left := [pid for pid in left if tree(pid)]:

@@ -32,7 +32,7 @@ ALL = DayRange(DAYS[0], DAYS[-1])
 
 
 def payments(size: int) -> st.SearchStrategy[list[Payment]]:
-    """Few customers and terminals over 50 days, so that much falls on window edges and on the same second."""
+    """Few customers and terminals over 50 days, so that many payments fall on window edges and the same second."""
     coarse = st.integers(0, 49).map(lambda day: FIRST_SECOND + day * DAY)
     fine = st.integers(FIRST_SECOND, FIRST_SECOND + 50 * DAY - 1)
     moments = st.one_of(coarse, coarse.map(lambda second: second + 1), fine)
@@ -42,7 +42,7 @@ def payments(size: int) -> st.SearchStrategy[list[Payment]]:
 
 
 def numbered(rows: list[tuple[int, int, int, int, int | None]]) -> list[Payment]:
-    """Ids that fall as time goes, near the top of int64, so that nothing hangs on their order."""
+    """Ids that decrease with time, near the maximum of int64, so that nothing depends on their order."""
     return [
         Payment(2**63 - 1 - n, customer, 2**62 + terminal, cents, at, None if delay is None else at + delay)
         for n, (customer, terminal, cents, at, delay) in enumerate(rows)
@@ -50,7 +50,7 @@ def numbered(rows: list[tuple[int, int, int, int, int | None]]) -> list[Payment]
 
 
 def run_passes(world: Sequence[Payment], start: int) -> dict[int, dict[str, float]]:
-    """Both passes over a world, as if each were one task, and the features by payment."""
+    """Run both passes, each as one task; returns the features by payment."""
     columns = {
         "transaction_id": [p.transaction_id for p in world],
         "customer_id": [p.customer_id for p in world],
@@ -70,7 +70,7 @@ def run_passes(world: Sequence[Payment], start: int) -> dict[int, dict[str, floa
 
 
 @given(payments(40), st.integers(0, 49))
-def test_the_passes_give_what_the_definitions_say(world: list[Payment], first: int) -> None:
+def test_the_passes_equal_the_definitions(world: list[Payment], first: int) -> None:
     start = FIRST_SECOND + first * DAY
     expected = {p.transaction_id: by_definition(p, world) for p in world if p.occurred >= start}
     assert run_passes(world, start) == expected
@@ -82,7 +82,7 @@ def test_a_task_without_rows_yields_none(make: Callable[[int], Callable[[Iterato
 
 
 def a_world(count: int, seed: int) -> list[Payment]:
-    """A fixed world of many entities, two payments in five at the same second as another of theirs."""
+    """A fixed set of many entities; two in five payments share their second with another of the same entity."""
     chance = np.random.default_rng(seed)
     rows = []
     for _ in range(count):
@@ -94,7 +94,7 @@ def a_world(count: int, seed: int) -> list[Payment]:
     return numbered(rows)
 
 
-def test_spark_writes_what_the_definitions_say(spark: SparkSession, settings: Settings) -> None:
+def test_spark_s_output_equals_the_definitions(spark: SparkSession, settings: Settings) -> None:
     world = a_world(900, seed=1)
     write_clean(settings.lake_root, world)
     assert build_features(spark, settings, ALL) == {"rows_in": 900, "rows_out": 900}
@@ -107,7 +107,7 @@ def test_spark_writes_what_the_definitions_say(spark: SparkSession, settings: Se
         assert row["occurred_at"].timestamp() == p.occurred
 
 
-def test_days_built_by_themselves_are_as_if_built_together(
+def test_days_built_separately_equal_days_built_together(
     spark: SparkSession, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = a_world(700, seed=2)
@@ -125,7 +125,7 @@ def test_days_built_by_themselves_are_as_if_built_together(
     assert digests(settings.lake_root) == together
 
 
-def test_of_several_reports_the_earliest_counts_and_one_to_come_does_not(
+def test_the_earliest_of_several_reports_counts_and_a_future_one_does_not(
     spark: SparkSession, settings: Settings
 ) -> None:
     first = Payment(1, 1, 1, 100, FIRST_SECOND, FIRST_SECOND + 9 * DAY)
@@ -141,7 +141,7 @@ def test_of_several_reports_the_earliest_counts_and_one_to_come_does_not(
     assert (row["terminal_tx_count_7d"], row["terminal_fraud_rate_7d"]) == (2.0, 0.5)
 
 
-def test_reports_of_before_there_were_patterns_count_as_well(spark: SparkSession, settings: Settings) -> None:
+def test_reports_without_a_pattern_column_count_as_well(spark: SparkSession, settings: Settings) -> None:
     world = a_world(300, seed=3)
     write_clean(settings.lake_root, world)
     forget_patterns(settings.lake_root)
@@ -152,7 +152,7 @@ def test_reports_of_before_there_were_patterns_count_as_well(spark: SparkSession
     assert any(row["terminal_fraud_rate_30d"] for row in found.values())
 
 
-def test_a_day_without_payments_any_more_loses_its_features(spark: SparkSession, settings: Settings) -> None:
+def test_a_day_that_lost_its_payments_loses_its_features(spark: SparkSession, settings: Settings) -> None:
     write_clean(settings.lake_root, [Payment(n, 1, 1, 100, FIRST_SECOND + n * DAY) for n in range(3)])
     build_features(spark, settings, ALL)
     (settings.lake_root / f"clean/day={DAYS[1]}/part.parquet").unlink()

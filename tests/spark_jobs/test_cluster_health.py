@@ -1,4 +1,4 @@
-"""A standalone cluster, a real one, as its health checks see it."""
+"""The health checks of a standalone cluster, on a real one."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ROOT = Path(__file__).resolve().parents[2]
         ),
     ],
 )
-def test_a_worker_is_well_when_the_master_gives_it_work(cluster: dict, worker: str | None, problem: str) -> None:
+def test_health_follows_the_master_s_state(cluster: dict, worker: str | None, problem: str) -> None:
     found = why_not(cluster, worker)
     assert problem in found if problem else found == ""
 
@@ -77,7 +77,7 @@ def until(url: str, code: int, *options: str) -> str:
     return done.stdout
 
 
-def test_of_a_real_cluster(java_home: Path, tmp_path: Path) -> None:
+def test_a_real_cluster(java_home: Path, tmp_path: Path) -> None:
     port, ui, own_ui = free_port(), free_port(), free_port()
     url = f"http://127.0.0.1:{ui}"
     assert "does not answer" in until(url, 1)

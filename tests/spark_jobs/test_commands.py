@@ -1,4 +1,4 @@
-"""The jobs as they are run: spark-submit and python -m, their last line, their errors and exit codes."""
+"""The jobs run by spark-submit and python -m: their last line, errors and exit codes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_job_ends_with_one_line_of_json(submit: Callable[..., subprocess.Popen
 def test_a_job_that_fails_ends_with_one_line_that_says_why(
     submit: Callable[..., subprocess.Popen[str]], tmp_path: Path, servers: dict[str, str]
 ) -> None:
-    """spark-submit passes all that its driver says to standard output."""
+    """spark-submit forwards its driver's output to standard output."""
     running = submit(
         "ingest", tmp_path, "--from", DAY, "--to", DAY, **servers | {"SECRETS_DIR": str(tmp_path / "none")}
     )
@@ -63,7 +63,7 @@ def test_a_job_that_fails_ends_with_one_line_that_says_why(
         ),
     ],
 )
-def test_wrong_options_and_settings_are_told_in_one_line(
+def test_invalid_options_and_settings_are_reported_in_one_line(
     options: tuple[str, ...], environment: dict[str, str], code: int, told: str
 ) -> None:
     command = [sys.executable, "-m", "spark_jobs.count_lake", *options]

@@ -72,7 +72,7 @@ def write_features(settings: Settings, world: list[Payment]) -> None:
 
 
 def a_day(count: int = 12) -> list[Payment]:
-    """Payments of the day asked for, each of a customer and a terminal of its own."""
+    """Payments of the requested day, each with its own customer and terminal."""
     return [Payment(2**63 - 1 - n, n, n, 1234 + n, START + n * 600) for n in range(count)]
 
 
@@ -90,7 +90,7 @@ def test_equal_features_compare_without_a_mismatch(live_settings: Settings, deci
 
 @pytest.mark.parametrize("name", FEATURES)
 @pytest.mark.parametrize("wrong", [2e-9, 1.0, None, "absent"])
-def test_any_feature_that_differs_is_a_mismatch_and_told(
+def test_any_feature_that_differs_is_a_reported_mismatch(
     live_settings: Settings,
     decisions: psycopg.Connection,
     capsys: pytest.CaptureFixture[str],
@@ -119,7 +119,7 @@ def test_within_the_tolerance_is_equal(live_settings: Settings, decisions: psyco
     assert compare_decisions(live_settings, TODAY)["mismatches"] == 0
 
 
-def test_what_only_one_side_has_is_missing(live_settings: Settings, decisions: psycopg.Connection) -> None:
+def test_a_payment_on_only_one_side_is_missing(live_settings: Settings, decisions: psycopg.Connection) -> None:
     world = a_day(6)
     write_features(live_settings, world[:4])
     for n, p in enumerate(world[2:]):
@@ -128,8 +128,10 @@ def test_what_only_one_side_has_is_missing(live_settings: Settings, decisions: p
     assert (found["compared"], found["missing"]) == (2, 4)
 
 
-def test_late_and_degraded_payments_are_counted_apart(live_settings: Settings, decisions: psycopg.Connection) -> None:
-    """A payment of ten days before is applied after one of its customer on the day asked for was answered."""
+def test_late_and_degraded_payments_are_counted_separately(
+    live_settings: Settings, decisions: psycopg.Connection
+) -> None:
+    """A payment from ten days earlier is applied after its customer's payment of the requested day was answered."""
     late = Payment(1, 0, 77, 500, START - 10 * DAY)
     world = [*a_day(5), late]
     write_features(live_settings, world)
@@ -141,18 +143,18 @@ def test_late_and_degraded_payments_are_counted_apart(live_settings: Settings, d
     assert sum(v for k, v in whole.items() if k != "mismatches") == len(world)
 
 
-def test_nothing_on_either_side_is_nothing(live_settings: Settings, decisions: psycopg.Connection) -> None:
+def test_two_empty_sides_match(live_settings: Settings, decisions: psycopg.Connection) -> None:
     assert set(compare_decisions(live_settings, TODAY).values()) == {0}
 
 
-def test_no_decision_log_says_where_it_was_looked_for(live_settings: Settings) -> None:
+def test_a_missing_decision_log_is_named_with_its_address(live_settings: Settings) -> None:
     nowhere = live_settings.model_copy(update={"decisions_url": "postgresql://127.0.0.1:1/decisions"})
     said = r"cannot connect to postgresql://127.0.0.1:1/decisions as decisions_reader: .*check DECISIONS_URL"
     with pytest.raises(JobError, match=said):
         compare_decisions(nowhere, TODAY)
 
 
-def test_rows_are_counted_by_table_on_the_days_asked_for(settings: Settings) -> None:
+def test_rows_are_counted_by_table_on_the_requested_days(settings: Settings) -> None:
     assert count_lake(settings, TODAY) == {"raw": 0, "clean": 0, "quarantine": 0, "features": 0}
     write_raw(settings.lake_root, [(DAYS[37], RawRow(1)), (DAYS[38], RawRow(2)), (DAYS[38], RawRow(3))])
     write_clean(settings.lake_root, a_day(5))

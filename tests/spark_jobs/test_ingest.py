@@ -30,7 +30,7 @@ def land(bank: psycopg.Connection, *rows: tuple[Any, ...]) -> None:
 
 
 def land_days(bank: psycopg.Connection, per_day: int) -> None:
-    """`per_day` payments on each of `DAYS`, the first and the last at its very edges, and a report for each day."""
+    """`per_day` payments on each of `DAYS`, the first and last at its edges, and one report per day."""
     rows = []
     for number, day in enumerate(DAYS):
         for n in range(per_day):
@@ -47,7 +47,7 @@ def days_of(lake: Path, table: str) -> list[date]:
     return sorted({row["day"] for row in read_rows(lake, table)})
 
 
-def test_exactly_the_days_asked_for_come(
+def test_exactly_the_requested_days_are_ingested(
     spark: SparkSession, live_settings: Settings, bank: psycopg.Connection
 ) -> None:
     land_days(bank, 4)
@@ -62,7 +62,7 @@ def test_exactly_the_days_asked_for_come(
     assert report["reported_at"].timestamp() == FIRST_SECOND + DAY + 36_000
 
 
-def test_a_rerun_leaves_the_same_bytes_and_a_day_emptied_in_the_bank_goes(
+def test_a_rerun_writes_the_same_bytes_and_an_emptied_day_is_removed(
     spark: SparkSession, live_settings: Settings, bank: psycopg.Connection
 ) -> None:
     land_days(bank, 3)
@@ -76,7 +76,7 @@ def test_a_rerun_leaves_the_same_bytes_and_a_day_emptied_in_the_bank_goes(
     assert digests(live_settings.lake_root) == {name: value for name, value in before.items() if name != gone}
 
 
-def test_whatever_landed_comes_through_and_is_judged(
+def test_every_row_of_the_bank_is_ingested_and_validated(
     spark: SparkSession, live_settings: Settings, bank: psycopg.Connection
 ) -> None:
     came = f"{DAYS[1]} 12:00+00"
@@ -112,7 +112,7 @@ def test_whatever_landed_comes_through_and_is_judged(
     }
 
 
-def test_reports_that_say_nothing_come_through_too(
+def test_reports_without_a_usable_time_are_ingested_too(
     spark: SparkSession, live_settings: Settings, bank: psycopg.Connection
 ) -> None:
     for row, at in enumerate((None, "infinity", "-infinity", "200000-01-01", f"{DAYS[1]} 09:00+00")):
@@ -125,7 +125,7 @@ def test_reports_that_say_nothing_come_through_too(
     assert found[4] is not None
 
 
-def test_reports_carry_their_pattern_where_one_is_known(
+def test_reports_have_their_pattern_if_one_is_known(
     spark: SparkSession, live_settings: Settings, bank: psycopg.Connection
 ) -> None:
     insert = (
@@ -140,7 +140,7 @@ def test_reports_carry_their_pattern_where_one_is_known(
     assert [row["pattern"] for row in read_rows(live_settings.lake_root, "reports")] == [1, 2, 3, None]
 
 
-def test_a_refused_password_names_the_server_and_the_secret(
+def test_a_rejected_password_names_the_server_and_the_secret(
     spark: SparkSession, live_settings: Settings, tmp_path: Path
 ) -> None:
     (tmp_path / "bank_reader_password").write_text("wrong")
@@ -152,13 +152,13 @@ def test_a_refused_password_names_the_server_and_the_secret(
     assert "wrong" not in str(caught.value)
 
 
-def test_no_bank_names_where_it_was_looked_for(spark: SparkSession, live_settings: Settings) -> None:
+def test_a_missing_bank_is_named_with_its_address(spark: SparkSession, live_settings: Settings) -> None:
     nowhere = live_settings.model_copy(update={"bank_url": "postgresql://127.0.0.1:1/bank"})
     with pytest.raises(JobError, match=r"cannot connect to postgresql://127.0.0.1:1/bank.*refused.*check BANK_URL"):
         ingest(spark, nowhere, MIDDLE)
 
 
-def test_a_column_that_is_missing_in_the_bank_is_named(
+def test_a_missing_column_of_the_bank_is_named(
     spark: SparkSession, live_settings: Settings, bank: psycopg.Connection
 ) -> None:
     land_days(bank, 1)
@@ -173,7 +173,7 @@ def test_a_column_that_is_missing_in_the_bank_is_named(
     assert digests(live_settings.lake_root) == {}
 
 
-def test_what_lands_while_the_bank_is_read_waits_for_the_next_run(
+def test_rows_that_arrive_during_an_ingest_wait_for_the_next_run(
     spark: SparkSession, live_settings: Settings, bank: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land_days(bank, 2)

@@ -1,4 +1,4 @@
-"""Jobs killed in the middle of writing leave every day whole, old or new; run again they leave what no kill leaves."""
+"""Jobs killed while writing leave every day whole, old or new; a rerun gives the result of a run without a kill."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ JOBS: dict[str, tuple[Job, str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class Before:
-    """Two lakes, all tables of the one built from older rows than those of the other, and their digests."""
+    """Two lakes, one built from older rows than the other, and their digests."""
 
     lake: Path
     newer: Path
@@ -56,7 +56,7 @@ class Before:
 
 
 def write_big_raw(root: Path, seed: int) -> None:
-    """Days of many rows, one in fifty with a negative amount; another seed has the same days and ids."""
+    """Write days with many rows, one in fifty with a negative amount; another seed has the same days and ids."""
     for n, day in enumerate(ALL.days()):
         chance = np.random.default_rng((seed, n))
         count = ROWS_A_DAY
@@ -80,7 +80,7 @@ def write_big_raw(root: Path, seed: int) -> None:
 
 @pytest.fixture(scope="module")
 def before(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Before:
-    """Every table built from one raw, and from another in another lake."""
+    """Two lakes with every table, each built from a different `raw`."""
     old, new = tmp_path_factory.mktemp("old"), tmp_path_factory.mktemp("new")
     for root, seed in ((old, 1), (new, 2)):
         write_big_raw(root, seed)
@@ -90,7 +90,7 @@ def before(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Bef
 
 
 def lake_with_newer(before: Before, table: str, lake: Path) -> Path:
-    """A copy of the older lake, to kill a job in, where one table is newer already."""
+    """A copy of the older lake in which one table is newer already, for a job to be killed in."""
     shutil.copytree(before.lake, lake)
     shutil.copytree(before.newer / table, lake / table, dirs_exist_ok=True)
     return lake
@@ -107,7 +107,7 @@ def wait_for_a_staged_file(running: subprocess.Popen[str], lake: Path, job: str)
 @pytest.mark.parametrize(
     ("job", "victim"), [("validate", "driver"), ("validate", "jvm"), ("validate", "worker"), ("build_features", "jvm")]
 )
-def test_a_killed_job_leaves_every_day_whole_and_is_simply_run_again(
+def test_a_killed_job_leaves_every_day_whole_and_can_be_rerun(
     spark: SparkSession,
     submit: Callable[..., subprocess.Popen[str]],
     before: Before,
@@ -137,7 +137,7 @@ def test_a_killed_job_leaves_every_day_whole_and_is_simply_run_again(
 
 
 def publish_and_die(root: Path, moves: int) -> None:
-    """Publish three days and take one away, and be killed before the move after this many."""
+    """Publish three days and remove one, killed after this many moves."""
     left = moves
     replace = os.replace
 

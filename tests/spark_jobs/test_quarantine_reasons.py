@@ -1,4 +1,4 @@
-"""The rules in Spark SQL, held against `contracts.transaction.Transaction` itself."""
+"""The rules in Spark SQL, compared with `contracts.transaction.Transaction`."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ Values = tuple[Any, Any, Any, Any, Any]
 
 
 def worlds() -> list[Values]:
-    """Each value of each field among valid ones, then many mixtures."""
+    """Each value of each field with otherwise valid fields, then many mixtures."""
     valid: Values = (1, 2, 3, "4.50", NOON)
     rows = [valid]
     choices: list[list[Any]] = [IDS, IDS, IDS, AMOUNTS, SECONDS]
@@ -74,7 +74,7 @@ def worlds() -> list[Values]:
 
 
 def refused_fields(values: Values) -> set[str]:
-    """The fields for which the contract refuses these values; empty where it accepts them."""
+    """The fields whose values the contract rejects; empty if it accepts all."""
     ids, amount, second = values[:3], values[3], values[4]
     body: dict[str, object] = dict(zip(("transaction_id", "customer_id", "terminal_id"), ids, strict=True))
     body["amount"] = None if amount is None else Decimal(amount)
@@ -90,7 +90,7 @@ def refused_fields(values: Values) -> set[str]:
 
 
 def judge(spark: SparkSession, rows: list[Values], skew: int = 0) -> list[tuple[str | None, int | None]]:
-    """Each row's reason and cents; it arrived `skew` seconds after it occurred, or at the end of time."""
+    """Each row's reason and cents; it arrives `skew` seconds after it occurred, or at the end of time."""
     judged = []
     for number, (*fields, second) in enumerate(rows):
         fits = second is not None and 0 <= second <= LAST_SECOND
@@ -102,7 +102,7 @@ def judge(spark: SparkSession, rows: list[Values], skew: int = 0) -> list[tuple[
     return [(row["reason"], row["cents"]) for row in sorted(found, key=lambda row: row["source_row"])]
 
 
-def test_validation_accepts_and_refuses_what_the_contract_does(spark: SparkSession) -> None:
+def test_validation_agrees_with_the_contract(spark: SparkSession) -> None:
     rows = worlds()
     for values, (why, _) in zip(rows, judge(spark, rows), strict=True):
         refused = refused_fields(values)
@@ -111,7 +111,7 @@ def test_validation_accepts_and_refuses_what_the_contract_does(spark: SparkSessi
         assert why is None or any(why.startswith(field) for field in refused), (values, why, refused)
 
 
-def test_cents_are_those_of_the_contract(spark: SparkSession) -> None:
+def test_cents_equal_the_contract_s(spark: SparkSession) -> None:
     rows = [(1, 2, 3, amount, NOON) for *_, amount, _ in worlds()]
     for values, (why, found) in zip(rows, judge(spark, rows), strict=True):
         assert why is not None or found == int(Decimal(values[3] or "") * 100)
@@ -138,15 +138,15 @@ def test_each_reason_says_what_is_wrong(spark: SparkSession, change: Values, cod
     assert judge(spark, [change])[0][0] == code
 
 
-def test_a_payment_may_be_dated_five_minutes_ahead_of_its_arrival_and_no_more(spark: SparkSession) -> None:
+def test_a_payment_may_be_at_most_five_minutes_ahead_of_its_arrival(spark: SparkSession) -> None:
     skew = int(MAX_CLOCK_SKEW.total_seconds())
     valid: Values = (1, 2, 3, "4.50", NOON)
     assert judge(spark, [valid], -skew)[0][0] is None
     assert judge(spark, [valid], -skew - 1)[0][0] == "occurred_after_arrival"
 
 
-def test_the_bank_s_own_word_that_a_payment_is_dated_ahead_counts(spark: SparkSession) -> None:
-    """With parts of a second it is more than five minutes ahead, so the bank keeps it under the day it arrived."""
+def test_the_bank_s_day_decides_whether_a_payment_is_too_far_ahead(spark: SparkSession) -> None:
+    """With fractions of a second it is more than five minutes ahead, so the bank stores it under its arrival day."""
     midnight = NOON // DAY * DAY
     yesterday = from_epoch_seconds(midnight - 1).date()
     row = ("source", 1, 1, 2, 3, "4.50", midnight, True, midnight - 300, yesterday)
@@ -154,6 +154,6 @@ def test_the_bank_s_own_word_that_a_payment_is_dated_ahead_counts(spark: SparkSe
     assert frame.select(reason().alias("reason")).collect()[0]["reason"] == "occurred_after_arrival"
 
 
-def test_codes_are_told_apart(spark: SparkSession) -> None:
+def test_codes_are_unique(spark: SparkSession) -> None:
     codes = [code for code, _ in rules()]
     assert len(codes) == len(set(codes))

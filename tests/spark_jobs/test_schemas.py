@@ -13,7 +13,7 @@ TYPES = {"string": "string", "int64": "bigint", "bool": "boolean", "timestamp[us
 
 
 def documented(table: str) -> list[tuple[str, str]]:
-    """The columns that the architecture page states, with Spark's names of their types."""
+    """The columns on the architecture page, with Spark's type names."""
     line = next(line for line in PAGE.read_text().splitlines() if line.startswith(f"| `{table}` |"))
     columns = line.split("`")[3]
     found = re.findall(r"(\w+) (string|int64|bool|timestamp\[us, UTC\])", columns)
@@ -21,11 +21,11 @@ def documented(table: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("table", ["raw", "clean", "reports"])
-def test_tables_are_as_the_architecture_page_states(table: str) -> None:
+def test_tables_match_the_architecture_page(table: str) -> None:
     assert [(field.name, field.dataType.simpleString()) for field in TABLES[table]] == documented(table)
 
 
-def test_quarantine_is_raw_with_a_reason() -> None:
+def test_quarantine_has_raw_s_columns_and_a_reason() -> None:
     assert TABLES["quarantine"].names == [*TABLES["raw"].names, "reason"]
 
 
@@ -35,6 +35,6 @@ def test_features_hold_every_feature_in_order() -> None:
     assert {field.dataType.simpleString() for field in TABLES["features"].fields[4:]} == {"double"}
 
 
-def test_every_table_has_an_order_of_its_own_columns() -> None:
+def test_every_table_is_sorted_by_its_own_columns() -> None:
     for table, columns in SORTED_BY.items():
         assert set(columns) <= set(TABLES[table].names)

@@ -28,7 +28,7 @@ def test_a_relative_lake_becomes_absolute(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 @pytest.mark.parametrize("uri", ["s3://bucket/lake", "hdfs://node/lake", "file://elsewhere/lake"])
-def test_any_other_lake_is_refused_in_one_line(uri: str) -> None:
+def test_any_other_lake_is_rejected_in_one_line(uri: str) -> None:
     with pytest.raises(ValidationError) as caught:
         Settings(lake_uri=uri)
     assert one_line(caught.value).startswith(f"LAKE_URI: '{uri}' is not a local folder: write a path")
@@ -42,6 +42,6 @@ def test_a_missing_and_an_empty_secret_name_their_file(tmp_path: Path) -> None:
         read_secret(tmp_path, "valkey_password")
 
 
-def test_an_error_raised_by_a_task_is_told_in_its_own_words() -> None:
+def test_an_error_in_a_task_is_reported_with_its_own_message() -> None:
     trace = "Job aborted:\nTraceback (most recent call last):\n  spark_jobs.errors.JobError: the bank is shut\n at y"
     assert one_line(RuntimeError(trace)) == "the bank is shut"

@@ -1,4 +1,4 @@
-"""Jobs that share one Spark application: as if each ran by itself, and nothing of it stays."""
+"""Jobs that share one Spark application behave as if each ran alone, and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def start(spark_environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
-    """Starts a job by submit.py: `start(job, lake, **environment)`; its applications are ended with the test."""
+    """Starts a job with submit.py: `start(job, lake, **environment)`; its applications end with the test."""
     began: list[subprocess.Popen[str]] = []
 
     def run(job: str, lake: Path, **environment: str) -> subprocess.Popen[str]:
@@ -55,7 +55,7 @@ def start(spark_environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
 
 
 def application(folder: Path) -> dict[int, str]:
-    """The processes of the application whose address is in a folder."""
+    """The processes of the application whose address file is in a folder."""
     found: dict[int, str] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -84,7 +84,7 @@ def test_jobs_share_an_application_until_one_fails(start: Start, tmp_path: Path)
     said = json.loads(last_line(start("validate", tmp_path / "other")))
     assert said["reasons"] == {"amount_negative": 1}
     assert [len(read_rows(tmp_path / lake, "clean")) for lake in ("one", "other")] == [2, 0]
-    # And sees the lake as it is, not what the first one found in it.
+    # And sees the lake's current files, not those that the first job found.
     write_raw(tmp_path / "one", [(FIRST_DAY, RawRow(1)), (FIRST_DAY, RawRow(2, transaction_id=1))])
     said = json.loads(last_line(start("validate", tmp_path / "one")))
     assert said["reasons"] == {"transaction_id_repeated": 1}
@@ -135,7 +135,7 @@ def test_a_missing_spark_submit_is_reported(monkeypatch: pytest.MonkeyPatch, tmp
     assert "spark-submit is not on PATH" in (submit.start_session([], tmp_path / "address.json") or "")
 
 
-def test_a_job_is_told_from_the_options() -> None:
+def test_a_job_is_distinguished_from_its_options() -> None:
     given = ["--master", "local[2]", "--name", "ingest a..b", "ingest.py", "--from", "--name", "other.py"]
     options, job = submit.split_arguments(given)
     assert options == ["--master", "local[2]"]
@@ -150,7 +150,7 @@ def test_other_options_are_another_application() -> None:
     assert one != other
 
 
-def test_an_address_that_another_wrote_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_written_by_another_user_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     address = tmp_path / "address.json"
     address.write_text('{"port": 1, "token": ""}')
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
@@ -159,6 +159,6 @@ def test_an_address_that_another_wrote_is_not_used(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize(("code", "number"), [(None, 0), (3, 3), ("no such day", 1)])
-def test_an_exit_is_the_code_of_a_process(code: object, number: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sys_exit_becomes_an_exit_code(code: object, number: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(SystemExit(code)) == number
     assert capsys.readouterr().err == ("no such day\n" if number == 1 else "")

@@ -44,7 +44,7 @@ def test_groups_hold_every_day_once_in_order_and_few_rows(rows: dict[date, int],
     assert all(len(group) == 1 or sum(rows[day] for day in group) <= per_task for group in groups)
 
 
-def test_the_same_rows_make_the_same_bytes_in_whatever_order_they_came(tmp_path: Path) -> None:
+def test_the_same_rows_give_the_same_bytes_in_any_order(tmp_path: Path) -> None:
     rows = [(DAYS[n % 3], RawRow(n)) for n in range(100)]
     for name, order in (("one", rows), ("two", rows[::-1])):
         (tmp_path / name / "_staging").mkdir(parents=True)
@@ -53,7 +53,7 @@ def test_the_same_rows_make_the_same_bytes_in_whatever_order_they_came(tmp_path:
     assert len(digests(tmp_path / "one")) == 3
 
 
-def test_a_day_without_rows_loses_its_partition_and_days_outside_stay(tmp_path: Path) -> None:
+def test_a_day_without_rows_loses_its_partition_and_other_days_stay(tmp_path: Path) -> None:
     outside = DAYS[-1] + timedelta(days=1)
     write_raw(tmp_path, [(DAYS[0], RawRow(1)), (DAYS[1], RawRow(2)), (outside, RawRow(3))])
     publish(Lake(tmp_path), [(DAYS[1], RawRow(4)), (DAYS[1], RawRow(5))], {DAYS[1]: 2})
@@ -80,7 +80,7 @@ def test_a_truncated_file_publishes_nothing(tmp_path: Path) -> None:
     assert digests(tmp_path) == {}
 
 
-def test_a_file_with_other_rows_than_its_task_said_publishes_nothing(tmp_path: Path) -> None:
+def test_a_file_whose_rows_differ_from_its_task_s_report_publishes_nothing(tmp_path: Path) -> None:
     with staging(Lake(tmp_path), "job") as own:
         staged = stage(own.folder, [(DAYS[0], RawRow(1)), (DAYS[0], RawRow(2))])
         pq.write_table(pq.read_table(staged[0].path).slice(0, 1), staged[0].path)
@@ -96,7 +96,7 @@ def test_the_same_day_from_two_tasks_publishes_nothing(tmp_path: Path) -> None:
             own.publish(staged, ["raw"], RANGE, {DAYS[0]: 2})
 
 
-def test_what_dead_runs_left_is_swept_and_what_others_stage_is_not(tmp_path: Path) -> None:
+def test_only_leftovers_of_the_job_s_dead_runs_are_removed(tmp_path: Path) -> None:
     parent = tmp_path / "_staging"
     for name in ("job-dead", "job-alive", "other-dead"):
         (parent / name).mkdir(parents=True)

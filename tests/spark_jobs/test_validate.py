@@ -17,12 +17,12 @@ ALL = DayRange(DAYS[0], DAYS[-1])
 
 
 def on(day: int, source_row: int, *, after: int = 60, **fields: object) -> tuple[date, RawRow]:
-    """A row of the day with this number, `after` seconds from its midnight, that arrived there and then."""
+    """A row of the day with this number, `after` seconds from midnight, that arrives at once."""
     second = FIRST_SECOND + day * DAY + after
     return DAYS[day], RawRow(source_row, **{"occurred_at": second, "arrived_at": second, **fields})  # type: ignore[arg-type]
 
 
-def test_every_row_goes_to_one_of_the_two_with_its_values(spark: SparkSession, settings: Settings) -> None:
+def test_every_row_goes_to_clean_or_quarantine_with_its_values(spark: SparkSession, settings: Settings) -> None:
     rows = [
         on(0, 1, amount="10.01"),
         on(0, 2, amount="-1"),
@@ -52,7 +52,7 @@ def test_every_row_goes_to_one_of_the_two_with_its_values(spark: SparkSession, s
     ]
 
 
-def test_of_a_repeated_id_the_first_valid_row_to_arrive_stays(spark: SparkSession, settings: Settings) -> None:
+def test_the_first_valid_row_of_a_repeated_id_is_kept(spark: SparkSession, settings: Settings) -> None:
     at = FIRST_SECOND + 2 * DAY
     rows = [
         on(0, 1, transaction_id=7, arrived_at=at + 9),  # dated first, and came last
@@ -74,7 +74,7 @@ def test_of_a_repeated_id_the_first_valid_row_to_arrive_stays(spark: SparkSessio
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
-def test_days_validated_one_by_one_are_as_if_validated_together(
+def test_days_validated_separately_equal_days_validated_together(
     spark: SparkSession, settings: Settings, order: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [on(n % 3, n, transaction_id=n % 20, arrived_at=FIRST_SECOND + 3 * DAY + n * 7 % 11) for n in range(60)]
@@ -91,7 +91,7 @@ def test_days_validated_one_by_one_are_as_if_validated_together(
     assert len(read_rows(settings.lake_root, "clean")) == 20
 
 
-def test_a_rerun_leaves_the_same_bytes_and_touches_no_other_day(spark: SparkSession, settings: Settings) -> None:
+def test_a_rerun_writes_the_same_bytes_and_no_other_day(spark: SparkSession, settings: Settings) -> None:
     write_raw(settings.lake_root, [on(n % 3, n, amount=f"{n}.5") for n in range(30)])
     validate(spark, settings, ALL)
     before = digests(settings.lake_root)
@@ -103,7 +103,7 @@ def test_a_rerun_leaves_the_same_bytes_and_touches_no_other_day(spark: SparkSess
     }
 
 
-def test_a_day_that_is_mended_leaves_quarantine(spark: SparkSession, settings: Settings) -> None:
+def test_a_corrected_day_leaves_quarantine(spark: SparkSession, settings: Settings) -> None:
     write_raw(settings.lake_root, [on(0, 1, amount="-1"), on(1, 2)])
     validate(spark, settings, ALL)
     write_raw(settings.lake_root, [on(0, 1)])
@@ -111,7 +111,7 @@ def test_a_day_that_is_mended_leaves_quarantine(spark: SparkSession, settings: S
     assert read_rows(settings.lake_root, "quarantine") == []
 
 
-def test_infinite_instants_are_quarantined_and_fail_nothing(spark: SparkSession, settings: Settings) -> None:
+def test_infinite_instants_are_quarantined(spark: SparkSession, settings: Settings) -> None:
     far = 2**53
     rows = [on(0, 1, occurred_at=far, arrived_at=far), on(0, 2, arrived_at=-far), on(0, 3, occurred_at=-far)]
     write_raw(settings.lake_root, rows)

@@ -37,7 +37,7 @@ def a_world() -> list[Payment]:
 
 
 def dump(state: Any) -> dict[str, object]:
-    """Everything in the state, to compare."""
+    """Everything in the online store, for comparison."""
     found: dict[str, object] = {}
     for key in state.scan_iter():
         kind = state.type(key)
@@ -60,19 +60,19 @@ def entries_of(payments: Iterable[Payment], terminal: bool) -> Entries:
 
 
 def of_terminal(cents: int, reported: int) -> int:
-    """What an entry of a terminal holds, in plain arithmetic."""
+    """The value of a terminal's entry, in plain arithmetic."""
     return min(reported, 2**36 - 1) * 2**27 + cents
 
 
 def apply(state: Any, key: str, entries: Sequence[tuple[int, int, int]], keep: int = CUSTOMER_KEEP) -> None:
-    """What the scorer does with a payment: merge it into a history by the contract's own script."""
+    """Apply a payment like the scorer: merge it into a history with the contract's script."""
     packed = b"".join(struct.pack(">qqq", *entry) for entry in entries)
     state.eval(
         MERGE_LUA + "return merge(KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]))", 1, key, pack_second(0), packed, keep
     )
 
 
-def test_every_history_index_and_stamp_is_as_the_contract_says(
+def test_every_history_index_and_stamp_follows_the_contract(
     spark: SparkSession, live_settings: Settings, state: Any
 ) -> None:
     world = a_world()
@@ -98,7 +98,7 @@ def test_every_history_index_and_stamp_is_as_the_contract_says(
     ).fields()
 
 
-def test_reports_of_before_there_were_patterns_count_as_well(
+def test_reports_without_a_pattern_column_count_as_well(
     spark: SparkSession, live_settings: Settings, state: Any
 ) -> None:
     write_clean(live_settings.lake_root, a_world())
@@ -110,7 +110,7 @@ def test_reports_of_before_there_were_patterns_count_as_well(
     assert dump(state) == expected
 
 
-def test_a_young_lake_is_known_from_its_beginning(spark: SparkSession, live_settings: Settings, state: Any) -> None:
+def test_the_floor_of_a_young_lake_is_zero(spark: SparkSession, live_settings: Settings, state: Any) -> None:
     write_clean(live_settings.lake_root, [Payment(1, 1, 1, 100, FIRST_SECOND + 40 * DAY)])
     write_online_state(spark, live_settings, UP_TO_LAST)
     assert history(state, "c:1")[0] == 0
@@ -124,7 +124,9 @@ def test_a_second_run_changes_nothing(spark: SparkSession, live_settings: Settin
     assert dump(state) == before
 
 
-def test_what_the_scorer_applied_meanwhile_stays(spark: SparkSession, live_settings: Settings, state: Any) -> None:
+def test_payments_applied_meanwhile_by_the_scorer_stay(
+    spark: SparkSession, live_settings: Settings, state: Any
+) -> None:
     world = a_world()
     newer = FIRST_SECOND + (LAST + 2) * DAY
     same = next(p for p in world if p.customer_id == 0 and p.occurred >= KEPT_FROM + 20 * DAY and p.reported is None)
@@ -155,7 +157,7 @@ def test_entries_at_one_second_are_ordered_by_the_whole_id(
     assert [entry[1] for entry in history(state, f"c:{2**63 - 1}")[1]] == sorted(ids)
 
 
-def test_the_next_day_moves_the_stamp_on_and_drops_the_oldest_index(
+def test_the_next_day_advances_the_stamp_and_drops_the_oldest_index(
     spark: SparkSession, live_settings: Settings, state: Any
 ) -> None:
     write_clean(live_settings.lake_root, [*a_world(), Payment(3, 1, 1, 1, FIRST_SECOND + (LAST + 1) * DAY)])
@@ -167,7 +169,9 @@ def test_the_next_day_moves_the_stamp_on_and_drops_the_oldest_index(
     assert state.exists(f"i:{DAYS[LAST - 36]}", f"i:{DAYS[LAST + 1]}") == 2
 
 
-def test_a_run_for_older_days_moves_nothing_back(spark: SparkSession, live_settings: Settings, state: Any) -> None:
+def test_a_run_for_older_days_does_not_move_the_stamp_back(
+    spark: SparkSession, live_settings: Settings, state: Any
+) -> None:
     write_clean(live_settings.lake_root, a_world())
     write_online_state(spark, live_settings, UP_TO_LAST)
     before = dump(state)
@@ -180,13 +184,13 @@ def test_a_run_for_older_days_moves_nothing_back(spark: SparkSession, live_setti
 
 
 def complete(history: object) -> bytes:
-    """The floor of a history and its entries after it."""
+    """A history's floor, and the entries after it."""
     assert isinstance(history, bytes)
     floor, entries = unpack_history(history)
     return history[:8] + entries[entries["occurred"] > floor].tobytes()
 
 
-def test_a_run_that_died_half_way_has_no_stamp_and_the_next_completes_it(
+def test_an_interrupted_run_leaves_no_stamp_and_the_next_completes_it(
     spark: SparkSession, live_settings: Settings, state: Any
 ) -> None:
     write_clean(live_settings.lake_root, a_world())
@@ -202,7 +206,7 @@ def test_a_run_that_died_half_way_has_no_stamp_and_the_next_completes_it(
     assert dump(state) == whole
 
 
-def test_a_state_of_another_format_is_refused_and_left(
+def test_a_store_of_another_format_is_rejected_and_not_changed(
     spark: SparkSession, live_settings: Settings, state: Any
 ) -> None:
     write_clean(live_settings.lake_root, a_world())

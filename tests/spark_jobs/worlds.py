@@ -1,4 +1,4 @@
-"""Small worlds written straight into a lake, and what the definitions say of them, slowly."""
+"""Small data sets written directly into a lake, and their features by slow, literal definitions."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Payment:
 
 
 def write_table(root: Path, table: str, rows: Iterable[tuple[date, Mapping[str, object]]]) -> None:
-    """Write rows, each with its day, as that table's partitions."""
+    """Write rows, each with its day, as the table's partitions."""
     days: dict[date, list[Mapping[str, object]]] = {}
     for day, row in rows:
         days.setdefault(day, []).append(row)
@@ -64,7 +64,7 @@ def write_clean(root: Path, payments: Iterable[Payment]) -> None:
 
 
 def forget_patterns(root: Path) -> None:
-    """Make every other day of `reports` one of before there were patterns: it lacks the column."""
+    """Drop the pattern column, which older data lacks, from every other day of `reports`."""
     for path in sorted((root / "reports").glob("day=*/part.parquet"))[::2]:
         pq.write_table(pq.read_table(path, partitioning=None).drop_columns("pattern"), path)
 
@@ -83,7 +83,7 @@ def _clean_row(p: Payment) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class RawRow:
-    """A row of `raw` that keeps the contract, unless told otherwise."""
+    """A row of `raw`, valid by default."""
 
     source_row: int
     transaction_id: int | None = None
@@ -115,7 +115,7 @@ def read_rows(root: Path, table: str) -> list[dict[str, Any]]:
 
 
 def digests(root: Path) -> dict[str, str]:
-    """The SHA-256 of every file of a lake's tables, by path; staging is left out."""
+    """The SHA-256 of every file of a lake's tables, by path, without staging."""
     return {
         str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(root.rglob("*"))
@@ -124,7 +124,7 @@ def digests(root: Path) -> dict[str, str]:
 
 
 def by_definition(payment: Payment, world: Sequence[Payment]) -> dict[str, float]:
-    """The features of one payment by their definitions, by looking at every other one."""
+    """The features of one payment by their definitions, from all other payments."""
     found = literal_features([_known(p) for p in world], _known(payment))
     return {name: float(value) for name, value in found.items()}
 

@@ -1,4 +1,4 @@
-"""One line for the session: a small bank, its history through Spark and training, and a scorer on the champion."""
+"""One pipeline for the session: a small bank, its history through Spark and training, and a scorer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.whole.small_world import FIRST_DAY, HISTORY_END, SmallWorld, small_wo
 
 @pytest.fixture(scope="session")
 def world() -> SmallWorld:
-    """What happened at the bank."""
+    """The payments of the small bank."""
     return small_world()
 
 
@@ -25,7 +25,7 @@ def world() -> SmallWorld:
 def empty_line(
     tmp_path_factory: pytest.TempPathFactory, postgres: Any, valkey_server: Any, secrets_dir: Path, java_home: Path
 ) -> Line:
-    """The settings of a line whose databases are migrated and empty."""
+    """A pipeline with migrated, empty databases."""
     folder = tmp_path_factory.mktemp("line")
     port = free_port()
     line = Line(
@@ -57,7 +57,7 @@ def empty_line(
 
 @pytest.fixture(scope="session")
 def line(empty_line: Line, world: SmallWorld) -> Iterator[Line]:
-    """The line after its history: a champion is registered and the scorer serves it."""
+    """The pipeline after its history: a champion is registered and the scorer uses it."""
     folder = empty_line.folder
     mlflow = empty_line.environment["MLFLOW_TRACKING_URI"]
     store = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", f"{folder}/artifacts"]

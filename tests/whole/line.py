@@ -1,4 +1,4 @@
-"""The whole line on real servers, driven as its users drive it: by commands and over HTTP."""
+"""The whole pipeline on real servers, driven by its commands and over HTTP."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SERVING_PYTHON = ROOT / "var/env/serving/bin/python"
 
 @dataclass(frozen=True)
 class Line:
-    """Where everything of one line is, and how to make its parts do their work."""
+    """The paths and addresses of one pipeline, with methods that run its parts."""
 
     folder: Path
     environment: dict[str, str]
@@ -44,12 +44,12 @@ class Line:
         return Path(self.environment["LAKE_URI"])
 
     def with_code(self, root: Path, lake: Path) -> Line:
-        """The same line with other code and another lake."""
+        """The same pipeline with different code and another lake."""
         changes = {"PYTHONPATH": str(root), "LAKE_URI": str(lake)}
         return replace(self, root=root, environment=self.environment | changes)
 
     def with_settings(self, **settings: str) -> Line:
-        """The same line with other settings."""
+        """The same pipeline with different settings."""
         return replace(self, environment=self.environment | settings)
 
     def python(self, code: str) -> Any:
@@ -84,7 +84,7 @@ class Line:
         return replace(self, trained=evaluated)
 
     def body(self, number: int, customer: int, terminal: int, cents: int, second: int) -> dict[str, Any]:
-        """A payment as the scorer takes it."""
+        """The request body of a payment."""
         return {
             "transaction_id": number,
             "customer_id": customer,
@@ -131,7 +131,7 @@ class Line:
         assert self.post("/v1/fraud-reports", reports).json() == {"accepted": 1, "unknown": []}
 
     def land(self, statement: str, *values: Any) -> None:
-        """Write into the bank as its feed."""
+        """Insert into the bank as its feed."""
         import psycopg
 
         password = (Path(self.environment["SECRETS_DIR"]) / "bank_feed_password").read_text().strip()
@@ -139,14 +139,14 @@ class Line:
             connection.execute(statement, values)  # type: ignore[arg-type]
 
     def decision(self, number: int) -> dict[str, Any]:
-        """What the scorer decided on a payment."""
+        """The scorer's decision on a payment."""
         answer = self.get(f"/v1/decisions/{number}")
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
         return found
 
     def mlflow(self, path: str, **query: str) -> Any:
-        """Ask the registry by REST."""
+        """Query MLflow's REST API."""
         answer = httpx.get(self.environment["MLFLOW_TRACKING_URI"] + path, params=query, timeout=30)
         return answer.raise_for_status().json()
 
@@ -178,7 +178,7 @@ def free_port() -> int:
 
 @contextmanager
 def serving(line: Line, command: list[str], address: str, log: Path, patience: float = 240) -> Iterator[None]:
-    """Run a server until `address` answers 200, and end it afterwards."""
+    """Start a server, wait until `address` answers 200, and stop it at exit."""
     with log.open("wb") as out:
         process = subprocess.Popen(command, cwd=ROOT, env=os.environ | line.environment, stdout=out, stderr=out)
     try:

@@ -1,4 +1,4 @@
-"""A small bank in the published format, with the cases that parity must survive planted in its last day."""
+"""A small bank in the published format, with difficult cases for parity planted on its last day."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Row = tuple[int, int, int, int, int, bool]
 
 @dataclass
 class SmallWorld:
-    """The rows of the bank, and the names of the planted ones."""
+    """The rows of the bank, with names for the planted ones."""
 
     rows: list[Row] = field(default_factory=list)
     planted: dict[str, int] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class SmallWorld:
 
 
 def small_world(seed: int = 3) -> SmallWorld:
-    """Random payments, in which large amounts and two bad terminals are frauds, and the planted cases."""
+    """Random payments, fraudulent at large amounts and two bad terminals, with the planted cases."""
     world = SmallWorld(_random_rows(np.random.default_rng(seed)))
     # The same second, twice: one customer at two terminals, and one terminal with two customers; the ids run backwards.
     world.plant("same_second_b", (900_002, LIVE + 40_000, 5, 7, 1_000, False))

@@ -22,13 +22,13 @@ LATE_SECOND = LIVE + 30_000
 
 
 def followers_of(world: SmallWorld, customer: int) -> list[Row]:
-    """The live payments of a customer that come after the late one in time, and were answered before it."""
+    """A customer's live payments that are later than the late payment but were answered before it."""
     return [row for row in world.rows if row[2] == customer and row[1] > LATE_SECOND]
 
 
 @pytest.fixture(scope="module")
 def late_customer(world: SmallWorld) -> int:
-    """The customer for whom a late payment touches most; none of a planted case, which must stay comparable."""
+    """The customer whose late payment affects the most payments; none of a planted case, which must stay comparable."""
     planted = {row[2] for row in world.rows if row[0] in world.planted.values()}
     others = sorted({row[2] for row in world.rows} - planted)
     return max(others, key=lambda customer: len(followers_of(world, customer)))
@@ -36,7 +36,7 @@ def late_customer(world: SmallWorld) -> int:
 
 @pytest.fixture(scope="module")
 def replayed(line: Line, world: SmallWorld, late_customer: int) -> dict[str, Any]:
-    """The live day replayed, the late ones posted after it, and the lake brought up to it."""
+    """Replay the live day, post the late payments, and run the lake's jobs for that day."""
     outcome = line.run("bank.replay", "--data", str(line.data), "--day", str(LIVE_DAY))
     evening = LIVE + 85_000
     # The report comes late, twelve days after its fraud; a payment at that terminal sees it a second later.
@@ -62,7 +62,7 @@ def test_every_feature_of_every_payment_is_equal(
     assert found["compared"] == len(live) + 3 - len(followers)
 
 
-def test_the_planted_cases_are_what_they_were_planted_for(
+def test_the_planted_cases_have_their_intended_effect(
     line: Line, world: SmallWorld, replayed: dict[str, Any], late_customer: int
 ) -> None:
     def features(name: str) -> dict[str, float]:
@@ -79,7 +79,7 @@ def test_the_planted_cases_are_what_they_were_planted_for(
     assert line.decision(900_101)["features"]["customer_tx_count_1d"] == len(before_late) + 1
 
 
-def test_what_breaks_the_contract_is_set_apart_and_nothing_is_lost(line: Line, world: SmallWorld) -> None:
+def test_invalid_payments_are_quarantined_and_nothing_is_lost(line: Line, world: SmallWorld) -> None:
     found = line.history["validate"]
     assert found["rows_in"] == len([row for row in world.rows if row[1] < LIVE])
     assert found["rows_in"] == found["rows_good"] + found["rows_quarantined"]
@@ -106,7 +106,7 @@ CHANGES = {
 
 @pytest.fixture(scope="module")
 def changed(line: Line, replayed: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Line]:
-    """The live day's features built with each changed copy of the code: a line each, with that code and its lake."""
+    """The live day's features, built with each changed copy of the code: a pipeline each, with its code and lake."""
     assert replayed["scored"] > 0
     lines = {}
     for change, (file, old, new) in CHANGES.items():
@@ -158,7 +158,7 @@ def test_the_score_is_the_scikit_learn_model_s(line: Line, replayed: dict[str, A
     assert decision["score"] == pytest.approx(expected, abs=1e-9)
 
 
-def test_the_same_payment_again_gets_its_first_answer(line: Line, replayed: dict[str, Any], late_customer: int) -> None:
+def test_a_repeated_payment_gets_its_first_answer(line: Line, replayed: dict[str, Any], late_customer: int) -> None:
     assert replayed["scored"] > 0
     first = line.decision(900_102)
     again = line.score(900_102, late_customer, 34, 6_100, LIVE + 85_002)
