@@ -253,7 +253,7 @@ def test_a_start_without_the_registry_uses_the_cached_version_and_says_so(
     assert scorer.client.get("/readyz").status_code == 503
 
 
-def test_without_a_model_nothing_is_claimed(start: Start, state: Any, fresh: Fresh) -> None:
+def test_without_a_model_no_payment_is_claimed(start: Start, state: Any, fresh: Fresh) -> None:
     stub = RegistryStub()
     scorer = start(ready=False, MLFLOW_TRACKING_URI=stub.url)
     number = fresh()

@@ -56,7 +56,7 @@ def test_a_failed_backfill_ends_the_recovery_and_a_failed_attempt_does_not() -> 
     assert breaker.trips == 1
 
 
-def test_closed_without_recovery_it_is_used_and_recovery_stays_due() -> None:
+def test_if_it_closes_without_recovery_recovery_stays_due() -> None:
     async def run() -> None:
         breaker = CircuitBreaker(Metrics())
         breaker.close(recovered=False)
