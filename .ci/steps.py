@@ -228,7 +228,7 @@ def over_budget(plan: Plan, outcomes: list[Outcome], seconds: float) -> str:
     blamed = ", ".join(f"{one.step.name} by {one.wall - one.step.seconds:.0f} s" for one in over) or "none"
     return (
         f"the run took {seconds / 60:.1f} minutes of {plan.total_minutes:g} (.ci/steps.toml); steps over their own "
-        f"budgets: {blamed}. make a step faster or run it nightly"
+        f"budgets: {blamed}. Make a step faster or run it nightly"
     )
 
 

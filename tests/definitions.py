@@ -61,7 +61,7 @@ def literal_habit(seen: list[Payment], payment: Payment) -> dict[str, Fraction]:
     median = median_of(amounts)
     deviation = median_of(sorted(abs(a - median) for a in amounts))
     quartile = amounts[3 * len(amounts) // 4] if amounts else Fraction(0)
-    # The least that is divided by: a cent, or half a cent where the median may be one.
+    # The smallest divisor: a cent, or half a cent where the median can be half a cent.
     found = {
         "customer_amount_median": median,
         "customer_amount_deviation": deviation,

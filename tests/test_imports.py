@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "containers": {"containers", "demo"},
     "dags": {"shared"},
     "benchmarks": {"benchmarks", "bank", "contracts", "demo", "modeling", "serving"},
-    # Each check holds an answer against the line's own code.
+    # Each check compares an answer with production code.
     "exercises": {"exercises", "bank", "contracts", "demo", "modeling", "serving", "spark_jobs"},
 }
 CONTRACTS_LIBRARIES = {"numpy", "pydantic"}

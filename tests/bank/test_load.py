@@ -264,7 +264,7 @@ def test_a_killed_load_leaves_nothing_and_can_be_repeated(
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     assert count(bank) == 0
     bank.rollback()
-    # It waits for the dead one's turn to end, which the server sees soon.
+    # It waits until the server notices the dead connection and releases its lock.
     assert load(bank, PublishedFeed(folder, NOW), 0).rows_new == 24
 
 

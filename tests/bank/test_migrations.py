@@ -116,7 +116,7 @@ def test_a_repeated_migration_does_not_wait_for_writers_of_decisions(
 
 def test_a_migration_that_fails_changes_nothing(former: Settings) -> None:
     with connect(former, former.decisions_url) as admin:
-        # In the way of what the migration would make.
+        # A conflict with what the migration creates.
         admin.execute("drop table serving.unapplied; create type serving.unapplied as enum ()")
     with pytest.raises(psycopg.errors.DuplicateObject):
         migrate(former)

@@ -42,7 +42,7 @@ def spelt(spelling: str) -> pa.Table:
     }
     for name, to in casts[spelling].items():
         column = table[name]
-        # Naive times are UTC; to give them another zone must keep the instant.
+        # Naive times are UTC; another time zone must keep the instant.
         column = column.cast(pa.timestamp("ms", "UTC")) if name == "TX_DATETIME" and to.tz else column
         table = table.set_column(table.schema.get_field_index(name), name, column.cast(to, safe=False))
     return table

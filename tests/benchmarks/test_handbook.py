@@ -136,7 +136,7 @@ def test_a_user_fixable_error_is_one_line(
 ) -> None:
     with pytest.raises(SystemExit) as ended:
         here(folder, monkeypatch, **options)
-    # Text as an exit's code is printed on standard error, and the code is 1.
+    # `SystemExit` with a text prints it on standard error and exits with 1.
     said = str(ended.value.code)
     assert said.startswith("error: ")
     assert words in said

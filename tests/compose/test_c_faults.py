@@ -27,7 +27,7 @@ BROKEN = re.compile(
     )
 )
 KNOWN = (
-    # Airflow notes each of its commands in a table that its first migration is about to make.
+    # Airflow records each command in a table, which its first migration has yet to create.
     ("postgres", 'relation "log" does not exist'),
 )
 
@@ -86,7 +86,7 @@ def test_every_payment_was_decided_once(stack: Stack) -> None:
     assert int(sent.split("|")[0]) > 100
     applied = stack.sql("decisions", "select count(*), count(distinct applied), max(applied) from serving.decisions")
     rows, numbers, highest = map(int, applied.split("|"))
-    # Numbers are left out after a fault, and none is given twice.
+    # After a fault numbers are skipped; none is used twice.
     assert rows == numbers == decided(stack)
     assert highest <= int(stack.valkey("GET", "state:applied"))
     (replay,) = stack.containers()["replay"]
@@ -130,7 +130,7 @@ def test_the_live_features_equal_the_lake_s(stack: Stack, live_run: dict[str, An
     compared = stack.spark_line("spark_jobs.compare_decisions", *days)
     sent = int(stack.sql("bank", f"select count(*) from bank.transactions where day >= '{days[1]}'"))
     degraded = compared["degraded"]
-    # Those that came while Valkey was away, and no others.
+    # Only the payments scored while Valkey was down.
     assert 0 < degraded < sent
     whole = {"compared": sent - degraded, "mismatches": 0, "missing": 0, "touched_by_late": 0}
     assert compared == whole | {"degraded": degraded}
@@ -140,7 +140,7 @@ def test_everything_survives_down_and_up(stack: Stack) -> None:
     """Bank, models, lake and online store stay, nothing is retrained, and the live replay resumes. With two workers."""
     first = stack.scorer("POST", "/v1/score", json=payment(3)).raise_for_status().json()
     rows, version, log = stack.sql("bank", "select count(*) from bank.transactions"), stack.champion(), decided(stack)
-    # With the containers go their logs.
+    # `down` deletes the logs with the containers.
     assert unexpected(stack) == []
     stack.keep_logs(stack.kept / "logs")
     lake = stack.sh("airflow-scheduler", "find $LAKE_URI -name part.parquet | sort | xargs cksum")
@@ -155,7 +155,7 @@ def test_everything_survives_down_and_up(stack: Stack) -> None:
     assert stack.sh("airflow-scheduler", "find $LAKE_URI -name part.parquet | sort | xargs cksum") == lake
     assert stack.scorer("POST", "/v1/score", json=payment(3)).raise_for_status().json() == first
     assert stack.scorer("POST", "/v1/score", json=payment(3, amount=1)).status_code == 409
-    wait_until("live payments go on", lambda: decided(stack) > log + stack.rate)
+    wait_until("live payments continue", lambda: decided(stack) > log + stack.rate)
     assert stack.sql("decisions", f"select count(*) from serving.decisions where transaction_id = {OWN + 3}") == "1"
     cluster = httpx.get(f"http://127.0.0.1:{stack.ports['SPARK']}/json/", timeout=30).json()
     assert [worker["state"] for worker in cluster["workers"]] == ["ALIVE", "ALIVE"]

@@ -41,7 +41,7 @@ def kernel_features(world: list[Payment]) -> dict[int, dict[str, float]]:
     return found
 
 
-# Seconds gather around window edges, so that "one second more" is always among the cases.
+# Seconds cluster around window edges, so that off-by-one-second cases always occur.
 EDGES = [0, 1, DAY, 7 * DAY, 8 * DAY, 14 * DAY, 30 * DAY, 37 * DAY]
 seconds = st.builds(lambda edge, off: START + edge + off, st.sampled_from(EDGES), st.integers(-1, 1))
 delays = st.one_of(

@@ -135,5 +135,5 @@ def test_an_earlier_report_is_the_lesser_value() -> None:
     for cents in (0, 100_000_000):
         packed = pack_reported(np.full(5, cents), reported)
         assert (np.diff(packed) > 0).all()
-    # A report later than a value can hold is none.
+    # A report too late for the packed value counts as none.
     assert unpack_reported(pack_reported(np.array([7]), np.array([2**40])))[1][0] == NEVER

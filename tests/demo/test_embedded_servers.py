@@ -49,7 +49,7 @@ def test_valkey_requires_its_password(valkey_server: Server) -> None:
 def test_a_killed_server_starts_again_on_its_data(tmp_path: Path, start: object) -> None:
     first = start(tmp_path / "data", "secret", tmp_path / "log")  # type: ignore[operator]
     os.kill(first.process.pid, signal.SIGKILL)
-    # Not reaped yet: a zombie still answers to its pid.
+    # Not reaped yet: a zombie still has its pid.
     os.waitid(os.P_PID, first.process.pid, os.WEXITED | os.WNOWAIT)
     again = start(tmp_path / "data", "secret", tmp_path / "log")  # type: ignore[operator]
     assert listens(again.port)

@@ -63,7 +63,7 @@ def test_alike_means_equal_in_value_and_type(one: Any, other: Any, same: bool) -
     assert alike(one, other) is same
 
 
-def test_what_cannot_be_compared_is_not_alike() -> None:
+def test_values_that_cannot_be_compared_are_not_alike() -> None:
     class Odd:
         def __eq__(self, other: object) -> bool:
             raise RuntimeError

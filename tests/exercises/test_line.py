@@ -28,7 +28,7 @@ def test_a_server_that_does_not_start_is_reported_and_the_demo_released(
         raise ServerError("PostgreSQL ended")
 
     lock, done = io.StringIO(), []
-    # Signals and children are those of this whole test run.
+    # Signal handlers and child processes belong to the whole test run.
     for name in ("interrupt_on_signals", "adopt_orphans", "stop_descendants"):
         monkeypatch.setattr(line, name, partial(done.append, name))
     monkeypatch.setattr(line, "lock_demo", lambda: lock)

@@ -34,7 +34,7 @@ def _is_proof(item: Any) -> bool:
     return getattr(item, "function", None) is test_each_answer_has_its_outcome
 
 
-# The first to ask waits for all of its environment.
+# The first test of an environment waits for all its exercises.
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("exercise", OFFLINE, ids=lambda exercise: exercise.id)
 def test_each_answer_has_its_outcome(exercise: Exercise, found: dict[str, Future[dict[str, Found]]]) -> None:

@@ -108,7 +108,7 @@ class Clients:
                         self._idle.acquire()
                         continue
                     if mine and choose.random() < 0.1:
-                        # By a connection of its own, so that any worker may be asked.
+                        # Over a new connection, so that any worker may accept it.
                         with httpx.Client(base_url=self._address, headers=client.headers, timeout=10) as other:
                             self._ask(other, [choose.choice(mine)])
                         continue
@@ -128,7 +128,7 @@ class Clients:
             try:
                 answer = client.post(path, json=sent)
             except httpx.TransportError:
-                # It may have been scored: only the same again can tell.
+                # It may have been scored: only a retry of the same payment can tell.
                 time.sleep(0.05)
                 continue
             if answer.status_code == 200:

@@ -152,7 +152,7 @@ def check_decisions(line: Line) -> None:
             " (amount * 100)::bigint, extract(epoch from occurred_at)::bigint from serving.decisions"
         ).fetchall()
         numbers = log.execute("select count(distinct applied), min(applied) from serving.decisions").fetchone()
-        assert numbers == (len(rows), 1), "each payment has a number of its own in the order of application"
+        assert numbers == (len(rows), 1), "each payment has its own sequence number"
         assert log.execute("select count(*) from serving.unapplied").fetchone() == (0,)
     recorded = {row[0]: dict(zip(TOLD, row[1:6], strict=True)) for row in rows}
     assert {row[0]: (row[0], *row[6:]) for row in rows} == told.payments
@@ -215,7 +215,7 @@ def load(line: Line, seconds_after: float = 2) -> Iterator[None]:
     before = line.clients.told.refused.copy()
     line.clients.go()
     yield
-    # The return happens under load as well.
+    # Recovery happens under load as well.
     wait_for(line.ready, line.scorer.log.read_text, patience=PATIENCE)
     under_load(line, seconds_after)
     settle(line)
@@ -253,7 +253,7 @@ def test_postgresql_is_down(line: Line) -> None:
 
 
 def test_postgresql_does_not_answer(line: Line) -> None:
-    # Each of its connections is served by a process of its own.
+    # Each of its connections is served by a separate process.
     processes = [line.postgres.process.pid, *children(line.postgres.process.pid)]
     with load(line):
         for pid in processes:

@@ -14,7 +14,7 @@ from demo.embedded_servers import free_port, launch_process, wait_ready
 from modeling.settings import Settings
 from tests.modeling.lakes import write_lake
 
-# As `modeling.runner` does, and before any test imports scikit-learn.
+# As in `modeling.runner`, before any test imports scikit-learn.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 SettingsFor = Callable[..., Settings]

@@ -47,7 +47,7 @@ def write_world(lake: Path, world: World, patterns: np.ndarray | None = None) ->
     reports = {"transaction_id": world.transaction_id[world.fraud], "reported_at": _instants(reported)}
     if patterns is not None:
         reports["pattern"] = patterns[world.fraud]
-    # What is reported after the last day has not come into the lake.
+    # Reports after the last day are not in the lake yet.
     _write(lake / "reports", reported, reports, before=int(world.occurred.max()) // DAY * DAY + DAY)
 
 

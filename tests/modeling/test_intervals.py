@@ -16,7 +16,7 @@ CARDS = np.array([7, 3, 7, 7, 9, 3])
 COSTS = Costs(review=5.0, wrong_decline=25.0)
 
 
-def test_a_draw_holds_whole_cards_and_a_card_drawn_twice_is_two() -> None:
+def test_a_draw_has_whole_cards_and_counts_a_card_drawn_twice_as_two() -> None:
     sizes = {3: 2, 7: 3, 9: 1}
     seen = set()
 

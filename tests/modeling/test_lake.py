@@ -74,7 +74,7 @@ def test_the_earliest_report_gives_the_pattern_and_days_without_the_column_none(
     assert set(plain["pattern"].to_pylist()) == {0}
     add_reports(few, {900: 2_000, 901: 2_000, 902: 2_000, 903: 2_000}, [1, 2, None, None], date(2030, 1, 1))
     add_reports(few, {900: 1_000, 901: 3_000, 902: 1_000, 903: 2_000}, [3, 3, None, 2], date(2030, 1, 2))
-    # The later reports of 902 are not there yet.
+    # The later reports of 902 are not in the lake yet.
     table = read_reports(few, 2_500)
     assert dict(zip(table["transaction_id"].to_pylist(), table["pattern"].to_pylist(), strict=True)) == {
         900: 3,

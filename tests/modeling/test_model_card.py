@@ -136,7 +136,7 @@ def test_the_limits_say_whether_scores_are_constrained_by_the_amount(facts: Fact
 
 def test_the_limits_say_where_the_baseline_may_be_as_good(facts: Facts) -> None:
     doubt = "not significantly higher than the baseline's"
-    # Both models of these facts rank alike.
+    # Both models rank these payments alike.
     assert facts.result.intervals[GAIN] == (0.0, 0.0)
     assert doubt in card(facts)
     better = replace(facts.result, intervals=facts.result.intervals | {GAIN: (0.01, 0.02)})

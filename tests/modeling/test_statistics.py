@@ -145,7 +145,7 @@ def test_labels_are_those_known_at_the_end_and_patterns_those_of_the_earliest_re
     fraud = np.arange(len(world.fraud)) < 4
     write_world(tmp_path, replace(world, fraud=fraud), patterns=np.array([1, 2, 3, 9] + [0] * (len(fraud) - 4)))
     known, late, earlier, young = (int(world.transaction_id[row]) for row in (0, 5, 1, -1))
-    # The young one was reported at once, and still the delay has to pass.
+    # The recent one was reported at once, but the delay still has to pass.
     rows = [(known, start + 11 * DAY, 2), (late, now + 1, 1), (earlier, start + DAY, 3), (young, now - 1, 1)]
     more = tmp_path / "reports/day=2030-01-01/part.parquet"
     more.parent.mkdir()

@@ -53,7 +53,7 @@ def test_concurrent_payments_of_a_customer_see_the_earlier_ones(scorer: ScorerPr
     payments = [(fresh(), customer, terminal, 1_000 + n, T + n) for n in range(20)]
     assert {status for status, _ in post_all(scorer, payments)} == {200}
     for n, (number, *_) in enumerate(payments):
-        # What came later and was dated earlier was not there yet.
+        # A payment that came later with an earlier time was not visible yet.
         assert 1 <= scorer.features(number)["customer_tx_count_1d"] <= n + 1
     last = (fresh(), customer, terminal, 900, T + 60)
     scorer.score(*last)

@@ -51,7 +51,7 @@ def test_a_task_that_swallows_its_cancellation_is_cancelled_again() -> None:
         await asyncio.sleep(0)
         stopping = asyncio.create_task(background.stop())
         done, _ = await asyncio.wait([stopping], timeout=5)
-        assert done, "it waits for ever"
+        assert done, "it hangs"
 
     asyncio.run(scenario())
     assert swallowed == ["once"]

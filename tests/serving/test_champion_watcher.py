@@ -110,7 +110,7 @@ def test_a_new_champion_is_used_without_a_failed_request(
     assert scores[new] > scores[first["model_version"]]
     assert {(answer["model_version"], answer["score"]) for answer in answers} == set(scores.items())
     assert own.score(*payment) == first
-    # Only the model that decided could say why.
+    # Only the model that decided could explain its decision.
     assert own.score(*payment, explain=True) == first
 
 
@@ -230,7 +230,7 @@ def test_a_start_without_the_registry_uses_the_cached_version_and_says_so(
     refused = stub.promote(tmp_path / "two")
     wait_for(lambda: f"version {refused} is rejected" in scorer.client.get("/v1/model").json()["problem"])
     scorer.kill()
-    # A start beside a champion that is damaged is as good as one without the registry.
+    # A start with a damaged champion is like one without the registry.
     scorer.start()
     told = scorer.client.get("/v1/model").json()
     assert (told["version"], f"version {refused} is rejected" in told["problem"]) == ("1", True)
@@ -238,13 +238,13 @@ def test_a_start_without_the_registry_uses_the_cached_version_and_says_so(
     scorer.kill()
     scorer.start()
     told = scorer.client.get("/v1/model").json()
-    # Not the newer one: it never proved itself.
+    # Not the newer version: it was never loaded successfully.
     assert told["version"] == "1"
     assert "does not answer" in told["problem"]
     assert "scorer_model_problem 1.0" in scorer.client.get("/metrics").text
     assert scorer.score(fresh(), fresh(), fresh(), 100, T)["model_version"] == "1"
     assert state.ping()
-    # What is kept is trusted no more than what is downloaded.
+    # The cache is verified like a download.
     scorer.kill()
     (kept,) = scorer.log.with_name("champion").glob("version-1")
     turn_a_bit(kept)
@@ -253,7 +253,7 @@ def test_a_start_without_the_registry_uses_the_cached_version_and_says_so(
     assert scorer.client.get("/readyz").status_code == 503
 
 
-def test_without_a_model_nothing_is_claimed(start: Start, state: Any, fresh: Fresh) -> None:
+def test_without_a_model_no_payment_is_claimed(start: Start, state: Any, fresh: Fresh) -> None:
     stub = RegistryStub()
     scorer = start(ready=False, MLFLOW_TRACKING_URI=stub.url)
     number = fresh()

@@ -38,7 +38,7 @@ def test_a_failure_opens_it_and_is_remembered_until_recovery() -> None:
     tripped_at = breaker.tripped_at
     assert tripped_at < math.inf
     breaker.trip(OnlineStoreUnavailableError("again"))
-    # The first failure is what decides which answers are at risk.
+    # The first failure decides which answers are at risk.
     assert (breaker.trips, breaker.tripped_at, breaker.problem) == (2, tripped_at, "again")
     breaker.start_recovery()
     breaker.close(recovered=True)
@@ -56,7 +56,7 @@ def test_a_failed_backfill_ends_the_recovery_and_a_failed_attempt_does_not() -> 
     assert breaker.trips == 1
 
 
-def test_closed_without_recovery_it_is_used_and_recovery_stays_due() -> None:
+def test_if_it_closes_without_recovery_recovery_stays_due() -> None:
     async def run() -> None:
         breaker = CircuitBreaker(Metrics())
         breaker.close(recovered=False)
@@ -93,7 +93,7 @@ def test_it_closes_only_when_no_degraded_work_is_in_flight(monkeypatch: pytest.M
             await asyncio.sleep(0.01)
             assert not waiting.done()
             breaker.close(recovered=True)
-        # It waited for the breaker, which has closed: the store is to be used.
+        # It waited until the breaker closed, so it uses the store.
         assert not await waiting
         assert not breaker.missed
 

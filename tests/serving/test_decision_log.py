@@ -71,11 +71,11 @@ class OwnState:
 @pytest.fixture
 def own_state(valkey_server: Any) -> OwnState:
     """A separate online store, stamped and otherwise empty."""
-    # The scorers of the tests before may still run, and drain theirs.
+    # Scorers of earlier tests may still run and drain the shared store.
     database = next(DATABASES)
     client = valkey.Valkey(port=valkey_server.port, password=valkey_server.password, db=database)
     client.flushdb()
-    # As an earlier scorer left it: the first of all needs its decision log.
+    # As an earlier scorer left it: the first scorer on a store cannot start without its decision log.
     client.hset(META_KEY, mapping=Stamp(written_to="2018-08-31").fields() | {ADOPTED: "1"})
     return OwnState(client, f"valkey://127.0.0.1:{valkey_server.port}/{database}")
 
@@ -120,10 +120,10 @@ def test_while_postgresql_is_down_decisions_wait_and_none_is_lost(
     assert readiness.status_code == 200
     assert (readiness.json()["degraded"], readiness.json()["checks"]["decision_log"]["ok"]) == (True, False)
     assert scorer.client.get("/v1/decisions/15").status_code == 200
-    # What nobody else can know is not called unknown.
+    # The log cannot rule out this decision, so the answer is not 404.
     assert scorer.client.get("/v1/decisions/77").status_code == 503
     assert scorer.client.post("/v1/fraud-reports", json=reports_body((15, T), (77, T))).status_code == 503
-    # Killed while decisions wait, and started again with PostgreSQL still away.
+    # Killed while decisions wait, and restarted while PostgreSQL is still down.
     scorer.kill()
     scorer.start()
     scorer.batch([(number, number, number, 100, T) for number in range(20, 40)])
@@ -145,7 +145,7 @@ def test_entries_left_unfinished_by_another_process_are_drained(
     for number in range(3):
         scorer.score(number, number, number, 100, T)
     scorer.kill()
-    # As if they had been read long ago, elsewhere.
+    # As if another process had read them long ago.
     entries = [entry for entry, _ in client.xrange(DECISIONS_KEY)]
     claimed = client.xclaim(DECISIONS_KEY, GROUP, "elsewhere", 0, entries, idle=3_600_000, force=True)
     assert len(claimed) == 3
@@ -154,7 +154,7 @@ def test_entries_left_unfinished_by_another_process_are_drained(
     wait_for(own_state.drained)
     assert recorded(url) == [0, 1, 2]
     assert client.xpending(DECISIONS_KEY, GROUP)["pending"] == 0
-    # The same decision once more, as after a death between commit and acknowledgement.
+    # The same decision again, as after a crash between commit and acknowledgement.
     client.xadd(DECISIONS_KEY, {"decision": client.hget("p:1", "answer")})
     wait_for(own_state.drained)
     assert recorded(url) == [0, 1, 2]

@@ -60,7 +60,7 @@ def test_every_feature_over_two_months(scorer: ScorerProcess, fresh: Fresh, seed
         assert equal(scorer.features(number), features), number
 
 
-def test_a_report_in_the_very_second_of_a_payment_comes_before_it(scorer: ScorerProcess, fresh: Fresh) -> None:
+def test_a_report_in_the_same_second_as_a_payment_comes_before_it(scorer: ScorerProcess, fresh: Fresh) -> None:
     terminal, fraud, now = fresh(), fresh(), T + 7 * DAY
     scorer.score(fraud, fresh(), terminal, 100, T)
     scorer.report((fraud, now))

@@ -52,7 +52,7 @@ def test_a_rate_holds_for_all_workers_together(start: Start, state: valkey.Valke
     wait_for(lambda: len(workers(scorer)) == 2)
 
     def ask(_: int) -> int:
-        # Over a connection of its own, so that any worker may take it. A path that is not there is counted too.
+        # Over a new connection, so that any worker may accept it. Requests to unknown paths count too.
         headers = {"X-API-Key": KEYS["shared"]}
         return httpx.get(f"http://127.0.0.1:{scorer.port}/v1/nothing", headers=headers, timeout=30).status_code
 
@@ -88,7 +88,7 @@ def test_while_valkey_is_down_each_worker_counts_and_logs_it_once(
         assert await waits(other, 1) == [False]
         assert said() == ["rates counted by each worker"] * 2
         restart(own_valkey)
-        assert await waits(counter, 1) == [True], "it was asked again too early"
+        assert await waits(counter, 1) == [True], "Valkey was retried too early"
         monkeypatch.setattr(rate_limits, "SHARED_RATES_SECONDS", 0.0)
         counter._retry_at = 0.0
         assert await waits(counter, 4) == [False, False, False, True]

@@ -37,5 +37,5 @@ def test_those_of_the_last_seconds_before_an_instant(clock: list[float]) -> None
     assert recent.last(10, before=114.0) == [1, 2]
     assert recent.last(2, before=106.0) == [1, 2]
     assert recent.last(2, before=114.0) == [2]
-    # The fault was noticed long after the last answer, which it may have taken all the same.
+    # The fault was noticed long after the last answer, which may be lost all the same.
     assert recent.last(10, before=500.0) == [1, 2]

@@ -93,7 +93,7 @@ def test_while_valkey_is_down_payments_are_scored_degraded_and_backfilled_later(
     first = own.score(*alone)
     assert first["degraded"]
     assert own.features(alone[0])["customer_tx_count_1d"] == 1
-    # Whatever was answered stays: before, and now, alone and in a batch.
+    # Answers from before and during the outage stay, alone and in a batch.
     assert own.score(*before) == answered
     assert own.score(*alone) == first
     both = own.batch([alone, in_batch, before])
@@ -104,7 +104,7 @@ def test_while_valkey_is_down_payments_are_scored_degraded_and_backfilled_later(
     sent = {"transactions": [body(*other), body(*alone[:3], 201, alone[4])]}
     refused = own.client.post("/v1/score/batch", json=sent)
     assert (refused.status_code, "transactions.1" in refused.json()["detail"]) == (409, True)
-    # Of what the log does not have, only the online state could say whether there is a decision.
+    # If the log has no decision, only the online store could tell whether there is one.
     assert own.client.get(f"/v1/decisions/{other[0]}").status_code == 503
     readiness = own.client.get("/readyz")
     assert readiness.status_code == 503
@@ -154,13 +154,13 @@ def test_the_last_second_that_valkey_lost_is_restored(
     own_valkey.process.wait()
     os.truncate(file, remembered)
     restart(own_valkey)
-    # However short it was away, it is noticed.
+    # Even a short outage is noticed.
     wait_for(lambda: own.log.read_text().count('"online store unavailable"') > noticed and ready(own))
     assert [own.score(*payment) for payment in forgotten] == answers
     follower = (fresh(), customer, terminal, 400, T + 60)
     own.score(*follower)
     assert own.features(follower[0])["customer_tx_count_1d"] == 8
-    # Nor does any get the number of another.
+    # No two decisions have the same number.
     ids = [number for number, *_ in [*forgotten, follower]]
     with psycopg.connect(own_log, user="scorer", password=(secrets / "decisions_password").read_text().strip()) as log:
         query = "select applied from serving.decisions where transaction_id = any(%s) order by transaction_id"

@@ -39,7 +39,7 @@ def test_without_tables_it_says_what_to_run_and_creates_none(
     create_database(postgres, "decisions_without_tables", "template0")
     server = f"postgresql://127.0.0.1:{postgres.port}"
     url = f"{server}/decisions_without_tables"
-    # Patient, so that a busy machine's timeout is not the first thing that the log tells.
+    # A long timeout, so that a busy machine does not log a timeout first.
     scorer = start(VALKEY_URL=address, DECISIONS_URL=url, SCORER_TIMEOUT_SECONDS="20")
     assert scorer.score(1, 1, 1, 100, T)["decision"]
     wait_for(lambda: "decisions not relayed" in scorer.log.read_text())

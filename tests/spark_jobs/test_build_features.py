@@ -101,7 +101,7 @@ def test_spark_s_output_equals_the_definitions(spark: SparkSession, settings: Se
     found = {row["transaction_id"]: row for row in read_rows(settings.lake_root, "features")}
     for p in world:
         row = found[p.transaction_id]
-        # The kernel is exact up to its last division: equal, not near.
+        # The kernel is exact up to its last division, so the values must be equal.
         assert {name: row[name] for name in FEATURES} == by_definition(p, world)
         assert (row["customer_id"], row["terminal_id"], row["day"]) == (p.customer_id, p.terminal_id, p.day)
         assert row["occurred_at"].timestamp() == p.occurred
@@ -135,7 +135,7 @@ def test_the_earliest_of_several_reports_counts_and_a_future_one_does_not(
     write_clean(settings.lake_root, [first, unseen, asked])
     write_clean(settings.lake_root / "again", [again])
     (settings.lake_root / "again/reports" / f"day={DAYS[8]}").rename(settings.lake_root / "reports" / f"day={DAYS[8]}")
-    # The later of the two reports is read as well.
+    # Both reports are read.
     build_features(spark, settings, DayRange(DAYS[8], DAYS[9]))
     (row,) = read_rows(settings.lake_root, "features")
     assert (row["terminal_tx_count_7d"], row["terminal_fraud_rate_7d"]) == (2.0, 0.5)

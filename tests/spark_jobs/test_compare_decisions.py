@@ -81,7 +81,7 @@ def test_equal_features_compare_without_a_mismatch(live_settings: Settings, deci
     write_features(live_settings, world)
     for n, p in enumerate(world):
         record(decisions, p, n, by_definition(p, world))
-    # Of another day: not asked for.
+    # Of another day, which was not requested.
     record(decisions, Payment(1, 91, 91, 1, START - 1), 99, {})
     record(decisions, Payment(2, 92, 92, 1, START + DAY), 100, {})
     expected = {"compared": 12, "mismatches": 0, "missing": 0, "touched_by_late": 0, "degraded": 0}

@@ -56,7 +56,7 @@ def test_exactly_the_requested_days_are_ingested(
     assert days_of(lake, "raw") == days_of(lake, "reports") == DAYS[1:4]
     first, last = read_rows(lake, "raw")[:2]
     assert (first["occurred_at"], first["occurred_micros"], first["amount"]) == (FIRST_SECOND + DAY, False, "1.50")
-    # Finer than a second is cut, and said.
+    # Fractions of a second are truncated, and `occurred_micros` records it.
     assert (last["occurred_at"], last["occurred_micros"]) == (FIRST_SECOND + 2 * DAY - 1, True)
     report = read_rows(lake, "reports")[0]
     assert report["reported_at"].timestamp() == FIRST_SECOND + DAY + 36_000
@@ -133,7 +133,7 @@ def test_reports_have_their_pattern_if_one_is_known(
         " values (%s, 1, 1, %s, %s, %s)"
     )
     at = f"{DAYS[1]} 09:00+00"
-    # Of one payment and second, so that their order within the file hangs on the pattern.
+    # Same payment and second, so that only the pattern orders them within the file.
     for source, pattern in (("b", 3), ("c", None), ("a", 1), ("d", 2)):
         bank.execute(insert, (source, at, at, pattern))
     assert ingest(spark, live_settings, MIDDLE)["reports"] == 4

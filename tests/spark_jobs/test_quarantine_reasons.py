@@ -80,7 +80,7 @@ def refused_fields(values: Values) -> set[str]:
     body["amount"] = None if amount is None else Decimal(amount)
     body["occurred_at"] = None
     if second is not None:
-        # Beyond the years of a datetime there is nothing that the contract could accept.
+        # The contract cannot accept times beyond datetime's years.
         body["occurred_at"] = from_epoch_seconds(second) if -62_135_596_800 <= second <= LAST_SECOND else "out of range"
     try:
         Transaction.model_validate(body)
@@ -107,7 +107,7 @@ def test_validation_agrees_with_the_contract(spark: SparkSession) -> None:
     for values, (why, _) in zip(rows, judge(spark, rows), strict=True):
         refused = refused_fields(values)
         assert (why is None) == (not refused), (values, why, refused)
-        # The reason begins with a field that the contract refuses as well.
+        # The reason begins with a field that the contract rejects too.
         assert why is None or any(why.startswith(field) for field in refused), (values, why, refused)
 
 

@@ -113,7 +113,7 @@ def test_a_killed_submitter_ends_its_job_and_the_next_one_starts_again(start: St
     assert not any(name.startswith("clean") for name in digests(lake))
     again = start("validate", lake, SPARK_IDLE_SECONDS="1")
     assert json.loads(last_line(again))["rows_good"] == 200
-    # And nothing stays where no further job comes.
+    # And nothing stays if no further job comes.
     processes.wait_until_gone(application(tmp_path))
     assert list(tmp_path.glob("fraud-relay-spark-*.json")) == []
 

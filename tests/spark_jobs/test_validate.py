@@ -79,7 +79,7 @@ def test_days_validated_separately_equal_days_validated_together(
 ) -> None:
     rows = [on(n % 3, n, transaction_id=n % 20, arrived_at=FIRST_SECOND + 3 * DAY + n * 7 % 11) for n in range(60)]
     write_raw(settings.lake_root, rows)
-    # Both of the plans: few keys that are copied to the tasks, and many that are shuffled.
+    # Both query plans: few keys, which are broadcast, and many, which are shuffled.
     monkeypatch.setattr("spark_jobs.repeated_ids.BROADCAST_ROWS", 1000 * order[0])
     validate(spark, settings, ALL)
     together = digests(settings.lake_root)

@@ -142,7 +142,7 @@ def test_payments_applied_meanwhile_by_the_scorer_stay(
     assert mine[:-2] == [e for e in entries_of((p for p in world if p.customer_id == 0), terminal=False) if e[0] > cut]
     _, there = history(state, f"t:{same.terminal_id}")
     assert there[-1] == (newer, 6, of_terminal(90, NEVER))
-    # A report that reached the scorer and not yet the bank is kept.
+    # A report known to the scorer but not yet to the bank is kept.
     assert reported in there
     assert history(state, "c:99") == (0, [(newer, 7, 90)])
 

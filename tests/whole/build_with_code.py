@@ -18,7 +18,7 @@ if __name__ == "__main__":
     day = parse_day(sys.argv[1])
     spark = start_session("changed code")
     for code, lake in zip(sys.argv[2::2], sys.argv[3::2], strict=True):
-        # Workers are kept for those with the same environment alone.
+        # Workers are reused only for the same environment.
         spark.sparkContext.environment["PYTHONPATH"] = code
         build_features(spark, Settings(lake_uri=lake), DayRange(day, day))
     spark.stop()

@@ -69,7 +69,7 @@ def small_world(seed: int = 3) -> SmallWorld:
     world.plant("same_second_c", (900_003, LIVE + 40_000, 6, 7, 3_000, False))
     world.plant("never_seen", (BIG, LIVE + 41_000, BIG, BIG, 4_200, False))
     world.plant("never_seen_again", (BIG - 1, LIVE + 41_001, BIG, BIG - 1, 4_300, False))
-    # A payment a day, to the second, before another of its customer: the window just does not reach it.
+    # A payment exactly one day before another of its customer: just outside the window.
     world.plant("a_day_before", (900_004, LIVE - DAY + 42_000, 9, 3, 9_900, False))
     world.plant("a_day_later", (900_005, LIVE + 42_000, 9, 4, 1_100, False))
     # A fraud becomes known in the very second of a payment at its terminal.
@@ -77,7 +77,7 @@ def small_world(seed: int = 3) -> SmallWorld:
     world.plant("sees_it_now", (900_007, LIVE + 43_000, 13, 12, 700, False))
     # A fraud that is not reported within seven days: the test posts its report.
     world.plant("reported_late", (900_008, LIVE - 12 * DAY + 500, 14, 15, 8_800, False))
-    # Rows that break the contract: a negative amount, and an id that came before.
+    # Invalid rows: a negative amount, and a repeated id.
     world.plant("negative", (900_009, LIVE - 3 * DAY, 14, 15, -500, False))
     world.plant("repeated", (900_008, LIVE - 2 * DAY, 14, 15, 100, False))
     world.rows.sort(key=lambda row: (row[1], row[0] != 900_002))

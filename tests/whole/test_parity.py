@@ -15,7 +15,7 @@ from contracts.labels import DAY
 from tests.whole.line import Line
 from tests.whole.small_world import BIG, HISTORY_END, LIVE, LIVE_DAY, Row, SmallWorld
 
-# The first test waits for the whole line: databases, a history, a training.
+# The first test waits for the whole pipeline: databases, a history, a training.
 pytestmark = pytest.mark.timeout(900)
 
 LATE_SECOND = LIVE + 30_000
@@ -119,7 +119,7 @@ def changed(line: Line, replayed: dict[str, Any], tmp_path_factory: pytest.TempP
         shutil.copytree(line.lake, folder / "lake")
         lines[change] = line.with_code(folder / "code", folder / "lake")
     pairs = [str(path) for one in lines.values() for path in (one.root, one.lake)]
-    # From elsewhere, for Spark's Python workers look for code in the working directory first.
+    # Not from the project folder: Spark's Python workers look for code in the working directory first.
     elsewhere = replace(line, root=tmp_path_factory.mktemp("elsewhere"))
     elsewhere.submit(line.root / "tests/whole/build_with_code.py", str(LIVE_DAY), *pairs)
     return lines
