@@ -87,7 +87,7 @@ UNKNOWN = "error: TESTS=$(unknown): 'make test' has no tests there. Give files o
 SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 # When several parts run, each prints its output when it ends (make 3.81 of macOS cannot).
-test: tests-known $(TESTABLE) $(ARCHIVE) ## run all tests that need no Docker: TESTS=tests/bank for some
+test: tests-known $(TESTABLE) $(ARCHIVE) ## run all tests but faults, capstones, published and compose: TESTS=tests/bank for some
 	@$(MAKE) --no-print-directory --keep-going --jobs 2 $(if $(word 2,$(CHOSEN_PARTS)),$(SYNC)) $(CHOSEN_PARTS:%=tests-of-%)
 
 .PHONY: tests-known $(PARTS:%=tests-of-%)
@@ -103,7 +103,7 @@ smoke: ## run a small demo, the contract tests and the parity tests on any Pytho
 	@$(MAKE) --no-print-directory demo DAYS=$(or $(DAYS),60) CUSTOMERS=$(or $(CUSTOMERS),300)
 	@$(MAKE) --no-print-directory test TESTS='tests/contracts tests/whole/test_parity.py tests/test_imports.py'
 
-test-capstones: $(TESTABLE) ## test the live exercises on a copy of the demo's data
+test-capstones: $(TESTABLE) ## test the capstones on a copy of the demo's data
 	@$(ENV)/embedded/bin/python -m pytest --timeout 1800 tests/capstones
 
 test-published: $(ENV)/pipeline/.testable ## compare the published features with those of `make demo DATA=`: DATA=<folder>

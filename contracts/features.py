@@ -4,9 +4,9 @@ Spark applies the kernel to whole sorted partitions, the scorer to one customer'
 both compute identical values. Sums are therefore over exact integers (cents, counts), with floats only in the final
 division.
 
-A history is a set of arrays of length n, sorted by (entity, occurred, transaction_id); `rows` are the positions whose
-features to compute. Instants are whole seconds since 1970. A payment's position is (occurred, transaction_id): its
-features depend on itself and on the payments of its entity with an earlier position.
+A history is a set of arrays of length n, sorted by (entity, occurred, transaction_id); `rows` are the indices of
+the rows whose features to compute. Instants are whole seconds since 1970. A payment's position is (occurred,
+transaction_id): its features depend on itself and on the payments of its entity with an earlier position.
 """
 
 from __future__ import annotations

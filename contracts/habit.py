@@ -1,6 +1,6 @@
 """Features that compare a payment with its customer's habit: order statistics of earlier payments, in whole cents.
 
-The habit is the customer's latest `HABIT_PAYMENTS` payments at most before this one, within (t - 30 d, t]. Medians are
+The habit is up to 64 of the customer's payments before this one (the latest), within (t - 30 d, t]. Medians are
 used because the large payments of a stolen card are among them and would shift a mean.
 """
 

@@ -1,8 +1,8 @@
 """Vectorised searches in the sorted histories of many entities, stored as flat arrays.
 
-A history is a set of arrays of length n, sorted by (entity, occurred, transaction_id); `rows` are the positions whose
-features to compute. Instants are whole seconds since 1970. The scorer computes single payments, where the overhead of
-each NumPy call dominates, so the code makes as few calls as possible.
+A history is a set of arrays of length n, sorted by (entity, occurred, transaction_id); `rows` are the indices of
+the rows whose features to compute. Instants are whole seconds since 1970. The scorer computes single payments, where
+the overhead of each NumPy call dominates, so the code makes as few calls as possible.
 """
 
 from __future__ import annotations

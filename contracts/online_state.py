@@ -39,7 +39,7 @@ FORMAT: Final = 2
 META_KEY: Final = "state:meta"
 ADOPTED: Final = "decisions_adopted"
 KNOWN_TO: Final = "known_to"
-"""Set during a repair: the highest sequence number that the state itself had before it."""
+"""Field of `state:meta` while decisions are replayed after a failure: what `state:applied` was before it."""
 DAYS_KEY: Final = "state:days"
 APPLIED_KEY: Final = "state:applied"
 DECISIONS_KEY: Final = "decisions"

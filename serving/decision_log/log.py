@@ -26,10 +26,10 @@ from serving.settings import DECISIONS_OWNER
 Result = TypeVar("Result")
 CONNECTIONS: Final = 8
 STATEMENT: Final = 10
-"""Timeouts that a statement may take on the server: only an abandoned statement reaches it."""
+"""PostgreSQL's statement timeout, as a multiple of `SCORER_TIMEOUT_SECONDS`; only abandoned statements reach it."""
 LONG: Final = 11
 SHORT: Final = 2.5
-"""Timeouts that a call may take: long in the background, short for a request."""
+"""Deadline of a call, as a multiple of `SCORER_TIMEOUT_SECONDS`: long in the background, short for a request."""
 
 
 class PostgresDecisionLog:

@@ -28,8 +28,9 @@ from serving.explain.tree_paths import Leaves
 class Reach:
     """Which leaves contribute to a payment: those whose every condition is met by it or by the reference.
 
-    A value's rank among a feature's `bounds` says which leaves it bars. `barred` holds a row of bits, one for each
-    leaf, for each rank of each feature, beginning at the feature's row in `first`: (ranks, leaves / 8) bytes.
+    `bounds[f]` are the limits in the conditions on feature f that the reference does not meet, ascending. `barred`,
+    shape (ranks of all features, leaves / 8), has one bitmask for each rank that a value can have among them: the
+    leaves that such a value excludes. `first[f]` is the row offset of feature f in it.
     """
 
     leaves: int
@@ -80,7 +81,7 @@ def _reach(leaves: Leaves, met: NDArray[np.bool_], features: int) -> Reach:
 
 
 def _barred(leaves: Leaves, chosen: NDArray[np.bool_]) -> tuple[list[float], NDArray[np.uint8]]:
-    """The bounds of chosen conditions, all on one feature, and for each rank among them the leaves it bars, as bits."""
+    """The bounds of chosen conditions, all on one feature, and for each rank among them a bitmask of barred leaves."""
     above, at_most = leaves.above[chosen], leaves.at_most[chosen]
     bounds = np.unique(np.concatenate([above, at_most]))
     rank = np.arange(len(bounds) + 1)[:, np.newaxis]

@@ -92,7 +92,7 @@ class ReconcilableStore(Protocol):
         """All decisions above it are replayed."""
 
     async def adoption(self) -> bytes:
-        """The name of the latest recovery after a loss of data, empty if there was none."""
+        """The id that `mark_adopted` wrote last; empty if the state has none, as after a loss of data."""
 
     async def mark_adopted(self) -> None:
-        """Mark the state as holding every recorded decision, by a new name."""
+        """Record in the stamp, as a new random id, that every recorded decision is in the state."""

@@ -144,11 +144,11 @@ class ValkeyOnlineStore:
         return str((await self._client.info("server"))["run_id"])
 
     async def mark_adopted(self) -> None:
-        """Mark the state as holding every recorded decision, by a new name."""
+        """Record in the stamp, as a new random id, that every recorded decision is in the state."""
         await self._call(MARK_ADOPTED, [META_KEY], [secrets.token_hex(8).encode()])
 
     async def adoption(self) -> bytes:
-        """The name of the latest recovery after a loss of data, empty if there was none."""
+        """The id that `mark_adopted` wrote last; empty if the state has none, as after a loss of data."""
         found: bytes | None = await self._client.hget(META_KEY, ADOPTED)  # type: ignore[misc]
         return found or b""
 

@@ -26,7 +26,7 @@ from serving.observability.metrics import Metrics
 from serving.observability.transitions import TransitionLogger
 
 DRAIN_SECONDS: Final = 5.0
-"""How long new payments may wait for degraded ones to end before the breaker closes; then it stays open for longer."""
+"""Max wait for degraded payments in flight before the breaker closes; on timeout it stays open."""
 UNTIL_THEN: Final = "until then payments are scored without history (degraded), and backfilled afterwards"
 
 
