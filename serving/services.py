@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -33,6 +33,8 @@ from serving.settings import Secrets, Settings
 
 REGISTRY_TIMEOUT_SECONDS = 10.0
 START_SECONDS = 5.0
+WORKER_START_SECONDS = 30.0
+"""Of several workers, the others answer while one loads the champion; on a busy machine that takes a while."""
 FINISH_SECONDS = 15.0
 
 
@@ -76,9 +78,11 @@ async def open_services(
         reconciler = Reconciler(breaker, store, log, recent, clock, metrics)
         relay = OutboxRelay(client, log, metrics, breaker.trip)
         background = Background()
-        # With several workers, requests should not reach one that is not ready. What takes longer continues later.
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.gather(reconciler.wait_until_ready(), champions.refresh()), START_SECONDS)
+        # Requests should not reach a scorer that is not ready. What takes longer continues in the background.
+        await asyncio.gather(
+            _within(START_SECONDS, reconciler.wait_until_ready()),
+            _within(WORKER_START_SECONDS if settings.scorer_workers > 1 else START_SECONDS, champions.refresh()),
+        )
         background.start("reconciler", reconciler.run())
         background.start("champions", champions.run())
         background.start("outbox relay", relay.run())
@@ -95,3 +99,8 @@ async def open_services(
             await log.close()
             await client.aclose(close_connection_pool=True)
             event("stopped")
+
+
+async def _within(seconds: float, work: Awaitable[object]) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(work, seconds)

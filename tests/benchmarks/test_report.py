@@ -37,7 +37,7 @@ def test_each_reproduced_figure_is_next_to_the_published_one(results: Results) -
     page = markdown(results)
     assert row_of(page, "random forest")[4:] == ["0.870 / 0.678 / 0.299", "-0.001 / +0.000 / -0.002", ""]
     assert row_of(page, "champion")[4:] == ["", "", ""]
-    assert row_of(page, "lstm")[1:] == ["", "", "", "0.876 / 0.665 / 0.297", "", "quoted, not run again"]
+    assert row_of(page, "lstm")[1:] == ["", "", "", "0.876 / 0.665 / 0.297", "", "quoted, not reproduced"]
     assert "- Note: it rains." in page
 
 

@@ -164,9 +164,11 @@ def test_all_payments_too_recent_for_a_label_and_all_amounts_equal(
     ("code", "said"), [("1 / 0", "ZeroDivisionError: division by zero"), ("import os; os._exit(3)", "Kernel died")]
 )
 def test_a_broken_cell_ends_it_with_one_line_that_names_the_cell(
-    code: str, said: str, world: World, tmp_path: Path
+    code: str, said: str, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_world(tmp_path / "lake", world)
+    # What every command of modelling sets for its process.
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     notebook = tmp_path / "broken.py"
     notebook.write_text(f'# %%\nprint(1)\n\n# %% [markdown]\n"""\n## Where it breaks\n"""\n\n# %%\n{code}\n')
     settings = Settings(lake_uri=str(tmp_path / "lake"))
