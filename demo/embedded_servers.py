@@ -170,7 +170,8 @@ def _unprivileged(parent_death: signal.Signals | None = None) -> list[str]:
         )
     passing = "+dac_override,+dac_read_search"
     command = [setpriv, f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-    command += [f"--inh-caps={passing}", f"--ambient-caps={passing}"]
+    # By default access(2) ignores capabilities for a user who is not root, and PostgreSQL asks it for its own programs.
+    command += [f"--inh-caps={passing}", f"--ambient-caps={passing}", "--securebits=+no_setuid_fixup"]
     return command + ([f"--pdeathsig={parent_death.name[3:]}"] if parent_death else [])
 
 

