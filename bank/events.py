@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
@@ -62,6 +62,25 @@ class Event:
 def events_of(feed: Feed, day: date) -> list[Event]:
     """The payments that arrive on a day and the fraud reports made on it, in order."""
     return sorted(_events(feed, day), key=lambda event: event.order)
+
+
+def independent_runs(events: Sequence[Event], at_most: int) -> Iterator[list[Event]]:
+    """Split events into consecutive runs, each of at most `at_most`, whose events may be sent in any order.
+
+    In a run, no two payments share an id, a customer or a terminal, so none is in another's history. A fraud report
+    is a run of its own, because it does not name the terminal that it concerns.
+    """
+    current, seen = list[Event](), set[tuple[str, Any]]()
+    for event in events:
+        keys = {(name, event.row.get(name)) for name in ("transaction_id", "customer_id", "terminal_id")}
+        apart = not event.is_payment or not current or not current[-1].is_payment
+        if current and (apart or keys & seen or len(current) == at_most):
+            yield current
+            current, seen = [], set()
+        current.append(event)
+        seen |= keys
+    if current:
+        yield current
 
 
 def _events(feed: Feed, day: date) -> Iterator[Event]:

@@ -1,6 +1,7 @@
 """Replay one day of a feed: send each event to the scorer and record it in the bank: `python -m bank.replay`.
 
-Idempotent: on a second run the scorer repeats its answers and the bank adds no rows.
+Idempotent: on a second run the scorer repeats its answers and the bank adds no rows. With several clients, payments that
+share no customer and no terminal are sent at the same time; all others are sent in the feed's order.
 """
 
 from __future__ import annotations
@@ -10,21 +11,22 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import psycopg
 import pyarrow as pa
 
 from bank.errors import BankError, IdConflictError
-from bank.events import Event, events_of
+from bank.events import Event, events_of, independent_runs
 from bank.feed import Feed, require_days
 from bank.landing import land, open_bank, take_turns
-from bank.options import add_feed_options, feed_of, natural
+from bank.options import add_feed_options, feed_of, natural, positive
 from bank.progress import progress_of
 from bank.runner import run
 from bank.scorer_client import Answer, ScorerClient
@@ -52,6 +54,18 @@ class ReplayResult:
     decisions: Counter[str] = field(default_factory=lambda: Counter(approve=0, review=0, decline=0))
     latencies: list[float] = field(default_factory=list)
 
+    def count(self, event: Event, outcome: Outcome) -> None:
+        """Add the outcome of one event."""
+        self.frauds += event.is_payment and event.is_fraud
+        self.unposted += outcome.kind == "unposted"
+        self.refused += outcome.kind == "refused"
+        self.reports += outcome.kind == "reported"
+        if outcome.answer is not None:
+            self.scored += 1
+            self.latencies.append(outcome.milliseconds)
+            self.decisions[outcome.answer.decision] += 1
+            self.frauds_caught += event.is_fraud and outcome.answer.decision != "approve"
+
     def summary(self, seconds: float) -> dict[str, Any]:
         """The result as printed on the command's last line."""
         p50, p99 = np.percentile(self.latencies, [50, 99]).round(3).tolist() if self.latencies else (0.0, 0.0)
@@ -68,54 +82,77 @@ class ReplayResult:
         }
 
 
-def replay(bank: psycopg.Connection, scorer: ScorerClient, events: Sequence[Event]) -> ReplayResult:
-    """Send the events to the scorer in order and record them in the bank; all sent events are recorded, even on errors.
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one event: the answer to a scored payment, and the milliseconds that it took."""
 
-    Raises `BankError` if the scorer refuses an event.
+    kind: Literal["scored", "unposted", "refused", "reported", "unreported"]
+    answer: Answer | None = None
+    milliseconds: float = 0.0
+
+
+def replay(bank: psycopg.Connection, scorer: ScorerClient, events: Sequence[Event], clients: int = 1) -> ReplayResult:
+    """Send the events to the scorer and record them in the bank; all answered events are recorded, even on errors.
+
+    At most `clients` requests run at a time. Raises `BankError` if the scorer refuses an event.
     """
     played = ReplayResult()
     unrecorded: list[Event] = []
-    with progress_of("live", len(events), "events") as progress:
+    with progress_of("live", len(events), "events") as progress, ThreadPoolExecutor(clients) as pool:
         try:
-            for event in events:
-                play(event, scorer, played)
-                unrecorded.append(event)
+            for together in independent_runs(events, 1 if clients == 1 else RECORD_EVERY):
+                for event, outcome in send_all(pool, together, scorer):
+                    played.count(event, outcome)
+                    unrecorded.append(event)
+                    progress(1)
                 if len(unrecorded) >= RECORD_EVERY:
                     record(bank, unrecorded)
                     unrecorded.clear()
-                progress(1)
         finally:
             record(bank, unrecorded)
     return played
 
 
+def send_all(pool: ThreadPoolExecutor, events: Sequence[Event], scorer: ScorerClient) -> Iterator[tuple[Event, Outcome]]:
+    """Send independent events at the same time; yields the answered ones, in order, before it raises an error."""
+    sent: list[Future[Outcome]] = [pool.submit(send, event, scorer) for event in events]
+    if wait(sent, return_when=FIRST_EXCEPTION).not_done:
+        for future in reversed(sent):
+            future.cancel()
+        wait(sent)
+    failed = None
+    for event, future in zip(events, sent, strict=True):
+        if future.cancelled():
+            continue
+        if (error := future.exception()) is None:
+            yield event, future.result()
+        failed = failed or error
+    if failed is not None:
+        raise failed
+
+
 def play(event: Event, scorer: ScorerClient, played: ReplayResult) -> Answer | None:
     """Send one event to the scorer and count the outcome in `played`; returns the answer to a scored payment."""
-    if event.is_payment:
-        played.frauds += event.is_fraud
-        return _pay(event, scorer, played)
-    if report := event.report():
-        scorer.report(report)
-        played.reports += 1
-    return None
+    outcome = send(event, scorer)
+    played.count(event, outcome)
+    return outcome.answer
 
 
-def _pay(event: Event, scorer: ScorerClient, played: ReplayResult) -> Answer | None:
+def send(event: Event, scorer: ScorerClient) -> Outcome:
+    """Send one event to the scorer, unless it breaks the contract. Raises `BankError` if the scorer refuses it."""
+    if not event.is_payment:
+        if report := event.report():
+            scorer.report(report)
+        return Outcome("reported" if report else "unreported")
     payment = event.payment()
     if payment is None:
-        played.unposted += 1
-        return None
+        return Outcome("unposted")
     start = time.perf_counter()
     try:
         answer = scorer.score(payment)
     except IdConflictError:
-        played.refused += 1
-        return None
-    played.latencies.append((time.perf_counter() - start) * 1000)
-    played.scored += 1
-    played.decisions[answer.decision] += 1
-    played.frauds_caught += event.is_fraud and answer.decision != "approve"
-    return answer
+        return Outcome("refused")
+    return Outcome("scored", answer, (time.perf_counter() - start) * 1000)
 
 
 def record(bank: psycopg.Connection, events: Sequence[Event]) -> None:
@@ -148,13 +185,14 @@ def main() -> None:
     add_feed_options(parser)
     parser.add_argument("--day", type=parse_day, required=True, help="the day to replay, UTC")
     parser.add_argument("--limit", type=natural, default=None, metavar="N", help="stop after N events")
+    parser.add_argument("--clients", type=positive, default=1, metavar="N", help="send up to N payments at a time")
     options = parser.parse_args()
     now = datetime.now(UTC)
     start = time.monotonic()
     events = day_to_play(feed_of(options, now), options.day, now)[: options.limit]
     settings = read_settings()
     with open_bank(settings) as bank, ScorerClient(settings.scorer_url, settings.secret("scorer_api_key")) as scorer:
-        played = replay(bank, scorer, events)
+        played = replay(bank, scorer, events, options.clients)
     if played.refused:
         print(f"{played.refused:,} payments refused: their ids exist with a different payload", file=sys.stderr)
     if played.refused and not played.scored:

@@ -95,7 +95,7 @@ def _run_steps(
     follow(steps, installation, airflow, "fraud_training", airflow.newest_run("fraud_training"), "training")
     with steps.step("start the scorer"):
         wait_until(f"{installation.scorer_url}/readyz", scorer)
-    played = steps.command("live payments", installation, "bank.replay", *options.feed, "--day", live)
+    played = steps.command("live payments", installation, "bank.replay", *options.feed, "--day", live, "--clients", "4")
     run_dag(steps, installation, airflow, "fraud_daily", "live day", {"from": live, "to": live, "train": False})
     compared = steps.command(
         "compare with Spark", installation, "spark_jobs.compare_decisions", "--from", live, "--to", live

@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -32,15 +34,22 @@ DAY = date(2018, 4, 9)
 MORNING = pd.Timestamp("2018-04-09 08:00")
 
 
-def play(bank: psycopg.Connection, tiny: TinyScorer, folder: Path, day: date = DAY) -> ReplayResult:
+def play(bank: psycopg.Connection, tiny: TinyScorer, folder: Path, day: date = DAY, clients: int = 1) -> ReplayResult:
     with ScorerClient(tiny.url, tiny.key, stop_after_attempt(3)) as scorer:
-        return replay(bank, scorer, day_to_play(PublishedFeed(folder, NOW), day, NOW))
+        return replay(bank, scorer, day_to_play(PublishedFeed(folder, NOW), day, NOW), clients)
 
 
 def live_day(**columns: Any) -> pd.DataFrame:
     """Ten payments a quarter of an hour apart on the live day, ids from 100; `columns` are set on all of them."""
     times = MORNING + pd.to_timedelta(np.arange(10) * 900, unit="s")
     return frame(1, 10, first_id=100).assign(**{"TX_DATETIME": times, "TX_FRAUD": 0} | columns)
+
+
+def wait_for(ready: Callable[[], bool], seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -90,6 +99,48 @@ def test_a_day_is_scored_in_order_and_recorded(bank: psycopg.Connection, tiny: T
     }
     assert count(bank) == 10
     assert count(bank, "bool_and(arrived_at = occurred_at)") is True
+
+
+def test_several_clients_keep_the_order_of_each_customer_and_terminal(
+    bank: psycopg.Connection, tiny: TinyScorer, folder: Path
+) -> None:
+    """The first payment is answered late; only those that share neither its customer nor its terminal overtake it."""
+    live = live_day(CUSTOMER_ID=[1, 2, 1, 3, 4, 5, 6, 7, 8, 9], TERMINAL_ID=[1, 2, 3, 1, 4, 5, 6, 7, 8, 9])
+    live.to_parquet(folder / "b.parquet")
+
+    def answer(number: int) -> int:
+        if number == 100:
+            wait_for(lambda: 101 in tiny.scored)
+        if number == 105:
+            wait_for(lambda: {106, 107} <= set(tiny.scored))
+        return 200
+
+    tiny.answer = answer
+    played = play(bank, tiny, folder, clients=3)
+    assert (played.scored, played.reports, count(bank)) == (10, 1, 10)
+    at = {number: position for position, number in enumerate(tiny.scored)}
+    assert at[101] < at[100] < min(at[102], at[103])
+    assert max(at[106], at[107]) < at[105]
+    assert 1 < len(tiny.connections) <= 3
+
+
+def test_a_rejection_among_several_clients_records_every_answered_payment(
+    bank: psycopg.Connection, tiny: TinyScorer, folder: Path
+) -> None:
+    live_day(CUSTOMER_ID=range(10), TERMINAL_ID=range(10)).to_parquet(folder / "b.parquet")
+
+    def answer(number: int) -> int:
+        if number == 103:
+            wait_for(lambda: 104 in tiny.scored)
+            return 422
+        return 200
+
+    tiny.answer = answer
+    with pytest.raises(BankError, match=r"rejects .*'transaction_id': 103"):
+        play(bank, tiny, folder, clients=3)
+    recorded = bank.execute("select transaction_id from bank.transactions order by 1").fetchall()
+    assert [number for (number,) in recorded] == sorted(tiny.scored)
+    assert {100, 101, 102, 104} <= set(tiny.scored) <= set(range(100, 110)) - {103}
 
 
 def test_a_fraud_is_reported_after_its_delay(bank: psycopg.Connection, tiny: TinyScorer, folder: Path) -> None:
