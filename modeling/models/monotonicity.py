@@ -7,6 +7,7 @@ small amounts are a sign of fraud, as when a thief tests a card, the constraint 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from contracts.features import WINDOW_DAYS
 from contracts.labels import DAY, LABEL_DELAY
 from modeling.models.boosting import fit_boosted_trees
+from modeling.threads import run_together
 
 if TYPE_CHECKING:
     from modeling.data.dataset import Dataset
@@ -46,9 +48,10 @@ def monotonic_constraints(data: Dataset, features: Sequence[str], parameters: di
     if min(data.frauds[tested].sum(), data.frauds[earlier].sum()) < MIN_FRAUDS:
         return held
     free = [0] * len(held)
-    lost = _average_precision(data, earlier, tested, parameters, free)
-    lost -= _average_precision(data, earlier, tested, parameters, held)
-    return free if lost > MAX_LOSS else held
+    without, with_them = run_together(
+        [partial(_average_precision, data, earlier, tested, parameters, constraints) for constraints in (free, held)]
+    )
+    return free if without - with_them > MAX_LOSS else held
 
 
 def rising(features: Sequence[str]) -> list[int]:
