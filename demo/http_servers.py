@@ -78,6 +78,8 @@ def airflow_environment(installation: Installation) -> dict[str, str]:
         # A skipped task is noticed at its next heartbeat.
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        # The live day runs in the application of the history, which waits through training: a cold one takes 13 s more.
+        "SPARK_IDLE_SECONDS": "900",
         "AIRFLOW_CONN_SPARK_DEFAULT": json.dumps({"conn_type": "spark", "host": "local[2]"}),
     }
     return (

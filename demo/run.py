@@ -73,11 +73,11 @@ def _run_steps(
 ) -> Summary:
     began = time.monotonic()
     waiting = stack.enter_context(ThreadPoolExecutor(max_workers=2))
-    with steps.step("start PostgreSQL and Valkey"):
-        servers.add(*start_stores(installation, stack))
     # Airflow starts in the background while the bank is loaded, MLflow while Spark works: training needs it first.
     airflow_servers = waiting.submit(start_airflow, installation)
     stack.callback(_stop_all, airflow_servers)
+    with steps.step("start PostgreSQL and Valkey"):
+        servers.add(*start_stores(installation, stack))
     steps.command("migrate the bank", installation, "bank.migrate")
     loaded = steps.command("load the bank", installation, "bank.load", *options.feed, "--hold-out-days", "1")
     first, last, live = loaded["first_day"], loaded["last_day"], loaded["held_out"][0]

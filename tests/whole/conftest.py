@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -32,7 +33,10 @@ def empty_line(
         folder=folder,
         api_key=(secrets_dir / "scorer_api_key").read_text().strip(),
         environment={
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
+            # The address of the jobs' Spark application is in it.
+            "TMPDIR": str(folder),
             "JAVA_HOME": str(java_home),
             "PYSPARK_PYTHON": sys.executable,
             "SPARK_LOCAL_IP": "127.0.0.1",

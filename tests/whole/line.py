@@ -61,8 +61,10 @@ class Line:
         return self._last_line([sys.executable, "-m", module, *arguments])
 
     def spark(self, job: str, first: date, last: date) -> Any:
-        """Run a Spark job over some days, as Airflow does."""
-        return self.submit(self.root / f"spark_jobs/{job}.py", "--from", str(first), "--to", str(last))
+        """Run a Spark job over some days, as Airflow does: the jobs of a range of days share one application."""
+        submit = [sys.executable, str(self.root / "spark_jobs/submit.py"), "--master", "local[2]"]
+        script = str(self.root / f"spark_jobs/{job}.py")
+        return self._last_line([*submit, script, "--from", str(first), "--to", str(last)])
 
     def submit(self, script: Path, *arguments: str) -> Any:
         """Run a Spark application; its last line is JSON."""

@@ -37,7 +37,7 @@ def late_customer(world: SmallWorld) -> int:
 @pytest.fixture(scope="module")
 def replayed(line: Line, world: SmallWorld, late_customer: int) -> dict[str, Any]:
     """Replay the live day, post the late payments, and run the lake's jobs for that day."""
-    outcome = line.run("bank.replay", "--data", str(line.data), "--day", str(LIVE_DAY))
+    outcome = line.run("bank.replay", "--data", str(line.data), "--day", str(LIVE_DAY), "--clients", "4")
     evening = LIVE + 85_000
     # The report comes late, twelve days after its fraud; a payment at that terminal sees it a second later.
     line.report(world.planted["reported_late"], evening)
