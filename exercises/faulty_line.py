@@ -108,26 +108,26 @@ class Line:
             raise ValkeyConnectionError
         return ""
 
-    async def accept_run(self) -> str:
+    async def pin_run(self) -> str:
         return "the same"
 
-    async def present_run(self) -> str:
+    async def current_run(self) -> str:
         return "the same"
 
     async def unanswered(self, ids: Sequence[int]) -> list[int]:
         del ids
         return []
 
-    async def mark_adopted(self) -> None:
+    async def mark_reconciled(self) -> None:
         return None
 
-    async def known_to(self) -> None:
+    async def applied_before_recovery(self) -> None:
         return None
 
-    async def forget_known_to(self) -> None:
+    async def clear_applied_before_recovery(self) -> None:
         return None
 
-    async def adoption(self) -> bytes:
+    async def reconciliation_id(self) -> bytes:
         return b"the same"
 
     async def raise_applied(self, recorded: int, *, forgotten: bool) -> None:
@@ -139,7 +139,7 @@ class Line:
     def repair_lock(self) -> AbstractAsyncContextManager[bool]:
         return nullcontext(True)
 
-    async def adopt(self, recorded: Sequence[tuple[Payment, bytes, int]]) -> list[int]:
+    async def merge_decisions(self, recorded: Sequence[tuple[Payment, bytes, int]]) -> list[int]:
         return [await self._add(one.transaction_id, one.customer_id) for one, _, _ in recorded]
 
     async def find(self, ids: Sequence[int]) -> dict[int, Any]:
