@@ -51,7 +51,7 @@ class OnlineStore(Protocol):
     async def claim(self, payments: Sequence[Payment]) -> list[Claimed]:
         """Claim each payment, in this order. Raises `OnlineStoreUnavailableError` if the state is incompatible."""
 
-    async def keep_answers(self, answers: Sequence[tuple[Payment, bytes]]) -> list[bytes]:
+    async def store_answers(self, answers: Sequence[tuple[Payment, bytes]]) -> list[bytes]:
         """Store each claimed payment's answer, unless it has one, and append it to the outbox; the stored answers."""
 
     async def answer(self, transaction_id: int) -> bytes | None:

@@ -32,13 +32,13 @@ from serving.online_store.protocol import Answered, Claim, Claimed, Conflict
 from serving.online_store.scripts import (
     CHECK_STAMP,
     CLAIM,
-    KEEP_ANSWERS,
     LOST,
     MARK_RECONCILED,
     MERGE_DECISIONS,
     MERGE_REPORTS,
     RAISE_APPLIED,
     RESERVE,
+    STORE_ANSWERS,
     Script,
 )
 from serving.retries import valkey_retry
@@ -98,7 +98,7 @@ class ValkeyOnlineStore:
         answers = await self._call(CLAIM, keys, arguments)
         return [_claimed(payment, answer) for payment, answer in zip(payments, answers, strict=True)]
 
-    async def keep_answers(self, answers: Sequence[tuple[Payment, bytes]]) -> list[bytes]:
+    async def store_answers(self, answers: Sequence[tuple[Payment, bytes]]) -> list[bytes]:
         """Store each claimed payment's answer, unless it has one, and append it to the outbox; the stored answers.
 
         Raises `OnlineStoreUnavailableError` if a claim is gone.
@@ -106,7 +106,7 @@ class ValkeyOnlineStore:
         if not answers:
             return []
         keys = [DECISIONS_KEY, *(payment_key(payment.transaction_id) for payment, _ in answers)]
-        first = await self._call(KEEP_ANSWERS, keys, [answer for _, answer in answers])
+        first = await self._call(STORE_ANSWERS, keys, [answer for _, answer in answers])
         if first and first[0] == LOST:
             raise OnlineStoreUnavailableError("Valkey lost its data between the claim of a payment and its answer")
         return [kept or answer for kept, (_, answer) in zip(first, answers, strict=True)]

@@ -48,7 +48,7 @@ def test_the_first_of_two_answers_is_kept_and_streamed_once(valkey_server: Any, 
     assert claims[0] == claims[1]
     for answer in (b"the first", b"the second"):
         offered = [(payment, answer)]
-        assert ask(valkey_server, partial(ValkeyOnlineStore.keep_answers, answers=offered)) == [b"the first"]
+        assert ask(valkey_server, partial(ValkeyOnlineStore.store_answers, answers=offered)) == [b"the first"]
     assert [fields for _, fields in state.xrange(DECISIONS_KEY)] == [{b"decision": b"the first"}]
     (again,) = ask(valkey_server, lambda online: online.claim([payment]))
     assert again == Answered(b"the first")
@@ -69,7 +69,7 @@ def test_an_answer_without_its_claim_is_not_kept(valkey_server: Any, state: Any,
     before = state.xlen(DECISIONS_KEY)
     offered = [(claimed, b"one"), (lost, b"other")]
     with pytest.raises(OnlineStoreUnavailableError, match="lost its data"):
-        ask(valkey_server, partial(ValkeyOnlineStore.keep_answers, answers=offered))
+        ask(valkey_server, partial(ValkeyOnlineStore.store_answers, answers=offered))
     assert state.xlen(DECISIONS_KEY) == before
 
 
