@@ -108,11 +108,11 @@ def test_the_gate_lets_it_through(scene: Scene, data: SplitData, answer: Any) ->
     settings = Settings()
     run_id = track_as_the_line_does(model, data, scene, settings)
     evaluate(run_id, settings)
-    verdict = promote(run_id, settings)
+    result = promote(run_id, settings)
     starts: Callable[[str], Callable[[Any], bool]] = lambda words: lambda came: str(came).startswith(words)  # noqa: E731
     expect(
         f"the gate, on a model that {CALLED} fitted against version {scene.champion}",
-        Said(verdict["reason"]),
+        Said(result["reason"]),
         Said("at least as good: ..."),
         "the gate rejected it",
         [

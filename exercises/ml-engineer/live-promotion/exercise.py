@@ -39,8 +39,8 @@ def go_through_the_gate(line: Line) -> dict[str, object]:
     """Run the data scientist's gate on the challenger: {model_version, promoted, reason}. The gate moves the alias."""
     command = [sys.executable, "-m", "modeling.promote", "--run-id", line.run_id]
     done = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=True)
-    verdict: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
-    return verdict
+    result: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    return result
 
 
 def shift(line: Line, look: Callable[[str], None]) -> None:
