@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from exercises.expect import UnavailableError
-from exercises.line import live_line
+from exercises.live_pipeline import running_pipeline
 from exercises.manifest import EXERCISES, Exercise
 from exercises.outcome import NEVER_ENDS, Outcome, Result
 from exercises.stub import is_untouched
@@ -41,7 +41,7 @@ def run_checks(exercise: Exercise, answers: Sequence[Path]) -> dict[Path, Result
 def run_together(answers: Mapping[Exercise, Sequence[Path]]) -> dict[Path, Result]:
     """The result of each file, for exercises that share an environment and are all live or all not.
 
-    They run in one process, on one line: Spark, or the servers of a live exercise, start once.
+    They run in one process: Spark, or the servers of a live exercise, start once.
     """
     one = next(iter(answers))
     python = ROOT / "var/env" / one.environment / "bin/python"
@@ -54,7 +54,7 @@ def run_together(answers: Mapping[Exercise, Sequence[Path]]) -> dict[Path, Resul
         if not one.live:
             return _run(answers, python, SECONDS_FOR_A_TEST, folder, dict(os.environ))
         try:
-            with live_line(folder / "line") as environment:
+            with running_pipeline(folder / "pipeline") as environment:
                 return _run(answers, python, SECONDS_FOR_A_LIVE_TEST, folder, environment)
         except UnavailableError as error:
             return dict.fromkeys(paths, Result(Outcome.UNAVAILABLE, str(error)))

@@ -12,7 +12,7 @@ LIVE = [exercise for exercise in read_manifest() if exercise.live]
 
 @pytest.fixture(scope="module")
 def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Found]:
-    """The results of the exercises that were selected: one line, one process, one earlier champion for all."""
+    """The results of the exercises that were selected: one pipeline, one process, one earlier champion for all."""
     chosen = [item.callspec.params["exercise"] for item in request.session.items if hasattr(item, "callspec")]
     return check_all([one for one in LIVE if one in chosen], tmp_path_factory.mktemp("answers"))
 

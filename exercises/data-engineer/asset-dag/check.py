@@ -276,10 +276,10 @@ def test_tasks_do_their_work(dags: Callable[[], Any]) -> None:
 
 
 def test_agrees_with_production(dags: Callable[[], Any]) -> None:
-    """The same Asset, updated only by the last task, and the same kind of schedule, as in the line's own DAGs."""
+    """The same Asset, updated only by the last task, and the same kind of schedule, as in the pipeline's own DAGs."""
     sys.path.insert(0, str(DAGS))
-    line = read_bag(DAGS).dags
-    daily, training = line["fraud_daily"], line["fraud_training"]
+    pipeline = read_bag(DAGS).dags
+    daily, training = pipeline["fraud_daily"], pipeline["fraud_training"]
     mine = {
         "announced": [one for some in outlets(dags()[PRODUCER]).values() for one in some],
         "waited for": waits_for(dags()[CONSUMER]),
@@ -299,4 +299,4 @@ def test_agrees_with_production(dags: Callable[[], Any]) -> None:
         "retries": {one.retries for dag in (daily, training) for one in dag.tasks},
     }
     otherwise = "dags/fraud_daily.py and dags/fraud_training.py are connected differently."
-    expect("both DAGs, beside the line's own", mine, theirs, otherwise)
+    expect("both DAGs, beside the pipeline's own", mine, theirs, otherwise)

@@ -1,4 +1,4 @@
-"""Checks of `read_day`: types, missing fields, values of another kind, and the line's own schema and rules."""
+"""Checks of `read_day`: types, missing fields, values of another kind, and the pipeline's own schema and rules."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def test_lines_as_they_are(read: Read, asked: Asked) -> None:
 
 
 def test_agrees_with_production(read: Read, asked: Asked, spark: SparkSession) -> None:
-    """On 400 lines: the types of the line's table `raw`, and its rules on what must be there."""
+    """On 400 lines: the types of the pipeline's table `raw`, and its rules on what must be there."""
     from spark_jobs.lake.schemas import RAW, with_day
     from spark_jobs.quarantine_reasons import reason
 
@@ -220,10 +220,10 @@ def test_agrees_with_production(read: Read, asked: Asked, spark: SparkSession) -
     called = "read_day of 400 lines"
     expect(called + ": types", asked(called, lambda: dict(payments.dtypes)), types, "See spark_jobs/lake/schemas.py.")
     came = asked(called, lambda: sorted(map(tuple, payments.select(*NAMES).collect()), key=str))
-    expect(called, differing(came, expected), NOTHING, "The payments differ from those that the line itself keeps.")
+    expect(called, differing(came, expected), NOTHING, "The payments differ from those that the pipeline keeps.")
     left = sorted(line for n, (line, _) in enumerate(rows) if n not in good)
     said = asked(called, lambda: sorted((row["line"] for row in refused.collect()), key=str))
-    expect(called, differing(said, left), NOTHING, "The rejected lines differ from those that the line itself rejects.")
+    expect(called, differing(said, left), NOTHING, "The rejected lines differ from those that the pipeline rejects.")
 
 
 def differing(came: list[Any], expected: list[Any]) -> dict[str, list[Any]]:

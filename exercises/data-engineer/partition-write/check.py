@@ -293,7 +293,7 @@ def test_read_while_it_is_written(write: Write, tmp_path: Path) -> None:
 
 
 def test_agrees_with_production(answer: Any, tmp_path: Path) -> None:
-    """Three days of `raw`, one of them written again: a reader of the line sees what its own staged write leaves."""
+    """Three days of `raw`, one of them written again: the pipeline's reader sees what its own staged write leaves."""
     from contracts.days import DayRange
     from spark_jobs.lake.layout import Lake
     from spark_jobs.lake.schemas import TABLES, arrow_schema
@@ -311,12 +311,12 @@ def test_agrees_with_production(answer: Any, tmp_path: Path) -> None:
             staged = [Staged(one["table"], one["day"], one["rows"], Path(one["path"]), {}) for one in said]
             own.publish(staged, ["raw"], DayRange(day, day), {day: rows.num_rows})
     called = "write_partition for three days, the second twice"
-    otherwise = "The line finds different days or row counts from those that its own jobs write."
+    otherwise = "The pipeline finds different days or row counts from those that its own jobs write."
     expect(called, counted(mine), counted(theirs), otherwise)
     for day in theirs.days("raw"):
         tables = [pq.read_table(io.BytesIO(lake.file("raw", day).read_bytes())) for lake in (mine, theirs)]
         rows_read = [sorted(map(str, table.to_pylist())) for table in tables]
-        same = Said("the rows of the line's own write")
+        same = Said("the rows of the pipeline's own write")
         came = same if rows_read[0] == rows_read[1] else Said("other rows")
         expect(f"{called}: what is read of {day}", came, same, "The day does not contain the rows of its last run.")
 

@@ -1,4 +1,4 @@
-"""Checks of `count_week`: the window's two ends, payments of the same second, customers, and the line's own kernel."""
+"""Checks of `count_week`: the window's two ends, payments of the same second, customers, and the pipeline's kernel."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_customers(count: Count) -> None:
 
 
 def test_agrees_with_production(count: Count) -> None:
-    """On 1,500 payments of 20 customers, many of the same second, many exactly seven days apart: the line's kernel."""
+    """On 1,500 payments of 20 customers, many of the same second or exactly seven days apart: the pipeline's kernel."""
     from contracts.features import customer_features
 
     chance = np.random.default_rng(20240301)
@@ -158,5 +158,5 @@ def test_agrees_with_production(count: Count) -> None:
         f"{called}: those that differ, at most five",
         {number: came[number] for number in wrong},
         {number: int(expected[number]) for number in wrong},
-        "The line's counts differ. Check both ends of the window, and payments of the same second.",
+        "The pipeline's counts differ. Check both ends of the window, and payments of the same second.",
     )

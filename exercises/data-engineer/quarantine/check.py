@@ -1,4 +1,4 @@
-"""Checks of `split`: nulls, two faults, repeats, and the line's own rules on the same rows."""
+"""Checks of `split`: nulls, two faults, repeats, and the pipeline's own rules on the same rows."""
 
 from __future__ import annotations
 

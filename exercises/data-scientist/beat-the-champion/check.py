@@ -1,4 +1,4 @@
-"""The learner's model runs through the line: thresholds, MLflow, evaluation, the gate."""
+"""The learner's model runs through the pipeline: thresholds, MLflow, evaluation, the gate."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CALLED = "fit(features, frauds)"
 
 @pytest.fixture(scope="session")
 def data(earlier: Scene) -> SplitData:
-    """All days, split as the line splits them."""
+    """All days, split as the pipeline splits them."""
     return read_split(Settings().lake, split_days(days_of(earlier)))
 
 
@@ -79,7 +79,7 @@ def check_model(model: Any, seconds: float) -> None:
     )
 
 
-def track_as_the_line_does(model: Any, data: SplitData, scene: Scene, settings: Settings) -> str:
+def track_as_the_pipeline_does(model: Any, data: SplitData, scene: Scene, settings: Settings) -> str:
     """What `modeling.train` does with a model once it is fitted; the run's id."""
     days, costs, budget = days_of(scene), settings.costs, settings.reviews_per_1000
     found = parameters(costs, budget) | {f"candidate.{name}": value for name, value in model.get_params().items()}
@@ -106,7 +106,7 @@ def test_the_gate_lets_it_through(scene: Scene, data: SplitData, answer: Any) ->
     model = answer.fit(features, frauds)
     check_model(model, time.monotonic() - began)
     settings = Settings()
-    run_id = track_as_the_line_does(model, data, scene, settings)
+    run_id = track_as_the_pipeline_does(model, data, scene, settings)
     evaluate(run_id, settings)
     result = promote(run_id, settings)
     starts: Callable[[str], Callable[[Any], bool]] = lambda words: lambda came: str(came).startswith(words)  # noqa: E731

@@ -118,7 +118,7 @@ def test_agrees_with_production(answer):
 
 
 def _judge(given: Given, chosen: Thresholds, budget: float, test: Given = LATER) -> None:
-    """Compare with the line's own thresholds: no more expensive, and within the budget."""
+    """Compare with the pipeline's own thresholds: no more expensive, and within the budget."""
     best = cheapest_thresholds(**given, costs=COSTS, reviews_per_1000=budget)
     allowed, count = allowed_reviews(len(given["scores"]), budget), len(given["scores"])
     declined, reviewed = _decided(given, chosen)
@@ -150,7 +150,7 @@ def _mistakes(given: Given, chosen: Thresholds, budget: float, allowed: int, tes
     reviewed, decisions = _decided(given, chosen)[1], _decided(given, chosen)
 
     def by(payments: Given, reviews_per_1000: float) -> bool:
-        """Whether these decisions come of the line's thresholds for other payments, or for another budget."""
+        """Whether these decisions come of the pipeline's thresholds for other payments, or for another budget."""
         found = cheapest_thresholds(**payments, costs=COSTS, reviews_per_1000=reviews_per_1000)
         return decisions == _decided(given, found)
 

@@ -1,4 +1,4 @@
-"""Checks `honest_split`: the windows, their ends, the labels, and the line's own split."""
+"""Checks `honest_split`: the windows, their ends, the labels, and the pipeline's own split."""
 
 from __future__ import annotations
 
@@ -222,15 +222,17 @@ def test_agrees_with_production(answer):
         start = date(2025, 1, 1) + timedelta(days=seed)
         world, reported, order = _world(seed, start)
         occurred = world.occurred[order]
-        line = split_days(DayRange(start, start + timedelta(days=59)))
-        # Of the line's three windows, its validation is to its training what the test is here.
+        production = split_days(DayRange(start, start + timedelta(days=59)))
+        # Of the pipeline's three windows, its validation is to its training what the test is here.
         expected = {
-            "training": _labelled(occurred, reported, line.training, line.trained_at),
-            "test": _labelled(occurred, reported, line.validation, line.validated_at),
+            "training": _labelled(occurred, reported, production.training, production.trained_at),
+            "test": _labelled(occurred, reported, production.validation, production.validated_at),
         }
-        days = len(line.validation.days())
+        days = len(production.validation.days())
         called = f"honest_split of {len(order):,} simulated payments, shuffled, test_days={days}"
-        came = dict(zip(expected, _called(answer, called, occurred, reported, line.trained_at, days), strict=True))
+        came = dict(
+            zip(expected, _called(answer, called, occurred, reported, production.trained_at, days), strict=True)
+        )
         for name, wanted in expected.items():
             expect(
                 f"{called}: payments in `{name}`",
@@ -242,7 +244,7 @@ def test_agrees_with_production(answer):
                 f"{called}: `{name}` and its labels",
                 Said(f"{_differ(came[name], wanted)} of {len(wanted):,} payments differ"),
                 Said(f"0 of {len(wanted):,} payments differ"),
-                "The line's own split gives different labels. A label must stay with its payment, in any order of "
+                "The pipeline's own split gives different labels. A label must stay with its payment, in any order of "
                 "payments.",
             )
 

@@ -296,7 +296,7 @@ def test_agrees_with_production(answer):
             f"inflations(of {len(payments):,} simulated payments)[{name!r}], with boosted trees",
             came[name],
             wanted,
-            "With the line's own trees and average precision, this leak adds a different amount. Did anything else "
+            "With the pipeline's own trees and average precision, this leak adds a different amount. Did anything else "
             "change?",
             mistakes=[(lambda value: value <= 0, "The inflation of this leak is above 0 here.")],
             same=partial(math.isclose, abs_tol=tolerance),

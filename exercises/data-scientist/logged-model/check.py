@@ -30,7 +30,7 @@ OVERFITTED = {
 }
 """Trees that overfit their training payments, so that their scores need calibration."""
 TOLERANCE = 0.02
-"""scikit-learn's way to fit a Platt pair leans a little to the middle; the line's does not."""
+"""scikit-learn's way to fit a Platt pair leans a little to the middle; the pipeline's does not."""
 CANNOT_BE_LOADED = "It cannot be loaded and run as a pyfunc: set `pyfunc_predict_fn` to the method to call."
 
 refuse = partial(expect, same=lambda *_: False)
@@ -213,7 +213,7 @@ def test_agrees_with_production(logged):
 
 
 def _judge(address: str, given: Case) -> None:
-    """Hold the loaded model's answers to the line's own calibration on the held out payments."""
+    """Hold the loaded model's answers to the pipeline's own calibration on the held out payments."""
     import mlflow
 
     called = f"the loaded model's answers for {len(given.later):,} later payments"

@@ -1,4 +1,4 @@
-"""Checks `measure`: average precision on small rankings, cards on small days, and the line's own metrics on many."""
+"""Checks `measure`: average precision on small rankings, cards on small days, and the pipeline's metrics on many."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from exercises.expect import Said, expect
-from exercises.faulty_line import Line, Mood, Store, StoreDownError
+from exercises.faulty_store import Mood, PipelineScorer, Store, StoreDownError
 
 SECONDS = 2.0
 """How long an answer may take; more than the budget of 0.25, to allow for a busy machine."""
@@ -357,27 +357,27 @@ def test_many_at_once(answer: Any) -> None:
 def test_agrees_with_production(answer: Any) -> None:
     async def test() -> None:
         rng = random.Random(11)
-        world, line = World(answer), Line(answer)
-        assert await line.reconciler.try_recover()
+        world, production = World(answer), PipelineScorer(answer)
+        assert await production.reconciler.try_recover()
         for id_ in range(1, 121):
             if rng.random() < 0.2:
                 mood: Mood = rng.choice(["answers", "answers", "raises", "raises", "takes it and hangs"])
-                world.store.mood = line.store.mood = mood
+                world.store.mood = production.store.mood = mood
             customer = rng.randrange(3)
-            right = await line.score(id_, customer)
+            right = await production.score(id_, customer)
             says = "serving/scoring/scorer.py answers differently after the same faults."
             when = f"in a long run; the store {world.store.mood}"
             await world.score(id_, right.count, right.degraded, when, says, customer=customer)
-            if line.breaker.problem and rng.random() < 0.4:
-                back = await line.reconciler.try_recover()
+            if production.breaker.problem and rng.random() < 0.4:
+                back = await production.reconciler.try_recover()
                 await world.try_recover(back, when, "serving/recovery/reconciler.py decides differently.")
-        world.store.mood = line.store.mood = "answers"
-        if line.breaker.problem:
-            back = await line.reconciler.try_recover()
+        world.store.mood = production.store.mood = "answers"
+        if production.breaker.problem:
+            back = await production.reconciler.try_recover()
             await world.try_recover(
                 back, "the store is back for good", "serving/recovery/reconciler.py decides differently."
             )
-        lacks = sorted(set(line.store.holds()) - set(world.store.holds()))
+        lacks = sorted(set(production.store.holds()) - set(world.store.holds()))
         expect("the payments that the store lacks at the end", lacks, [], LOST)
 
     run(test)

@@ -348,7 +348,7 @@ def test_fails_when_tested(world: World) -> None:
 def test_agrees_with_production(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving.model.champion_watcher, "load_in_sandbox", load_verified)
     registry = FakeRegistry()
-    line = serving.model.champion_watcher.ChampionWatcher(registry, ModelCache(tmp_path), Metrics(), 1.0)  # type: ignore[arg-type]
+    watcher = serving.model.champion_watcher.ChampionWatcher(registry, ModelCache(tmp_path), Metrics(), 1.0)  # type: ignore[arg-type]
     rng = random.Random(3)
     stop, came = threading.Event(), set[object]()
 
@@ -367,14 +367,14 @@ def test_agrees_with_production(world: World, tmp_path: Path, monkeypatch: pytes
                 Version(version, f"models:/m-{number}"),
                 number > 1 and rng.random() < 0.4,
             )
-            asyncio.run(line.refresh())
+            asyncio.run(watcher.refresh())
             if registry.damaged:
                 (world.damaged.add if rng.random() < 0.5 else lambda v: world.reference.update({v: 0.5}))(version)
-            taken = line.current.version == version
+            taken = watcher.current.version == version
             take(world, version, taken, "serving/model/champion_watcher.py decides differently on the same version.")
             called = f"score(75.0) after take({version!r})"
-            says = f"serving/model/champion_watcher.py uses version {line.current.version}."
-            answers(world, called, asked(world.champions), [line.current.version], says)
+            says = f"serving/model/champion_watcher.py uses version {watcher.current.version}."
+            answers(world, called, asked(world.champions), [watcher.current.version], says)
     finally:
         stop.set()
         sys.setswitchinterval(interval)

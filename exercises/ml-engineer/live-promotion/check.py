@@ -83,14 +83,14 @@ def test_promoted_and_rolled_back_while_payments_come(scene: Scene, answer: Any)
         looked[moment] = version_in_use()
         time.sleep(0.5)
 
-    line = answer.Line(os.environ["MLFLOW_TRACKING_URI"], url, key, MODEL, scene.demo_run_id)
+    pipeline = answer.Pipeline(os.environ["MLFLOW_TRACKING_URI"], url, key, MODEL, scene.demo_run_id)
     try:
-        answer.shift(line, look)
+        answer.shift(pipeline, look)
     finally:
         time.sleep(0.5)
         bank.stop()
     expect(
-        "shift(line, look): the moments at which look was called",
+        "shift(pipeline, look): the moments at which look was called",
         list(looked),
         ["promoted", "rolled back"],
         'call look twice: look("promoted"), then look("rolled back")',

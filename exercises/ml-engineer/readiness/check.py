@@ -196,7 +196,7 @@ def test_model_of_an_empty_name(answer: Any) -> None:
 
 
 def production(model: Callable[[], str | None], store: Callable[[], bool]) -> FastAPI:
-    """The line's own probes, on parts that the check controls; its decision log is up."""
+    """The pipeline's own probes, on parts that the check controls; its decision log is up."""
 
     class ChampionWatcher:
         problem = ""
@@ -231,16 +231,16 @@ def production(model: Callable[[], str | None], store: Callable[[], bool]) -> Fa
 def test_agrees_with_production(answer: Any) -> None:
     rng = random.Random(7)
     world = World(answer, None, False)
-    line = production(lambda: world.parts.model, lambda: world.store)
+    app = production(lambda: world.parts.model, lambda: world.store)
     names = {"online_state": "store", "model": "model"}
     for step in range(60):
         if rng.random() < 0.5:
             world.parts.model = rng.choice([None, str(step)])
         else:
             world.store = rng.random() < 0.5
-        live, _ = ask(line, "/livez")
+        live, _ = ask(app, "/livez")
         expect(f"GET /livez {world}", world.get("/livez")[0], live, "serving/api/health.py answers otherwise.")
-        status, body = ask(line, "/readyz")
+        status, body = ask(app, "/readyz")
         assert isinstance(status, int)
         assert isinstance(body, dict)
         missing = [name for part, name in names.items() if not body["checks"][part]["ok"]]

@@ -198,7 +198,7 @@ def random_body(rng: random.Random) -> dict[str, Any]:
 
 
 def production_refuses(body: dict[str, Any]) -> list[str]:
-    """The fields for which the line's own contract refuses a body."""
+    """The fields for which the pipeline's own contract refuses a body."""
     try:
         Transaction.model_validate(body)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""For the exercise `fault-survived`: a store that fails on demand, and the line's own scorer on such a store."""
+"""For the exercise `fault-survived`: a store that fails on demand, and the pipeline's own scorer on such a store."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ class Store:
         return sorted(id_ for history in self.histories.values() for id_ in history)
 
 
-class Line:
-    """The line's own scorer and recovery on a `Store`.
+class PipelineScorer:
+    """The pipeline's own scorer and recovery on a `Store`.
 
     `answer` is the learner's file, for its `Payment`, `Answer` and `TIMEOUT_SECONDS`. The other public methods are
     the parts of the online store and the decision log that recovery calls.
