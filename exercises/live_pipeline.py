@@ -1,4 +1,4 @@
-"""The running pipeline for a live exercise: stores, MLflow and scorer on a copy of the demo's data."""
+"""The running pipeline for a capstone: stores, MLflow and scorer on a copy of the demo's data."""
 
 from __future__ import annotations
 
