@@ -66,15 +66,15 @@ TESTS_embedded := tests/demo tests/containers tests/exercises tests/test_imports
 TESTS_airflow := tests/dags
 TESTS_serving := tests/serving
 # One environment in three parts, each with its own servers and Spark sessions.
-TESTS_line := tests/whole
+TESTS_whole := tests/whole
 TESTS_spark := tests/contracts tests/spark_jobs
 TESTS_models := tests/bank tests/modeling tests/benchmarks
-PYTHON_line := pipeline
+PYTHON_whole := pipeline
 PYTHON_spark := pipeline
 PYTHON_models := pipeline
 
 # Longest first, so that the two lanes end together.
-PARTS := spark line models serving embedded airflow
+PARTS := spark whole models serving embedded airflow
 # The paths of TESTS in a part: the part's paths below a given path, and given paths below one of the part's paths.
 chosen = $(foreach path,$(TESTS_$1),$(foreach wanted,$(TESTS:%/=%),$(if $(filter $(wanted) $(wanted)/%,$(path)),$(path),\
     $(filter $(path)/% $(path)::%,$(wanted)))))
@@ -137,7 +137,7 @@ test-compose: $(ENV)/embedded/.testable ## build, start and test the containers,
 
 # Modules that checks import, type-checked in their exercise's environment.
 CHECKS_pipeline := exercises/conftest.py exercises/earlier_champion.py exercises/leaks.py
-CHECKS_serving := exercises/fake_registry.py exercises/faulty_line.py
+CHECKS_serving := exercises/fake_registry.py exercises/faulty_store.py
 lint: $(ENV)/lint/.installed $(RUNTIME) $(ENV)/pipeline/.testable $(ENV)/embedded/.testable ## run ruff, mypy --strict and the import rule
 	$(ENV)/lint/bin/ruff check .
 	$(ENV)/lint/bin/ruff format --check .

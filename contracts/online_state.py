@@ -5,7 +5,7 @@
 | `c:<customer_id>`, `t:<terminal_id>` | a history: 8 bytes `floor`, then entries of 24 bytes sorted by position |
 | `i:<day>` | hash of the payments that came from the lake: id (8 bytes, big-endian) -> `LOCATION` |
 | `state:days` | set of the days that have an `i:<day>` |
-| `state:meta` | hash: the fields of `Stamp` as text; `ADOPTED`, once recorded decisions are merged; `KNOWN_TO` |
+| `state:meta` | hash: the fields of `Stamp` as text, and the two fields of recovery below |
 | `state:applied` | counter of applied payments, which gives each payment its sequence number |
 | `p:<transaction_id>` | hash of a scored payment: `body`, `applied`, and `answer` once it is answered |
 | `decisions` | stream of the decisions that are not in PostgreSQL yet |
@@ -37,9 +37,11 @@ LOCATION: Final = np.dtype([("terminal_id", ">i8"), ("occurred", ">i8"), ("cents
 FLOOR_BYTES: Final = 8
 FORMAT: Final = 2
 META_KEY: Final = "state:meta"
-ADOPTED: Final = "decisions_adopted"
-KNOWN_TO: Final = "known_to"
-"""Field of `state:meta` while decisions are replayed after a failure: what `state:applied` was before it."""
+RECONCILED: Final = "decisions_adopted"
+"""Field of `state:meta` once every recorded decision is merged: a new random id each time."""
+APPLIED_BEFORE_RECOVERY: Final = "known_to"
+"""Field of `state:meta` while decisions are replayed after a failure: what `state:applied` was before
+recovery raised it."""
 DAYS_KEY: Final = "state:days"
 APPLIED_KEY: Final = "state:applied"
 DECISIONS_KEY: Final = "decisions"

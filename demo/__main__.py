@@ -11,7 +11,7 @@ from demo.command import run_command
 from demo.installation import DEMO
 from demo.options import read_options
 from demo.processes import MemoryWatch
-from demo.run import run_line
+from demo.run import run_pipeline
 from demo.steps import Steps
 
 
@@ -22,7 +22,7 @@ def main() -> int:
     def work(stack: ExitStack) -> int:
         options = read_options()
         with MemoryWatch() as watch:
-            summary = run_line(options, Steps(console), watch, stack)
+            summary = run_pipeline(options, Steps(console), watch, stack)
         # Stop every server before printing the result.
         stack.close()
         summary.write(DEMO / "summary.json")

@@ -53,7 +53,7 @@ def start_stores(installation: Installation, stack: ExitStack) -> list[Server]:
     return [postgres, valkey]
 
 
-def run_line(options: Options, steps: Steps, watch: MemoryWatch, stack: ExitStack) -> Summary:
+def run_pipeline(options: Options, steps: Steps, watch: MemoryWatch, stack: ExitStack) -> Summary:
     """Run every step in order; `stack` stops what was started.
 
     Raises `StepFailed`, also if a server ends before the last step, or `ServerError`.

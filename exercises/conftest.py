@@ -1,4 +1,4 @@
-"""What several checks share: a Spark session, and the earlier champion of live exercises."""
+"""What several checks share: a Spark session, and the earlier champion of capstones."""
 
 from __future__ import annotations
 

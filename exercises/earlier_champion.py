@@ -1,4 +1,4 @@
-"""For live exercises: make an older model the champion, so that the demo's own model is the challenger."""
+"""For capstones: make an older model the champion, so that the demo's own model is the challenger."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ SHORT.maxlevel = 4
 class IncorrectError(AssertionError):
     """An answer that runs but is incorrect."""
 
-    def __init__(self, called: str, came: object, expected: object, mistake: str) -> None:
-        lines = [("called", called), ("came", show(came)), ("expected", show(expected)), ("mistake", mistake)]
+    def __init__(self, call: str, actual: object, expected: object, mistake: str) -> None:
+        lines = [("call", call), ("actual", show(actual)), ("expected", show(expected)), ("mistake", mistake)]
         super().__init__("\n".join(f"{name:<10}{value}" for name, value in lines))
 
 
@@ -27,8 +27,8 @@ class UnavailableError(Exception):
 
 
 def expect(
-    called: str,
-    came: object,
+    call: str,
+    actual: object,
     expected: object,
     otherwise: str,
     mistakes: Sequence[tuple[object, str]] = (),
@@ -40,12 +40,12 @@ def expect(
     message for any other wrong result. `same` replaces the comparison by `alike`.
     """
     equal = same or alike
-    if equal(came, expected):
+    if equal(actual, expected):
         return
     for wrong, says in mistakes:
-        if wrong(came) if callable(wrong) else equal(came, wrong):
-            raise IncorrectError(called, came, expected, says)
-    raise IncorrectError(called, came, expected, otherwise)
+        if wrong(actual) if callable(wrong) else equal(actual, wrong):
+            raise IncorrectError(call, actual, expected, says)
+    raise IncorrectError(call, actual, expected, otherwise)
 
 
 def alike(one: object, other: object) -> bool:
@@ -76,10 +76,10 @@ def _precision(number: object) -> float:
 
 def show(value: object) -> str:
     """A value as text, shortened if it is long."""
-    return value if isinstance(value, Said) else SHORT.repr(value)
+    return value if isinstance(value, Description) else SHORT.repr(value)
 
 
-class Said(str):
+class Description(str):
     """A description in place of a value, shown unmodified."""
 
     __slots__ = ()

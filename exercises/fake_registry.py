@@ -1,4 +1,4 @@
-"""For the exercise `hot-swap`: a registry whose bundles may be damaged, for the line's own champions."""
+"""For the exercise `hot-swap`: a registry whose bundles may be damaged, for the pipeline's own champions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from serving.model.registry_client import Version
 
 
 class FakeRegistry:
-    """The line's registry: `version` is the champion, and `damaged` truncates a file of its bundle."""
+    """The pipeline's registry: `version` is the champion, and `damaged` truncates a file of its bundle."""
 
     version = Version("0", "models:/m-0")
     damaged = False
@@ -31,6 +31,6 @@ class FakeRegistry:
 
 
 async def load_verified(folder: Path, version: str) -> SimpleNamespace:
-    """Verify a bundle's files as the line does, and load a stub instead of real trees. Raises `BundleError`."""
+    """Verify a bundle's files as the pipeline does, and load a stub instead of real trees. Raises `BundleError`."""
     verify(folder, FILES)
     return SimpleNamespace(version=version, bundle=SimpleNamespace(features_version="3"))

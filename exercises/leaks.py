@@ -67,7 +67,7 @@ def few_payments() -> tuple[pd.DataFrame, int]:
 
 
 def average_precision(training: pd.DataFrame, test: pd.DataFrame, features: Sequence[str]) -> float:
-    """The average precision of the line's boosted trees, fitted on `training`, on `test`."""
+    """The average precision of the pipeline's boosted trees, fitted on `training`, on `test`."""
     columns = list(features)
     frauds = training["fraud"].to_numpy(bool)
     model = fit_boosted_trees(training[columns].to_numpy(float), frauds, TREES, [0] * len(columns))

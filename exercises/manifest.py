@@ -18,7 +18,7 @@ class UnknownExerciseError(Exception):
 
 
 class Exercise(BaseModel):
-    """One exercise. Its check runs in `environment`; a live exercise needs the data that `make demo` wrote."""
+    """One exercise. Its check runs in `environment`; a capstone needs the data that `make demo` wrote."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -28,7 +28,7 @@ class Exercise(BaseModel):
     minutes: int = Field(ge=5, le=120)
     level: int = Field(ge=1, le=6)
     environment: Literal["airflow", "pipeline", "serving"]
-    live: bool = False
+    capstone: bool = False
     hints: tuple[str, str, str]
 
     @property

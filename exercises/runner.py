@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from exercises.expect import UnavailableError
-from exercises.line import live_line
+from exercises.live_pipeline import running_pipeline
 from exercises.manifest import EXERCISES, Exercise
 from exercises.outcome import NEVER_ENDS, Outcome, Result
 from exercises.stub import is_untouched
@@ -19,7 +19,7 @@ from exercises.stub import is_untouched
 ROOT: Final = EXERCISES.parent
 DEMO: Final = ROOT / "var/demo/summary.json"
 SECONDS_FOR_A_TEST: Final = 60
-SECONDS_FOR_A_LIVE_TEST: Final = 900
+SECONDS_FOR_A_CAPSTONE_TEST: Final = 900
 
 
 def check(exercise: Exercise) -> Result:
@@ -39,9 +39,9 @@ def run_checks(exercise: Exercise, answers: Sequence[Path]) -> dict[Path, Result
 
 
 def run_together(answers: Mapping[Exercise, Sequence[Path]]) -> dict[Path, Result]:
-    """The result of each file, for exercises that share an environment and are all live or all not.
+    """The result of each file, for exercises that share an environment and are all capstones or all not.
 
-    They run in one process, on one line: Spark, or the servers of a live exercise, start once.
+    They run in one process: Spark, or the servers of a capstone, start once.
     """
     one = next(iter(answers))
     python = ROOT / "var/env" / one.environment / "bin/python"
@@ -51,11 +51,11 @@ def run_together(answers: Mapping[Exercise, Sequence[Path]]) -> dict[Path, Resul
         return dict.fromkeys(paths, Result(Outcome.UNAVAILABLE, missing))
     with tempfile.TemporaryDirectory(prefix="check-") as name:
         folder = Path(name)
-        if not one.live:
+        if not one.capstone:
             return _run(answers, python, SECONDS_FOR_A_TEST, folder, dict(os.environ))
         try:
-            with live_line(folder / "line") as environment:
-                return _run(answers, python, SECONDS_FOR_A_LIVE_TEST, folder, environment)
+            with running_pipeline(folder / "pipeline") as environment:
+                return _run(answers, python, SECONDS_FOR_A_CAPSTONE_TEST, folder, environment)
         except UnavailableError as error:
             return dict.fromkeys(paths, Result(Outcome.UNAVAILABLE, str(error)))
 
@@ -100,7 +100,7 @@ def _missing(exercise: Exercise, python: Path) -> str:
     """What is missing for the check of an exercise; empty if nothing is."""
     if not python.exists() or not (python.parent / "pytest").exists():
         return f"the environment {exercise.environment} is not installed: run `make exercises`"
-    if exercise.live and not DEMO.exists():
+    if exercise.capstone and not DEMO.exists():
         return "it needs the demo's data: run `make demo` first"
     return ""
 

@@ -36,8 +36,8 @@ def show_list(console: Console, exercises: Sequence[Exercise], progress: Mapping
             now = Outcome(done.outcome)
             state = "passed before" if done.passed_at and now is not Outcome.PASSED else str(now)
             colour = COLOURS[Outcome.PASSED if done.passed_at else now]
-            live = " (on the demo)" if one.live else ""
-            table.add_row(one.id, one.title + live, str(one.minutes), f"[{colour}]{state}[/]")
+            where = " (on the demo)" if one.capstone else ""
+            table.add_row(one.id, one.title + where, str(one.minutes), f"[{colour}]{state}[/]")
         console.print(table)
     console.print(
         "Read exercises/<role>/<exercise>/README.md, edit its exercise.py, then run `make check EXERCISE=<exercise>`."

@@ -15,7 +15,7 @@ from contracts.days import DayRange
 from modeling.data.dataset import Dataset, read_test
 from modeling.errors import ModelingError
 from modeling.evaluation.costs import Costs
-from modeling.evaluation.gate import Standing, Verdict, first_champion, judge
+from modeling.evaluation.gate import GateDecision, GateMetrics, compare, first_champion
 from modeling.evaluation.metrics import measure
 from modeling.models.candidate import Candidate
 from modeling.models.treelite_export import margins, read_trees
@@ -26,19 +26,19 @@ from modeling.tracking.mlflow_client import (
     champion_version,
     download_model,
     read_run,
-    record_verdict,
+    record_gate_decision,
     registry,
     version_of,
 )
 
 
 @dataclass(frozen=True)
-class Contender:
+class MeasuredVersion:
     """A registered version with a verified bundle, and its metrics on the challenger's test window."""
 
     version: Any
     bundle: Bundle
-    standing: Standing
+    metrics: GateMetrics
 
 
 def promote(run_id: str, settings: Settings) -> dict[str, Any]:
@@ -55,47 +55,49 @@ def promote(run_id: str, settings: Settings) -> dict[str, Any]:
             )
         champion = champion_version(client, settings)
         if champion is not None and champion.version == version.version:
-            return _result(version, Verdict(False, "it is already the champion"))
-        verdict = _judge(trained.candidate, version, champion, settings)
-        record_verdict(client, version, verdict, settings)
-        if verdict.promoted:
+            return _result(version, GateDecision(False, "it is already the champion"))
+        decision = _apply_gate(trained.candidate, version, champion, settings)
+        record_gate_decision(client, version, decision, settings)
+        if decision.promoted:
             client.set_registered_model_alias(settings.model_name, CHAMPION, version.version)
-        return _result(version, verdict)
+        return _result(version, decision)
 
 
-def _judge(candidate: Candidate, version: Any, champion: Any | None, settings: Settings) -> Verdict:
+def _apply_gate(candidate: Candidate, version: Any, champion: Any | None, settings: Settings) -> GateDecision:
     test = read_test(settings.lake, candidate.split)
     try:
         challenger = _measured(version, test, settings.costs)
     except BundleError as error:
-        return Verdict(False, f"its bundle is not usable: {error}")
+        return GateDecision(False, f"its bundle is not usable: {error}")
     if champion is None:
-        return first_champion(challenger.standing)
+        return first_champion(challenger.metrics)
     try:
         present = _measured(champion, test, settings.costs)
     except BundleError as error:
-        return Verdict(True, f"the champion, version {champion.version}, is no longer usable: {error}")
-    return _why_not_comparable(challenger, present, candidate) or judge(challenger.standing, present.standing)
+        return GateDecision(True, f"the champion, version {champion.version}, is no longer usable: {error}")
+    return _why_not_comparable(challenger, present, candidate) or compare(challenger.metrics, present.metrics)
 
 
-def _why_not_comparable(challenger: Contender, champion: Contender, candidate: Candidate) -> Verdict | None:
-    """A verdict that keeps the champion if the test window cannot compare the two; None if it can."""
+def _why_not_comparable(
+    challenger: MeasuredVersion, champion: MeasuredVersion, candidate: Candidate
+) -> GateDecision | None:
+    """A decision that keeps the champion if the test window cannot compare the two; None if it can."""
     name = f"the champion, version {champion.version.version}"
     if _fingerprints(challenger) == _fingerprints(champion):
-        return Verdict(False, f"it has the same data and parameters as {name}")
+        return GateDecision(False, f"it has the same data and parameters as {name}")
     window = champion.bundle.training_window
     trained = DayRange(date.fromisoformat(window.first), date.fromisoformat(window.last))
     test = candidate.split.test
     if trained.first <= test.last and test.first <= trained.last:
-        return Verdict(False, f"{name}, was trained on days in the test window {test}: train on later days")
+        return GateDecision(False, f"{name}, was trained on days in the test window {test}: train on later days")
     return None
 
 
-def _fingerprints(contender: Contender) -> tuple[str, str | None]:
-    return contender.bundle.data_fingerprint, contender.version.tags.get("parameters_fingerprint")
+def _fingerprints(measured: MeasuredVersion) -> tuple[str, str | None]:
+    return measured.bundle.data_fingerprint, measured.version.tags.get("parameters_fingerprint")
 
 
-def _measured(version: Any, test: Dataset, costs: Costs) -> Contender:
+def _measured(version: Any, test: Dataset, costs: Costs) -> MeasuredVersion:
     """Measure a version on the test window with its bundle, as the scorer runs it. Raises `BundleError`."""
     with tempfile.TemporaryDirectory() as folder:
         root = download_model(version.source.removeprefix("models:/"), Path(folder))
@@ -103,12 +105,12 @@ def _measured(version: Any, test: Dataset, costs: Costs) -> Contender:
         bundle = read_bundle(root)
         scores = probability(margins(read_trees(root), test.features), bundle.calibration)
     found = measure(scores, test, bundle.thresholds, costs)
-    standing = Standing(found["average_precision"], found["cost_per_1000"], found["cost_per_1000_approving_all"])
-    return Contender(version, bundle, standing)
+    metrics = GateMetrics(found["average_precision"], found["cost_per_1000"], found["cost_per_1000_approving_all"])
+    return MeasuredVersion(version, bundle, metrics)
 
 
-def _result(version: Any, verdict: Verdict) -> dict[str, Any]:
-    return {"model_version": str(version.version), "promoted": verdict.promoted, "reason": verdict.reason}
+def _result(version: Any, decision: GateDecision) -> dict[str, Any]:
+    return {"model_version": str(version.version), "promoted": decision.promoted, "reason": decision.reason}
 
 
 def main() -> None:

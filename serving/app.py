@@ -9,14 +9,14 @@ from fastapi import FastAPI
 
 from serving.api import batch, card, decisions, fraud_reports, health, model, page, score
 from serving.api.docs import add_docs
-from serving.api.error_handlers import add_failures
-from serving.api.openapi import document
+from serving.api.error_handlers import add_error_handlers
+from serving.api.openapi import add_openapi
 from serving.clock import Clock, machine_clock
-from serving.middleware.api_keys import Keyring, parse_keys
-from serving.middleware.auth import Guard
-from serving.middleware.body_limit import BodySize
+from serving.middleware.api_keys import ApiKeys, parse_keys
+from serving.middleware.auth import AuthMiddleware
+from serving.middleware.body_limit import BodyLimitMiddleware
 from serving.middleware.rate_limits import RateCounter
-from serving.middleware.request_context import Telemetry
+from serving.middleware.request_context import RequestContextMiddleware
 from serving.observability.metrics import Metrics
 from serving.online_store.store import connect
 from serving.services import open_services
@@ -33,7 +33,7 @@ def create_app(settings: Settings, clock: Clock = machine_clock) -> FastAPI:
     secrets = read_secrets(settings.secrets_dir)
     valkey_password = secrets.valkey_password.get_secret_value()
     counter = RateCounter(connect(settings.valkey_url, valkey_password, settings.scorer_timeout_seconds))
-    keyring = Keyring(parse_keys(secrets.api_keys.get_secret_value()), counter)
+    api_keys = ApiKeys(parse_keys(secrets.api_keys.get_secret_value()), counter)
     metrics = Metrics()
 
     @asynccontextmanager
@@ -53,9 +53,9 @@ def create_app(settings: Settings, clock: Clock = machine_clock) -> FastAPI:
     for part in (score, batch, fraud_reports, decisions, model, card, health, page):
         app.include_router(part.router)
     add_docs(app)
-    add_failures(app)
-    document(app)
-    app.add_middleware(BodySize, most=settings.scorer_max_body_bytes)
-    app.add_middleware(Guard, keyring=keyring)
-    app.add_middleware(Telemetry, metrics=metrics)
+    add_error_handlers(app)
+    add_openapi(app)
+    app.add_middleware(BodyLimitMiddleware, max_bytes=settings.scorer_max_body_bytes)
+    app.add_middleware(AuthMiddleware, api_keys=api_keys)
+    app.add_middleware(RequestContextMiddleware, metrics=metrics)
     return app

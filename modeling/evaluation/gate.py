@@ -13,7 +13,7 @@ two models, by bootstrap, on the same week of 67,000 payments with 600 frauds.""
 
 
 @dataclass(frozen=True)
-class Standing:
+class GateMetrics:
     """A model's metrics on the challenger's test window; costs are per 1,000 payments."""
 
     average_precision: float
@@ -23,15 +23,15 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GateDecision:
     """Whether the challenger is promoted, and the reason as text."""
 
     promoted: bool
     reason: str
 
 
-def first_champion(challenger: Standing) -> Verdict:
-    """The verdict without a champion: always promote, because without a champion no payment can be scored.
+def first_champion(challenger: GateMetrics) -> GateDecision:
+    """The decision without a champion: always promote, because without a champion no payment can be scored.
 
     The reason includes a warning if the model's decisions cost at least as much as approving everything.
     """
@@ -41,13 +41,13 @@ def first_champion(challenger: Standing) -> Verdict:
         if challenger.cost_per_1000 < challenger.approving_all
         else "; the model is poor: train it on more days or customers"
     )
-    return Verdict(
+    return GateDecision(
         True, f"there was no champion; average precision {challenger.average_precision:.3f}, {costs}{warning}"
     )
 
 
-def judge(challenger: Standing, champion: Standing) -> Verdict:
-    """The verdict against the current champion, both measured on the same payments.
+def compare(challenger: GateMetrics, champion: GateMetrics) -> GateDecision:
+    """The decision against the current champion, both measured on the same payments.
 
     The challenger passes if neither average precision nor cost is worse by more than its tolerance and at least one of
     them is not worse at all. A model on newer data of equal quality passes; a slow decline does not.
@@ -56,15 +56,15 @@ def judge(challenger: Standing, champion: Standing) -> Verdict:
     cost_increase = challenger.cost_per_1000 - champion.cost_per_1000
     figures = _figures(challenger, champion)
     if precision_loss > PRECISION_TOLERANCE:
-        return Verdict(False, f"average precision is worse: {figures}")
+        return GateDecision(False, f"average precision is worse: {figures}")
     if cost_increase > COST_TOLERANCE * champion.cost_per_1000:
-        return Verdict(False, f"cost is higher: {figures}")
+        return GateDecision(False, f"cost is higher: {figures}")
     if precision_loss > 0 and cost_increase > 0:
-        return Verdict(False, f"slightly worse in both: {figures}")
-    return Verdict(True, f"at least as good: {figures}")
+        return GateDecision(False, f"slightly worse in both: {figures}")
+    return GateDecision(True, f"at least as good: {figures}")
 
 
-def _figures(challenger: Standing, champion: Standing) -> str:
+def _figures(challenger: GateMetrics, champion: GateMetrics) -> str:
     return (
         f"average precision {challenger.average_precision:.3f} against {champion.average_precision:.3f}, "
         f"cost of 1,000 payments {challenger.cost_per_1000:.2f} against {champion.cost_per_1000:.2f}"

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from contracts.bundle import BUNDLE_DIR, CHAMPION, BundleError
 from modeling.errors import ModelingError
-from modeling.evaluation.gate import Verdict
+from modeling.evaluation.gate import GateDecision
 from modeling.models.candidate import Candidate
 from modeling.settings import Settings
 
@@ -119,9 +119,9 @@ def register(client: Any, trained: TrainedRun, tags: dict[str, str], settings: S
     return mlflow.register_model(f"models:/{trained.model_id}", settings.model_name, tags=tags)
 
 
-def record_verdict(client: Any, version: Any, verdict: Verdict, settings: Settings) -> None:
-    """Tag a version with the gate's verdict."""
-    tags = {"gate": "promoted" if verdict.promoted else "kept out", "gate.reason": verdict.reason[:TAG_LENGTH]}
+def record_gate_decision(client: Any, version: Any, decision: GateDecision, settings: Settings) -> None:
+    """Tag a version with the gate's decision."""
+    tags = {"gate": "promoted" if decision.promoted else "kept out", "gate.reason": decision.reason[:TAG_LENGTH]}
     for name, value in tags.items():
         client.set_model_version_tag(settings.model_name, version.version, name, value)
 

@@ -37,8 +37,8 @@ TOO_LARGE: Final[Documented] = {413: {"model": Problem, "description": "The body
 NOT_FOUND: Final[Documented] = {404: {"model": Problem, "description": "Not found"}}
 
 
-def add_failures(app: FastAPI) -> None:
-    """Register an answer for each kind of error."""
+def add_error_handlers(app: FastAPI) -> None:
+    """Register a handler for each kind of error."""
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(IdempotencyConflictError, _conflict)

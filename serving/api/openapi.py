@@ -9,8 +9,8 @@ from fastapi import FastAPI
 BOUNDS: Final = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 
 
-def document(app: FastAPI) -> None:
-    """Install the document. FastAPI writes 2^63 as 9.223372036854776e18, which is a different number."""
+def add_openapi(app: FastAPI) -> None:
+    """Write integer bounds as integers: FastAPI writes 2^63 as 9.223372036854776e18, which is a different number."""
     made = app.openapi
 
     def openapi() -> dict[str, Any]:

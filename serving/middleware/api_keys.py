@@ -14,7 +14,7 @@ from serving.errors import SettingsError
 from serving.middleware.rate_limits import RateCounter
 
 Scope = Literal["score", "report", "read"]
-GUARDED: Final = "/v1"
+PROTECTED: Final = "/v1"
 SCOPES: Final[tuple[tuple[str, Scope], ...]] = (
     ("/v1/score", "score"),
     ("/v1/fraud-reports", "report"),
@@ -62,12 +62,12 @@ def scope_of(path: str) -> Scope | None:
     return next((scope for prefix, scope in SCOPES if path == prefix or path.startswith(f"{prefix}/")), None)
 
 
-def is_guarded(path: str) -> bool:
+def is_protected(path: str) -> bool:
     """Whether a path needs a key."""
-    return path == GUARDED or path.startswith(f"{GUARDED}/")
+    return path == PROTECTED or path.startswith(f"{PROTECTED}/")
 
 
-class Keyring:
+class ApiKeys:
     """Finds keys, and counts the requests of those with a rate limit."""
 
     def __init__(self, keys: Sequence[ApiKey], counter: RateCounter) -> None:

@@ -9,43 +9,43 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving.middleware.api_keys import Keyring, is_guarded, scope_of
+from serving.middleware.api_keys import ApiKeys, is_protected, scope_of
 
 HEADER: Final = "X-API-Key"
 
 
-class Guard:
+class AuthMiddleware:
     """ASGI middleware: everything under /v1 needs a key (401) with the scope (403), within its rate limit (429)."""
 
-    def __init__(self, app: ASGIApp, keyring: Keyring) -> None:
+    def __init__(self, app: ASGIApp, api_keys: ApiKeys) -> None:
         self._app = app
-        self._keyring = keyring
+        self._api_keys = api_keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or reject it."""
-        if scope["type"] == "http" and is_guarded(scope["path"]):
-            refusal = await self._refusal(scope)
-            if refusal is not None:
-                await refusal(scope, receive, send)
+        if scope["type"] == "http" and is_protected(scope["path"]):
+            rejection = await self._rejection(scope)
+            if rejection is not None:
+                await rejection(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    async def _refusal(self, scope: Scope) -> JSONResponse | None:
+    async def _rejection(self, scope: Scope) -> JSONResponse | None:
         presented = Headers(scope=scope).get(HEADER)
         if not presented:
-            return _refuse(401, f"missing API key: send it in the header {HEADER}", {"WWW-Authenticate": HEADER})
-        key = self._keyring.find(presented.encode("latin-1"))
+            return _reject(401, f"missing API key: send it in the header {HEADER}", {"WWW-Authenticate": HEADER})
+        key = self._api_keys.find(presented.encode("latin-1"))
         if key is None:
-            return _refuse(401, f"unknown API key in the header {HEADER}", {"WWW-Authenticate": HEADER})
+            return _reject(401, f"unknown API key in the header {HEADER}", {"WWW-Authenticate": HEADER})
         wanted = scope_of(scope["path"])
         if wanted is not None and wanted not in key.scopes:
-            return _refuse(403, f"missing required scope {wanted!r}: the key {key.name!r} does not have it")
-        if wait := await self._keyring.seconds_to_wait(key):
-            return _refuse(
+            return _reject(403, f"missing required scope {wanted!r}: the key {key.name!r} does not have it")
+        if wait := await self._api_keys.seconds_to_wait(key):
+            return _reject(
                 429, f"rate limit exceeded: the key {key.name!r} allows {key.rate}", {"Retry-After": str(wait)}
             )
         return None
 
 
-def _refuse(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+def _reject(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     return JSONResponse({"detail": detail}, status_code=status, headers=headers)

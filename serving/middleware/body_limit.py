@@ -10,12 +10,12 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-class BodySize:
-    """ASGI middleware: 413 for a body of more than `most` bytes; the application receives the body as one message."""
+class BodyLimitMiddleware:
+    """ASGI middleware: 413 for a body above `max_bytes`; the application receives the body as one message."""
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
         self._app = app
-        self._most = most
+        self._max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its whole body, or reject it."""
@@ -24,7 +24,7 @@ class BodySize:
             return
         first = await self._read(scope, receive)
         if first is None:
-            detail = f"the body is larger than {self._most} bytes: send it in parts"
+            detail = f"the body is larger than {self._max_bytes} bytes: send it in parts"
             await JSONResponse({"detail": detail}, status_code=413)(scope, receive, send)
             return
         waiting = [first]
@@ -36,7 +36,7 @@ class BodySize:
 
     async def _read(self, scope: Scope, receive: Receive) -> Message | None:
         """The whole body as one message, None if it is too large; a disconnect message unchanged."""
-        if _declared(scope) > self._most:
+        if _declared(scope) > self._max_bytes:
             return None
         pieces, size = [], 0
         while True:
@@ -45,7 +45,7 @@ class BodySize:
                 return message
             pieces.append(message.get("body", b""))
             size += len(pieces[-1])
-            if size > self._most:
+            if size > self._max_bytes:
                 return None
             if not message.get("more_body", False):
                 return {"type": "http.request", "body": b"".join(pieces), "more_body": False}

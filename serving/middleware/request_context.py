@@ -20,7 +20,7 @@ _GOOD_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 HEADERS = {"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer"}
 
 
-class Telemetry:
+class RequestContextMiddleware:
     """The outermost ASGI middleware: it counts what callers receive."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
@@ -33,14 +33,14 @@ class Telemetry:
             await self._app(scope, receive, send)
             return
         began, status = time.perf_counter(), 0
-        number = _request_id(scope)
-        REQUEST.set(number)
+        request_id = _request_id(scope)
+        REQUEST.set(request_id)
 
         async def watch(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _set_headers(message, number)
+                _set_headers(message, request_id)
             await send(message)
 
         try:
@@ -62,9 +62,9 @@ def _request_id(scope: Scope) -> str:
     return given if _GOOD_ID.fullmatch(given) else secrets.token_hex(8)
 
 
-def _set_headers(message: Message, number: str) -> None:
+def _set_headers(message: Message, request_id: str) -> None:
     headers = MutableHeaders(scope=message)
-    headers[REQUEST_ID] = number
+    headers[REQUEST_ID] = request_id
     for name, value in HEADERS.items():
         headers.setdefault(name, value)
     headers.setdefault("Cache-Control", "no-store")

@@ -29,7 +29,9 @@ class Metrics:
 
         self.requests = counter("scorer_requests", "Requests answered", ["route", "status"])
         self.latency = histogram("scorer_request_seconds", "Time to answer a request", ["route"], buckets=_BUCKETS)
-        self.steps = histogram("scorer_step_seconds", "Time of one step of a round", ["step"], buckets=_STEP_BUCKETS)
+        self.steps = histogram(
+            "scorer_step_seconds", "Time of a step: claim, features, score or store", ["step"], buckets=_STEP_BUCKETS
+        )
         self.rounds = histogram(
             "scorer_round_payments", "Payments scored in one round", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
         )

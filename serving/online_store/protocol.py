@@ -51,7 +51,7 @@ class OnlineStore(Protocol):
     async def claim(self, payments: Sequence[Payment]) -> list[Claimed]:
         """Claim each payment, in this order. Raises `OnlineStoreUnavailableError` if the state is incompatible."""
 
-    async def keep_answers(self, answers: Sequence[tuple[Payment, bytes]]) -> list[bytes]:
+    async def store_answers(self, answers: Sequence[tuple[Payment, bytes]]) -> list[bytes]:
         """Store each claimed payment's answer, unless it has one, and append it to the outbox; the stored answers."""
 
     async def answer(self, transaction_id: int) -> bytes | None:
@@ -70,14 +70,14 @@ class ReconcilableStore(Protocol):
     async def incompatible(self) -> str:
         """Why this code cannot use the stored state, empty if it can."""
 
-    async def accept_run(self) -> str:
-        """Use the server that runs now; its run id, a new one after every start."""
+    async def pin_run(self) -> str:
+        """Accept only the server that runs now; its run id, a new one after every start."""
 
-    async def present_run(self) -> str:
+    async def current_run(self) -> str:
         """The run id of the server that runs now."""
 
-    async def adopt(self, recorded: Sequence[tuple[Payment, bytes, int]]) -> list[int]:
-        """Write payments with their recorded answers and numbers (0: give it a new one); their numbers."""
+    async def merge_decisions(self, recorded: Sequence[tuple[Payment, bytes, int]]) -> list[int]:
+        """Write payments with their recorded answers and numbers (0: give a new one); their numbers."""
 
     async def unanswered(self, ids: Sequence[int]) -> list[int]:
         """The payments among these without a stored answer."""
@@ -85,14 +85,14 @@ class ReconcilableStore(Protocol):
     async def raise_applied(self, recorded: int, *, forgotten: bool) -> None:
         """Never reuse a sequence number: go above the highest recorded one, and far above if some may be forgotten."""
 
-    async def known_to(self) -> int | None:
-        """The highest number that the store knew when it failed; None once all decisions above it are replayed."""
+    async def applied_before_recovery(self) -> int | None:
+        """The counter before recovery raised it; None once all decisions above it are replayed."""
 
-    async def forget_known_to(self) -> None:
-        """All decisions above it are replayed."""
+    async def clear_applied_before_recovery(self) -> None:
+        """Record that all decisions above it are replayed."""
 
-    async def adoption(self) -> bytes:
-        """The id that `mark_adopted` wrote last; empty if the state has none, as after a loss of data."""
+    async def reconciliation_id(self) -> bytes:
+        """The id that `mark_reconciled` wrote last; empty if the state has none, as after a loss of data."""
 
-    async def mark_adopted(self) -> None:
+    async def mark_reconciled(self) -> None:
         """Record in the stamp, as a new random id, that every recorded decision is in the state."""

@@ -13,27 +13,35 @@ from typing import Final
 
 from contracts.features import CUSTOMER_HORIZON_DAYS, FEATURES_VERSION, TERMINAL_HORIZON_DAYS
 from contracts.labels import LABEL_DELAY_DAYS
-from contracts.online_state import ADOPTED, CUSTOMER_KEEP, FORMAT, KNOWN_TO, MERGE_LUA, SLACK, TERMINAL_KEEP
+from contracts.online_state import (
+    APPLIED_BEFORE_RECOVERY,
+    CUSTOMER_KEEP,
+    FORMAT,
+    MERGE_LUA,
+    RECONCILED,
+    SLACK,
+    TERMINAL_KEEP,
+)
 
 ANSWER_KEEP: Final = max(CUSTOMER_KEEP, TERMINAL_KEEP)
 """Seconds of wall-clock time for which a payment's first answer is repeated."""
-NOT_ADOPTED: Final = "the recorded decisions are not in it yet"
+NOT_RECONCILED: Final = "the recorded decisions are not in it yet"
 LOST: Final = b"lost"
 SKIP: Final = 1_000_000
 """Sequence numbers skipped after a fault, since some may have been given that only other scorers know of: more than the
 outbox can hold."""
 
 _CONSTANTS: Final[dict[str, int | str]] = {
-    "ADOPTED": ADOPTED,
     "ANSWER_KEEP": ANSWER_KEEP,
+    "APPLIED_BEFORE_RECOVERY": APPLIED_BEFORE_RECOVERY,
     "CUSTOMER_HORIZON_DAYS": str(CUSTOMER_HORIZON_DAYS),
     "CUSTOMER_KEEP": CUSTOMER_KEEP,
     "FEATURES_VERSION": FEATURES_VERSION,
     "FORMAT": str(FORMAT),
-    "KNOWN_TO": KNOWN_TO,
     "LABEL_DELAY_DAYS": str(LABEL_DELAY_DAYS),
     "LOST": LOST.decode(),
-    "NOT_ADOPTED": NOT_ADOPTED,
+    "NOT_RECONCILED": NOT_RECONCILED,
+    "RECONCILED": RECONCILED,
     "SKIP": SKIP,
     "SLACK": SLACK,
     "TERMINAL_HORIZON_DAYS": str(TERMINAL_HORIZON_DAYS),
@@ -72,8 +80,8 @@ _INCOMPATIBLE: Final = _read("incompatible")
 CHECK_STAMP: Final = _script("check_stamp", _INCOMPATIBLE)
 RESERVE: Final = _script("reserve", _INCOMPATIBLE)
 CLAIM: Final = _script("claim", MERGE_LUA, _INCOMPATIBLE)
-KEEP_ANSWERS: Final = _script("keep_answers")
-ADOPT: Final = _script("adopt", MERGE_LUA)
+STORE_ANSWERS: Final = _script("store_answers")
+MERGE_DECISIONS: Final = _script("merge_decisions", MERGE_LUA)
 RAISE_APPLIED: Final = _script("raise_applied")
-MARK_ADOPTED: Final = _script("mark_adopted")
+MARK_RECONCILED: Final = _script("mark_reconciled")
 MERGE_REPORTS: Final = _script("merge_reports", MERGE_LUA)

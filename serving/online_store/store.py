@@ -15,13 +15,13 @@ from valkey.exceptions import NoScriptError, ResponseError
 from valkey.exceptions import TimeoutError as ValkeyTimeoutError
 
 from contracts.online_state import (
-    ADOPTED,
+    APPLIED_BEFORE_RECOVERY,
     APPLIED_KEY,
     DAYS_KEY,
     DECISIONS_KEY,
-    KNOWN_TO,
     LOCATION,
     META_KEY,
+    RECONCILED,
     customer_key,
     index_key,
     payment_key,
@@ -30,15 +30,15 @@ from contracts.online_state import (
 from serving.errors import OnlineStoreUnavailableError
 from serving.online_store.protocol import Answered, Claim, Claimed, Conflict
 from serving.online_store.scripts import (
-    ADOPT,
     CHECK_STAMP,
     CLAIM,
-    KEEP_ANSWERS,
     LOST,
-    MARK_ADOPTED,
+    MARK_RECONCILED,
+    MERGE_DECISIONS,
     MERGE_REPORTS,
     RAISE_APPLIED,
     RESERVE,
+    STORE_ANSWERS,
     Script,
 )
 from serving.retries import valkey_retry
@@ -86,7 +86,7 @@ class ValkeyOnlineStore:
         """
         keys = [META_KEY, *(payment_key(payment.transaction_id) for payment in payments)]
         answer = await self._call(RESERVE, keys, [payment.body for payment in payments])
-        _refuse_incompatible(answer)
+        _raise_if_incompatible(answer)
         return int(answer[1]) - 1 if answer[0] == b"conflict" else None
 
     async def claim(self, payments: Sequence[Payment]) -> list[Claimed]:
@@ -98,7 +98,7 @@ class ValkeyOnlineStore:
         answers = await self._call(CLAIM, keys, arguments)
         return [_claimed(payment, answer) for payment, answer in zip(payments, answers, strict=True)]
 
-    async def keep_answers(self, answers: Sequence[tuple[Payment, bytes]]) -> list[bytes]:
+    async def store_answers(self, answers: Sequence[tuple[Payment, bytes]]) -> list[bytes]:
         """Store each claimed payment's answer, unless it has one, and append it to the outbox; the stored answers.
 
         Raises `OnlineStoreUnavailableError` if a claim is gone.
@@ -106,50 +106,50 @@ class ValkeyOnlineStore:
         if not answers:
             return []
         keys = [DECISIONS_KEY, *(payment_key(payment.transaction_id) for payment, _ in answers)]
-        first = await self._call(KEEP_ANSWERS, keys, [answer for _, answer in answers])
+        first = await self._call(STORE_ANSWERS, keys, [answer for _, answer in answers])
         if first and first[0] == LOST:
             raise OnlineStoreUnavailableError("Valkey lost its data between the claim of a payment and its answer")
         return [kept or answer for kept, (_, answer) in zip(first, answers, strict=True)]
 
-    async def adopt(self, recorded: Sequence[tuple[Payment, bytes, int]]) -> list[int]:
-        """Write payments with their recorded answers and numbers (0: give it a new one); their numbers."""
+    async def merge_decisions(self, recorded: Sequence[tuple[Payment, bytes, int]]) -> list[int]:
+        """Write payments with their recorded answers and numbers (0: give a new one); their numbers."""
         keys, arguments = [APPLIED_KEY], []
         for payment, answer, applied in recorded:
             keys += _keys_of(payment)
             number = str(applied).encode()
             arguments += [payment.body, answer, number, payment.customer_entry, payment.terminal_entry]
-        return [int(number) for number in await self._call(ADOPT, keys, arguments)]
+        return [int(number) for number in await self._call(MERGE_DECISIONS, keys, arguments)]
 
     async def raise_applied(self, recorded: int, *, forgotten: bool) -> None:
         """Never reuse a sequence number: go above the highest recorded one, and far above if some may be forgotten."""
         flag = b"1" if forgotten else b"0"
         await self._call(RAISE_APPLIED, [APPLIED_KEY, META_KEY], [str(recorded).encode(), flag])
 
-    async def known_to(self) -> int | None:
-        """The highest number that the store knew when it failed; None once all decisions above it are replayed."""
-        found: bytes | None = await self._client.hget(META_KEY, KNOWN_TO)  # type: ignore[misc]
+    async def applied_before_recovery(self) -> int | None:
+        """The counter before recovery raised it; None once all decisions above it are replayed."""
+        found: bytes | None = await self._client.hget(META_KEY, APPLIED_BEFORE_RECOVERY)  # type: ignore[misc]
         return int(found) if found else None
 
-    async def forget_known_to(self) -> None:
-        """All decisions above it are replayed."""
-        await self._client.hdel(META_KEY, KNOWN_TO)  # type: ignore[misc]
+    async def clear_applied_before_recovery(self) -> None:
+        """Record that all decisions above it are replayed."""
+        await self._client.hdel(META_KEY, APPLIED_BEFORE_RECOVERY)  # type: ignore[misc]
 
-    async def accept_run(self) -> str:
-        """Use the Valkey server that runs now; its run id, a new one after every start."""
-        self._run_id = await self.present_run()
+    async def pin_run(self) -> str:
+        """Accept only the Valkey server that runs now; its run id, a new one after every start."""
+        self._run_id = await self.current_run()
         return self._run_id
 
-    async def present_run(self) -> str:
+    async def current_run(self) -> str:
         """The run id of the Valkey server that runs now."""
         return str((await self._client.info("server"))["run_id"])
 
-    async def mark_adopted(self) -> None:
+    async def mark_reconciled(self) -> None:
         """Record in the stamp, as a new random id, that every recorded decision is in the state."""
-        await self._call(MARK_ADOPTED, [META_KEY], [secrets.token_hex(8).encode()])
+        await self._call(MARK_RECONCILED, [META_KEY], [secrets.token_hex(8).encode()])
 
-    async def adoption(self) -> bytes:
-        """The id that `mark_adopted` wrote last; empty if the state has none, as after a loss of data."""
-        found: bytes | None = await self._client.hget(META_KEY, ADOPTED)  # type: ignore[misc]
+    async def reconciliation_id(self) -> bytes:
+        """The id that `mark_reconciled` wrote last; empty if the state has none, as after a loss of data."""
+        found: bytes | None = await self._client.hget(META_KEY, RECONCILED)  # type: ignore[misc]
         return found or b""
 
     async def answer(self, transaction_id: int) -> bytes | None:
@@ -204,7 +204,7 @@ class ValkeyOnlineStore:
             async def ask() -> Any:
                 if not connection.is_connected:
                     await connection.connect()  # type: ignore[no-untyped-call]
-                    await self._refuse_another_run(connection)
+                    await self._require_pinned_run(connection)
                 await connection.send_packed_command(packed)
                 return await connection.read_response()
 
@@ -222,7 +222,7 @@ class ValkeyOnlineStore:
         connection.socket_timeout = None
         try:
             async with asyncio.timeout(self._timeout):
-                await self._refuse_another_run(connection)
+                await self._require_pinned_run(connection)
         except BaseException as error:
             await self._client.connection_pool.release(connection)
             if isinstance(error, TimeoutError):
@@ -230,8 +230,8 @@ class ValkeyOnlineStore:
             raise
         return connection
 
-    async def _refuse_another_run(self, connection: AbstractConnection) -> None:
-        """Raise `OnlineStoreUnavailableError` if a new connection leads to another run of Valkey than the accepted one.
+    async def _require_pinned_run(self, connection: AbstractConnection) -> None:
+        """Raise `OnlineStoreUnavailableError` if a new connection leads to a run of Valkey other than the pinned one.
 
         A restart may lose the last second of writes, so recovery comes before anything else is asked.
         """
@@ -266,7 +266,7 @@ def _keys_of(payment: Payment) -> list[str]:
 
 
 def _claimed(payment: Payment, answer: list[bytes]) -> Claimed:
-    _refuse_incompatible(answer)
+    _raise_if_incompatible(answer)
     if answer[0] == b"conflict":
         return Conflict()
     if answer[0] == b"answered":
@@ -274,7 +274,7 @@ def _claimed(payment: Payment, answer: list[bytes]) -> Claimed:
     return Claim(payment, int(answer[1]), answer[2], answer[3])
 
 
-def _refuse_incompatible(answer: Sequence[Any]) -> None:
+def _raise_if_incompatible(answer: Sequence[Any]) -> None:
     if answer[0] == b"incompatible":
         raise OnlineStoreUnavailableError(f"the online state cannot be used: {answer[1].decode()}")
 

@@ -1,7 +1,7 @@
 """Recovery of the online store: replay what it may have lost, backfill degraded payments, then close the breaker.
 
-Replay and backfill are the same operation, `adopt`: a history is a set of entries by position, so merging them is
-idempotent and their order does not matter. What differs is which recorded decisions are read for it.
+Replay and backfill are the same operation, `merge_decisions`: a history is a set of entries by position, so merging
+them is idempotent and their order does not matter. What differs is which recorded decisions are read for it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from serving.errors import OnlineStoreUnavailableError
 from serving.observability.logging import event
 from serving.observability.metrics import Metrics
 from serving.online_store.protocol import ReconcilableStore
-from serving.online_store.scripts import ANSWER_KEEP, NOT_ADOPTED
+from serving.online_store.scripts import ANSWER_KEEP, NOT_RECONCILED
 from serving.recovery.circuit_breaker import CircuitBreaker, State
 from serving.recovery.recent_answers import RecentAnswers
 from serving.retries import RECOVERY_SECONDS
@@ -59,7 +59,7 @@ class Reconciler:
         self._metrics = metrics
         self._run_id = ""
         self._recovered_run = ""
-        self._adoption = b""
+        self._reconciliation_id = b""
         # The trips for which these are done.
         self._numbers_raised = -1
         self._recent_saved = 0
@@ -88,11 +88,11 @@ class Reconciler:
     async def try_recover(self) -> bool:
         """Attempt recovery; True on success, with the breaker closed."""
         attempt = self._breaker.trips
-        problem = NOT_ADOPTED
+        problem = NOT_RECONCILED
         try:
-            self._run_id = await self._store.accept_run()
+            self._run_id = await self._store.pin_run()
             problem = await self._store.incompatible()
-            if problem not in ("", NOT_ADOPTED):
+            if problem not in ("", NOT_RECONCILED):
                 raise OnlineStoreUnavailableError(problem)
             await self._raise_numbers(attempt)
             self._breaker.start_recovery()
@@ -117,7 +117,7 @@ class Reconciler:
         if self._breaker.state is not State.RECOVERING:
             return
         try:
-            await self._adopt_pending(records)
+            await self._merge_pending(records)
         except (ValkeyError, *LOG_ERRORS):
             # The log has them as pending backfill.
             self._breaker.stop_recovery()
@@ -126,9 +126,9 @@ class Reconciler:
         """Backfill what a killed scorer left, and notice a restart or a loss of data that no payment met."""
         with contextlib.suppress(ValkeyError, *LOG_ERRORS):
             if (
-                await self._store.present_run() != self._run_id
+                await self._store.current_run() != self._run_id
                 # Lost, and recovered by another scorer.
-                or await self._store.adoption() != self._adoption
+                or await self._store.reconciliation_id() != self._reconciliation_id
             ):
                 self._breaker.trip(OnlineStoreUnavailableError("Valkey was restarted, or lost its data"))
                 return
@@ -157,20 +157,20 @@ class Reconciler:
         at_risk = await self._at_risk(lost)
         await self._append_recent(at_risk)
         if lost:
-            done = await _each_chunk(self._read_all(), self._adopt)
+            done = await _each_chunk(self._read_all(), self._merge)
             event("recorded decisions replayed into the online store", decisions=done)
         else:
             for ids in _chunks(at_risk):
                 # As recorded: another scorer's answer may have come first.
-                await self._adopt(list((await self._log.find(ids)).values()))
-            if (known_to := await self._store.known_to()) is not None:
-                await _each_chunk(self._read_above(known_to), self._adopt)
+                await self._merge(list((await self._log.find(ids)).values()))
+            if (applied := await self._store.applied_before_recovery()) is not None:
+                await _each_chunk(self._read_above(applied), self._merge)
         while await self._backfill_pending() >= CHUNK:
             pass
-        await self._store.forget_known_to()
+        await self._store.clear_applied_before_recovery()
         if lost:
-            await self._store.mark_adopted()
-        self._adoption = await self._store.adoption()
+            await self._store.mark_reconciled()
+        self._reconciliation_id = await self._store.reconciliation_id()
 
     async def _close(self, attempt: int) -> bool:
         """Close the breaker, unless it tripped meanwhile; no degraded work of this process is in flight then."""
@@ -186,7 +186,7 @@ class Reconciler:
         """Payments that this process answered and the store may have forgotten."""
         if lost:
             return self._recent.last(math.inf, self._breaker.tripped_at)
-        recovered_by_another = self._adoption not in (b"", await self._store.adoption())
+        recovered_by_another = self._reconciliation_id not in (b"", await self._store.reconciliation_id())
         seconds = math.inf if recovered_by_another else AT_RISK_SECONDS
         recent = self._recent.last(seconds, self._breaker.tripped_at)
         # A store forgets its latest writes, and a payment's answer is written after everything else of it.
@@ -202,7 +202,7 @@ class Reconciler:
         async def read(last: Record | None) -> list[Record]:
             return await self._log.pending_backfill(last["transaction_id"] if last else -1, CHUNK)
 
-        return await _each_chunk(read, self._adopt_pending)
+        return await _each_chunk(read, self._merge_pending)
 
     def _read_all(self) -> Read:
         """Every decision whose answer is still repeated, up to now: later ones are backfilled as they are made."""
@@ -224,16 +224,16 @@ class Reconciler:
 
         return read
 
-    async def _adopt_pending(self, records: list[Record]) -> None:
+    async def _merge_pending(self, records: list[Record]) -> None:
         if records:
-            await self._log.mark_backfilled(await self._adopt(records))
+            await self._log.mark_backfilled(await self._merge(records))
             self._metrics.repaired.inc(len(records))
 
-    async def _adopt(self, records: list[Record]) -> dict[int, int]:
+    async def _merge(self, records: list[Record]) -> dict[int, int]:
         """Write recorded decisions into the store; the sequence number of each."""
         if not records:
             return {}
-        numbers = await self._store.adopt(
+        numbers = await self._store.merge_decisions(
             [(Payment.recorded(record), pack(record), record["applied"]) for record in records]
         )
         return dict(zip((record["transaction_id"] for record in records), numbers, strict=True))

@@ -51,14 +51,14 @@ class OnlineScorer:
         if claims:
             with step("features").time():
                 computed = await run(compute_features, claims)
-            with step("decide").time():
+            with step("score").time():
                 scores = await run(champion.scores, computed.matrix)
                 records = await run(make_records, champion, claims, computed, scores, self._clock())
             self._metrics.late.inc(int(computed.late.sum()))
             self._metrics.degraded.inc(int(computed.degraded.sum()))
         offered = [pack(record) for record in records]
-        with step("keep").time():
-            stored = await self._store.keep_answers([(c.payment, o) for c, o in zip(claims, offered, strict=True)])
+        with step("store").time():
+            stored = await self._store.store_answers([(c.payment, o) for c, o in zip(claims, offered, strict=True)])
         made, answers = iter(zip(records, offered, stored, strict=True)), list[Record | Conflict]()
         for one in claimed:
             if isinstance(one, Conflict):

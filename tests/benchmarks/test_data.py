@@ -18,10 +18,10 @@ from benchmarks.handbook.features import BASE_COLUMNS, features_of
 from contracts.features import BASE_FEATURES, FEATURES
 from contracts.labels import DAY, LABEL_DELAY
 from tests.bank.frames import frame
-from tests.benchmarks.worlds import published_frame, write_world
+from tests.benchmarks.published_data import published_frame, write_published
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-WORLD = Simulation(customers=12, terminals=10, days=60, seed=5)
+SIMULATION = Simulation(customers=12, terminals=10, days=60, seed=5)
 
 
 def read(folder: Path) -> tuple[Payments, int]:
@@ -29,9 +29,9 @@ def read(folder: Path) -> tuple[Payments, int]:
 
 
 def test_files_in_any_order_are_read_in_order_of_time(tmp_path: Path) -> None:
-    write_world(tmp_path, WORLD)
+    write_published(tmp_path, SIMULATION)
     payments, left_aside = read(tmp_path)
-    expected = published_frame(WORLD).sort_values(["TX_DATETIME", "TRANSACTION_ID"])
+    expected = published_frame(SIMULATION).sort_values(["TX_DATETIME", "TRANSACTION_ID"])
     assert left_aside == 0
     assert payments.transaction_id.tolist() == expected["TRANSACTION_ID"].tolist()
     assert payments.customer_id.tolist() == expected["CUSTOMER_ID"].tolist()
@@ -78,7 +78,7 @@ def test_data_without_a_usable_payment_is_rejected(tmp_path: Path) -> None:
 
 
 def test_each_payment_has_the_features_of_its_own_history(tmp_path: Path) -> None:
-    write_world(tmp_path, WORLD)
+    write_published(tmp_path, SIMULATION)
     payments, _ = read(tmp_path)
     found = dict(zip(FEATURES, features_of(payments).T, strict=True))
     assert len(payments) > 1_000

@@ -19,10 +19,10 @@ from benchmarks.handbook.measures import MEASURES
 from benchmarks.handbook.our_models import OURS
 from benchmarks.handbook.published_models import BASE_WEEK
 from tests.bank.frames import frame
-from tests.benchmarks.worlds import write_world
+from tests.benchmarks.published_data import write_published
 
 ROOT = Path(__file__).parents[2]
-WORLD = Simulation(customers=300, terminals=600, days=130, seed=1)
+SIMULATION = Simulation(customers=300, terminals=600, days=130, seed=1)
 
 
 def handbook(folder: Path, **options: str) -> subprocess.CompletedProcess[str]:
@@ -47,7 +47,7 @@ def results_of(folder: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("handbook")
-    write_world(place / "data", WORLD)
+    write_published(place / "data", SIMULATION)
     return place
 
 
@@ -107,7 +107,7 @@ def test_other_data_is_not_compared_with_published_figures(folder: Path, run: su
 
 def test_a_short_history_and_few_cards_are_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No validation week, nine days before the base week, fewer than 100 cards, an amount at the contract's limit."""
-    write_world(tmp_path / "data", Simulation(customers=40, terminals=30, days=30, seed=4))
+    write_published(tmp_path / "data", Simulation(customers=40, terminals=30, days=30, seed=4))
     late = frame(1, 4, start="2025-01-30", first_id=0)
     late.assign(TX_AMOUNT=1_000_000.0).to_parquet(tmp_path / "data/c.parquet")
     here(tmp_path, monkeypatch, DATA="data", WEEKS="1")

@@ -1,4 +1,4 @@
-"""The live exercises, on a copy of the demo's data: `make test-capstones`."""
+"""The capstones, on a copy of the demo's data: `make test-capstones`."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import pytest
 from exercises.manifest import Exercise, read_manifest
 from tests.exercises.proof import Found, check_all, prove
 
-LIVE = [exercise for exercise in read_manifest() if exercise.live]
+CAPSTONES = [exercise for exercise in read_manifest() if exercise.capstone]
 
 
 @pytest.fixture(scope="module")
 def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Found]:
-    """The results of the exercises that were selected: one line, one process, one earlier champion for all."""
+    """The results of the exercises that were selected: one pipeline, one process, one earlier champion for all."""
     chosen = [item.callspec.params["exercise"] for item in request.session.items if hasattr(item, "callspec")]
-    return check_all([one for one in LIVE if one in chosen], tmp_path_factory.mktemp("answers"))
+    return check_all([one for one in CAPSTONES if one in chosen], tmp_path_factory.mktemp("answers"))
 
 
-@pytest.mark.parametrize("exercise", LIVE, ids=lambda exercise: exercise.id)
+@pytest.mark.parametrize("exercise", CAPSTONES, ids=lambda exercise: exercise.id)
 def test_each_answer_has_its_outcome(exercise: Exercise, found: dict[str, Found]) -> None:
     prove(exercise, found[exercise.id])

@@ -19,20 +19,20 @@ from contracts.features import (
 )
 from contracts.habit import HABIT_PAYMENTS
 from contracts.labels import DAY, LABEL_DELAY, NEVER
-from tests.definitions import Payment, literal_features
+from tests.feature_definitions import Payment, literal_features
 
 START = 1_522_540_800  # a Sunday, 2018-04-01
 HORIZON = features.TERMINAL_HORIZON_DAYS * DAY
 
 
-def kernel_features(world: list[Payment]) -> dict[int, dict[str, float]]:
+def kernel_features(payments: list[Payment]) -> dict[int, dict[str, float]]:
     """The kernel's features of all payments, by transaction id."""
-    found: dict[int, dict[str, float]] = {p.transaction_id: {} for p in world}
+    found: dict[int, dict[str, float]] = {p.transaction_id: {} for p in payments}
     for entity, values, kernel in (
         ("customer_id", ["cents"], features.customer_features),
         ("terminal_id", ["cents", "reported"], features.terminal_features),
     ):
-        rows = sorted(world, key=lambda p: (getattr(p, entity), *p.position))
+        rows = sorted(payments, key=lambda p: (getattr(p, entity), *p.position))
         arrays = [np.array([getattr(p, name) for p in rows], dtype=np.int64) for name in (entity, "occurred", *values)]
         columns = kernel(*arrays, np.arange(len(rows)))
         for name, column in columns.items():
@@ -51,17 +51,17 @@ delays = st.one_of(
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> list[Payment]:
+def payment_lists(draw: st.DrawFn) -> list[Payment]:
     size = draw(st.integers(1, 25))
     ids = draw(
         st.lists(
             st.one_of(st.integers(0, 50), st.integers(2**63 - 9, 2**63 - 1)), min_size=size, max_size=size, unique=True
         )
     )
-    world = []
+    payments = []
     for number in ids:
         occurred, delay = draw(seconds), draw(delays)
-        world.append(
+        payments.append(
             Payment(
                 number,
                 draw(st.sampled_from([0, 1, 2**63 - 1])),
@@ -71,39 +71,39 @@ def worlds(draw: st.DrawFn) -> list[Payment]:
                 NEVER if delay == NEVER else occurred + delay,
             )
         )
-    return world
+    return payments
 
 
-@given(worlds())
+@given(payment_lists())
 @settings(max_examples=300, deadline=None)
-def test_kernel_equals_the_definitions(world: list[Payment]) -> None:
-    found = kernel_features(world)
-    for payment in world:
-        literal = literal_features(world, payment)
+def test_kernel_equals_the_definitions(payments: list[Payment]) -> None:
+    found = kernel_features(payments)
+    for payment in payments:
+        literal = literal_features(payments, payment)
         for name in CUSTOMER_FEATURES + TERMINAL_FEATURES:
             exact = literal[name]
             assert found[payment.transaction_id][name] == pytest.approx(float(exact), abs=1e-9, rel=1e-12), name
 
 
-@given(worlds(), st.data())
+@given(payment_lists(), st.data())
 @settings(max_examples=200, deadline=None)
-def test_later_payments_and_labels_do_not_change_a_payment(world: list[Payment], data: st.DataObject) -> None:
-    payment = data.draw(st.sampled_from(world))
+def test_later_payments_and_labels_do_not_change_a_payment(payments: list[Payment], data: st.DataObject) -> None:
+    payment = data.draw(st.sampled_from(payments))
     t = payment.occurred
     past = [
         p if max(p.occurred + LABEL_DELAY, p.reported) <= t else replace(p, reported=NEVER)
-        for p in world
+        for p in payments
         if p.position <= payment.position
     ]
-    assert kernel_features(past)[payment.transaction_id] == kernel_features(world)[payment.transaction_id]
+    assert kernel_features(past)[payment.transaction_id] == kernel_features(payments)[payment.transaction_id]
 
 
-@given(worlds(), st.data())
+@given(payment_lists(), st.data())
 @settings(max_examples=200, deadline=None)
-def test_nothing_before_the_horizon_changes_a_payment(world: list[Payment], data: st.DataObject) -> None:
-    payment = data.draw(st.sampled_from(world))
-    recent = [p for p in world if p.occurred > payment.occurred - HORIZON]
-    assert kernel_features(recent)[payment.transaction_id] == kernel_features(world)[payment.transaction_id]
+def test_nothing_before_the_horizon_changes_a_payment(payments: list[Payment], data: st.DataObject) -> None:
+    payment = data.draw(st.sampled_from(payments))
+    recent = [p for p in payments if p.occurred > payment.occurred - HORIZON]
+    assert kernel_features(recent)[payment.transaction_id] == kernel_features(payments)[payment.transaction_id]
 
 
 def test_a_late_report_counts_from_its_arrival() -> None:
@@ -117,8 +117,8 @@ def test_a_late_report_counts_from_its_arrival() -> None:
 
 
 def test_within_a_second_the_lower_id_comes_first() -> None:
-    world = [Payment(7, 1, 1, 100, START), Payment(6, 1, 2, 300, START)]
-    found = kernel_features(world)
+    payments = [Payment(7, 1, 1, 100, START), Payment(6, 1, 2, 300, START)]
+    found = kernel_features(payments)
     assert (found[6]["customer_tx_count_1d"], found[6]["customer_amount_mean_1d"]) == (1, 3)
     assert (found[7]["customer_tx_count_1d"], found[7]["customer_amount_mean_1d"]) == (2, 2)
 
@@ -178,13 +178,13 @@ def test_a_habit_uses_only_the_latest_payments() -> None:
 
 def test_more_rows_than_one_block(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
-    world = [
+    payments = [
         Payment(n, int(rng.integers(3)), 1, int(rng.integers(1, 9_999)), START + int(rng.integers(20 * DAY)))
         for n in range(200)
     ]
-    whole = kernel_features(world)
+    whole = kernel_features(payments)
     monkeypatch.setattr("contracts.habit._ROWS_AT_ONCE", 7)
-    assert kernel_features(world) == whole
+    assert kernel_features(payments) == whole
 
 
 def test_a_run_of_frauds_grows_when_a_late_report_closes_its_gap() -> None:

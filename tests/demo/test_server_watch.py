@@ -93,7 +93,7 @@ def test_servers_may_end_when_the_watch_is_over(launch: Launch) -> None:
 
 
 @pytest.mark.parametrize("victim", ["PostgreSQL", "Valkey", "MLflow", *AIRFLOW])
-def test_every_server_of_the_line_is_watched(
+def test_every_server_of_the_pipeline_is_watched(
     launch: Launch, victim: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The real pipeline, with idle servers and a DAG that never ends."""
@@ -122,7 +122,7 @@ def test_every_server_of_the_line_is_watched(
     monkeypatch.setattr(Steps, "command", lambda *_, **__: days)
     steps, memory = Steps(Console(quiet=True)), MemoryWatch()
     with pytest.raises(StepFailed, match=rf"{victim} \(ended by signal 9\)"), ExitStack() as stack:
-        run.run_line(Options(), steps, memory, stack)
+        run.run_pipeline(Options(), steps, memory, stack)
 
 
 class FakeAirflow:

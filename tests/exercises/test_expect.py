@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from exercises.expect import IncorrectError, Said, alike, expect
+from exercises.expect import Description, IncorrectError, alike, expect
 
 
 class Single(float):
@@ -26,8 +26,8 @@ def test_a_wrong_answer_is_reported_with_its_mistake() -> None:
     with pytest.raises(IncorrectError) as raised:
         expect("count(t=5)", 7, 3, "look again", [(9, "not this"), (7, "the future is counted")])
     assert str(raised.value).split("\n") == [
-        "called    count(t=5)",
-        "came      7",
+        "call      count(t=5)",
+        "actual    7",
         "expected  3",
         "mistake   the future is counted",
     ]
@@ -35,11 +35,11 @@ def test_a_wrong_answer_is_reported_with_its_mistake() -> None:
 
 def test_a_function_may_recognise_a_mistake_and_an_unknown_one_gets_the_hint() -> None:
     with pytest.raises(IncorrectError, match="too many"):
-        expect("f()", 12, 3, "look again", [(lambda came: came > 10, "too many")])
+        expect("f()", 12, 3, "look again", [(lambda actual: actual > 10, "too many")])
     with pytest.raises(IncorrectError, match="look again"):
-        expect("f()", 4, 3, "look again", [(lambda came: came > 10, "too many")])
+        expect("f()", 4, 3, "look again", [(lambda actual: actual > 10, "too many")])
     with pytest.raises(IncorrectError, match="nothing came back"):
-        expect("f()", None, Said("three or more"), "look again", [(None, "nothing came back")])
+        expect("f()", None, Description("three or more"), "look again", [(None, "nothing came back")])
 
 
 @pytest.mark.parametrize(

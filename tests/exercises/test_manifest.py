@@ -22,9 +22,9 @@ OF_THE_WORKSHOP = {
     "exercises.toml",
     "expect.py",
     "fake_registry.py",
-    "faulty_line.py",
+    "faulty_store.py",
     "leaks.py",
-    "line.py",
+    "live_pipeline.py",
     "manifest.py",
     "outcome.py",
     "plugin.py",
@@ -42,7 +42,7 @@ def name(exercise: Exercise) -> str:
 
 
 def test_each_role_has_at_least_five_in_order_of_level() -> None:
-    offline = [exercise for exercise in ALL if not exercise.live]
+    offline = [exercise for exercise in ALL if not exercise.capstone]
     assert min(Counter(exercise.role for exercise in offline).values()) >= 5
     assert {exercise.role for exercise in ALL} == set(get_args(Role))
     for role in get_args(Role):
@@ -69,8 +69,8 @@ def test_a_stub_is_its_solution_without_the_work(exercise: Exercise) -> None:
 @pytest.mark.parametrize("exercise", ALL, ids=name)
 def test_a_page_has_its_headings_and_working_links(exercise: Exercise) -> None:
     text = (exercise.folder / "README.md").read_text()
-    for heading in ("## What you will learn", "## What to write", "## Where this is in the line", "## Out of scope"):
-        assert heading in text
+    for heading in ("What you will learn", "What to write", "Where this is in the pipeline", "Out of scope"):
+        assert f"## {heading}\n" in text
     assert f"make check EXERCISE={exercise.id}" in text
     links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text)
     links = [link for link in links if not link.startswith("https://")]
@@ -79,7 +79,7 @@ def test_a_page_has_its_headings_and_working_links(exercise: Exercise) -> None:
         assert (exercise.folder / link).exists(), link
 
 
-@pytest.mark.parametrize("exercise", [one for one in ALL if not one.live], ids=name)
+@pytest.mark.parametrize("exercise", [one for one in ALL if not one.capstone], ids=name)
 def test_a_check_compares_with_production(exercise: Exercise) -> None:
     assert "def test_agrees_with_production(" in exercise.check.read_text()
 

@@ -153,9 +153,9 @@ def test_a_stub_is_not_run_and_a_missing_file_is_reported(exercise: Exercise, mo
 def test_without_its_environment_or_the_demo_nothing_is_run(
     exercise: Exercise, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    live = exercise.model_copy(update={"live": True})
+    capstone = exercise.model_copy(update={"capstone": True})
     monkeypatch.setattr(runner, "DEMO", tmp_path / "summary.json")
-    assert "make demo" in run_checks(live, [exercise.answer])[exercise.answer].story
+    assert "make demo" in run_checks(capstone, [exercise.answer])[exercise.answer].story
     monkeypatch.setattr(runner, "ROOT", tmp_path)
     result = run_checks(exercise, [exercise.answer])[exercise.answer]
     assert (result.outcome, "not installed" in result.story) == (Outcome.UNAVAILABLE, True)

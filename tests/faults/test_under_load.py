@@ -46,7 +46,7 @@ def children(pid: int) -> list[int]:
 
 
 @dataclass
-class Line:
+class System:
     """The scorer, its stores, and its clients."""
 
     scorer: ScorerProcess
@@ -96,7 +96,7 @@ class Line:
 
 
 @pytest.fixture(scope="module")
-def line(
+def system(
     start: Callable[..., ScorerProcess],
     tmp_path_factory: pytest.TempPathFactory,
     make_database: Callable[[Any, str], str],
@@ -104,7 +104,7 @@ def line(
     registry: RegistryStub,
     valkey_server: Any,
     postgres: Any,
-) -> Iterator[Line]:
+) -> Iterator[System]:
     """A scorer with two workers, on a Valkey and a PostgreSQL that tests may stop."""
     folder = tmp_path_factory.mktemp("faults")
     own_valkey = start_valkey(folder / "valkey/data", valkey_server.password, folder / "valkey/log")
@@ -120,33 +120,33 @@ def line(
     )
     clients = Clients(CLIENTS, scorer.port, KEYS["score"], World(400, 200, START), Told())
     password = (secrets / "decisions_password").read_text().strip()
-    yield Line(scorer, own_valkey, own_postgres, decisions, password, clients)
+    yield System(scorer, own_valkey, own_postgres, decisions, password, clients)
     clients.end()
     own_valkey.stop()
     own_postgres.stop()
 
 
-def under_load(line: Line, seconds: float) -> None:
+def under_load(system: System, seconds: float) -> None:
     """Let the clients run for some seconds."""
-    line.clients.go()
+    system.clients.go()
     time.sleep(seconds)
-    line.clients.raise_errors()
+    system.clients.raise_errors()
 
 
-def settle(line: Line) -> None:
+def settle(system: System) -> None:
     """Pause the clients, wait until the scorer has recovered and nothing is queued, and check everything."""
-    line.clients.hold()
-    wait_for(line.ready, line.scorer.log.read_text, patience=PATIENCE)
-    with line.state as state:
-        wait_for(lambda: state.xlen(DECISIONS_KEY) == 0, line.scorer.log.read_text, patience=PATIENCE)
-        check_decisions(line)
-        check_histories(line, state)
+    system.clients.hold()
+    wait_for(system.ready, system.scorer.log.read_text, patience=PATIENCE)
+    with system.state as state:
+        wait_for(lambda: state.xlen(DECISIONS_KEY) == 0, system.scorer.log.read_text, patience=PATIENCE)
+        check_decisions(system)
+        check_histories(system, state)
 
 
-def check_decisions(line: Line) -> None:
+def check_decisions(system: System) -> None:
     """Every answer that a client received is the recorded one."""
-    told = line.clients.told
-    with line.log() as log:
+    told = system.clients.told
+    with system.log() as log:
         rows = log.execute(
             "select transaction_id, score, decision, model_version, degraded, reasons, customer_id, terminal_id,"
             " (amount * 100)::bigint, extract(epoch from occurred_at)::bigint from serving.decisions"
@@ -166,10 +166,10 @@ def check_decisions(line: Line) -> None:
     assert not wrong, f"{len(wrong)} answers are not the recorded ones, first {wrong[:3]}"
 
 
-def check_histories(line: Line, state: valkey.Valkey) -> None:
+def check_histories(system: System, state: valkey.Valkey) -> None:
     """Each history holds the answered payments, each once, in order of position."""
     expected: defaultdict[str, list[tuple[int, int, int]]] = defaultdict(list)
-    for number, customer, terminal, cents, second in line.clients.told.payments.values():
+    for number, customer, terminal, cents, second in system.clients.told.payments.values():
         expected[f"c:{customer}"].append((second, number, cents))
         expected[f"t:{terminal}"].append((second, number, NOT_REPORTED << CENTS_BITS | cents))
     for key, mine in expected.items():
@@ -195,127 +195,127 @@ def replay(payments: list[Payment], asked: Payment) -> np.ndarray[Any, Any]:
     return feature_matrix(own | customer | terminal)[0]
 
 
-def probe(line: Line, count: int = 50) -> None:
+def probe(system: System, count: int = 50) -> None:
     """Score payments without load, and compare their features with a replay."""
-    told = line.clients.told
+    told = system.clients.told
     last = max(second for *_, second in told.payments.values())
     for n in range(count):
         payment = (10**12 + len(told.payments), n * 7 % 400, n * 3 % 200, 5_000 + n, last + n)
-        answer = line.scorer.score(*payment)
+        answer = system.scorer.score(*payment)
         assert not answer["degraded"]
         told.take([payment], [answer], 0.0)
-        found = line.scorer.features(payment[0])
+        found = system.scorer.features(payment[0])
         expected = dict(zip(FEATURES, replay(list(told.payments.values()), payment).tolist(), strict=True))
         assert found == pytest.approx(expected, rel=1e-12)
 
 
 @contextmanager
-def load(line: Line, seconds_after: float = 2) -> Iterator[None]:
+def load(system: System, seconds_after: float = 2) -> Iterator[None]:
     """Keep the load up during a fault and for a while after it, then check everything. No request is rejected."""
-    before = line.clients.told.refused.copy()
-    line.clients.go()
+    before = system.clients.told.refused.copy()
+    system.clients.go()
     yield
     # Recovery happens under load as well.
-    wait_for(line.ready, line.scorer.log.read_text, patience=PATIENCE)
-    under_load(line, seconds_after)
-    settle(line)
-    assert line.clients.told.refused == before
+    wait_for(system.ready, system.scorer.log.read_text, patience=PATIENCE)
+    under_load(system, seconds_after)
+    settle(system)
+    assert system.clients.told.refused == before
 
 
-def test_without_a_fault(line: Line) -> None:
-    with load(line):
-        under_load(line, OUTAGE_SECONDS / 2)
-    probe(line)
+def test_without_a_fault(system: System) -> None:
+    with load(system):
+        under_load(system, OUTAGE_SECONDS / 2)
+    probe(system)
 
 
-def test_valkey_is_killed_and_restarted_on_its_data(line: Line) -> None:
-    with load(line):
-        line.stop_valkey()
-        under_load(line, OUTAGE_SECONDS)
-        line.start_valkey()
-    assert any(answers[0]["degraded"] for answers in line.clients.told.answers.values())
-    probe(line)
+def test_valkey_is_killed_and_restarted_on_its_data(system: System) -> None:
+    with load(system):
+        system.stop_valkey()
+        under_load(system, OUTAGE_SECONDS)
+        system.start_valkey()
+    assert any(answers[0]["degraded"] for answers in system.clients.told.answers.values())
+    probe(system)
 
 
-def test_valkey_does_not_answer(line: Line) -> None:
-    with load(line):
-        os.kill(line.valkey.process.pid, signal.SIGSTOP)
-        under_load(line, OUTAGE_SECONDS)
-        os.kill(line.valkey.process.pid, signal.SIGCONT)
-    probe(line)
+def test_valkey_does_not_answer(system: System) -> None:
+    with load(system):
+        os.kill(system.valkey.process.pid, signal.SIGSTOP)
+        under_load(system, OUTAGE_SECONDS)
+        os.kill(system.valkey.process.pid, signal.SIGCONT)
+    probe(system)
 
 
-def test_postgresql_is_down(line: Line) -> None:
-    with load(line):
-        line.postgres.stop()
-        under_load(line, OUTAGE_SECONDS)
-        line.start_postgres()
+def test_postgresql_is_down(system: System) -> None:
+    with load(system):
+        system.postgres.stop()
+        under_load(system, OUTAGE_SECONDS)
+        system.start_postgres()
 
 
-def test_postgresql_does_not_answer(line: Line) -> None:
+def test_postgresql_does_not_answer(system: System) -> None:
     # Each of its connections is served by a separate process.
-    processes = [line.postgres.process.pid, *children(line.postgres.process.pid)]
-    with load(line):
+    processes = [system.postgres.process.pid, *children(system.postgres.process.pid)]
+    with load(system):
         for pid in processes:
             os.kill(pid, signal.SIGSTOP)
-        under_load(line, OUTAGE_SECONDS)
-        told = httpx.get(f"http://127.0.0.1:{line.scorer.port}/readyz", timeout=4)
+        under_load(system, OUTAGE_SECONDS)
+        told = httpx.get(f"http://127.0.0.1:{system.scorer.port}/readyz", timeout=4)
         assert (told.status_code, told.json()["degraded"]) == (200, True)
         for pid in processes:
             os.kill(pid, signal.SIGCONT)
 
 
-def test_valkey_loses_its_data_and_is_rewritten(line: Line) -> None:
-    with load(line), line.state as state:
+def test_valkey_loses_its_data_and_is_rewritten(system: System) -> None:
+    with load(system), system.state as state:
         state.flushall()
-        under_load(line, OUTAGE_SECONDS / 2)
-        assert not line.ready()
+        under_load(system, OUTAGE_SECONDS / 2)
+        assert not system.ready()
         state.hset(META_KEY, mapping=Stamp(written_to="2018-06-01").fields())
-    probe(line)
+    probe(system)
 
 
-def test_workers_are_killed(line: Line) -> None:
-    with load(line):
-        for worker in line.workers():
+def test_workers_are_killed(system: System) -> None:
+    with load(system):
+        for worker in system.workers():
             os.kill(worker, signal.SIGKILL)
-            wait_for(lambda: len(line.workers()) == 2 and line.ready(), patience=60)
-            under_load(line, 2)
+            wait_for(lambda: len(system.workers()) == 2 and system.ready(), patience=60)
+            under_load(system, 2)
 
 
-def test_the_scorer_is_stopped_and_restarted(line: Line) -> None:
-    under_load(line, 1)
-    assert line.scorer.stop() == 0
+def test_the_scorer_is_stopped_and_restarted(system: System) -> None:
+    under_load(system, 1)
+    assert system.scorer.stop() == 0
     # Every accepted payment was answered: nothing is stored without an answer.
-    with line.state as state, line.log() as log:
+    with system.state as state, system.log() as log:
         kept = {json.loads(entry[b"decision"])["transaction_id"] for _, entry in state.xrange(DECISIONS_KEY)}
         kept |= {number for (number,) in log.execute("select transaction_id from serving.decisions")}
-    wait_for(lambda: kept <= line.clients.told.payments.keys(), patience=5)
-    line.scorer.start(ready=False)
-    under_load(line, 2)
-    settle(line)
+    wait_for(lambda: kept <= system.clients.told.payments.keys(), patience=5)
+    system.scorer.start(ready=False)
+    under_load(system, 2)
+    settle(system)
 
 
-def test_only_with_both_stores_down_is_there_no_answer(line: Line) -> None:
-    told = line.clients.told
+def test_only_with_both_stores_down_is_there_no_answer(system: System) -> None:
+    told = system.clients.told
     told.refused.clear()
-    line.clients.go()
-    line.stop_valkey()
-    line.postgres.stop()
-    under_load(line, 1)
+    system.clients.go()
+    system.stop_valkey()
+    system.postgres.stop()
+    under_load(system, 1)
     answered = len(told.payments)
-    under_load(line, OUTAGE_SECONDS / 2)
+    under_load(system, OUTAGE_SECONDS / 2)
     assert len(told.payments) == answered
     assert set(told.refused) == {503}
-    line.start_postgres()
-    line.start_valkey()
-    under_load(line, 2)
-    settle(line)
+    system.start_postgres()
+    system.start_valkey()
+    under_load(system, 2)
+    settle(system)
 
 
-def test_load_continues_until_there_are_enough_payments(line: Line) -> None:
-    told = line.clients.told
-    with load(line):
+def test_load_continues_until_there_are_enough_payments(system: System) -> None:
+    told = system.clients.told
+    with load(system):
         while len(told.payments) < PAYMENTS:
-            under_load(line, 1)
-    probe(line)
+            under_load(system, 1)
+    probe(system)
     print(Counter(answers[0]["degraded"] for answers in told.answers.values()), told.slowest)

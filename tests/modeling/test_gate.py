@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modeling.evaluation.gate import COST_TOLERANCE, PRECISION_TOLERANCE, Standing, first_champion, judge
+from modeling.evaluation.gate import COST_TOLERANCE, PRECISION_TOLERANCE, GateMetrics, compare, first_champion
 
-CHAMPION = Standing(average_precision=0.70, cost_per_1000=100.0, approving_all=500.0)
+CHAMPION = GateMetrics(average_precision=0.70, cost_per_1000=100.0, approving_all=500.0)
 LITTLE_WORSE, MUCH_WORSE = 0.70 - PRECISION_TOLERANCE / 2, 0.70 - PRECISION_TOLERANCE * 1.1
 LITTLE_DEARER, MUCH_DEARER = 100 * (1 + COST_TOLERANCE / 2), 100 * (1 + COST_TOLERANCE * 1.1)
 
@@ -27,24 +27,24 @@ LITTLE_DEARER, MUCH_DEARER = 100 * (1 + COST_TOLERANCE / 2), 100 * (1 + COST_TOL
     ],
 )
 def test_the_gate_against_a_champion(precision: float, cost: float, promoted: bool, why: str) -> None:
-    verdict = judge(Standing(precision, cost, 500.0), CHAMPION)
-    assert verdict.promoted is promoted
-    assert verdict.reason.startswith(why)
-    assert f"{precision:.3f} against 0.700" in verdict.reason
+    decision = compare(GateMetrics(precision, cost, 500.0), CHAMPION)
+    assert decision.promoted is promoted
+    assert decision.reason.startswith(why)
+    assert f"{precision:.3f} against 0.700" in decision.reason
 
 
 @given(st.lists(st.tuples(st.floats(0.0, 1.0), st.floats(0.0, 400.0)), max_size=30))
 def test_successive_champions_never_get_worse_in_both_figures(figures: list[tuple[float, float]]) -> None:
     champion = CHAMPION
     for precision, cost in figures:
-        challenger = Standing(precision, cost, 500.0)
-        if judge(challenger, champion).promoted:
+        challenger = GateMetrics(precision, cost, 500.0)
+        if compare(challenger, champion).promoted:
             assert precision >= champion.average_precision or cost <= champion.cost_per_1000
             champion = challenger
 
 
 def test_the_first_version_is_promoted_with_a_warning_if_it_is_poor() -> None:
-    good, poor = (first_champion(Standing(0.5, cost, approving_all=100.0)) for cost in (90.0, 100.0))
+    good, poor = (first_champion(GateMetrics(0.5, cost, approving_all=100.0)) for cost in (90.0, 100.0))
     assert good.promoted
     assert "poor" not in good.reason
     assert poor.promoted

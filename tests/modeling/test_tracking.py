@@ -186,21 +186,21 @@ def test_the_gate_keeps_the_better_champion(settings_for: SettingsFor, tmp_path:
     write_lake(tmp_path, seed=1, harm_of_terminals=0.0)
     settings = settings_for()
     assert promote(trained(settings), settings)["promoted"]
-    verdict = promote(trained(settings_for(tmp_path)), settings)
-    assert (verdict["model_version"], verdict["promoted"]) == ("2", False)
-    assert verdict["reason"].startswith("average precision is worse")
+    result = promote(trained(settings_for(tmp_path)), settings)
+    assert (result["model_version"], result["promoted"]) == ("2", False)
+    assert result["reason"].startswith("average precision is worse")
     assert champion(settings) == "1"
     tags = version_tags(settings, "2")
-    assert (tags["gate"], tags["gate.reason"]) == ("kept out", verdict["reason"])
+    assert (tags["gate"], tags["gate.reason"]) == ("kept out", result["reason"])
 
 
 def test_a_better_challenger_replaces_the_champion(settings_for: SettingsFor, tmp_path: Path) -> None:
     write_lake(tmp_path, seed=1, harm_of_terminals=0.0)
     settings = settings_for()
     assert promote(trained(settings_for(tmp_path)), settings_for(tmp_path))["promoted"]
-    verdict = promote(trained(settings), settings)
-    assert verdict["promoted"]
-    assert verdict["reason"].startswith("at least as good")
+    result = promote(trained(settings), settings)
+    assert result["promoted"]
+    assert result["reason"].startswith("at least as good")
     assert champion(settings) == "2"
 
 
@@ -208,9 +208,9 @@ def test_a_challenger_with_a_damaged_bundle_is_rejected(settings_for: SettingsFo
     settings = settings_for()
     run_id = trained(settings)
     spoil(settings, run_id, tmp_path / "spoilt", damage_trees)
-    verdict = promote(run_id, settings)
-    assert not verdict["promoted"]
-    assert f"{TREES} is damaged" in verdict["reason"]
+    result = promote(run_id, settings)
+    assert not result["promoted"]
+    assert f"{TREES} is damaged" in result["reason"]
     assert champion(settings) is None
 
 
@@ -222,9 +222,9 @@ def test_a_champion_that_can_no_longer_be_used_is_replaced(
     first = trained(settings)
     assert promote(first, settings)["promoted"]
     spoil(settings, first, tmp_path / "spoilt", change)
-    verdict = promote(trained(settings), settings)
-    assert verdict["promoted"]
-    assert why in verdict["reason"]
+    result = promote(trained(settings), settings)
+    assert result["promoted"]
+    assert why in result["reason"]
     assert champion(settings) == "2"
 
 
@@ -233,9 +233,9 @@ def test_a_champion_is_not_evaluated_on_its_training_days(settings_for: Settings
     write_lake(tmp_path, whole)
     settings = settings_for(tmp_path)
     assert promote(trained(settings, whole), settings)["promoted"]
-    verdict = promote(trained(settings, DayRange(START, START + timedelta(days=29))), settings)
-    assert not verdict["promoted"]
-    assert "was trained on days in the test window" in verdict["reason"]
+    result = promote(trained(settings, DayRange(START, START + timedelta(days=29))), settings)
+    assert not result["promoted"]
+    assert "was trained on days in the test window" in result["reason"]
 
 
 @pytest.mark.parametrize("file", FILES)

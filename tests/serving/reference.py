@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tests.definitions import NEVER, literal_features
-from tests.definitions import Payment as Known
+from tests.feature_definitions import NEVER, literal_features
+from tests.feature_definitions import Payment as Known
 
 Payment = tuple[int, int, int, int, int]
 """id, customer, terminal, cents, second."""
@@ -24,8 +24,8 @@ class Bank:
 
     def features(self, payment: Payment) -> dict[str, float]:
         """The features of one payment as of its position in time, from everything here."""
-        world = [self._known(p) for p in [*(p for p in self.payments if p[0] != payment[0]), payment]]
-        return {name: float(value) for name, value in literal_features(world, world[-1]).items()}
+        payments = [self._known(p) for p in [*(p for p in self.payments if p[0] != payment[0]), payment]]
+        return {name: float(value) for name, value in literal_features(payments, payments[-1]).items()}
 
     def _known(self, payment: Payment) -> Known:
         number, customer, terminal, cents, second = payment

@@ -12,7 +12,7 @@ from serving.errors import SettingsError
 from serving.middleware.api_keys import parse_keys
 from tests.serving.running import KEYS, ScorerProcess, body
 
-GUARDED = {
+PROTECTED = {
     "/v1/score": ("POST", "score"),
     "/v1/score/batch": ("POST", "score"),
     "/v1/fraud-reports": ("POST", "report"),
@@ -30,10 +30,10 @@ def ask(scorer: ScorerProcess, method: str, path: str, key: str | None, **more: 
         scorer.client.headers["X-API-Key"] = KEYS["all"]
 
 
-@pytest.mark.parametrize("path", [*GUARDED, "/v1/nothing", "/v1"])
+@pytest.mark.parametrize("path", [*PROTECTED, "/v1/nothing", "/v1"])
 @pytest.mark.parametrize("key", [None, "wrong", "key-al", "key-all2", "\u00e9"])
 def test_everything_under_v1_requires_a_valid_key(scorer: ScorerProcess, path: str, key: str | None) -> None:
-    method = GUARDED.get(path, ("GET", ""))[0]
+    method = PROTECTED.get(path, ("GET", ""))[0]
     answer = ask(scorer, method, path, key.encode("latin-1") if key else None)  # type: ignore[arg-type]
     assert answer.status_code == 401
     assert "X-API-Key" in answer.json()["detail"]
@@ -45,10 +45,10 @@ def test_the_key_is_checked_before_the_body(scorer: ScorerProcess) -> None:
     assert answer.status_code == 401
 
 
-@pytest.mark.parametrize("path", GUARDED)
+@pytest.mark.parametrize("path", PROTECTED)
 @pytest.mark.parametrize("scope", ["score", "report", "read"])
 def test_a_key_is_limited_to_its_scopes(scorer: ScorerProcess, path: str, scope: str) -> None:
-    method, wanted = GUARDED[path]
+    method, wanted = PROTECTED[path]
     answer = ask(scorer, method, path, KEYS[scope])
     if scope == wanted:
         assert answer.status_code in (200, 404, 422)

@@ -38,14 +38,14 @@ def test_a_batch_of_more_than_one_round_trip(scorer: ScorerProcess, fresh: Fresh
 
 def test_a_batch_gives_what_single_payments_give(scorer: ScorerProcess, fresh: Fresh) -> None:
     shape = [(n % 3, n % 2, 7_000 * n, T + 60 * n) for n in range(12)]
-    worlds: list[list[dict[str, Any]]] = []
+    both_ways: list[list[dict[str, Any]]] = []
     for together in (True, False):
         ids = [fresh() for _ in range(20)]
         payments = [(ids[n], ids[12 + c], ids[16 + t], cents, second) for n, (c, t, cents, second) in enumerate(shape)]
         answers = scorer.batch(payments) if together else [scorer.score(*payment) for payment in payments]
-        worlds.append([answer | {"transaction_id": 0} for answer in answers])
-    assert worlds[0] == worlds[1]
-    assert len({answer["decision"] for answer in worlds[0]}) > 1
+        both_ways.append([answer | {"transaction_id": 0} for answer in answers])
+    assert both_ways[0] == both_ways[1]
+    assert len({answer["decision"] for answer in both_ways[0]}) > 1
 
 
 def test_known_payments_get_their_first_answers_among_new_ones(scorer: ScorerProcess, fresh: Fresh) -> None:

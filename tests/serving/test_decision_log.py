@@ -13,7 +13,7 @@ import pytest
 import valkey
 
 from contracts.features import FEATURES_VERSION
-from contracts.online_state import ADOPTED, DECISIONS_KEY, META_KEY, Stamp
+from contracts.online_state import DECISIONS_KEY, META_KEY, RECONCILED, Stamp
 from demo.embedded_servers import Server, start_postgres
 from serving.decision_log.outbox_relay import GROUP
 from tests.serving.conftest import Start
@@ -76,7 +76,7 @@ def own_state(valkey_server: Any) -> OwnState:
     client = valkey.Valkey(port=valkey_server.port, password=valkey_server.password, db=database)
     client.flushdb()
     # As an earlier scorer left it: the first scorer on a store cannot start without its decision log.
-    client.hset(META_KEY, mapping=Stamp(written_to="2018-08-31").fields() | {ADOPTED: "1"})
+    client.hset(META_KEY, mapping=Stamp(written_to="2018-08-31").fields() | {RECONCILED: "1"})
     return OwnState(client, f"valkey://127.0.0.1:{valkey_server.port}/{database}")
 
 

@@ -16,7 +16,7 @@ from contracts.online_state import customer_key, pack_entries, pack_reported, pa
 from serving.online_store.store import Claim
 from serving.scoring.features import compute_features
 from serving.scoring.payment import Payment
-from tests.definitions import DAY
+from tests.feature_definitions import DAY
 from tests.serving.reference import Bank
 from tests.serving.running import ScorerProcess
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import valkey
 
-from contracts.online_state import ADOPTED, DECISIONS_KEY, META_KEY, Stamp, payment_key
+from contracts.online_state import DECISIONS_KEY, META_KEY, RECONCILED, Stamp, payment_key
 from serving.errors import OnlineStoreUnavailableError
 from serving.online_store.protocol import Answered, Claim, Conflict
 from serving.online_store.store import ValkeyOnlineStore, connect
@@ -26,7 +26,7 @@ def state(valkey_server: Any) -> Any:
     """A separate stamped store, which no scorer drains."""
     client = valkey.Valkey(port=valkey_server.port, password=valkey_server.password, db=DATABASE)
     client.flushdb()
-    client.hset(META_KEY, mapping=Stamp(written_to="2018-08-31").fields() | {ADOPTED: "1"})
+    client.hset(META_KEY, mapping=Stamp(written_to="2018-08-31").fields() | {RECONCILED: "1"})
     return client
 
 
@@ -48,7 +48,7 @@ def test_the_first_of_two_answers_is_kept_and_streamed_once(valkey_server: Any, 
     assert claims[0] == claims[1]
     for answer in (b"the first", b"the second"):
         offered = [(payment, answer)]
-        assert ask(valkey_server, partial(ValkeyOnlineStore.keep_answers, answers=offered)) == [b"the first"]
+        assert ask(valkey_server, partial(ValkeyOnlineStore.store_answers, answers=offered)) == [b"the first"]
     assert [fields for _, fields in state.xrange(DECISIONS_KEY)] == [{b"decision": b"the first"}]
     (again,) = ask(valkey_server, lambda online: online.claim([payment]))
     assert again == Answered(b"the first")
@@ -57,7 +57,7 @@ def test_the_first_of_two_answers_is_kept_and_streamed_once(valkey_server: Any, 
 def test_many_concurrent_round_trips_leave_connections_for_other_work(valkey_server: Any, state: Any) -> None:
     async def many(online: ValkeyOnlineStore) -> str:
         await asyncio.gather(*(online.incompatible() for _ in range(200)))
-        return await online.accept_run()
+        return await online.pin_run()
 
     assert state.info("server")["run_id"] == ask(valkey_server, many)
 
@@ -69,7 +69,7 @@ def test_an_answer_without_its_claim_is_not_kept(valkey_server: Any, state: Any,
     before = state.xlen(DECISIONS_KEY)
     offered = [(claimed, b"one"), (lost, b"other")]
     with pytest.raises(OnlineStoreUnavailableError, match="lost its data"):
-        ask(valkey_server, partial(ValkeyOnlineStore.keep_answers, answers=offered))
+        ask(valkey_server, partial(ValkeyOnlineStore.store_answers, answers=offered))
     assert state.xlen(DECISIONS_KEY) == before
 
 
@@ -78,7 +78,7 @@ def test_a_restarted_valkey_is_rejected_until_it_is_accepted(valkey_server: Any,
         online._run_id = "another"
         with pytest.raises(OnlineStoreUnavailableError, match="was restarted"):
             await online.incompatible()
-        await online.accept_run()
+        await online.pin_run()
         return await online.incompatible()
 
     assert ask(valkey_server, after_another) == ""

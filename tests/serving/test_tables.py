@@ -10,7 +10,7 @@ import psycopg
 import pytest
 import valkey
 
-from contracts.online_state import ADOPTED, META_KEY, Stamp
+from contracts.online_state import META_KEY, RECONCILED, Stamp
 from tests.serving.conftest import TEMPLATE, Start, create_database, migrate
 from tests.serving.running import ScorerProcess, wait_for
 
@@ -24,7 +24,7 @@ def address(valkey_server: Any) -> str:
     database = next(DATABASES)
     with valkey.Valkey(port=valkey_server.port, password=valkey_server.password, db=database) as client:
         client.flushdb()
-        client.hset(META_KEY, mapping=Stamp(written_to="2018-08-31").fields() | {ADOPTED: "1"})
+        client.hset(META_KEY, mapping=Stamp(written_to="2018-08-31").fields() | {RECONCILED: "1"})
     return f"valkey://127.0.0.1:{valkey_server.port}/{database}"
 
 

@@ -85,7 +85,8 @@ def test_their_metrics_are_merged(many: ScorerProcess, fresh: Fresh) -> None:
     assert answered() == before + 40
     text = many.client.get("/metrics").text
     assert "scorer_online_state_in_use 1.0" in text
-    assert 'scorer_step_seconds_count{step="claim"}' in text
+    for step in ("claim", "features", "score", "store"):
+        assert f'scorer_step_seconds_count{{step="{step}"}}' in text
 
 
 def test_a_killed_worker_is_replaced_and_every_retry_has_one_answer(many: ScorerProcess, fresh: Fresh) -> None:

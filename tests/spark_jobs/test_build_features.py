@@ -16,7 +16,7 @@ from contracts.labels import DAY, LABEL_DELAY, NEVER
 from spark_jobs.build_features import build_features, customer_pass, terminal_pass
 from spark_jobs.errors import JobError
 from spark_jobs.settings import Settings
-from tests.spark_jobs.worlds import (
+from tests.spark_jobs.lakes import (
     FIRST_DAY,
     FIRST_SECOND,
     Payment,
@@ -31,7 +31,7 @@ DAYS = [FIRST_DAY + timedelta(days=n) for n in range(50)]
 ALL = DayRange(DAYS[0], DAYS[-1])
 
 
-def payments(size: int) -> st.SearchStrategy[list[Payment]]:
+def payment_lists(size: int) -> st.SearchStrategy[list[Payment]]:
     """Few customers and terminals over 50 days, so that many payments fall on window edges and the same second."""
     coarse = st.integers(0, 49).map(lambda day: FIRST_SECOND + day * DAY)
     fine = st.integers(FIRST_SECOND, FIRST_SECOND + 50 * DAY - 1)
@@ -49,19 +49,19 @@ def numbered(rows: list[tuple[int, int, int, int, int | None]]) -> list[Payment]
     ]
 
 
-def run_passes(world: Sequence[Payment], start: int) -> dict[int, dict[str, float]]:
+def run_passes(payments: Sequence[Payment], start: int) -> dict[int, dict[str, float]]:
     """Run both passes, each as one task; returns the features by payment."""
     columns = {
-        "transaction_id": [p.transaction_id for p in world],
-        "customer_id": [p.customer_id for p in world],
-        "terminal_id": [p.terminal_id for p in world],
-        "amount_cents": [p.cents for p in world],
-        "occurred": [p.occurred for p in world],
+        "transaction_id": [p.transaction_id for p in payments],
+        "customer_id": [p.customer_id for p in payments],
+        "terminal_id": [p.terminal_id for p in payments],
+        "amount_cents": [p.cents for p in payments],
+        "occurred": [p.occurred for p in payments],
     }
     batch = pa.RecordBatch.from_pydict({name: pa.array(values, pa.int64()) for name, values in columns.items()})
     batches = [batch.slice(n, 7) for n in range(0, batch.num_rows, 7)]
     after = pa.Table.from_batches(list(customer_pass(start)(iter(batches))))
-    reported = {p.transaction_id: NEVER if p.reported is None else p.reported for p in world}
+    reported = {p.transaction_id: NEVER if p.reported is None else p.reported for p in payments}
     joined = after.append_column(
         "reported", pa.array([reported[n] for n in after["transaction_id"].to_pylist()], pa.int64())
     )
@@ -69,11 +69,11 @@ def run_passes(world: Sequence[Payment], start: int) -> dict[int, dict[str, floa
     return {row["transaction_id"]: {name: row[name] for name in FEATURES} for row in rows}
 
 
-@given(payments(40), st.integers(0, 49))
-def test_the_passes_equal_the_definitions(world: list[Payment], first: int) -> None:
+@given(payment_lists(40), st.integers(0, 49))
+def test_the_passes_equal_the_definitions(payments: list[Payment], first: int) -> None:
     start = FIRST_SECOND + first * DAY
-    expected = {p.transaction_id: by_definition(p, world) for p in world if p.occurred >= start}
-    assert run_passes(world, start) == expected
+    expected = {p.transaction_id: by_definition(p, payments) for p in payments if p.occurred >= start}
+    assert run_passes(payments, start) == expected
 
 
 @pytest.mark.parametrize("make", [customer_pass, terminal_pass])
@@ -81,7 +81,7 @@ def test_a_task_without_rows_yields_none(make: Callable[[int], Callable[[Iterato
     assert list(make(0)(iter([]))) == []  # type: ignore[call-overload]
 
 
-def a_world(count: int, seed: int) -> list[Payment]:
+def random_payments(count: int, seed: int) -> list[Payment]:
     """A fixed set of many entities; two in five payments share their second with another of the same entity."""
     chance = np.random.default_rng(seed)
     rows = []
@@ -95,14 +95,14 @@ def a_world(count: int, seed: int) -> list[Payment]:
 
 
 def test_spark_s_output_equals_the_definitions(spark: SparkSession, settings: Settings) -> None:
-    world = a_world(900, seed=1)
-    write_clean(settings.lake_root, world)
+    payments = random_payments(900, seed=1)
+    write_clean(settings.lake_root, payments)
     assert build_features(spark, settings, ALL) == {"rows_in": 900, "rows_out": 900}
     found = {row["transaction_id"]: row for row in read_rows(settings.lake_root, "features")}
-    for p in world:
+    for p in payments:
         row = found[p.transaction_id]
         # The kernel is exact up to its last division, so the values must be equal.
-        assert {name: row[name] for name in FEATURES} == by_definition(p, world)
+        assert {name: row[name] for name in FEATURES} == by_definition(p, payments)
         assert (row["customer_id"], row["terminal_id"], row["day"]) == (p.customer_id, p.terminal_id, p.day)
         assert row["occurred_at"].timestamp() == p.occurred
 
@@ -110,8 +110,8 @@ def test_spark_s_output_equals_the_definitions(spark: SparkSession, settings: Se
 def test_days_built_separately_equal_days_built_together(
     spark: SparkSession, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = a_world(700, seed=2)
-    write_clean(settings.lake_root, world)
+    payments = random_payments(700, seed=2)
+    write_clean(settings.lake_root, payments)
     build_features(spark, settings, ALL)
     together = digests(settings.lake_root)
     assert len(together) > 100
@@ -142,13 +142,13 @@ def test_the_earliest_of_several_reports_counts_and_a_future_one_does_not(
 
 
 def test_reports_without_a_pattern_column_count_as_well(spark: SparkSession, settings: Settings) -> None:
-    world = a_world(300, seed=3)
-    write_clean(settings.lake_root, world)
+    payments = random_payments(300, seed=3)
+    write_clean(settings.lake_root, payments)
     forget_patterns(settings.lake_root)
     build_features(spark, settings, ALL)
     rows = read_rows(settings.lake_root, "features")
     found = {row["transaction_id"]: {name: row[name] for name in FEATURES} for row in rows}
-    assert found == {p.transaction_id: by_definition(p, world) for p in world}
+    assert found == {p.transaction_id: by_definition(p, payments) for p in payments}
     assert any(row["terminal_fraud_rate_30d"] for row in found.values())
 
 

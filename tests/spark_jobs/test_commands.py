@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.spark_jobs.worlds import FIRST_DAY, RawRow, read_rows, write_raw
+from tests.spark_jobs.lakes import FIRST_DAY, RawRow, read_rows, write_raw
 
 ROOT = Path(__file__).resolve().parents[2]
 DAY = str(FIRST_DAY)

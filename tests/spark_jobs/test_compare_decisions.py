@@ -17,7 +17,7 @@ from spark_jobs.compare_decisions import compare_decisions
 from spark_jobs.count_lake import count_lake
 from spark_jobs.errors import JobError
 from spark_jobs.settings import Settings
-from tests.spark_jobs.worlds import (
+from tests.spark_jobs.lakes import (
     FIRST_DAY,
     FIRST_SECOND,
     Payment,
@@ -63,11 +63,11 @@ def record(
     )
 
 
-def write_features(settings: Settings, world: list[Payment]) -> None:
+def write_features(settings: Settings, payments: list[Payment]) -> None:
     rows = []
-    for p in world:
+    for p in payments:
         keys = {"transaction_id": p.transaction_id, "customer_id": p.customer_id, "terminal_id": p.terminal_id}
-        rows.append((p.day, {**keys, "occurred_at": from_epoch_seconds(p.occurred), **by_definition(p, world)}))
+        rows.append((p.day, {**keys, "occurred_at": from_epoch_seconds(p.occurred), **by_definition(p, payments)}))
     write_table(settings.lake_root, "features", rows)
 
 
@@ -77,10 +77,10 @@ def a_day(count: int = 12) -> list[Payment]:
 
 
 def test_equal_features_compare_without_a_mismatch(live_settings: Settings, decisions: psycopg.Connection) -> None:
-    world = a_day()
-    write_features(live_settings, world)
-    for n, p in enumerate(world):
-        record(decisions, p, n, by_definition(p, world))
+    payments = a_day()
+    write_features(live_settings, payments)
+    for n, p in enumerate(payments):
+        record(decisions, p, n, by_definition(p, payments))
     # Of another day, which was not requested.
     record(decisions, Payment(1, 91, 91, 1, START - 1), 99, {})
     record(decisions, Payment(2, 92, 92, 1, START + DAY), 100, {})
@@ -97,33 +97,35 @@ def test_any_feature_that_differs_is_a_reported_mismatch(
     name: str,
     wrong: float | str | None,
 ) -> None:
-    world = a_day(2)
-    write_features(live_settings, world)
-    features: dict[str, Any] = by_definition(world[0], world)
+    payments = a_day(2)
+    write_features(live_settings, payments)
+    features: dict[str, Any] = by_definition(payments[0], payments)
     if wrong == "absent":
         del features[name]
     else:
         # For large values the tolerance grows with them: the amount is 12.34.
         features[name] = features[name] + wrong * max(1.0, features[name]) if isinstance(wrong, float) else None
-    record(decisions, world[0], 0, features)
-    record(decisions, world[1], 1, by_definition(world[1], world))
+    record(decisions, payments[0], 0, features)
+    record(decisions, payments[1], 1, by_definition(payments[1], payments))
     found = compare_decisions(live_settings, TODAY)
     assert (found["compared"], found["mismatches"]) == (2, 1)
-    assert capsys.readouterr().err.startswith(f"payment {world[0].transaction_id}: {name} is ")
+    assert capsys.readouterr().err.startswith(f"payment {payments[0].transaction_id}: {name} is ")
 
 
 def test_within_the_tolerance_is_equal(live_settings: Settings, decisions: psycopg.Connection) -> None:
-    world = a_day(1)
-    write_features(live_settings, world)
-    record(decisions, world[0], 0, {name: value + 5e-10 for name, value in by_definition(world[0], world).items()})
+    payments = a_day(1)
+    write_features(live_settings, payments)
+    record(
+        decisions, payments[0], 0, {name: value + 5e-10 for name, value in by_definition(payments[0], payments).items()}
+    )
     assert compare_decisions(live_settings, TODAY)["mismatches"] == 0
 
 
 def test_a_payment_on_only_one_side_is_missing(live_settings: Settings, decisions: psycopg.Connection) -> None:
-    world = a_day(6)
-    write_features(live_settings, world[:4])
-    for n, p in enumerate(world[2:]):
-        record(decisions, p, n, by_definition(p, world))
+    payments = a_day(6)
+    write_features(live_settings, payments[:4])
+    for n, p in enumerate(payments[2:]):
+        record(decisions, p, n, by_definition(p, payments))
     found = compare_decisions(live_settings, TODAY)
     assert (found["compared"], found["missing"]) == (2, 4)
 
@@ -133,14 +135,16 @@ def test_late_and_degraded_payments_are_counted_separately(
 ) -> None:
     """A payment from ten days earlier is applied after its customer's payment of the requested day was answered."""
     late = Payment(1, 0, 77, 500, START - 10 * DAY)
-    world = [*a_day(5), late]
-    write_features(live_settings, world)
-    for n, p in enumerate(world):
-        record(decisions, p, n, {} if p.customer_id in (0, 1) else by_definition(p, world), degraded=p.customer_id == 1)
+    payments = [*a_day(5), late]
+    write_features(live_settings, payments)
+    for n, p in enumerate(payments):
+        record(
+            decisions, p, n, {} if p.customer_id in (0, 1) else by_definition(p, payments), degraded=p.customer_id == 1
+        )
     found = compare_decisions(live_settings, TODAY)
     assert found == {"compared": 3, "mismatches": 0, "missing": 0, "touched_by_late": 1, "degraded": 1}
     whole = compare_decisions(live_settings, DayRange(DAYS[0], DAYS[38]))
-    assert sum(v for k, v in whole.items() if k != "mismatches") == len(world)
+    assert sum(v for k, v in whole.items() if k != "mismatches") == len(payments)
 
 
 def test_two_empty_sides_match(live_settings: Settings, decisions: psycopg.Connection) -> None:

@@ -16,7 +16,7 @@ from spark_jobs.ingest import ingest
 from spark_jobs.io.bank_source import FOREVER
 from spark_jobs.settings import Settings
 from spark_jobs.validate import validate
-from tests.spark_jobs.worlds import FIRST_DAY, FIRST_SECOND, digests, read_rows
+from tests.spark_jobs.lakes import FIRST_DAY, FIRST_SECOND, digests, read_rows
 
 DAYS = [FIRST_DAY + timedelta(days=n) for n in range(5)]
 MIDDLE = DayRange(DAYS[1], DAYS[3])

@@ -29,9 +29,9 @@ from spark_jobs.runner import Result
 from spark_jobs.settings import Settings
 from spark_jobs.validate import validate
 from tests.spark_jobs import processes
+from tests.spark_jobs.lakes import FIRST_DAY, FIRST_SECOND, RawRow, digests, write_raw
 from tests.spark_jobs.test_staged_write import DAYS as FEW_DAYS
 from tests.spark_jobs.test_staged_write import RANGE, stage
-from tests.spark_jobs.worlds import FIRST_DAY, FIRST_SECOND, RawRow, digests, write_raw
 
 DAYS = 16
 ROWS_A_DAY = 12_000

@@ -58,7 +58,7 @@ Values = tuple[Any, Any, Any, Any, Any]
 """Three ids, the amount's text, the second at which it occurred; each may be None."""
 
 
-def worlds() -> list[Values]:
+def combinations() -> list[Values]:
     """Each value of each field with otherwise valid fields, then many mixtures."""
     valid: Values = (1, 2, 3, "4.50", NOON)
     rows = [valid]
@@ -103,7 +103,7 @@ def judge(spark: SparkSession, rows: list[Values], skew: int = 0) -> list[tuple[
 
 
 def test_validation_agrees_with_the_contract(spark: SparkSession) -> None:
-    rows = worlds()
+    rows = combinations()
     for values, (why, _) in zip(rows, judge(spark, rows), strict=True):
         refused = refused_fields(values)
         assert (why is None) == (not refused), (values, why, refused)
@@ -112,7 +112,7 @@ def test_validation_agrees_with_the_contract(spark: SparkSession) -> None:
 
 
 def test_cents_equal_the_contract_s(spark: SparkSession) -> None:
-    rows = [(1, 2, 3, amount, NOON) for *_, amount, _ in worlds()]
+    rows = [(1, 2, 3, amount, NOON) for *_, amount, _ in combinations()]
     for values, (why, found) in zip(rows, judge(spark, rows), strict=True):
         assert why is not None or found == int(Decimal(values[3] or "") * 100)
 

@@ -16,7 +16,7 @@ import pytest
 from spark_jobs import submit
 from spark_jobs.shared_session import exit_code
 from tests.spark_jobs import processes
-from tests.spark_jobs.worlds import FIRST_DAY, RawRow, digests, read_rows, write_raw
+from tests.spark_jobs.lakes import FIRST_DAY, RawRow, digests, read_rows, write_raw
 
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = ("--master", "local[2]", "--driver-java-options", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")

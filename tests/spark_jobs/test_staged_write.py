@@ -16,7 +16,7 @@ from spark_jobs.errors import JobError
 from spark_jobs.lake.layout import Lake
 from spark_jobs.lake.schemas import TABLES, arrow_schema, with_day
 from spark_jobs.lake.staged_write import Staged, split_days, stage_days, staging
-from tests.spark_jobs.worlds import FIRST_DAY, RawRow, digests, write_raw
+from tests.spark_jobs.lakes import FIRST_DAY, RawRow, digests, write_raw
 
 DAYS = [FIRST_DAY + timedelta(days=n) for n in range(4)]
 RANGE = DayRange(DAYS[0], DAYS[-1])

@@ -10,7 +10,7 @@ from contracts.labels import DAY
 from spark_jobs.errors import JobError
 from spark_jobs.settings import Settings
 from spark_jobs.validate import validate
-from tests.spark_jobs.worlds import FIRST_DAY, FIRST_SECOND, RawRow, digests, read_rows, write_raw
+from tests.spark_jobs.lakes import FIRST_DAY, FIRST_SECOND, RawRow, digests, read_rows, write_raw
 
 DAYS = [FIRST_DAY + timedelta(days=n) for n in range(3)]
 ALL = DayRange(DAYS[0], DAYS[-1])

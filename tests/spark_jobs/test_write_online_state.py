@@ -17,7 +17,7 @@ from spark_jobs.errors import JobError
 from spark_jobs.io.online_store import open_state
 from spark_jobs.settings import Settings
 from spark_jobs.write_online_state import Target, write_online_state, write_terminals
-from tests.spark_jobs.worlds import FIRST_DAY, FIRST_SECOND, Payment, forget_patterns, write_clean
+from tests.spark_jobs.lakes import FIRST_DAY, FIRST_SECOND, Payment, forget_patterns, write_clean
 
 DAYS = [FIRST_DAY + timedelta(days=n) for n in range(60)]
 LAST = 50
@@ -28,7 +28,7 @@ KEPT_FROM = FIRST_SECOND + (LAST - 37) * DAY
 Entries = list[tuple[int, int, int]]
 
 
-def a_world() -> list[Payment]:
+def sample_payments() -> list[Payment]:
     """Three customers and two terminals, a payment every five hours for 51 days, some reported."""
     rows = []
     for n, at in enumerate(range(FIRST_SECOND, FIRST_SECOND + (LAST + 1) * DAY, 5 * 3600)):
@@ -75,16 +75,16 @@ def apply(state: Any, key: str, entries: Sequence[tuple[int, int, int]], keep: i
 def test_every_history_index_and_stamp_follows_the_contract(
     spark: SparkSession, live_settings: Settings, state: Any
 ) -> None:
-    world = a_world()
-    write_clean(live_settings.lake_root, world)
+    payments = sample_payments()
+    write_clean(live_settings.lake_root, payments)
     result = write_online_state(spark, live_settings, UP_TO_LAST)
-    kept = [p for p in world if p.occurred >= KEPT_FROM]
+    kept = [p for p in payments if p.occurred >= KEPT_FROM]
     assert result == {"rows_in": len(kept), "customers": 3, "terminals": 2}
     for customer in range(3):
-        mine = [p for p in world if p.customer_id == customer]
+        mine = [p for p in payments if p.customer_id == customer]
         assert history(state, f"c:{customer}") == (KEPT_FROM - 1, entries_of(mine, terminal=False))
     for terminal in (2**62, 2**62 + 1):
-        there = [p for p in world if p.terminal_id == terminal]
+        there = [p for p in payments if p.terminal_id == terminal]
         assert history(state, f"t:{terminal}") == (KEPT_FROM - 1, entries_of(there, terminal=True))
     assert {day.decode() for day in state.smembers("state:days")} == {str(day) for day in DAYS[LAST - 37 : LAST + 1]}
     for day in DAYS[LAST - 37 : LAST + 1]:
@@ -101,7 +101,7 @@ def test_every_history_index_and_stamp_follows_the_contract(
 def test_reports_without_a_pattern_column_count_as_well(
     spark: SparkSession, live_settings: Settings, state: Any
 ) -> None:
-    write_clean(live_settings.lake_root, a_world())
+    write_clean(live_settings.lake_root, sample_payments())
     write_online_state(spark, live_settings, UP_TO_LAST)
     expected = dump(state)
     state.flushdb()
@@ -117,7 +117,7 @@ def test_the_floor_of_a_young_lake_is_zero(spark: SparkSession, live_settings: S
 
 
 def test_a_second_run_changes_nothing(spark: SparkSession, live_settings: Settings, state: Any) -> None:
-    write_clean(live_settings.lake_root, a_world())
+    write_clean(live_settings.lake_root, sample_payments())
     write_online_state(spark, live_settings, UP_TO_LAST)
     before = dump(state)
     write_online_state(spark, live_settings, UP_TO_LAST)
@@ -127,19 +127,21 @@ def test_a_second_run_changes_nothing(spark: SparkSession, live_settings: Settin
 def test_payments_applied_meanwhile_by_the_scorer_stay(
     spark: SparkSession, live_settings: Settings, state: Any
 ) -> None:
-    world = a_world()
+    payments = sample_payments()
     newer = FIRST_SECOND + (LAST + 2) * DAY
-    same = next(p for p in world if p.customer_id == 0 and p.occurred >= KEPT_FROM + 20 * DAY and p.reported is None)
+    same = next(p for p in payments if p.customer_id == 0 and p.occurred >= KEPT_FROM + 20 * DAY and p.reported is None)
     apply(state, "c:0", [(newer - 3600, 5, 70), (newer, 2**63 - 1, 80)])
     reported = (same.occurred, same.transaction_id, of_terminal(same.cents, same.occurred + 60))
     apply(state, f"t:{same.terminal_id}", [reported, (newer, 6, of_terminal(90, NEVER))])
     apply(state, "c:99", [(newer, 7, 90)])
-    write_clean(live_settings.lake_root, world)
+    write_clean(live_settings.lake_root, payments)
     write_online_state(spark, live_settings, UP_TO_LAST)
     _, mine = history(state, "c:0")
     assert mine[-2:] == [(newer - 3600, 5, 70), (newer, 2**63 - 1, 80)]
     cut = newer - CUSTOMER_KEEP
-    assert mine[:-2] == [e for e in entries_of((p for p in world if p.customer_id == 0), terminal=False) if e[0] > cut]
+    assert mine[:-2] == [
+        e for e in entries_of((p for p in payments if p.customer_id == 0), terminal=False) if e[0] > cut
+    ]
     _, there = history(state, f"t:{same.terminal_id}")
     assert there[-1] == (newer, 6, of_terminal(90, NEVER))
     # A report known to the scorer but not yet to the bank is kept.
@@ -160,7 +162,7 @@ def test_entries_at_one_second_are_ordered_by_the_whole_id(
 def test_the_next_day_advances_the_stamp_and_drops_the_oldest_index(
     spark: SparkSession, live_settings: Settings, state: Any
 ) -> None:
-    write_clean(live_settings.lake_root, [*a_world(), Payment(3, 1, 1, 1, FIRST_SECOND + (LAST + 1) * DAY)])
+    write_clean(live_settings.lake_root, [*sample_payments(), Payment(3, 1, 1, 1, FIRST_SECOND + (LAST + 1) * DAY)])
     write_online_state(spark, live_settings, UP_TO_LAST)
     write_online_state(spark, live_settings, DayRange(DAYS[LAST + 1], DAYS[LAST + 1]))
     assert state.hget("state:meta", "written_to") == str(DAYS[LAST + 1]).encode()
@@ -172,7 +174,7 @@ def test_the_next_day_advances_the_stamp_and_drops_the_oldest_index(
 def test_a_run_for_older_days_does_not_move_the_stamp_back(
     spark: SparkSession, live_settings: Settings, state: Any
 ) -> None:
-    write_clean(live_settings.lake_root, a_world())
+    write_clean(live_settings.lake_root, sample_payments())
     write_online_state(spark, live_settings, UP_TO_LAST)
     before = dump(state)
     write_online_state(spark, live_settings, DayRange(DAYS[20], DAYS[20]))
@@ -193,12 +195,12 @@ def complete(history: object) -> bytes:
 def test_an_interrupted_run_leaves_no_stamp_and_the_next_completes_it(
     spark: SparkSession, live_settings: Settings, state: Any
 ) -> None:
-    write_clean(live_settings.lake_root, a_world())
+    write_clean(live_settings.lake_root, sample_payments())
     write_online_state(spark, live_settings, UP_TO_LAST)
     whole = dump(state)
     state.flushdb()
     target = Target(live_settings.valkey_url, str(live_settings.secrets_dir), KEPT_FROM - 1, DAYS[LAST - 37])
-    half = [p for p in a_world() if p.terminal_id == 2**62 and p.occurred >= KEPT_FROM]
+    half = [p for p in sample_payments() if p.terminal_id == 2**62 and p.occurred >= KEPT_FROM]
     batch = _batch(half[:40])
     list(write_terminals(target)(iter([batch])))
     assert not state.exists("state:meta")
@@ -209,7 +211,7 @@ def test_an_interrupted_run_leaves_no_stamp_and_the_next_completes_it(
 def test_a_store_of_another_format_is_rejected_and_not_changed(
     spark: SparkSession, live_settings: Settings, state: Any
 ) -> None:
-    write_clean(live_settings.lake_root, a_world())
+    write_clean(live_settings.lake_root, sample_payments())
     state.hset("state:meta", mapping={"state_format": "0", "written_to": "2024-01-01"})
     with pytest.raises(JobError, match=rf"has format 0, but this code writes {FORMAT}: empty that database"):
         write_online_state(spark, live_settings, UP_TO_LAST)

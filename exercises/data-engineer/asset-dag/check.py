@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pytest
 
-from exercises.expect import IncorrectError, Said, expect
+from exercises.expect import Description, IncorrectError, expect
 
 PRODUCER: Final = "exercise_features"
 CONSUMER: Final = "exercise_training"
@@ -76,14 +76,14 @@ def read_answer(answer: Any) -> Any:
     expect("importing the file: what was done by then", answer.RAN, [], AT_IMPORT)
     bag = read_bag(answer.path)
     if bag.import_errors:
-        words = Said(str(next(iter(bag.import_errors.values()))).strip().split("\n")[-1])
+        words = Description(str(next(iter(bag.import_errors.values()))).strip().split("\n")[-1])
         mistake = "Airflow rejects the file. The tasks of a DAG must have unique names and no cycle."
-        raise IncorrectError("Airflow's DagBag on the file", words, Said("no error"), mistake)
+        raise IncorrectError("Airflow's DagBag on the file", words, Description("no error"), mistake)
     names = sorted(bag.dags)
     mistakes = [
         ([], "Airflow finds no DAG. A function under @dag makes one only when it is called, at the end of the file."),
         (
-            lambda came: len(came) == 1 and came[0] in (PRODUCER, CONSUMER),
+            lambda actual: len(actual) == 1 and actual[0] in (PRODUCER, CONSUMER),
             "One of the two DAGs is missing: is its function called, if it is under @dag?",
         ),
     ]
@@ -141,14 +141,17 @@ def test_order(dags: Callable[[], Any]) -> None:
     mistakes = [
         ({"build_features": [], "hand_over": []}, apart),
         ({"build_features": [], "hand_over": ["build_features"]}, "The order is reversed."),
-        (lambda came: came.keys() < expected.keys(), NOT_CALLED),
-        (lambda came: came.keys() != expected.keys(), "The tasks must have the task_ids build_features and hand_over."),
+        (lambda actual: actual.keys() < expected.keys(), NOT_CALLED),
+        (
+            lambda actual: actual.keys() != expected.keys(),
+            "The tasks must have the task_ids build_features and hand_over.",
+        ),
     ]
     otherwise = "hand_over must come directly after build_features, with nothing after it."
     expect(f"{PRODUCER}: its tasks, and what comes after each", order(dags()[PRODUCER]), expected, otherwise, mistakes)
     otherwise = "It has one task, called train."
-    called = f"{CONSUMER}: its tasks, and what comes after each"
-    expect(called, order(dags()[CONSUMER]), {"train": []}, otherwise, [({}, NOT_CALLED)])
+    call = f"{CONSUMER}: its tasks, and what comes after each"
+    expect(call, order(dags()[CONSUMER]), {"train": []}, otherwise, [({}, NOT_CALLED)])
 
 
 def test_outlet(dags: Callable[[], Any]) -> None:
@@ -156,11 +159,11 @@ def test_outlet(dags: Callable[[], Any]) -> None:
     expected = {"build_features": [], "hand_over": [ASSET]}
     mistakes = [
         ({"build_features": [], "hand_over": []}, NO_OUTLET),
-        (lambda came: bool(came["build_features"]), TOO_EARLY),
-        (lambda came: came["hand_over"] != [ASSET], OTHER_ASSET),
+        (lambda actual: bool(actual["build_features"]), TOO_EARLY),
+        (lambda actual: actual["hand_over"] != [ASSET], OTHER_ASSET),
     ]
-    called = f"{PRODUCER}: the outlets of each task (name and uri)"
-    expect(called, outlets(dags()[PRODUCER]), expected, "Only hand_over must have the Asset as an outlet.", mistakes)
+    call = f"{PRODUCER}: the outlets of each task (name and uri)"
+    expect(call, outlets(dags()[PRODUCER]), expected, "Only hand_over must have the Asset as an outlet.", mistakes)
 
 
 def test_waits_for_the_asset(dags: Callable[[], Any]) -> None:
@@ -169,20 +172,20 @@ def test_waits_for_the_asset(dags: Callable[[], Any]) -> None:
         "No Asset starts this DAG. The time when the features are ready is a guess, and a late day breaks it: schedule "
         "the DAG on the Asset."
     )
-    called = f"{CONSUMER}: the Assets it is scheduled by"
-    mistakes = [([], clock), (lambda came: len(came) == 1, OTHER_ASSET)]
+    call = f"{CONSUMER}: the Assets it is scheduled by"
+    mistakes = [([], clock), (lambda actual: len(actual) == 1, OTHER_ASSET)]
     otherwise = "It must be scheduled on the Asset that the other DAG updates."
-    expect(called, waits_for(dags()[CONSUMER]), [ASSET], otherwise, mistakes)
+    expect(call, waits_for(dags()[CONSUMER]), [ASSET], otherwise, mistakes)
 
 
 def test_schedule(dags: Callable[[], Any]) -> None:
     """The first DAG runs every day at 03:00 UTC, from 2025-01-01."""
     dag = dags()[PRODUCER]
-    start = Said(str(dag.start_date))
+    start = Description(str(dag.start_date))
     expect(
         f"{PRODUCER}: start_date",
         start,
-        Said("some time on 2025-01-01, UTC"),
+        Description("some time on 2025-01-01, UTC"),
         "The DAG needs the start_date 2025-01-01, from which its schedule counts. A start_date based on now() changes "
         "with each import.",
         same=lambda *_: dag.start_date is not None and timedelta(0) <= dag.start_date - START < timedelta(days=1),
@@ -191,7 +194,7 @@ def test_schedule(dags: Callable[[], Any]) -> None:
     odd = next((n for n, one in enumerate(due) if f"{one:%H:%M}" != "03:00" or (n and one - due[n - 1] != A_DAY)), None)
     # The first three, or those around the first that is odd.
     shown = due[:3] if odd is None else due[max(0, odd - 1) : odd + 2]
-    came = [f"{one:%a %Y-%m-%d %H:%M}" for one in shown] if odd is not None else [f"{one:%H:%M}" for one in shown]
+    actual = [f"{one:%a %Y-%m-%d %H:%M}" for one in shown] if odd is not None else [f"{one:%H:%M}" for one in shown]
     expected = ["03:00", "03:00", "03:00"]
     mistakes = [
         ([], "No clock starts this DAG: it has no schedule."),
@@ -204,22 +207,22 @@ def test_schedule(dags: Callable[[], Any]) -> None:
     otherwise = (
         "It must run once a day, at 03:00 UTC. A schedule can be a cron expression: minute, hour, and three stars."
     )
-    expect(f"{PRODUCER}: when its runs are due (UTC)", came, expected, otherwise, mistakes)
+    expect(f"{PRODUCER}: when its runs are due (UTC)", actual, expected, otherwise, mistakes)
 
 
 def test_catchup_and_retries(dags: Callable[[], Any]) -> None:
     """Past days are not run, and a failed task is retried."""
-    came = {name: dag.catchup for name, dag in sorted(dags().items())}
+    actual = {name: dag.catchup for name, dag in sorted(dags().items())}
     on = (
         "Catch-up is on: when the DAG is first started, Airflow runs it once for every day since its start_date, all "
         "at once. Here each run is given its days; set catchup=False."
     )
-    expect("catchup of both", came, {PRODUCER: False, CONSUMER: False}, on)
+    expect("catchup of both", actual, {PRODUCER: False, CONSUMER: False}, on)
     tries = {one.task_id: one.retries for dag in dags().values() for one in dag.tasks}
     none = "A failed task is not retried. An idempotent job should be: set retries in default_args."
     otherwise = "Each task must have retries=2, in the default_args of both DAGs or on each task."
     expected = dict.fromkeys(WORK, 2)
-    expect("retries of each task", tries, expected, otherwise, [(lambda came: 0 in came.values(), none)])
+    expect("retries of each task", tries, expected, otherwise, [(lambda actual: 0 in actual.values(), none)])
     ends = {name: dag.end_date for name, dag in sorted(dags().items())}
     expect("end_date of both", ends, {PRODUCER: None, CONSUMER: None}, "The DAGs must have no end_date.")
     rules = {
@@ -256,18 +259,18 @@ def given(task: Any, body: Callable[..., Any]) -> tuple[list[Any], dict[str, Any
 def test_tasks_do_their_work(dags: Callable[[], Any]) -> None:
     """Each task calls its function when it runs."""
     for task in [one for dag in dags().values() for one in dag.tasks]:
-        call = getattr(task, "python_callable", None)
-        body = call.func if isinstance(call, functools.partial) else call
+        function = getattr(task, "python_callable", None)
+        body = function.func if isinstance(function, functools.partial) else function
         done = sys.modules[body.__module__].RAN if body and hasattr(sys.modules.get(body.__module__), "RAN") else None
         if body is None or done is None:
             otherwise = "The task must run a Python function of this file."
             raise IncorrectError(
-                f"the task {task.task_id}", Said(type(task).__name__), Said("a Python task"), otherwise
+                f"the task {task.task_id}", Description(type(task).__name__), Description("a Python task"), otherwise
             )
         done.clear()
         # A task may take what another one returned: here there is nothing.
-        arguments, named_ones = given(task, call)
-        result = call(*arguments, **named_ones)
+        arguments, named_ones = given(task, function)
+        result = function(*arguments, **named_ones)
         if inspect.isgenerator(result):
             # What a task yields is read by Airflow.
             list(result)
@@ -276,10 +279,10 @@ def test_tasks_do_their_work(dags: Callable[[], Any]) -> None:
 
 
 def test_agrees_with_production(dags: Callable[[], Any]) -> None:
-    """The same Asset, updated only by the last task, and the same kind of schedule, as in the line's own DAGs."""
+    """The same Asset, updated only by the last task, and the same kind of schedule, as in the pipeline's own DAGs."""
     sys.path.insert(0, str(DAGS))
-    line = read_bag(DAGS).dags
-    daily, training = line["fraud_daily"], line["fraud_training"]
+    pipeline = read_bag(DAGS).dags
+    daily, training = pipeline["fraud_daily"], pipeline["fraud_training"]
     mine = {
         "announced": [one for some in outlets(dags()[PRODUCER]).values() for one in some],
         "waited for": waits_for(dags()[CONSUMER]),
@@ -299,4 +302,4 @@ def test_agrees_with_production(dags: Callable[[], Any]) -> None:
         "retries": {one.retries for dag in (daily, training) for one in dag.tasks},
     }
     otherwise = "dags/fraud_daily.py and dags/fraud_training.py are connected differently."
-    expect("both DAGs, beside the line's own", mine, theirs, otherwise)
+    expect("both DAGs, beside the pipeline's own", mine, theirs, otherwise)

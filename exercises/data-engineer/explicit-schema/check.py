@@ -1,4 +1,4 @@
-"""Checks of `read_day`: types, missing fields, values of another kind, and the line's own schema and rules."""
+"""Checks of `read_day`: types, missing fields, values of another kind, and the pipeline's own schema and rules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import LongType
 
-from exercises.expect import Said, expect
+from exercises.expect import Description, expect
 from exercises.spark_answers import collected
 
 NAMES = ("transaction_id", "customer_id", "terminal_id", "amount", "occurred_at", "arrived_at")
@@ -61,74 +61,76 @@ def line_of(number: int, **changes: object) -> str:
 @pytest.fixture
 def asked(answer: Any) -> Asked:
     """Spark's rows for the learner's DataFrame."""
-    return lambda called, ask: collected(called, ask, answer.path, {"MALFORMED": WHOLE_DAY})
+    return lambda call, ask: collected(call, ask, answer.path, {"MALFORMED": WHOLE_DAY})
 
 
 @pytest.fixture
 def read(answer: Any, asked: Asked, spark: SparkSession, tmp_path: Path) -> Read:
     """Calls `read_day` on lines that are written to a file, and sees that two DataFrames come."""
 
-    def call(lines: list[str]) -> tuple[DataFrame, DataFrame]:
+    def run(lines: list[str]) -> tuple[DataFrame, DataFrame]:
         path = tmp_path / "payments.jsonl"
         path.write_text("".join(f"{line}\n" for line in lines))
-        came = answer.read_day(spark, str(path))
-        shape = Said("two DataFrames: the payments and the rejected lines")
-        mistakes = [(lambda came: came is None, "It returned None. Is there a return?")]
-        is_pair = isinstance(came, tuple | list) and len(came) == 2 and all(isinstance(x, DataFrame) for x in came)
+        actual = answer.read_day(spark, str(path))
+        shape = Description("two DataFrames: the payments and the rejected lines")
+        mistakes = [(lambda actual: actual is None, "It returned None. Is there a return?")]
+        is_pair = (
+            isinstance(actual, tuple | list) and len(actual) == 2 and all(isinstance(x, DataFrame) for x in actual)
+        )
         otherwise = "Return `payments, rejected`, two DataFrames that are not collected yet."
-        expect("read_day(spark, path)", came, shape, otherwise, mistakes, same=lambda *_: is_pair)
-        payments, refused = came
+        expect("read_day(spark, path)", actual, shape, otherwise, mistakes, same=lambda *_: is_pair)
+        payments, refused = actual
         columns = asked("read_day(spark, path)[1].columns", lambda: refused.columns)
         expect(
             "read_day(spark, path)[1].columns", columns, ["line"], "The rejected lines must have one column, `line`."
         )
         return payments, refused
 
-    return call
+    return run
 
 
-def sides(asked: Asked, called: str, lines: list[str], both: tuple[DataFrame, DataFrame]) -> dict[str, list[Any]]:
+def sides(asked: Asked, call: str, lines: list[str], both: tuple[DataFrame, DataFrame]) -> dict[str, list[Any]]:
     """The ids of the payments and the rejected lines, sorted; an unmodified line is shown by its number."""
     told = {line: f"line {number}" for number, line in enumerate(lines, 1)}
-    ids = asked(called, lambda: [row["transaction_id"] for row in both[0].select("transaction_id").collect()])
-    refused = asked(called, lambda: [row["line"] for row in both[1].collect()])
+    ids = asked(call, lambda: [row["transaction_id"] for row in both[0].select("transaction_id").collect()])
+    refused = asked(call, lambda: [row["line"] for row in both[1].collect()])
     return {"payments": sorted(ids, key=str), "refused": sorted((told.get(line, line) for line in refused), key=str)}
 
 
 def lost(lines: int) -> Callable[[Any], bool]:
     """Whether fewer rows came out than lines went in."""
-    return lambda came: len(came["payments"]) + len(came["refused"]) < lines
+    return lambda actual: len(actual["payments"]) + len(actual["refused"]) < lines
 
 
 def passes(*numbers: int) -> Callable[[Any], bool]:
     """Whether one of these, which are to be refused, is among the payments; None stands for an id made null."""
-    return lambda came: any(number in came["payments"] for number in (*numbers, None))
+    return lambda actual: any(number in actual["payments"] for number in (*numbers, None))
 
 
 def test_types(read: Read, asked: Asked) -> None:
     """The columns and their types are those that were asked for, whatever is in the data."""
     payments, _ = read([line_of(1), line_of(2, customer_id="unknown"), line_of(3)])
-    called = "read_day(spark, path)[0], where one of three lines has a customer_id 'unknown': names and types"
-    came = asked(called, lambda: dict(payments.dtypes))
+    call = "read_day(spark, path)[0], where one of three lines has a customer_id 'unknown': names and types"
+    actual = asked(call, lambda: dict(payments.dtypes))
     expected = {name: "string" if name == "amount" else "bigint" for name in NAMES}
     expect(
-        called,
-        came,
+        call,
+        actual,
         expected,
         "The payments must have these six columns, in any order, with these types (Spark shows LongType as bigint).",
         [
-            (lambda came: came.get("customer_id") == "string", INFERRED),
+            (lambda actual: actual.get("customer_id") == "string", INFERRED),
             (
-                lambda came: came.get("amount") not in (None, "string"),
+                lambda actual: actual.get("amount") not in (None, "string"),
                 "The amount was converted to a number. It must stay text here: a double would round it, and a later "
                 "step converts it.",
             ),
             (
-                lambda came: "_corrupt_record" in came,
+                lambda actual: "_corrupt_record" in actual,
                 "The helper column _corrupt_record is still in the payments.",
             ),
-            (lambda came: "int" in came.values(), "An int has 32 bits, and an id may need 64: that is a LongType."),
-            (lambda came: "timestamp" in came.values(), "Times are whole seconds since 1970, a LongType."),
+            (lambda actual: "int" in actual.values(), "An int has 32 bits, and an id may need 64: that is a LongType."),
+            (lambda actual: "timestamp" in actual.values(), "Times are whole seconds since 1970, a LongType."),
         ],
     )
 
@@ -136,16 +138,16 @@ def test_types(read: Read, asked: Asked) -> None:
 def test_missing_fields(read: Read, asked: Asked) -> None:
     """A field that is not there, or is null, refuses the row."""
     lines = [line_of(1), line_of(2, customer_id=...), line_of(3, amount=None), line_of(4, arrived_at=...), line_of(5)]
-    called = "read_day of five lines; 2 has no customer_id, 3 the amount null, 4 no arrived_at"
+    call = "read_day of five lines; 2 has no customer_id, 3 the amount null, 4 no arrived_at"
     expect(
-        called,
-        sides(asked, called, lines, read(lines)),
+        call,
+        sides(asked, call, lines, read(lines)),
         {"payments": [1, 5], "refused": ["line 2", "line 3", "line 4"]},
         "Reject the rows with a missing field, and only those, each with its unmodified line.",
         [
             (lost(5), LOST),
             (passes(2, 3, 4), NULLED),
-            (lambda came: came["payments"] == [1, 5] and len(came["refused"]) == 3, NOT_AS_IT_WAS),
+            (lambda actual: actual["payments"] == [1, 5] and len(actual["refused"]) == 3, NOT_AS_IT_WAS),
         ],
     )
 
@@ -160,16 +162,16 @@ def test_other_kinds(read: Read, asked: Asked) -> None:
         line_of(5)[:-9],
         line_of(6),
     ]
-    called = 'read_day of six lines; 2 has customer_id "7", 3 terminal_id 7.5, 4 a date as text, 5 is cut off'
+    call = 'read_day of six lines; 2 has customer_id "7", 3 terminal_id 7.5, 4 a date as text, 5 is cut off'
     expect(
-        called,
-        sides(asked, called, lines, read(lines)),
+        call,
+        sides(asked, call, lines, read(lines)),
         {"payments": [1, 6], "refused": ["line 2", "line 3", "line 4", "line 5"]},
         "Reject the rows with a value of the wrong type, and only those, each with its unmodified line.",
         [
             (lost(6), LOST),
             (passes(2, 3, 4, 5), KIND),
-            (lambda came: came["payments"] == [1, 6] and len(came["refused"]) == 4, NOT_AS_IT_WAS),
+            (lambda actual: actual["payments"] == [1, 6] and len(actual["refused"]) == 4, NOT_AS_IT_WAS),
         ],
     )
 
@@ -178,32 +180,30 @@ def test_lines_as_they_are(read: Read, asked: Asked) -> None:
     """The same line twice is two lines, blanks belong to a line, and what a value is worth is another's question."""
     odd = "  no JSON at all "
     lines = [line_of(1), line_of(1), odd, odd, line_of(2, customer_id=-1, amount="")]
-    called = (
-        "read_day of five lines; 1 and 2 are the same, 3 and 4 the same text with blanks around it, 5 has odd values"
-    )
+    call = "read_day of five lines; 1 and 2 are the same, 3 and 4 the same text with blanks around it, 5 has odd values"
     expect(
-        called,
-        sides(asked, called, lines, read(lines)),
+        call,
+        sides(asked, call, lines, read(lines)),
         {"payments": [1, 1, 2], "refused": ["line 4", "line 4"]},
         "Each line must appear once: as a payment if its fields are present and of the right type, else as unmodified "
         "text.",
         [
             (
-                lambda came: len(came["payments"]) + len(came["refused"]) < 5,
+                lambda actual: len(actual["payments"]) + len(actual["refused"]) < 5,
                 "Identical lines were merged: set operations such as distinct or subtract drop duplicates.",
             ),
             (
-                lambda came: 2 not in came["payments"],
+                lambda actual: 2 not in actual["payments"],
                 "A row was rejected because of its values. Here, reject only missing values and wrong types; the rules "
                 "come later.",
             ),
-            (lambda came: len(came["refused"]) == 2, NOT_AS_IT_WAS),
+            (lambda actual: len(actual["refused"]) == 2, NOT_AS_IT_WAS),
         ],
     )
 
 
 def test_agrees_with_production(read: Read, asked: Asked, spark: SparkSession) -> None:
-    """On 400 lines: the types of the line's table `raw`, and its rules on what must be there."""
+    """On 400 lines: the types of the pipeline's table `raw`, and its rules on what must be there."""
     from spark_jobs.lake.schemas import RAW, with_day
     from spark_jobs.quarantine_reasons import reason
 
@@ -217,18 +217,18 @@ def test_agrees_with_production(read: Read, asked: Asked, spark: SparkSession) -
 
     payments, refused = read(lines)
     types = {field.name: field.dataType.simpleString() for field in RAW.fields if field.name in NAMES}
-    called = "read_day of 400 lines"
-    expect(called + ": types", asked(called, lambda: dict(payments.dtypes)), types, "See spark_jobs/lake/schemas.py.")
-    came = asked(called, lambda: sorted(map(tuple, payments.select(*NAMES).collect()), key=str))
-    expect(called, differing(came, expected), NOTHING, "The payments differ from those that the line itself keeps.")
+    call = "read_day of 400 lines"
+    expect(call + ": types", asked(call, lambda: dict(payments.dtypes)), types, "See spark_jobs/lake/schemas.py.")
+    actual = asked(call, lambda: sorted(map(tuple, payments.select(*NAMES).collect()), key=str))
+    expect(call, differing(actual, expected), NOTHING, "The payments differ from those that the pipeline keeps.")
     left = sorted(line for n, (line, _) in enumerate(rows) if n not in good)
-    said = asked(called, lambda: sorted((row["line"] for row in refused.collect()), key=str))
-    expect(called, differing(said, left), NOTHING, "The rejected lines differ from those that the line itself rejects.")
+    said = asked(call, lambda: sorted((row["line"] for row in refused.collect()), key=str))
+    expect(call, differing(said, left), NOTHING, "The rejected lines differ from those that the pipeline rejects.")
 
 
-def differing(came: list[Any], expected: list[Any]) -> dict[str, list[Any]]:
+def differing(actual: list[Any], expected: list[Any]) -> dict[str, list[Any]]:
     """The first three elements in one list but not in the other, each way."""
-    more, less = Counter(came) - Counter(expected), Counter(expected) - Counter(came)
+    more, less = Counter(actual) - Counter(expected), Counter(expected) - Counter(actual)
     return {"too many": sorted(more.elements(), key=str)[:3], "missing": sorted(less.elements(), key=str)[:3]}
 
 

@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from valkey import Valkey
 
-from exercises.expect import Said, expect
+from exercises.expect import Description, expect
 
 FEATURE = "customer_terminal_count_30d"
 DAY = 86_400
@@ -64,27 +64,27 @@ def valkey() -> Iterator[Valkey]:
         yield client
 
 
-def features_of(called: str, found: Any, wanted: int) -> dict[int, int]:
+def features_of(call: str, found: Any, wanted: int) -> dict[int, int]:
     """What `offline` gave, by payment."""
     expect(
-        called,
-        Said(type(found).__name__),
-        Said("DataFrame"),
+        call,
+        Description(type(found).__name__),
+        Description("DataFrame"),
         "return a Spark DataFrame",
-        [(Said("NoneType"), "it returned None: return the DataFrame")],
+        [(Description("NoneType"), "it returned None: return the DataFrame")],
         same=lambda *_: isinstance(found, DataFrame),
     )
     missing = {"transaction_id", FEATURE} - set(found.columns)
-    expect(f"{called}: missing columns", sorted(missing), [], f"the columns transaction_id and {FEATURE} are required")
+    expect(f"{call}: missing columns", sorted(missing), [], f"the columns transaction_id and {FEATURE} are required")
     rows = found.select("transaction_id", FEATURE).collect()
     expect(
-        f"{called}: the number of rows",
+        f"{call}: the number of rows",
         len(rows),
         wanted,
         "return one row per payment",
         [
-            (lambda came: came > wanted, "a payment appears more than once: a join returns a row for each pair"),
-            (lambda came: came < wanted, "payments are missing: does each one match at least itself?"),
+            (lambda actual: actual > wanted, "a payment appears more than once: a join returns a row for each pair"),
+            (lambda actual: actual < wanted, "payments are missing: does each one match at least itself?"),
         ],
     )
     return dict(rows)
@@ -144,18 +144,18 @@ def wrong_counts() -> list[tuple[dict[int, int], str]]:
 
 
 def test_offline_on_a_few(spark: SparkSession, answer: Any) -> None:
-    called = f"offline({SMALL_AT_T})"
-    found = features_of(called, answer.offline(small(spark)), len(SMALL))
-    expect(called, found, {row[0]: row[4] for row in SMALL}, "work out each payment's window by hand", wrong_counts())
+    call = f"offline({SMALL_AT_T})"
+    found = features_of(call, answer.offline(small(spark)), len(SMALL))
+    expect(call, found, {row[0]: row[4] for row in SMALL}, "work out each payment's window by hand", wrong_counts())
 
 
 def test_online_on_a_few(valkey: Valkey, answer: Any) -> None:
-    called = f"online, for {SMALL_AT_T}, one after another"
+    call = f"online, for {SMALL_AT_T}, one after another"
     found = {
         row[0]: answer.online(valkey, answer.Payment(*row[:4])) for row in sorted(SMALL, key=lambda r: (r[3], r[0]))
     }
     otherwise = "online must return what offline returns"
-    expect(called, found, {row[0]: row[4] for row in SMALL}, otherwise, wrong_counts())
+    expect(call, found, {row[0]: row[4] for row in SMALL}, otherwise, wrong_counts())
     for row in SMALL:
         again = answer.online(valkey, answer.Payment(*row[:4]))
         later = row[:1] == (3,)
@@ -166,7 +166,7 @@ def test_online_on_a_few(valkey: Valkey, answer: Any) -> None:
             "the same payment must get the same value again: a caller without an answer retries",
             [
                 (
-                    lambda came, later=later: later and came == 3,
+                    lambda actual, later=later: later and actual == 3,
                     "it counts a payment of the same second with a larger id, which had not arrived when this one was "
                     "first scored",
                 ),
@@ -176,7 +176,7 @@ def test_online_on_a_few(valkey: Valkey, answer: Any) -> None:
                     "count none that came after it",
                 ),
                 (
-                    lambda came, right=row[4]: isinstance(came, int) and came > right,
+                    lambda actual, right=row[4]: isinstance(actual, int) and actual > right,
                     "it counts payments that came after it: count only those up to its own position",
                 ),
             ],
@@ -192,9 +192,9 @@ def test_remembered_and_online_agree_with_offline_on_the_demos_last_day(
     expect(
         "the number of keys in Valkey after remember",
         size,
-        Said("more than 0"),
+        Description("more than 0"),
         "nothing was stored",
-        same=lambda came, _: came > 0,
+        same=lambda actual, _: actual > 0,
     )
     # A rerun, as after a killed first run.
     answer.remember(days.before, valkey)
@@ -207,12 +207,12 @@ def test_remembered_and_online_agree_with_offline_on_the_demos_last_day(
             "online and offline disagree on this payment of the last day",
             [
                 (
-                    lambda came, right=offline[row.transaction_id]: isinstance(came, int) and came > right,
+                    lambda actual, right=offline[row.transaction_id]: isinstance(actual, int) and actual > right,
                     "it counts too many: did the second run of remember count again, or payments older than thirty "
                     "days?",
                 ),
                 (
-                    lambda came, right=offline[row.transaction_id]: isinstance(came, int) and came < right,
+                    lambda actual, right=offline[row.transaction_id]: isinstance(actual, int) and actual < right,
                     "it counts too few: does remember store everything under the key that online reads?",
                 ),
             ],

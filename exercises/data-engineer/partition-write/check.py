@@ -20,12 +20,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from exercises.expect import IncorrectError, Said, expect
+from exercises.expect import Description, IncorrectError, expect
 
 DAY: Final = date(2024, 3, 1)
 PART: Final = "day=2024-03-01/part.parquet"
 STEPS: Final = 40
-CALLED: Final = "write_partition(rows, table, 2024-03-01)"
+CALL: Final = "write_partition(rows, table, 2024-03-01)"
 IN_PLACE = (
     "The file was written where readers look for it, so for a while it is incomplete. Write it to another name first, "
     "and rename it when it is complete."
@@ -94,10 +94,10 @@ def test_layout(write: Write, tmp_path: Path) -> None:
     write(rows, table)
     otherwise = "A day's partition must be the single file day=YYYY-MM-DD/part.parquet below the table's folder."
     nothing = "Nothing was written below the table's folder. Create missing folders."
-    called = f"{CALLED}: the files below table"
-    expect(called, in_sight(table) if table.exists() else [], [PART], otherwise, [([], nothing)])
+    call = f"{CALL}: the files below table"
+    expect(call, in_sight(table) if table.exists() else [], [PART], otherwise, [([], nothing)])
     otherwise = "The file does not contain the given rows."
-    expect(f"{CALLED}: the file", Said(seen(table / PART, {"the rows": rows})), "the rows", otherwise)
+    expect(f"{CALL}: the file", Description(seen(table / PART, {"the rows": rows})), "the rows", otherwise)
 
 
 def test_run_again(write: Write, tmp_path: Path) -> None:
@@ -108,26 +108,26 @@ def test_run_again(write: Write, tmp_path: Path) -> None:
     write(rows_of(1, 5), tmp_path)
     write(rows_of(2, 8), tmp_path)
     files = sorted(["day=2024-02-29/part.parquet", PART])
-    called = f"{CALLED}, twice, where 2024-02-29 is there already: the files below table"
+    call = f"{CALL}, twice, where 2024-02-29 is there already: the files below table"
     otherwise = "After any number of runs, the day must have one file, and other days must be unchanged."
     other_day = "Another day was removed. A run replaces only its own day."
-    came = in_sight(tmp_path)
-    mistakes = [(lambda came: len(came) > 2, APPENDED), (lambda came: str(files[0]) not in came, other_day)]
-    expect(called, came, files, otherwise, mistakes)
+    actual = in_sight(tmp_path)
+    mistakes = [(lambda actual: len(actual) > 2, APPENDED), (lambda actual: str(files[0]) not in actual, other_day)]
+    expect(call, actual, files, otherwise, mistakes)
     versions = {"the rows of the second run": rows_of(2, 8), "the rows of the first run": rows_of(1, 5)}
     told: list[tuple[object, str]] = [
         ("the rows of the first run", "The second run did not replace what the first had written."),
         ("other rows (13 of them)", "The second run added its rows to those of the first. A run replaces the day."),
     ]
     expect(
-        f"{CALLED}, twice: the file",
-        Said(seen(tmp_path / PART, versions)),
+        f"{CALL}, twice: the file",
+        Description(seen(tmp_path / PART, versions)),
         "the rows of the second run",
         "The day does not contain the rows of the second run.",
         told,
     )
     otherwise = "Another day was changed. A run replaces only its own day."
-    expect(f"{CALLED}: 2024-02-29", Said(seen(other, {"as it was": rows_of(7, 5)})), "as it was", otherwise)
+    expect(f"{CALL}: 2024-02-29", Description(seen(other, {"as it was": rows_of(7, 5)})), "as it was", otherwise)
 
 
 def start(work: Callable[[], object], told: Path) -> int:
@@ -185,16 +185,16 @@ def die_at_byte(limit: int) -> None:
 def judge_killed(table: Path, where: str) -> None:
     """What a killed run left must be the old partition or the new one."""
     versions = {"the old partition": rows_of(1), "the new partition": rows_of(2)}
-    came = seen(table / PART, versions)
+    actual = seen(table / PART, versions)
     expect(
-        f"{CALLED}, killed {where}: what a reader sees",
-        Said(came),
-        Said("the old partition, or the new one"),
+        f"{CALL}, killed {where}: what a reader sees",
+        Description(actual),
+        Description("the old partition, or the new one"),
         "After a kill, the day must be completely old or completely new.",
-        [(lambda came: came == "nothing", GONE), (lambda came: came not in ("nothing", *versions), IN_PLACE)],
-        same=lambda came, _: came in versions,
+        [(lambda actual: actual == "nothing", GONE), (lambda actual: actual not in ("nothing", *versions), IN_PLACE)],
+        same=lambda actual, _: actual in versions,
     )
-    expect(f"{CALLED}, killed {where}: the files below table", in_sight(table), [PART], IN_SIGHT)
+    expect(f"{CALL}, killed {where}: the files below table", in_sight(table), [PART], IN_SIGHT)
 
 
 def killed(write: Write, table: Path, prepare: Callable[[], None], where: str) -> bool:
@@ -208,7 +208,9 @@ def killed(write: Write, table: Path, prepare: Callable[[], None], where: str) -
 
     code = wait_for(start(work, told))
     if code == 1:
-        raise IncorrectError(f"{CALLED} over rows that are there", Said(told.read_text()), Said("no error"), FAILED)
+        raise IncorrectError(
+            f"{CALL} over rows that are there", Description(told.read_text()), Description("no error"), FAILED
+        )
     judge_killed(table, where)
     return code != 0
 
@@ -233,15 +235,15 @@ def test_killed_between_two_steps(write: Write, tmp_path: Path) -> None:
     versions = {"the new partition": rows_of(3)}
     write(rows_of(3), table)
     otherwise = "A run after killed ones did not replace the day."
-    expect(f"{CALLED}, after killed runs", Said(seen(table / PART, versions)), "the new partition", otherwise)
+    expect(f"{CALL}, after killed runs", Description(seen(table / PART, versions)), "the new partition", otherwise)
     everything = {path for path in tmp_path.rglob("*") if path.is_file()} - {table.with_name("told")}
     left = sorted(os.path.relpath(path, table) for path in everything)
     otherwise = (
         "Killed runs left files behind, and the next run did not remove them: they would pile up. Use a fixed name, "
         "which the next run overwrites, or clean up."
     )
-    called = f"{CALLED}, after killed runs: all files that are left, seen from table, hidden ones too"
-    expect(called, left, [PART], otherwise)
+    call = f"{CALL}, after killed runs: all files that are left, seen from table, hidden ones too"
+    expect(call, left, [PART], otherwise)
 
 
 def test_killed_where_no_day_is_there(write: Write, tmp_path: Path) -> None:
@@ -252,13 +254,13 @@ def test_killed_where_no_day_is_there(write: Write, tmp_path: Path) -> None:
     ):
         table = tmp_path / f"payments-{number}"
         wait_for(start(partial(prepared, prepare, write, new, table), tmp_path / "told"))
-        came = seen(table / PART, {"the new partition": new})
+        actual = seen(table / PART, {"the new partition": new})
         expect(
-            f"{CALLED}, killed while it wrote the day for the first time: what a reader sees",
-            Said(came),
-            Said("nothing, or the new partition"),
+            f"{CALL}, killed while it wrote the day for the first time: what a reader sees",
+            Description(actual),
+            Description("nothing, or the new partition"),
             "On the first write too, readers must never see an incomplete day. " + IN_PLACE,
-            same=lambda came, _: came in ("nothing", "the new partition"),
+            same=lambda actual, _: actual in ("nothing", "the new partition"),
         )
 
 
@@ -280,20 +282,20 @@ def test_read_while_it_is_written(write: Write, tmp_path: Path) -> None:
                 write(rows, tmp_path)
 
     child = start(work, told)
-    came: set[str] = set()
+    actual: set[str] = set()
     try:
         while os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-            came.add(seen(tmp_path / PART, versions))
+            actual.add(seen(tmp_path / PART, versions))
     finally:
         wait_for(child)
-    bad = sorted(came - set(versions))
+    bad = sorted(actual - set(versions))
     otherwise = "A reader saw an incomplete day while it was being rewritten."
-    mistakes = [(lambda came: "nothing" in came, GONE), (lambda came: "half a file" in came, IN_PLACE)]
+    mistakes = [(lambda actual: "nothing" in actual, GONE), (lambda actual: "half a file" in actual, IN_PLACE)]
     expect("reading the day while write_partition writes it 20 times: what else was seen", bad, [], otherwise, mistakes)
 
 
 def test_agrees_with_production(answer: Any, tmp_path: Path) -> None:
-    """Three days of `raw`, one of them written again: a reader of the line sees what its own staged write leaves."""
+    """Three days of `raw`, one of them written again: the pipeline's reader sees what its own staged write leaves."""
     from contracts.days import DayRange
     from spark_jobs.lake.layout import Lake
     from spark_jobs.lake.schemas import TABLES, arrow_schema
@@ -310,15 +312,15 @@ def test_agrees_with_production(answer: Any, tmp_path: Path) -> None:
             said = [one for batch in stage_days(with_day, "raw", str(own.folder)) for one in batch.to_pylist()]
             staged = [Staged(one["table"], one["day"], one["rows"], Path(one["path"]), {}) for one in said]
             own.publish(staged, ["raw"], DayRange(day, day), {day: rows.num_rows})
-    called = "write_partition for three days, the second twice"
-    otherwise = "The line finds different days or row counts from those that its own jobs write."
-    expect(called, counted(mine), counted(theirs), otherwise)
+    call = "write_partition for three days, the second twice"
+    otherwise = "The pipeline finds different days or row counts from those that its own jobs write."
+    expect(call, counted(mine), counted(theirs), otherwise)
     for day in theirs.days("raw"):
         tables = [pq.read_table(io.BytesIO(lake.file("raw", day).read_bytes())) for lake in (mine, theirs)]
         rows_read = [sorted(map(str, table.to_pylist())) for table in tables]
-        same = Said("the rows of the line's own write")
-        came = same if rows_read[0] == rows_read[1] else Said("other rows")
-        expect(f"{called}: what is read of {day}", came, same, "The day does not contain the rows of its last run.")
+        same = Description("the rows of the pipeline's own write")
+        actual = same if rows_read[0] == rows_read[1] else Description("other rows")
+        expect(f"{call}: what is read of {day}", actual, same, "The day does not contain the rows of its last run.")
 
 
 def counted(lake: Any) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Checks of `count_week`: the window's two ends, payments of the same second, customers, and the line's own kernel."""
+"""Checks of `count_week`: the window's two ends, payments of the same second, customers, and the pipeline's kernel."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from exercises.expect import Said, expect
+from exercises.expect import Description, expect
 from exercises.spark_answers import collected
 
 NOON = 1_709_294_400
@@ -46,56 +46,54 @@ TOGETHER = "Payments of other customers were counted: the window must be one cus
 def count(answer: Any, spark: SparkSession) -> Count:
     """Calls `count_week` on payments and collects the counts by id."""
 
-    def call(called: str, payments: list[Payment]) -> dict[int, Any]:
+    def run(call: str, payments: list[Payment]) -> dict[int, Any]:
         schema = "transaction_id long, customer_id long, occurred_at long"
-        came = answer.count_week(spark.createDataFrame(payments, schema))
+        actual = answer.count_week(spark.createDataFrame(payments, schema))
         otherwise = "Return the payments as a DataFrame, with one more column."
-        mistakes = [(lambda came: came is None, "It returned None. Is there a return?")]
-        is_frame = isinstance(came, DataFrame)
-        expect(called, came, Said("a DataFrame"), otherwise, mistakes, same=lambda *_: is_frame)
-        columns = Said(f"columns {sorted(came.columns)}")
-        wanted = Said(f"columns {sorted(['transaction_id', 'customer_id', 'occurred_at', NAME])}")
+        mistakes = [(lambda actual: actual is None, "It returned None. Is there a return?")]
+        is_frame = isinstance(actual, DataFrame)
+        expect(call, actual, Description("a DataFrame"), otherwise, mistakes, same=lambda *_: is_frame)
+        columns = Description(f"columns {sorted(actual.columns)}")
+        wanted = Description(f"columns {sorted(['transaction_id', 'customer_id', 'occurred_at', NAME])}")
         there = columns == wanted
-        expect(called, columns, wanted, f"Keep the payments' columns, and add {NAME}.", same=lambda *_: there)
-        rows = collected(called, came.select("transaction_id", "customer_id", "occurred_at", NAME).collect, answer.path)
+        expect(call, columns, wanted, f"Keep the payments' columns, and add {NAME}.", same=lambda *_: there)
+        rows = collected(call, actual.select("transaction_id", "customer_id", "occurred_at", NAME).collect, answer.path)
         ids = sorted((row["transaction_id"] for row in rows), key=str)
         wanted_ids = sorted((one[0] for one in payments), key=str)
         otherwise = "Return every payment once: rows were lost, or a join duplicated them."
-        expect(f"{called}: the ids", ids, wanted_ids, otherwise)
+        expect(f"{call}: the ids", ids, wanted_ids, otherwise)
         kept = sorted((row["transaction_id"], row["customer_id"], row["occurred_at"]) for row in rows)
-        expect(
-            f"{called}: the payments themselves", kept, sorted(payments), "The payments' own columns must not change."
-        )
+        expect(f"{call}: the payments themselves", kept, sorted(payments), "The payments' own columns must not change.")
         return {row["transaction_id"]: row[NAME] for row in sorted(rows, key=lambda row: row["transaction_id"])}
 
-    return call
+    return run
 
 
 def test_last_seven_days(count: Count) -> None:
     """What is older has left the window, and what is later has not come."""
-    called = "count_week of one customer's payments 1 on day 0, 2 on day 6, 3 and 4 on day 8 (an hour apart)"
+    call = "count_week of one customer's payments 1 on day 0, 2 on day 6, 3 and 4 on day 8 (an hour apart)"
     payments = [(1, 5, NOON), (2, 5, NOON + 6 * DAY), (3, 5, NOON + 8 * DAY), (4, 5, NOON + 8 * DAY + 3600)]
     expect(
-        called,
-        count(called, payments),
+        call,
+        count(call, payments),
         {1: 1, 2: 2, 3: 2, 4: 3},
         "Payment 1 is older than seven days when 3 and 4 happen; each payment counts itself, and no later one.",
         [
             ({1: 0, 2: 1, 3: 1, 4: 2}, NOT_ITSELF),
             ({1: 1, 2: 2, 3: 3, 4: 4}, ROWS),
             ({1: 1, 2: 1, 3: 1, 4: 1}, UNIT),
-            (lambda came: came[1] is not None and came[1] > 1, FUTURE),
+            (lambda actual: actual[1] is not None and actual[1] > 1, FUTURE),
         ],
     )
 
 
 def test_open_end(count: Count) -> None:
     """A payment exactly seven days before is outside."""
-    called = "count_week of one customer's payments 1 at t, 2 at t + 7 days - 1 second, 3 at t + 7 days"
+    call = "count_week of one customer's payments 1 at t, 2 at t + 7 days - 1 second, 3 at t + 7 days"
     payments = [(1, 5, NOON), (2, 5, NOON + 7 * DAY - 1), (3, 5, NOON + 7 * DAY)]
     expect(
-        called,
-        count(called, payments),
+        call,
+        count(call, payments),
         {1: 1, 2: 2, 3: 2},
         "Payment 2 still sees payment 1, and payment 3 does not.",
         [({1: 1, 2: 2, 3: 3}, CLOSED), ({1: 1, 2: 1, 3: 2}, "The window is a second too short: payment 2 sees 1.")],
@@ -104,16 +102,16 @@ def test_open_end(count: Count) -> None:
 
 def test_same_second(count: Count) -> None:
     """Of one second, the ids tell which came before."""
-    called = "count_week of one customer's payments 9, 5 and 7, all of the same second, and 6 seven days later"
+    call = "count_week of one customer's payments 9, 5 and 7, all of the same second, and 6 seven days later"
     payments = [(9, 5, NOON), (5, 5, NOON), (7, 5, NOON), (6, 5, NOON + 7 * DAY)]
     expect(
-        called,
-        count(called, payments),
+        call,
+        count(call, payments),
         {5: 1, 6: 1, 7: 2, 9: 3},
         "The order is 5, 7, 9; when 6 happens, all three are exactly seven days old and outside the window.",
         [
-            (lambda came: [came[n] for n in (5, 7, 9)] == [3, 3, 3], PEERS),
-            (lambda came: [came[n] for n in (5, 7, 9)] == [1, 1, 1], NO_PEERS),
+            (lambda actual: [actual[n] for n in (5, 7, 9)] == [3, 3, 3], PEERS),
+            (lambda actual: [actual[n] for n in (5, 7, 9)] == [1, 1, 1], NO_PEERS),
             ({5: 2, 6: 1, 7: 3, 9: 1}, READ_ORDER),
             ({5: 1, 6: 4, 7: 2, 9: 3}, CLOSED),
             (
@@ -126,19 +124,19 @@ def test_same_second(count: Count) -> None:
 
 def test_customers(count: Count) -> None:
     """Each customer has a separate history, in whatever order the rows are read."""
-    called = "count_week of payments 3 and 1 of customer 5 and 4 and 2 of customer 6, each an hour after the one before"
+    call = "count_week of payments 3 and 1 of customer 5 and 4 and 2 of customer 6, each an hour after the one before"
     payments = [(number, 5 if number % 2 else 6, NOON + number * 3600) for number in (3, 4, 1, 2)]
     expect(
-        called,
-        count(called, payments),
+        call,
+        count(call, payments),
         {1: 1, 2: 1, 3: 2, 4: 2},
         "These are the first and the second payment of each customer.",
-        [({1: 1, 2: 2, 3: 3, 4: 4}, TOGETHER), (lambda came: came[1] is not None and came[1] > 1, FUTURE)],
+        [({1: 1, 2: 2, 3: 3, 4: 4}, TOGETHER), (lambda actual: actual[1] is not None and actual[1] > 1, FUTURE)],
     )
 
 
 def test_agrees_with_production(count: Count) -> None:
-    """On 1,500 payments of 20 customers, many of the same second, many exactly seven days apart: the line's kernel."""
+    """On 1,500 payments of 20 customers, many of the same second or exactly seven days apart: the pipeline's kernel."""
     from contracts.features import customer_features
 
     chance = np.random.default_rng(20240301)
@@ -150,13 +148,13 @@ def test_agrees_with_production(count: Count) -> None:
         customers[order], occurred[order], np.full(1_500, 100, dtype=np.int64), np.arange(1_500, dtype=np.int64)
     )
     expected = dict(zip(ids[order].tolist(), kernel[NAME].tolist(), strict=True))
-    called = "count_week of 1,500 payments"
+    call = "count_week of 1,500 payments"
     rows = zip(ids.tolist(), customers.tolist(), occurred.tolist(), strict=True)
-    came = count(called, list(rows))
-    wrong = [number for number in sorted(expected) if came[number] != expected[number]][:5]
+    actual = count(call, list(rows))
+    wrong = [number for number in sorted(expected) if actual[number] != expected[number]][:5]
     expect(
-        f"{called}: those that differ, at most five",
-        {number: came[number] for number in wrong},
+        f"{call}: those that differ, at most five",
+        {number: actual[number] for number in wrong},
         {number: int(expected[number]) for number in wrong},
-        "The line's counts differ. Check both ends of the window, and payments of the same second.",
+        "The pipeline's counts differ. Check both ends of the window, and payments of the same second.",
     )

@@ -1,4 +1,4 @@
-"""Checks of `split`: nulls, two faults, repeats, and the line's own rules on the same rows."""
+"""Checks of `split`: nulls, two faults, repeats, and the pipeline's own rules on the same rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from exercises.expect import Said, expect
+from exercises.expect import Description, expect
 from exercises.spark_answers import collected
 from spark_jobs.lake.schemas import RAW
 
@@ -58,30 +58,32 @@ def frame(spark: SparkSession) -> Callable[..., DataFrame]:
 def split(answer: Any) -> Split:
     """Calls `split` and collects both sides: the clean rows' numbers (source_row), the others' with their reasons."""
 
-    def call(called: str, raw: DataFrame) -> Sides:
-        came = answer.split(raw)
-        is_pair = isinstance(came, tuple | list) and len(came) == 2 and all(isinstance(x, DataFrame) for x in came)
-        mistakes = [(lambda came: came is None, "It returned None. Is there a return?")]
+    def run(call: str, raw: DataFrame) -> Sides:
+        actual = answer.split(raw)
+        is_pair = (
+            isinstance(actual, tuple | list) and len(actual) == 2 and all(isinstance(x, DataFrame) for x in actual)
+        )
+        mistakes = [(lambda actual: actual is None, "It returned None. Is there a return?")]
         otherwise = "Return `clean, quarantine`, two DataFrames that are not collected yet."
-        expect(called, came, Said("two DataFrames"), otherwise, mistakes, same=lambda *_: is_pair)
-        clean, quarantine = came
+        expect(call, actual, Description("two DataFrames"), otherwise, mistakes, same=lambda *_: is_pair)
+        clean, quarantine = actual
         columns = [sorted(clean.columns), sorted(quarantine.columns)]
         expect(
-            f"{called}: the columns of both sides",
+            f"{call}: the columns of both sides",
             columns,
             [sorted(raw.columns), sorted([*raw.columns, "reason"])],
             "The clean rows must have exactly the columns of raw; the quarantine also has `reason`.",
         )
         kinds = [sorted(side.drop("reason").dtypes) for side in (clean, quarantine)]
         changed = "A column has another type: rows must not be modified."
-        expect(f"{called}: the columns' types on both sides", kinds, [sorted(raw.dtypes)] * 2, changed)
+        expect(f"{call}: the columns' types on both sides", kinds, [sorted(raw.dtypes)] * 2, changed)
         # Both at once: each question to Spark costs a while.
         good = clean.select(*raw.columns, F.lit(None).cast("string").alias("reason"), F.lit(True).alias("good"))
         aside = quarantine.select(*raw.columns, "reason", F.lit(False))
-        rows = collected(called, good.union(aside).collect, answer.path)
+        rows = collected(call, good.union(aside).collect, answer.path)
         came_back = {tuple(row[: len(raw.columns)]) for row in rows}
         expect(
-            f"{called}: rows that did not go in",
+            f"{call}: rows that did not go in",
             sorted(came_back - {tuple(row) for row in raw.collect()}, key=str)[:3],
             [],
             "A row has another value: a quarantine must keep rows unmodified, so that people can see what was wrong.",
@@ -90,64 +92,64 @@ def split(answer: Any) -> Split:
         aside = sorted(((one["source_row"], one["reason"]) for one in rows if not one["good"]), key=str)
         return {"clean": kept, "quarantine": aside}
 
-    return call
+    return run
 
 
-def numbers(came: Sides) -> Counter[int]:
+def numbers(actual: Sides) -> Counter[int]:
     """How often each row came out, on either side."""
-    return Counter([*came["clean"], *(number for number, _ in came["quarantine"])])
+    return Counter([*actual["clean"], *(number for number, _ in actual["quarantine"])])
 
 
 def lost(rows: int) -> Callable[[Sides], bool]:
     """Whether some of the rows 1 to `rows` are on neither side."""
-    return lambda came: len(numbers(came)) < rows
+    return lambda actual: len(numbers(actual)) < rows
 
 
-def twice(came: Sides) -> bool:
+def twice(actual: Sides) -> bool:
     """Whether a row came out more than once."""
-    return any(count > 1 for count in numbers(came).values())
+    return any(count > 1 for count in numbers(actual).values())
 
 
 def test_one_fault(split: Split, frame: Callable[..., DataFrame]) -> None:
     """Rows that break a rule are set apart, and the others are clean."""
-    called = "split: row 1 is good, 2 has the customer_id -5, 3 the amount 2000000.00, 4 occurred before 1970"
+    call = "split: row 1 is good, 2 has the customer_id -5, 3 the amount 2000000.00, 4 occurred before 1970"
     raw = frame(row(1), row(2, customer_id=-5), row(3, amount="2000000.00"), row(4, occurred_at=-1))
     expected = {"clean": [1], "quarantine": [(2, "customer_id"), (3, "amount"), (4, "occurred_at")]}
     sides = "The tables are swapped: the rules describe a valid payment."
-    swapped = [(lambda came: came["clean"] == [2, 3, 4], sides)]
+    swapped = [(lambda actual: actual["clean"] == [2, 3, 4], sides)]
     otherwise = "A row is clean if every rule holds; otherwise it goes to the quarantine with the name of the field."
-    expect(called, split(called, raw), expected, otherwise, [*swapped, (lost(4), DROPPED), (twice, TWICE)])
+    expect(call, split(call, raw), expected, otherwise, [*swapped, (lost(4), DROPPED), (twice, TWICE)])
 
 
 def test_missing_values(split: Split, frame: Callable[..., DataFrame]) -> None:
     """What is missing, or no number, makes a condition null: the row belongs in the quarantine."""
-    called = "split: row 1 is good, 2 has no customer_id, 3 no amount, 4 the amount 'abc', 5 no transaction_id"
+    call = "split: row 1 is good, 2 has no customer_id, 3 no amount, 4 the amount 'abc', 5 no transaction_id"
     raw = frame(
         row(1), row(2, customer_id=None), row(3, amount=None), row(4, amount="abc"), row(5, transaction_id=None)
     )
     expected = {"clean": [1], "quarantine": [(2, "customer_id"), (3, "amount"), (4, "amount"), (5, "transaction_id")]}
-    in_clean = (lambda came: any(number in came["clean"] for number in (2, 3, 4, 5)), NULL_IS_CLEAN)
+    in_clean = (lambda actual: any(number in actual["clean"] for number in (2, 3, 4, 5)), NULL_IS_CLEAN)
     no_reason = (
-        lambda came: any(reason is None for _, reason in came["quarantine"]),
+        lambda actual: any(reason is None for _, reason in actual["quarantine"]),
         "A row is in the quarantine without a reason: its condition is null, so no rule counted as broken.",
     )
     otherwise = "A missing value breaks the rule of its field; the reason is the field's name."
-    expect(called, split(called, raw), expected, otherwise, [(lost(5), DROPPED), (twice, TWICE), in_clean, no_reason])
+    expect(call, split(call, raw), expected, otherwise, [(lost(5), DROPPED), (twice, TWICE), in_clean, no_reason])
 
 
 def test_two_faults(split: Split, frame: Callable[..., DataFrame]) -> None:
     """A row with two faults is one row, with the first of its reasons."""
-    called = "split: row 1 has the terminal_id -1 and no amount, 2 no customer_id and no terminal_id, 3 is good"
+    call = "split: row 1 has the terminal_id -1 and no amount, 2 no customer_id and no terminal_id, 3 is good"
     raw = frame(row(1, terminal_id=-1, amount=None), row(2, customer_id=None, terminal_id=None), row(3))
     expected = {"clean": [3], "quarantine": [(1, "terminal_id"), (2, "customer_id")]}
     otherwise = "Each row must appear once; invalid ones with the first field in the order of the rules."
-    later = (lambda came: [number for number, _ in came["quarantine"]] == [1, 2], LATER_REASON)
-    expect(called, split(called, raw), expected, otherwise, [(lost(3), DROPPED), (twice, TWICE), later])
+    later = (lambda actual: [number for number, _ in actual["quarantine"]] == [1, 2], LATER_REASON)
+    expect(call, split(call, raw), expected, otherwise, [(lost(3), DROPPED), (twice, TWICE), later])
 
 
 def test_repeats(split: Split, frame: Callable[..., DataFrame]) -> None:
     """Of several good rows with one id the first to arrive is clean; the others are set apart, not lost."""
-    called = (
+    call = (
         "split: rows 1, 2, 3 have the transaction_id 7; 1 arrived at 12:00:09, 2 and 3 at 12:00:05; "
         "rows 4 and 5 have no transaction_id"
     )
@@ -159,43 +161,43 @@ def test_repeats(split: Split, frame: Callable[..., DataFrame]) -> None:
     expected = {"clean": [2], "quarantine": [(1, repeated), (3, repeated), *missing]}
     mistakes = [
         (
-            lambda came: set(came["clean"]) >= {1, 2, 3},
+            lambda actual: set(actual["clean"]) >= {1, 2, 3},
             "All rows with the same transaction_id are clean: the payment would be counted three times.",
         ),
         (
-            lambda came: not {1, 2, 3} <= set(numbers(came)),
+            lambda actual: not {1, 2, 3} <= set(numbers(actual)),
             "Repeats are lost: dropDuplicates drops rows, and keeps an arbitrary one. Number the rows of each id "
             "instead, and give those after the first a reason.",
         ),
         (
-            lambda came: not {1, 2, 3} & set(came["clean"]) and not twice(came),
+            lambda actual: not {1, 2, 3} & set(actual["clean"]) and not twice(actual),
             "Every row of a repeated id is in the quarantine, even the first: the payment itself is lost.",
         ),
-        (lambda came: any(n in (4, 5) and why == repeated for n, why in came["quarantine"]), REPEATED_NOTHING),
+        (lambda actual: any(n in (4, 5) and why == repeated for n, why in actual["quarantine"]), REPEATED_NOTHING),
         (twice, "A row is in both tables, or twice in one: each row must appear once."),
         (
-            lambda came: came["clean"] in ([1], [3]),
+            lambda actual: actual["clean"] in ([1], [3]),
             "The wrong row was kept. The first is the one with the smallest (arrived_at, source, source_row), in "
             "whatever order the rows are read.",
         ),
         (lost(5), DROPPED),
     ]
     otherwise = "Of the valid rows with the same transaction_id, the first to arrive is clean; the others are repeats."
-    expect(called, split(called, raw), expected, otherwise, mistakes)
+    expect(call, split(call, raw), expected, otherwise, mistakes)
 
 
 def test_repeat_of_a_bad_row(split: Split, frame: Callable[..., DataFrame]) -> None:
     """A row that breaks a rule takes no id from a good one that comes after it."""
-    called = "split: rows 1 and 2 have the transaction_id 7; 1 arrived first and has the amount 'abc', 2 is good"
+    call = "split: rows 1 and 2 have the transaction_id 7; 1 arrived first and has the amount 'abc', 2 is good"
     raw = frame(row(1, transaction_id=7, amount="abc"), row(2, transaction_id=7, arrived_at=NOON + 60))
     expected = {"clean": [2], "quarantine": [(1, "amount")]}
     mistake = (
         "The valid row was taken for a repeat of the invalid one, so the payment is lost. Apply the rules first, then "
         "look for repeats among the valid rows."
     )
-    mistakes = [(lambda came: (2, "transaction_id_repeated") in came["quarantine"], mistake), (lost(2), DROPPED)]
+    mistakes = [(lambda actual: (2, "transaction_id_repeated") in actual["quarantine"], mistake), (lost(2), DROPPED)]
     otherwise = "Row 1 breaks a rule, so row 2 is the first valid one with this id."
-    expect(called, split(called, raw), expected, otherwise, mistakes)
+    expect(call, split(call, raw), expected, otherwise, mistakes)
 
 
 def test_agrees_with_production(split: Split, spark: SparkSession, tmp_path: Path) -> None:
@@ -220,20 +222,20 @@ def test_agrees_with_production(split: Split, spark: SparkSession, tmp_path: Pat
             code if code == REPEATED else next(spec.name for spec in TRANSACTION_FIELDS if code.startswith(spec.name))
         )
 
-    called = "split(600 rows)"
-    came = split(called, landed.drop("day"))
+    call = "split(600 rows)"
+    actual = split(call, landed.drop("day"))
     kept = sorted(one["source_row"] for one in judged if one["reason"] is None)
     aside = [(one["source_row"], told(one["reason"])) for one in judged if one["reason"] is not None]
-    total = len(came["clean"]) + len(came["quarantine"])
-    expect(f"{called}: clean + quarantine", total, 600, "Rows in do not equal rows out: some are lost or duplicated.")
+    total = len(actual["clean"]) + len(actual["quarantine"])
+    expect(f"{call}: clean + quarantine", total, 600, "Rows in do not equal rows out: some are lost or duplicated.")
     otherwise = "The job `validate` decides differently on the same rows."
-    expect(f"{called}: clean", differing(came["clean"], kept), NOTHING, otherwise)
-    expect(f"{called}: quarantine", differing(came["quarantine"], aside), NOTHING, otherwise)
+    expect(f"{call}: clean", differing(actual["clean"], kept), NOTHING, otherwise)
+    expect(f"{call}: quarantine", differing(actual["quarantine"], aside), NOTHING, otherwise)
 
 
-def differing(came: list[Any], expected: list[Any]) -> dict[str, list[Any]]:
+def differing(actual: list[Any], expected: list[Any]) -> dict[str, list[Any]]:
     """The first three elements in one list but not in the other, each way."""
-    more, less = Counter(came) - Counter(expected), Counter(expected) - Counter(came)
+    more, less = Counter(actual) - Counter(expected), Counter(expected) - Counter(actual)
     return {"too many": sorted(more.elements(), key=str)[:3], "missing": sorted(less.elements(), key=str)[:3]}
 
 

@@ -1,4 +1,4 @@
-"""The learner's model runs through the line: thresholds, MLflow, evaluation, the gate."""
+"""The learner's model runs through the pipeline: thresholds, MLflow, evaluation, the gate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from contracts.days import DayRange
 from contracts.features import FEATURES
 from exercises.earlier_champion import Scene
-from exercises.expect import Said, expect
+from exercises.expect import Description, expect
 from modeling.data.dataset import SplitData, read_split
 from modeling.data.lake import history_of
 from modeling.data.split import split_days
@@ -29,12 +29,12 @@ from modeling.train import fit_decider
 
 MOST_SECONDS = 180
 KIND = "HistGradientBoostingClassifier"
-CALLED = "fit(features, frauds)"
+CALL = "fit(features, frauds)"
 
 
 @pytest.fixture(scope="session")
 def data(earlier: Scene) -> SplitData:
-    """All days, split as the line splits them."""
+    """All days, split as the pipeline splits them."""
     return read_split(Settings().lake, split_days(days_of(earlier)))
 
 
@@ -52,34 +52,34 @@ def days_of(scene: Scene) -> DayRange:
 
 def check_model(model: Any, seconds: float) -> None:
     expect(
-        CALLED,
-        Said(type(model).__name__),
-        Said(KIND),
+        CALL,
+        Description(type(model).__name__),
+        Description(KIND),
         f"return a {KIND}: the scorer runs its trees without scikit-learn",
-        [(Said("NoneType"), "it returned None: return the model")],
+        [(Description("NoneType"), "it returned None: return the model")],
     )
     try:
         check_is_fitted(model)
         fitted = True
     except NotFittedError:
         fitted = False
-    expect(f"{CALLED}: whether the model is fitted", fitted, True, "the model is not fitted: call fit")
+    expect(f"{CALL}: whether the model is fitted", fitted, True, "the model is not fitted: call fit")
     expect(
-        f"{CALLED}: the number of features",
+        f"{CALL}: the number of features",
         getattr(model, "n_features_in_", None),
         len(FEATURES),
         "the scorer passes all features, in this order: fit the model on all columns, unchanged",
     )
     expect(
-        f"{CALLED}: seconds",
-        Said(f"{seconds:.0f}"),
-        Said(f"at most {MOST_SECONDS}"),
+        f"{CALL}: seconds",
+        Description(f"{seconds:.0f}"),
+        Description(f"at most {MOST_SECONDS}"),
         "it is too slow for a daily training",
         same=lambda *_: seconds <= MOST_SECONDS,
     )
 
 
-def track_as_the_line_does(model: Any, data: SplitData, scene: Scene, settings: Settings) -> str:
+def track_as_the_pipeline_does(model: Any, data: SplitData, scene: Scene, settings: Settings) -> str:
     """What `modeling.train` does with a model once it is fitted; the run's id."""
     days, costs, budget = days_of(scene), settings.costs, settings.reviews_per_1000
     found = parameters(costs, budget) | {f"candidate.{name}": value for name, value in model.get_params().items()}
@@ -106,14 +106,14 @@ def test_the_gate_lets_it_through(scene: Scene, data: SplitData, answer: Any) ->
     model = answer.fit(features, frauds)
     check_model(model, time.monotonic() - began)
     settings = Settings()
-    run_id = track_as_the_line_does(model, data, scene, settings)
+    run_id = track_as_the_pipeline_does(model, data, scene, settings)
     evaluate(run_id, settings)
-    verdict = promote(run_id, settings)
-    starts: Callable[[str], Callable[[Any], bool]] = lambda words: lambda came: str(came).startswith(words)  # noqa: E731
+    result = promote(run_id, settings)
+    starts: Callable[[str], Callable[[Any], bool]] = lambda words: lambda actual: str(actual).startswith(words)  # noqa: E731
     expect(
-        f"the gate, on a model that {CALLED} fitted against version {scene.champion}",
-        Said(verdict["reason"]),
-        Said("at least as good: ..."),
+        f"the gate, on a model that {CALL} fitted against version {scene.champion}",
+        Description(result["reason"]),
+        Description("at least as good: ..."),
         "the gate rejected it",
         [
             (
@@ -132,5 +132,5 @@ def test_the_gate_lets_it_through(scene: Scene, data: SplitData, answer: Any) ->
                 "it is slightly worse in both, and the gate accepts that in one only",
             ),
         ],
-        same=lambda came, _: starts("at least as good")(came),
+        same=lambda actual, _: starts("at least as good")(actual),
     )

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from contracts.bundle import Thresholds
-from exercises.expect import Said, expect
+from exercises.expect import Description, expect
 from modeling.evaluation.costs import Costs, total_cost
 from modeling.evaluation.thresholds import EVERY_PAYMENT, allowed_reviews, cheapest_thresholds
 
@@ -73,11 +73,11 @@ def test_scores_close_together(answer):
 
 
 def test_cost_on_test(answer):
-    thresholds, came = _choice(answer, TIGHT, LATER, 200)
+    thresholds, actual = _choice(answer, TIGHT, LATER, 200)
     cost = partial(_cost, thresholds=thresholds)
     expect(
         f"choose(...)[1], the cost of 1,000 payments of a test window of {len(LATER['scores'])}, by your thresholds",
-        came,
+        actual,
         1_000 * cost(LATER) / len(LATER["scores"]),
         "Return the cost of the chosen thresholds' decisions on the test window, per 1,000 payments.",
         mistakes=[
@@ -104,12 +104,12 @@ def test_cost_on_test(answer):
 def test_agrees_with_production(answer):
     for seed, budget in ((1, 10), (2, 3.5), (3, EVERY_PAYMENT)):
         validation, test = _payments(seed, 2_000), _payments(seed + 100, 1_500)
-        thresholds, came = _choice(answer, validation, test, budget)
+        thresholds, actual = _choice(answer, validation, test, budget)
         _judge(validation, thresholds, budget, test)
         cost = 1_000 * _cost(test, thresholds) / len(test["scores"])
         expect(
             f"choose({len(validation['scores']):,} payments, {len(test['scores']):,} to test, budget {budget:g})[1]",
-            came,
+            actual,
             cost,
             "modeling/evaluation/costs.py computes a different cost for your thresholds, per 1,000 test payments.",
             mistakes=[(partial(math.isclose, cost, abs_tol=1), "You rounded too coarsely: keep at least cents.")],
@@ -118,26 +118,26 @@ def test_agrees_with_production(answer):
 
 
 def _judge(given: Given, chosen: Thresholds, budget: float, test: Given = LATER) -> None:
-    """Compare with the line's own thresholds: no more expensive, and within the budget."""
+    """Compare with the pipeline's own thresholds: no more expensive, and within the budget."""
     best = cheapest_thresholds(**given, costs=COSTS, reviews_per_1000=budget)
     allowed, count = allowed_reviews(len(given["scores"]), budget), len(given["scores"])
     declined, reviewed = _decided(given, chosen)
     cost, least = _cost(given, chosen), _cost(given, best)
     limit = f", at most {allowed} reviewed" if budget < EVERY_PAYMENT else ""
-    called = f"choose({count:,} payments, reviews_per_1000={budget:g}), its decisions on the validation window"
+    call = f"choose({count:,} payments, reviews_per_1000={budget:g}), its decisions on the validation window"
     if count <= 10:
-        called = (
+        call = (
             f"choose(scores={given['scores'].tolist()}, frauds={given['frauds'].astype(int).tolist()}, "
             f"amounts={given['amounts'].astype(int).tolist()}, review costs 5, wrong decline 25, "
             f"reviews_per_1000={budget:g}), its decisions"
         )
     expect(
-        called,
-        Said(
+        call,
+        Description(
             f"review {chosen.review:g}, decline {chosen.decline:g}: "
             f"{declined} declined, {reviewed} reviewed, cost {cost:.2f}"
         ),
-        Said(f"cost {least:.2f}{limit}"),
+        Description(f"cost {least:.2f}{limit}"),
         "There is a cheaper pair. Try every pair of candidates (every score, and 1), with review at or below decline.",
         mistakes=[(_either(hit), says) for hit, says in _mistakes(given, chosen, budget, allowed, test)],
         same=lambda *_: reviewed <= allowed and math.isclose(cost, least, abs_tol=1e-6),
@@ -150,7 +150,7 @@ def _mistakes(given: Given, chosen: Thresholds, budget: float, allowed: int, tes
     reviewed, decisions = _decided(given, chosen)[1], _decided(given, chosen)
 
     def by(payments: Given, reviews_per_1000: float) -> bool:
-        """Whether these decisions come of the line's thresholds for other payments, or for another budget."""
+        """Whether these decisions come of the pipeline's thresholds for other payments, or for another budget."""
         found = cheapest_thresholds(**payments, costs=COSTS, reviews_per_1000=reviews_per_1000)
         return decisions == _decided(given, found)
 
@@ -257,20 +257,20 @@ def _payments(seed: int, count: int) -> Given:
 def _choice(answer, validation: Given, test: Given, budget: float) -> tuple[Thresholds, float]:
     """The thresholds and the cost. Says so where they are none."""
     windows = [answer.Window(**{name: values.copy() for name, values in given.items()}) for given in (validation, test)]
-    came: Any = answer.choose(*windows, COSTS, budget)
-    called = f"choose({len(validation['scores']):,} payments, {len(test['scores']):,} to test, budget {budget:g})"
-    wanted = Said("(Thresholds(review=..., decline=...), cost of 1,000 test payments)")
-    if not isinstance(came, tuple | list) or len(came) != 2:
-        refuse(called, came, wanted, "Return two values: the thresholds, and their cost on the test window.")
-    thresholds, cost = came
+    actual: Any = answer.choose(*windows, COSTS, budget)
+    call = f"choose({len(validation['scores']):,} payments, {len(test['scores']):,} to test, budget {budget:g})"
+    wanted = Description("(Thresholds(review=..., decline=...), cost of 1,000 test payments)")
+    if not isinstance(actual, tuple | list) or len(actual) != 2:
+        refuse(call, actual, wanted, "Return two values: the thresholds, and their cost on the test window.")
+    thresholds, cost = actual
     pair = [getattr(thresholds, name, None) for name in ("review", "decline")]
     if isinstance(thresholds, tuple | list) and len(thresholds) == 2:
         pair = list(thresholds)
     if not all(_is_number(value) and 0 <= value <= 1 for value in pair) or pair[0] > pair[1]:
         says = "Return the thresholds first: two numbers from 0 to 1, review at or below decline. Then the cost."
-        refuse(called, came, wanted, says)
+        refuse(call, actual, wanted, says)
     if not _is_number(cost):
-        refuse(called, came, wanted, "The second value, the cost of 1,000 test payments, is not a finite number.")
+        refuse(call, actual, wanted, "The second value, the cost of 1,000 test payments, is not a finite number.")
     return Thresholds(review=float(pair[0]), decline=float(pair[1])), float(cost)
 
 

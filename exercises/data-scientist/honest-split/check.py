@@ -1,4 +1,4 @@
-"""Checks `honest_split`: the windows, their ends, the labels, and the line's own split."""
+"""Checks `honest_split`: the windows, their ends, the labels, and the pipeline's own split."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from bank.simulator import Payments, Simulation, simulate
 from contracts.days import DayRange, first_second
 from contracts.labels import DAY, LABEL_DELAY_DAYS, NEVER, known_at
-from exercises.expect import Said, expect
+from exercises.expect import Description, expect
 from modeling.data.split import split_days
 
 START = first_second(date(2025, 3, 1))
@@ -29,12 +29,12 @@ MOVED = (
 
 
 def test_training_window(answer):
-    called = f"honest_split: payments on days {_days(WINDOWS)}, trained_at = day {TRAINED_ON_DAY}"
-    training, _ = _split(answer, called, WINDOWS)
+    call = f"honest_split: payments on days {_days(WINDOWS)}, trained_at = day {TRAINED_ON_DAY}"
+    training, _ = _split(answer, call, WINDOWS)
     before = _positions(WINDOWS, lambda day: day < DELAY_STARTS)
     up_to_training = _positions(WINDOWS, lambda day: day < TRAINED_ON_DAY)
     expect(
-        f"{called}: positions in `training`",
+        f"{call}: positions in `training`",
         sorted(training),
         before,
         f"Train on all payments before day {DELAY_STARTS}: {TRAINED_ON_DAY} minus the label delay of "
@@ -46,12 +46,12 @@ def test_training_window(answer):
                 "so the model would learn those payments as genuine.",
             ),
             (
-                lambda came: any(WINDOWS[row] >= TRAINED_ON_DAY for row in came),
+                lambda actual: any(WINDOWS[row] >= TRAINED_ON_DAY for row in actual),
                 "It trains on payments that happen after the training. Random splits, and splits by share, do this: "
                 "split by time instead.",
             ),
             (
-                lambda came: 0 < len(came) < len(before) and set(came) < set(before),
+                lambda actual: 0 < len(actual) < len(before) and set(actual) < set(before),
                 "Payments of the first days are missing. The training window has no start: use all history.",
             ),
         ],
@@ -59,10 +59,10 @@ def test_training_window(answer):
 
 
 def test_test_window(answer):
-    called = f"honest_split: payments on days {_days(WINDOWS)}, trained_at = day {TRAINED_ON_DAY}"
-    _, test = _split(answer, called, WINDOWS)
+    call = f"honest_split: payments on days {_days(WINDOWS)}, trained_at = day {TRAINED_ON_DAY}"
+    _, test = _split(answer, call, WINDOWS)
     expect(
-        f"{called}: positions in `test`",
+        f"{call}: positions in `test`",
         sorted(test),
         _positions(WINDOWS, lambda day: TRAINED_ON_DAY <= day < TEST_ENDS),
         f"Test on the {TEST_DAYS} days from day {TRAINED_ON_DAY} on.",
@@ -76,11 +76,11 @@ def test_test_window(answer):
                 "The test begins a label delay too late. The gap lies before `trained_at`, not after it.",
             ),
             (
-                lambda came: any(WINDOWS[row] < DELAY_STARTS for row in came),
+                lambda actual: any(WINDOWS[row] < DELAY_STARTS for row in actual),
                 "It tests on payments that it was trained on. Split by time, not at random.",
             ),
             (
-                lambda came: any(WINDOWS[row] < TRAINED_ON_DAY for row in came),
+                lambda actual: any(WINDOWS[row] < TRAINED_ON_DAY for row in actual),
                 "It tests on payments in the gap, from before the model was trained.",
             ),
         ],
@@ -97,30 +97,30 @@ def test_ends_of_windows(answer):
         TEST_ENDS,
     )
     says = "13 less a second, 13, 20 less a second, 20, 27 less a second, 27"
-    called = f"honest_split: payments on days {says}, trained_at = day {TRAINED_ON_DAY}"
-    training, test = _split(answer, called, days)
-    came = {"training": sorted(training), "test": sorted(test)}
+    call = f"honest_split: payments on days {says}, trained_at = day {TRAINED_ON_DAY}"
+    training, test = _split(answer, call, days)
+    actual = {"training": sorted(training), "test": sorted(test)}
     expect(
-        called,
-        came,
+        call,
+        actual,
         {"training": [0], "test": [3, 4]},
         "Check the boundaries: each window includes its start and excludes its end.",
         mistakes=[
             (
-                lambda came: 3 in came["training"] or (3 in came["test"] and 2 in came["test"]),
+                lambda actual: 3 in actual["training"] or (3 in actual["test"] and 2 in actual["test"]),
                 "The second `trained_at` is in the wrong window: it is the first second of the test.",
             ),
             (
-                lambda came: 3 not in came["test"],
+                lambda actual: 3 not in actual["test"],
                 "The first second of the test is in no window. A window includes its start.",
             ),
             (
-                lambda came: 5 in came["test"],
+                lambda actual: 5 in actual["test"],
                 "A boundary is counted twice. The test's last second is the one before day 27, which starts the next "
                 "window.",
             ),
             (
-                lambda came: 1 in came["training"],
+                lambda actual: 1 in actual["training"],
                 "It trains on the first second of the gap. Training ends before `trained_at - LABEL_DELAY`, so that "
                 "days are not split.",
             ),
@@ -132,12 +132,10 @@ def test_training_labels(answer):
     # When it occurred and when it was reported, in days.
     cases = ((2, None), (3, 10), (5, 19.5), (6, 20), (8, 24), (12, 13))
     occurred, reported = zip(*cases, strict=True)
-    called = (
-        f"honest_split: payments on days {_days(occurred)}, reported on days {_days(reported)}, trained_at = day 20"
-    )
-    training, _ = _split(answer, called, occurred, reported)
+    call = f"honest_split: payments on days {_days(occurred)}, reported on days {_days(reported)}, trained_at = day 20"
+    training, _ = _split(answer, call, occurred, reported)
     expect(
-        f"{called}: `training_frauds` by position",
+        f"{call}: `training_frauds` by position",
         training,
         {0: False, 1: True, 2: True, 3: True, 4: False, 5: True},
         "A training label is True if the fraud is known at `trained_at`: occurred + delay and the report are both "
@@ -156,7 +154,7 @@ def test_training_labels(answer):
                 {0: False, 1: True, 2: False, 3: False, 4: False, 5: True},
                 "Known frauds are missing. Read the labels at `trained_at`, not at the end of the training window.",
             ),
-            (lambda came: sum(came.values()) == 4, MOVED),
+            (lambda actual: sum(actual.values()) == 4, MOVED),
         ],
     )
 
@@ -164,18 +162,16 @@ def test_training_labels(answer):
 def test_test_labels(answer):
     cases = ((20.5, None), (20.5, 28), (22, 33.5), (24, 34), (25, 36), (26.5, 27))
     occurred, reported = zip(*cases, strict=True)
-    called = (
-        f"honest_split: payments on days {_days(occurred)}, reported on days {_days(reported)}, trained_at = day 20"
-    )
-    _, test = _split(answer, called, occurred, reported)
+    call = f"honest_split: payments on days {_days(occurred)}, reported on days {_days(reported)}, trained_at = day 20"
+    _, test = _split(answer, call, occurred, reported)
     expect(
-        f"{called}: `test_frauds` by position",
+        f"{call}: `test_frauds` by position",
         test,
         {0: False, 1: True, 2: True, 3: True, 4: False, 5: True},
         "The test's labels are those known one label delay after its last day: on day 34.",
         mistakes=[
             (
-                lambda came: not any(came.values()),
+                lambda actual: not any(actual.values()),
                 "The test has no known frauds. You read its labels too early: at `trained_at`, or at the test's end. "
                 "Read them one label delay after its end.",
             ),
@@ -183,7 +179,7 @@ def test_test_labels(answer):
                 {0: False, 1: True, 2: True, 3: True, 4: True, 5: True},
                 "It uses a report from after the evaluation: day 36 is past day 34.",
             ),
-            (lambda came: sum(came.values()) == 4, MOVED),
+            (lambda actual: sum(actual.values()) == 4, MOVED),
         ],
     )
 
@@ -192,23 +188,23 @@ def test_any_order(answer):
     # Not in the order of time, and with the labels of both kinds in each window.
     cases = ((26, 27), (3, None), (21, 25), (12, 13), (28, 29), (24, None), (8, 9), (5, 24))
     occurred, reported = zip(*cases, strict=True)
-    called = f"honest_split: payments on days {_days(occurred)}, reported on days {_days(reported)}, no test_days given"
-    training, test = _split(answer, called, occurred, reported, test_days=None)
-    came = {"training": training, "test": test}
+    call = f"honest_split: payments on days {_days(occurred)}, reported on days {_days(reported)}, no test_days given"
+    training, test = _split(answer, call, occurred, reported, test_days=None)
+    actual = {"training": training, "test": test}
     right = {"training": {1: False, 3: True, 6: True, 7: False}, "test": {0: True, 2: True, 5: False}}
-    placed = {name: sorted(window) == sorted(right[name]) for name, window in came.items()}
+    placed = {name: sorted(window) == sorted(right[name]) for name, window in actual.items()}
     expect(
-        f"{called}: labels by position",
-        {name: dict(sorted(window.items())) for name, window in came.items()},
+        f"{call}: labels by position",
+        {name: dict(sorted(window.items())) for name, window in actual.items()},
         right,
         "Payments come in any order: positions refer to the arrays as given.",
         mistakes=[
             (
-                lambda came: all(placed.values()) and [sum(window.values()) for window in came.values()] == [2, 2],
+                lambda actual: all(placed.values()) and [sum(window.values()) for window in actual.values()] == [2, 2],
                 MOVED,
             ),
             (
-                lambda came: [len(window) for window in came.values()] == [4, 3],
+                lambda actual: [len(window) for window in actual.values()] == [4, 3],
                 "The positions are those of sorted payments. Payments come in any order, and positions refer to the "
                 "arrays as given: do not sort, or map the positions back.",
             ),
@@ -222,27 +218,29 @@ def test_agrees_with_production(answer):
         start = date(2025, 1, 1) + timedelta(days=seed)
         world, reported, order = _world(seed, start)
         occurred = world.occurred[order]
-        line = split_days(DayRange(start, start + timedelta(days=59)))
-        # Of the line's three windows, its validation is to its training what the test is here.
+        production = split_days(DayRange(start, start + timedelta(days=59)))
+        # Of the pipeline's three windows, its validation is to its training what the test is here.
         expected = {
-            "training": _labelled(occurred, reported, line.training, line.trained_at),
-            "test": _labelled(occurred, reported, line.validation, line.validated_at),
+            "training": _labelled(occurred, reported, production.training, production.trained_at),
+            "test": _labelled(occurred, reported, production.validation, production.validated_at),
         }
-        days = len(line.validation.days())
-        called = f"honest_split of {len(order):,} simulated payments, shuffled, test_days={days}"
-        came = dict(zip(expected, _called(answer, called, occurred, reported, line.trained_at, days), strict=True))
+        days = len(production.validation.days())
+        call = f"honest_split of {len(order):,} simulated payments, shuffled, test_days={days}"
+        actual = dict(
+            zip(expected, _called(answer, call, occurred, reported, production.trained_at, days), strict=True)
+        )
         for name, wanted in expected.items():
             expect(
-                f"{called}: payments in `{name}`",
-                len(came[name]),
+                f"{call}: payments in `{name}`",
+                len(actual[name]),
                 len(wanted),
                 "modeling/data/split.py gives a different window. Payments come in any order, and `test_days` varies.",
             )
             expect(
-                f"{called}: `{name}` and its labels",
-                Said(f"{_differ(came[name], wanted)} of {len(wanted):,} payments differ"),
-                Said(f"0 of {len(wanted):,} payments differ"),
-                "The line's own split gives different labels. A label must stay with its payment, in any order of "
+                f"{call}: `{name}` and its labels",
+                Description(f"{_differ(actual[name], wanted)} of {len(wanted):,} payments differ"),
+                Description(f"0 of {len(wanted):,} payments differ"),
+                "The pipeline's own split gives different labels. A label must stay with its payment, in any order of "
                 "payments.",
             )
 
@@ -261,30 +259,30 @@ def _labelled(occurred: np.ndarray, reported: np.ndarray, window: DayRange, now:
     return dict(zip(inside.tolist(), known_at(occurred[inside], reported[inside], now).tolist(), strict=True))
 
 
-def _differ(came: dict[int, bool], wanted: dict[int, bool]) -> int:
-    return sum(came.get(row) != label for row, label in wanted.items())
+def _differ(actual: dict[int, bool], wanted: dict[int, bool]) -> int:
+    return sum(actual.get(row) != label for row, label in wanted.items())
 
 
-def _split(answer, called, occurred, reported=None, test_days=TEST_DAYS) -> list[dict[int, bool]]:
+def _split(answer, call, occurred, reported=None, test_days=TEST_DAYS) -> list[dict[int, bool]]:
     """The labels of both windows by position, of times in days."""
     reports = _seconds(reported or [None] * len(occurred))
-    return _called(answer, called, _seconds(occurred), reports, _seconds([TRAINED_ON_DAY])[0], test_days)
+    return _called(answer, call, _seconds(occurred), reports, _seconds([TRAINED_ON_DAY])[0], test_days)
 
 
-def _called(answer, called, occurred, reported, trained_at, test_days) -> list[dict[int, bool]]:
+def _called(answer, call, occurred, reported, trained_at, test_days) -> list[dict[int, bool]]:
     days = [] if test_days is None else [test_days]
-    came = answer.honest_split(occurred.copy(), reported.copy(), int(trained_at), *days)
+    actual = answer.honest_split(occurred.copy(), reported.copy(), int(trained_at), *days)
     names = [field.name for field in fields(answer.HonestSplit)]
-    missing = [name for name in names if not hasattr(came, name)]
-    wanted = Said("a HonestSplit with " + ", ".join(names))
-    expect(called, came, wanted, "Return a HonestSplit. Is there a `return`?", same=lambda *_: not missing)
+    missing = [name for name in names if not hasattr(actual, name)]
+    wanted = Description("a HonestSplit with " + ", ".join(names))
+    expect(call, actual, wanted, "Return a HonestSplit. Is there a `return`?", same=lambda *_: not missing)
     return [
-        _read(called, name, getattr(came, name), getattr(came, f"{name}_frauds"), len(occurred))
+        _read(call, name, getattr(actual, name), getattr(actual, f"{name}_frauds"), len(occurred))
         for name in ("training", "test")
     ]
 
 
-def _read(called: str, name: str, rows, labels, payments: int) -> dict[int, bool]:
+def _read(call: str, name: str, rows, labels, payments: int) -> dict[int, bool]:
     """Labels by position; says what is wrong with arrays that are none."""
     refuse = partial(expect, same=lambda *_: False)
     at = _array(rows)
@@ -293,25 +291,25 @@ def _read(called: str, name: str, rows, labels, payments: int) -> dict[int, bool
         at = np.flatnonzero(at)
     if at.size == 0:
         at = at.astype(np.int64)
-    _flat(f"{called}: `{name}`", at)
+    _flat(f"{call}: `{name}`", at)
     good = at.ndim == 1 and at.dtype.kind in "iu" and len(set(at.tolist())) == len(at)
     if not good or not all(0 <= row < payments for row in at.tolist()):
-        wanted = Said("whole numbers from 0 to n - 1, each once")
-        refuse(f"{called}: `{name}`", rows, wanted, "Return positions in `occurred`, as np.flatnonzero does.")
+        wanted = Description("whole numbers from 0 to n - 1, each once")
+        refuse(f"{call}: `{name}`", rows, wanted, "Return positions in `occurred`, as np.flatnonzero does.")
     values = _array(labels)
-    _flat(f"{called}: `{name}_frauds`", values)
+    _flat(f"{call}: `{name}_frauds`", values)
     if values.shape != at.shape or not np.isin(values, [0, 1]).all():
-        wanted = Said(f"{len(at)} of True and False")
-        refuse(f"{called}: `{name}_frauds`", labels, wanted, f"Return one label for each payment in `{name}`.")
+        wanted = Description(f"{len(at)} of True and False")
+        refuse(f"{call}: `{name}_frauds`", labels, wanted, f"Return one label for each payment in `{name}`.")
     return dict(zip(at.tolist(), values.astype(bool).tolist(), strict=True))
 
 
-def _flat(called: str, values: np.ndarray) -> None:
+def _flat(call: str, values: np.ndarray) -> None:
     """Refuse a column or a row of two dimensions: it holds the right values in the wrong shape."""
     expect(
-        called,
-        Said(f"an array of shape {values.shape}"),
-        Said(f"shape ({len(values) if values.ndim else 'k'},)"),
+        call,
+        Description(f"an array of shape {values.shape}"),
+        Description(f"shape ({len(values) if values.ndim else 'k'},)"),
         "It has two dimensions. `np.argwhere` returns a column and `np.where` a tuple; `np.flatnonzero` returns a flat "
         "array, and `ravel()` flattens any array.",
         same=lambda *_: values.ndim != 2 or 1 not in values.shape,

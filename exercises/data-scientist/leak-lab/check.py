@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from exercises.expect import Said, expect, show
+from exercises.expect import Description, expect, show
 from exercises.leaks import (
     FEATURES,
     NONE,
@@ -25,7 +25,7 @@ from exercises.leaks import (
 )
 
 LEAKS = ("random_split", "forward_shift", "thinned_first", "balance_after")
-CALLED = "inflations(payments, trained_at, score)"
+CALL = "inflations(payments, trained_at, score)"
 TOLERANCE = 0.05
 """Tolerance of average precision: another order of rows or columns can grow other trees. Mistakes are further off."""
 RANDOM_TOLERANCE = 0.12
@@ -47,10 +47,15 @@ class Look:
         """The number of what these are."""
         for name, table in (("training", training), ("test", test)):
             if not isinstance(table, pd.DataFrame):
-                refuse(f"score's {name}", table, Said("a table of payments"), "score takes (training, test, features).")
+                refuse(
+                    f"score's {name}",
+                    table,
+                    Description("a table of payments"),
+                    "score takes (training, test, features).",
+                )
             if "transaction_id" not in table:
-                came = Said(f"{len(table)} rows with the columns {show(list(table))}")
-                refuse(f"score's {name}", came, Said("whole rows of payments"), CUT)
+                actual = Description(f"{len(table)} rows with the columns {show(list(table))}")
+                refuse(f"score's {name}", actual, Description("whole rows of payments"), CUT)
         split, thinned = self._rows(training, test)
         added = self._columns(training, test, features)
         self.asked.append(f"{split}, {thinned}, {added}")
@@ -66,8 +71,8 @@ class Look:
         for thinned, wanted in {"whole": whole, "training": [thin[0], whole[1]], "both": thin}.items():
             if given == wanted:
                 return "in time", thinned
-        called = "score(training, test, ...)"
-        came = Said(f"{len(training)} and {len(test)} payments, {len(given[0] & given[1])} of them in both")
+        call = "score(training, test, ...)"
+        actual = Description(f"{len(training)} and {len(test)} payments, {len(given[0] & given[1])} of them in both")
         if len(given[0]) + len(given[1]) < len(training) + len(test):
             why = "A payment appears twice. Each helper returns every payment once."
         elif given == whole[::-1]:
@@ -95,7 +100,7 @@ class Look:
             why = "You thinned out payments split at random. Change one thing at a time: here use the split in time."
         else:
             why = "These payments match neither split. Use `split_in_time` and `split_at_random`, with `trained_at`."
-        refuse(called, came, Said(f"{len(whole[0])} and {len(whole[1])} payments, or thinned"), why)
+        refuse(call, actual, Description(f"{len(whole[0])} and {len(whole[1])} payments, or thinned"), why)
         return "", ""
 
     def _columns(self, training: pd.DataFrame, test: pd.DataFrame, features: Any) -> str:
@@ -107,54 +112,59 @@ class Look:
             refuse(
                 "score(..., features)",
                 features,
-                Said("FEATURES, and a column of the tables or none more"),
+                Description("FEATURES, and a column of the tables or none more"),
                 "Pass all of FEATURES and the added column, as one list of columns that both tables have.",
             )
         no_features = [name for name in names if name in NO_FEATURES]
         if no_features:
-            refuse("score(..., features)", no_features, Said("none of these in features"), NO_FEATURE)
+            refuse("score(..., features)", no_features, Description("none of these in features"), NO_FEATURE)
         both = pd.concat([training, test])
         added = " and ".join(sorted(self._column(name, both) for name in names if name not in FEATURES)) or "nothing"
         if added not in self.made_up:
-            refuse("score(..., features)", Said(f"FEATURES, {added}"), Said("FEATURES and one thing more"), TWO_ADDED)
+            refuse(
+                "score(..., features)",
+                Description(f"FEATURES, {added}"),
+                Description("FEATURES and one thing more"),
+                TWO_ADDED,
+            )
         return added
 
     def _column(self, name: str, table: pd.DataFrame) -> str:
         if name == "balance_after":
             return name
-        came = table[["transaction_id", name]].set_index("transaction_id")[name].astype(float).sort_index()
+        actual = table[["transaction_id", name]].set_index("transaction_id")[name].astype(float).sort_index()
         why = "This is neither the time since the customer's previous payment nor the time until the next."
         for kind, values in self._times.items():
-            wanted = values.loc[came.index]
+            wanted = values.loc[actual.index]
             there = wanted != NONE
-            scale = (came[there] / wanted[there]).round(9)
+            scale = (actual[there] / wanted[there]).round(9)
             # Hours are as good as seconds; what is missing must be as agreed.
             as_good = scale.nunique() == 1 and scale.iloc[0] > 0
-            if as_good and kind not in SLIPS and not (came[~there] == NONE).all():
+            if as_good and kind not in SLIPS and not (actual[~there] == NONE).all():
                 why = "The times are right, but must be NONE where a customer has no previous or next payment."
-            elif as_good and (came[~there] == NONE).all():
+            elif as_good and (actual[~there] == NONE).all():
                 if kind in SLIPS:
-                    right = self._times[kind.split()[-1]].loc[came.index]
-                    differ = came != right
-                    called = f"score(..., features with {name!r}), some of it by transaction_id"
-                    refuse(called, came[differ].head(4).to_dict(), right[differ].head(4).to_dict(), SLIPS[kind])
+                    right = self._times[kind.split()[-1]].loc[actual.index]
+                    differ = actual != right
+                    call = f"score(..., features with {name!r}), some of it by transaction_id"
+                    refuse(call, actual[differ].head(4).to_dict(), right[differ].head(4).to_dict(), SLIPS[kind])
                 return kind
-        if any(self._is_unsorted(came, kind) for kind in self._times if kind.startswith("unsorted")):
+        if any(self._is_unsorted(actual, kind) for kind in self._times if kind.startswith("unsorted")):
             why = UNSORTED
-        elif came.isna().any():
+        elif actual.isna().any():
             why = "There is NaN where a customer has no previous or next payment. Fill it with NONE."
-        elif (came[came != NONE] < 0).any():
+        elif (actual[actual != NONE] < 0).any():
             why = "Some times are negative. Subtract the earlier from the later."
-        right = self._times["since_previous"].loc[came.index]
-        wanted = Said(f"time since the previous payment, {show(right.tolist())}, or until the next")
-        refuse(f"score(..., features with {name!r})", came.tolist(), wanted, why)
+        right = self._times["since_previous"].loc[actual.index]
+        wanted = Description(f"time since the previous payment, {show(right.tolist())}, or until the next")
+        refuse(f"score(..., features with {name!r})", actual.tolist(), wanted, why)
         return ""
 
-    def _is_unsorted(self, came: pd.Series, kind: str) -> bool:
+    def _is_unsorted(self, actual: pd.Series, kind: str) -> bool:
         """Whether these are the times between neighbours as the rows came, with whatever sign and fill."""
-        wanted = self._times[kind].loc[came.index]
+        wanted = self._times[kind].loc[actual.index]
         there = wanted != NONE
-        return bool((came[there] / wanted[there]).abs().round(9).nunique() == 1)
+        return bool((actual[there] / wanted[there]).abs().round(9).nunique() == 1)
 
     @cached_property
     def _times(self) -> dict[str, pd.Series]:
@@ -226,9 +236,11 @@ def test_what_is_compared(answer):
         }
         payments, trained_at = few_payments()
         look = Look(payments, trained_at, made_up)
-        came = _inflations(answer, payments, trained_at, look)
+        actual = _inflations(answer, payments, trained_at, look)
         if not look.asked:
-            refuse(CALLED, came, Said("answers of score"), "You did not call `score`. Every number comes from it.")
+            refuse(
+                CALL, actual, Description("answers of score"), "You did not call `score`. Every number comes from it."
+            )
         honest, ahead, behind = base, made_up["until_next"], made_up["since_previous"]
         right = {
             "random_split": made_up["at random"],
@@ -269,8 +281,8 @@ def test_what_is_compared(answer):
         }
         for name in LEAKS:
             expect(
-                f"{CALLED}[{name!r}], with a score that answers {base} for the honest split",
-                came[name],
+                f"{CALL}[{name!r}], with a score that answers {base} for the honest split",
+                actual[name],
                 expected[name],
                 "Return the leaky score minus the honest score, where only one thing differs. You called score for "
                 f"(split, thinned, added): {'; '.join(dict.fromkeys(look.asked))}.",
@@ -289,14 +301,14 @@ def test_what_is_compared(answer):
 
 def test_agrees_with_production(answer):
     payments, trained_at = simulated_bank()
-    came = _inflations(answer, payments, trained_at, average_precision)
+    actual = _inflations(answer, payments, trained_at, average_precision)
     for name, wanted in reference().items():
         tolerance = RANDOM_TOLERANCE if name == "random_split" else TOLERANCE
         expect(
             f"inflations(of {len(payments):,} simulated payments)[{name!r}], with boosted trees",
-            came[name],
+            actual[name],
             wanted,
-            "With the line's own trees and average precision, this leak adds a different amount. Did anything else "
+            "With the pipeline's own trees and average precision, this leak adds a different amount. Did anything else "
             "change?",
             mistakes=[(lambda value: value <= 0, "The inflation of this leak is above 0 here.")],
             same=partial(math.isclose, abs_tol=tolerance),
@@ -305,18 +317,21 @@ def test_agrees_with_production(answer):
 
 def _inflations(answer, payments: pd.DataFrame, trained_at: int, score) -> dict[str, float]:
     """The four numbers. Says so where they are none."""
-    came = answer.inflations(payments.copy(), trained_at, score)
-    names = Said(", ".join(LEAKS))
-    if not isinstance(came, dict) or set(came) != set(LEAKS):
+    actual = answer.inflations(payments.copy(), trained_at, score)
+    names = Description(", ".join(LEAKS))
+    if not isinstance(actual, dict) or set(actual) != set(LEAKS):
         refuse(
-            f"keys of {CALLED}", list(came) if isinstance(came, dict) else came, names, "Return a dict of these names."
+            f"keys of {CALL}",
+            list(actual) if isinstance(actual, dict) else actual,
+            names,
+            "Return a dict of these names.",
         )
-    for name, value in came.items():
+    for name, value in actual.items():
         if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
             refuse(
-                f"{CALLED}[{name!r}]",
+                f"{CALL}[{name!r}]",
                 value,
-                Said("a number"),
+                Description("a number"),
                 "Each inflation must be one number, a difference.",
             )
-    return {name: round(float(value), 9) for name, value in came.items()}
+    return {name: round(float(value), 9) for name, value in actual.items()}

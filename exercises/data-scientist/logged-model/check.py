@@ -13,13 +13,13 @@ import pandas as pd
 import pytest
 
 from contracts.bundle import Calibration, probability
-from exercises.expect import Said, UnavailableError, expect
+from exercises.expect import Description, UnavailableError, expect
 from modeling.models.boosting import fit_boosted_trees
 from modeling.models.estimators import fit_calibration
 from modeling.tracking.mlflow_client import DEFAULTS
 
 FEATURES = ["terminal_fraud_rate_7d", "amount", "customer_tx_count_7d", "is_night"]
-CALLED = "log_calibrated(model, training, held_out)"
+CALL = "log_calibrated(model, training, held_out)"
 OVERFITTED = {
     "learning_rate": 0.3,
     "max_iter": 50,
@@ -30,7 +30,7 @@ OVERFITTED = {
 }
 """Trees that overfit their training payments, so that their scores need calibration."""
 TOLERANCE = 0.02
-"""scikit-learn's way to fit a Platt pair leans a little to the middle; the line's does not."""
+"""scikit-learn's way to fit a Platt pair leans a little to the middle; the pipeline's does not."""
 CANNOT_BE_LOADED = "It cannot be loaded and run as a pyfunc: set `pyfunc_predict_fn` to the method to call."
 
 refuse = partial(expect, same=lambda *_: False)
@@ -110,33 +110,35 @@ def logged(answer, store) -> Callable[[], str]:
 
         given, uri, running = case(), store(), False
         try:
-            came = answer.log_calibrated(deepcopy(given.model), given.training.copy(), given.held_out.copy())
+            actual = answer.log_calibrated(deepcopy(given.model), given.training.copy(), given.held_out.copy())
         finally:
             while mlflow.active_run():
                 running = True
                 mlflow.end_run()
         if running:
             why = "A run is still active when your function returns, and would receive later logs: use `with`."
-            refuse(f"{CALLED}, then mlflow.active_run()", Said("a run"), None, why)
+            refuse(f"{CALL}, then mlflow.active_run()", Description("a run"), None, why)
         if mlflow.get_tracking_uri() != uri:
             why = "You changed MLflow's store. It is already configured: models logged elsewhere cannot be found."
-            refuse(f"{CALLED}, then mlflow.get_tracking_uri()", mlflow.get_tracking_uri(), uri, why)
-        return _address(came)
+            refuse(f"{CALL}, then mlflow.get_tracking_uri()", mlflow.get_tracking_uri(), uri, why)
+        return _address(actual)
 
     return log
 
 
-def _address(came: Any) -> str:
-    address = getattr(came, "model_uri", came)
+def _address(actual: Any) -> str:
+    address = getattr(actual, "model_uri", actual)
     if not isinstance(address, str) or ":/" not in address:
-        refuse(CALLED, came, Said("an address like models:/m-..."), "Return the `model_uri` of log_model's result.")
+        refuse(
+            CALL, actual, Description("an address like models:/m-..."), "Return the `model_uri` of log_model's result."
+        )
     return str(address)
 
 
 def test_it_is_there(logged):
     if _info(logged()).run_id is None:
         why = "It was logged without a run. A run records the model's origin: open one with `mlflow.start_run`."
-        refuse("the logged model's run", None, Said("a run"), why)
+        refuse("the logged model's run", None, Description("a run"), why)
 
 
 def test_signature(logged):
@@ -145,7 +147,7 @@ def test_signature(logged):
         refuse(
             "the logged model's signature",
             signature,
-            Said(f"inputs {', '.join(FEATURES)}"),
+            Description(f"inputs {', '.join(FEATURES)}"),
             "There is no signature with column names. It tells users which columns the model takes, and lets MLflow "
             "reject others: pass `signature`, from infer_signature of a table and its predictions.",
         )
@@ -157,7 +159,7 @@ def test_signature(logged):
         "The signature must list the model's inputs: exactly FEATURES.",
         mistakes=[
             (
-                lambda came: sorted(came) == sorted(FEATURES),
+                lambda actual: sorted(actual) == sorted(FEATURES),
                 "The columns are not in the order of FEATURES. The model identifies columns by position, so the wrong "
                 "order goes unnoticed. Select the columns with FEATURES everywhere.",
             )
@@ -171,25 +173,25 @@ def test_input_example(logged):
     example = _info(logged()).saved_input_example_info
     if example is None:
         why = "There is no input example. It shows how to call the model, and MLflow tests it when logging."
-        refuse("the logged model's input example", None, Said("a few rows with the columns FEATURES"), why)
+        refuse("the logged model's input example", None, Description("a few rows with the columns FEATURES"), why)
     try:
         rows = mlflow.pyfunc.load_model(logged()).input_example
     except Exception as error:
         refuse(
             f"mlflow.pyfunc.load_model({logged()!r})",
-            Said(f"{type(error).__name__}: {error}"[:300]),
-            Said("a model"),
+            Description(f"{type(error).__name__}: {error}"[:300]),
+            Description("a model"),
             CANNOT_BE_LOADED,
         )
     if not isinstance(rows, pd.DataFrame) or list(rows.columns) != FEATURES:
         why = "The input example must be a few rows with the columns FEATURES, in that order."
-        refuse("the logged model's input example", rows, Said("a few rows with the columns FEATURES"), why)
+        refuse("the logged model's input example", rows, Description("a few rows with the columns FEATURES"), why)
     if len(rows) > 100:
         why = (
             "An example is a few rows, not all payments: they would be stored with every version, readable by all "
             "users."
         )
-        refuse("rows of the input example", len(rows), Said("a few"), why)
+        refuse("rows of the input example", len(rows), Description("a few"), why)
 
 
 def test_format(logged):
@@ -201,7 +203,7 @@ def test_format(logged):
         "Log it with mlflow.sklearn, in the format skops.",
         mistakes=[
             (
-                lambda came: came in ("pickle", "cloudpickle"),
+                lambda actual: actual in ("pickle", "cloudpickle"),
                 "A pickle can run any code when it is loaded. Use skops, which loads only trusted types.",
             )
         ],
@@ -213,27 +215,30 @@ def test_agrees_with_production(logged):
 
 
 def _judge(address: str, given: Case) -> None:
-    """Hold the loaded model's answers to the line's own calibration on the held out payments."""
+    """Hold the loaded model's answers to the pipeline's own calibration on the held out payments."""
     import mlflow
 
-    called = f"the loaded model's answers for {len(given.later):,} later payments"
+    call = f"the loaded model's answers for {len(given.later):,} later payments"
     wanted = _scores(given, fit_calibration(given.margins(given.held_out), given.held_out["fraud"].to_numpy()))
     try:
         # In another order of columns: the signature puts them right.
-        came = np.asarray(mlflow.pyfunc.load_model(address).predict(given.later[sorted(FEATURES, reverse=True)]))
-        came = came.astype(float)
+        actual = np.asarray(mlflow.pyfunc.load_model(address).predict(given.later[sorted(FEATURES, reverse=True)]))
+        actual = actual.astype(float)
     except Exception as error:
-        refuse(called, Said(f"{type(error).__name__}: {error}"[:300]), _told(wanted, given), CANNOT_BE_LOADED)
-    if came.ndim == 2 and came.shape[1] == 2:
-        came = came[:, 1]
-    if came.shape != wanted.shape or not np.isfinite(came).all():
+        refuse(call, Description(f"{type(error).__name__}: {error}"[:300]), _told(wanted, given), CANNOT_BE_LOADED)
+    if actual.ndim == 2 and actual.shape[1] == 2:
+        actual = actual[:, 1]
+    if actual.shape != wanted.shape or not np.isfinite(actual).all():
         why = "It does not return a probability per payment: set `pyfunc_predict_fn` to the method to call."
         refuse(
-            called, Said(f"an array of shape {came.shape}"), Said(f"an array of shape {wanted.shape} or (n, 2)"), why
+            call,
+            Description(f"an array of shape {actual.shape}"),
+            Description(f"an array of shape {wanted.shape} or (n, 2)"),
+            why,
         )
 
     def near(other: np.ndarray) -> bool:
-        return bool(np.abs(came - other).max() <= 2 * TOLERANCE)
+        return bool(np.abs(actual - other).max() <= 2 * TOLERANCE)
 
     misread = given.model.decision_function(given.later[sorted(FEATURES)].to_numpy())
     on_training = _platt(given, given.training[FEATURES], given.training["fraud"])
@@ -241,7 +246,7 @@ def _judge(address: str, given: Case) -> None:
     raw = given.model.predict_proba(given.later[FEATURES].to_numpy())[:, 1]
     mistakes = [
         (
-            bool(np.isin(came, [0, 1]).all()),
+            bool(np.isin(actual, [0, 1]).all()),
             "It returns classes, not probabilities: pyfunc calls `predict` unless `pyfunc_predict_fn` says otherwise.",
         ),
         (near(raw), "You logged the uncalibrated model. Log the calibrated one."),
@@ -256,28 +261,28 @@ def _judge(address: str, given: Case) -> None:
         ),
         (
             near(by_place)
-            or bool(np.corrcoef(came, misread)[0, 1] > np.corrcoef(came, given.margins(given.later))[0, 1]),
+            or bool(np.corrcoef(actual, misread)[0, 1] > np.corrcoef(actual, given.margins(given.later))[0, 1]),
             "Somewhere, maybe in the calibration, the columns are not in the order of FEATURES. The model identifies "
             "them by position: select the columns with FEATURES everywhere.",
         ),
         (
-            not _reordered(given.margins(given.later), came) and len(np.unique(came)) < len(came) / 4,
+            not _reordered(given.margins(given.later), actual) and len(np.unique(actual)) < len(actual) / 4,
             "This is a step function: many payments share a score. That is isotonic calibration, which needs far more "
             "frauds. Platt's method is `sigmoid`.",
         ),
         (
-            _reordered(given.margins(given.later), came),
+            _reordered(given.margins(given.later), actual),
             "The calibrated scores rank payments differently from the model. Platt's method never changes the ranking: "
             "do not fit the model again (use FrozenEstimator), and use the method `sigmoid`.",
         ),
     ]
     expect(
-        called,
-        _told(came, given),
+        call,
+        _told(actual, given),
         _told(wanted, given),
         "Fit Platt's curve (method `sigmoid`) to the model's scores of all held out payments, and log the result.",
         mistakes=[(lambda _, hit=hit: hit, says) for hit, says in mistakes],
-        same=lambda *_: bool(np.abs(came - wanted).max() <= TOLERANCE),
+        same=lambda *_: bool(np.abs(actual - wanted).max() <= TOLERANCE),
     )
 
 
@@ -290,8 +295,8 @@ def _platt(given: Case, table: pd.DataFrame, frauds: pd.Series) -> np.ndarray:
     return calibrated.predict_proba(given.later[FEATURES].to_numpy())[:, 1]
 
 
-def _reordered(margins: np.ndarray, came: np.ndarray) -> bool:
-    ranked = came[np.argsort(margins)]
+def _reordered(margins: np.ndarray, actual: np.ndarray) -> bool:
+    ranked = actual[np.argsort(margins)]
     return bool((np.diff(ranked) < -1e-9).any())
 
 
@@ -299,9 +304,11 @@ def _scores(given: Case, calibration: Calibration) -> np.ndarray:
     return probability(given.margins(given.later), calibration)
 
 
-def _told(scores: np.ndarray, given: Case) -> Said:
+def _told(scores: np.ndarray, given: Case) -> Description:
     first = ", ".join(f"{score:.3f}" for score in scores[:4])
-    return Said(f"{first}, ...; {scores.mean():.3f} on average, where {given.later['fraud'].mean():.3f} are frauds")
+    return Description(
+        f"{first}, ...; {scores.mean():.3f} on average, where {given.later['fraud'].mean():.3f} are frauds"
+    )
 
 
 def _info(address: str) -> Any:
@@ -312,4 +319,4 @@ def _info(address: str) -> Any:
         return mlflow.models.get_model_info(address)
     except Exception as error:
         why = "There is no model at this address. Log to MLflow as configured, and return the `model_uri` of log_model."
-        return refuse(f"what is at {address}", Said(str(error)[:300]), Said("a logged model"), why)
+        return refuse(f"what is at {address}", Description(str(error)[:300]), Description("a logged model"), why)

@@ -1,4 +1,4 @@
-"""Checks `measure`: average precision on small rankings, cards on small days, and the line's own metrics on many."""
+"""Checks `measure`: average precision on small rankings, cards on small days, and the pipeline's metrics on many."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numbers import Real
 import numpy as np
 
 from contracts.labels import DAY
-from exercises.expect import Said, expect
+from exercises.expect import Description, expect
 from modeling.data.dataset import Dataset
 from modeling.evaluation.metrics import card_precision
 from modeling.evaluation.ranking import Ranking
@@ -137,9 +137,9 @@ def test_a_card_of_any_fraud(answer):
 def test_days(answer):
     scores, frauds = [0.9, 0.8, 0.3, 0.7, 0.6, 0.5], [1, 0, 1, 1, 0, 0]
     cards, days = [1, 2, 3, 4, 5, 6], [0, 0, 0, 1, 1, 1]
-    called = _called(CARD, top=1, scores=scores, frauds=frauds, cards=cards, days=days)
+    call = _called(CARD, top=1, scores=scores, frauds=frauds, cards=cards, days=days)
     expect(
-        called,
+        call,
         _value(answer, CARD, scores, frauds, cards, days, 1),
         1.0,
         "Take the first `top` cards of each day, then the mean over the days.",
@@ -150,9 +150,9 @@ def test_days(answer):
 def test_found_cards(answer):
     scores, frauds = [0.9, 0.3, 0.9, 0.8], [1, 0, 0, 1]
     cards, days = [7, 2, 7, 5], [0, 0, 1, 1]
-    called = _called(CARD, top=1, scores=scores, frauds=frauds, cards=cards, days=days)
+    call = _called(CARD, top=1, scores=scores, frauds=frauds, cards=cards, days=days)
     expect(
-        called,
+        call,
         _value(answer, CARD, scores, frauds, cards, days, 1),
         1.0,
         "Card 7 was found on day 0 and is blocked. On day 1 card 5 is inspected, which had a fraud.",
@@ -165,18 +165,18 @@ def test_found_cards(answer):
     )
     scores, frauds = [0.9, 0.9, 0.8], [1, 1, 0]
     cards, days = [7, 7, 5], [0, 1, 1]
-    called = _called(CARD, top=1, scores=scores, frauds=frauds, cards=cards, days=days)
+    call = _called(CARD, top=1, scores=scores, frauds=frauds, cards=cards, days=days)
     expect(
-        called,
+        call,
         _value(answer, CARD, scores, frauds, cards, days, 1),
         1 / 2,
         "Card 7 is found on day 0; on day 1 only card 5 is inspected, without a hit.",
         mistakes=[(1.0, "A card found on an earlier day is found again. Each card is found once.")],
     )
     scores, frauds = [0.9, 0.9, 0.8], [0, 1, 0]
-    called = _called(CARD, top=1, scores=scores, frauds=frauds, cards=cards, days=days)
+    call = _called(CARD, top=1, scores=scores, frauds=frauds, cards=cards, days=days)
     expect(
-        called,
+        call,
         _value(answer, CARD, scores, frauds, cards, days, 1),
         1 / 2,
         "Card 7 was inspected on day 0 without a hit, and has a fraud on day 1: it is inspected again, and found.",
@@ -316,15 +316,15 @@ def _value(answer, name: str, scores, frauds, cards=None, days=None, top: int = 
     scores, frauds = np.array(scores, dtype=float), np.array(frauds, dtype=bool)
     cards = np.arange(len(scores)) if cards is None else np.array(cards)
     days = np.zeros(len(scores), dtype=np.int64) if days is None else np.array(days)
-    came = answer.measure(scores, frauds, cards, days, top)
-    refuse = partial(expect, f"measure({len(scores)} payments)", came, same=lambda *_: False)
-    if not isinstance(came, dict) or name not in came:
-        refuse(Said(f"a dict with {AVERAGE!r} and {CARD!r}"), f"There is no {name!r} in what you return.")
-    value = came[name]
+    actual = answer.measure(scores, frauds, cards, days, top)
+    refuse = partial(expect, f"measure({len(scores)} payments)", actual, same=lambda *_: False)
+    if not isinstance(actual, dict) or name not in actual:
+        refuse(Description(f"a dict with {AVERAGE!r} and {CARD!r}"), f"There is no {name!r} in what you return.")
+    value = actual[name]
     if np.ndim(value) != 0 or not isinstance(np.asarray(value).item(), Real) or isinstance(value, bool):
-        refuse(Said("two numbers from 0 to 1"), f"{name!r} is not a number.")
+        refuse(Description("two numbers from 0 to 1"), f"{name!r} is not a number.")
     if not math.isfinite(value):
-        refuse(Said("two numbers from 0 to 1"), f"{name!r} is not a finite number: is there a division by 0?")
+        refuse(Description("two numbers from 0 to 1"), f"{name!r} is not a finite number: is there a division by 0?")
     return float(value)
 
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from exercises.expect import Said, expect
-from exercises.faulty_line import Line, Mood, Store, StoreDownError
+from exercises.expect import Description, expect
+from exercises.faulty_store import Mood, PipelineScorer, Store, StoreDownError
 
 SECONDS = 2.0
 """How long an answer may take; more than the budget of 0.25, to allow for a busy machine."""
-NOTHING = Said(f"no answer within {SECONDS:.0f} s")
-NOT_ASYNC = Said("something that cannot be awaited")
+NOTHING = Description(f"no answer within {SECONDS:.0f} s")
+NOT_ASYNC = Description("something that cannot be awaited")
 Mistakes = Sequence[tuple[Any, str]]
 
 
@@ -30,23 +30,23 @@ class World:
         self.answer, self.store = answer, Store()
         self.scorer = kind(self.store)
 
-    async def came(self, call: object) -> object:
+    async def result_of(self, awaitable: object) -> object:
         """The result of a learner's call; a description if there is none, or if a store's exception escapes."""
-        if not inspect.isawaitable(call):
+        if not inspect.isawaitable(awaitable):
             return NOT_ASYNC
-        task = asyncio.ensure_future(call)
+        task = asyncio.ensure_future(awaitable)
         await asyncio.wait({task}, timeout=SECONDS)
         if not task.done():
             task.cancel()
             return NOTHING
         error = task.exception()
         if isinstance(error, StoreDownError | TimeoutError):
-            return Said(f"{'ConnectionError' if isinstance(error, StoreDownError) else 'TimeoutError'}, raised")
+            return Description(f"{'ConnectionError' if isinstance(error, StoreDownError) else 'TimeoutError'}, raised")
         return task.result()
 
     async def scored(self, id_: int, customer: int = 1) -> object:
         """The result of scoring a payment."""
-        return await self.came(self.scorer.score(self.answer.Payment(id_, customer)))
+        return await self.result_of(self.scorer.score(self.answer.Payment(id_, customer)))
 
     async def score(
         self,
@@ -59,54 +59,57 @@ class World:
         customer: int = 1,
     ) -> None:
         """Score a payment and compare the result."""
-        came = await self.scored(id_, customer)
-        self.compare(id_, came, count, degraded, when, otherwise, mistakes)
+        actual = await self.scored(id_, customer)
+        self.compare(id_, actual, count, degraded, when, otherwise, mistakes)
 
     def compare(
-        self, id_: int, came: object, count: int, degraded: bool, when: str, otherwise: str, mistakes: Mistakes = ()
+        self, id_: int, actual: object, count: int, degraded: bool, when: str, otherwise: str, mistakes: Mistakes = ()
     ) -> None:
         """Compare the result of scoring a payment."""
         expected = self.answer.Answer(id_, count, degraded)
-        called = f"score(payment {id_}), {when}"
-        expect(called, came, expected, otherwise, [*mistakes, *SCORE_MISTAKES], same=lambda one, other: one == other)
+        call = f"score(payment {id_}), {when}"
+        expect(call, actual, expected, otherwise, [*mistakes, *SCORE_MISTAKES], same=lambda one, other: one == other)
 
     async def try_recover(self, back: bool, when: str, otherwise: str) -> None:
         """Compare the result of try_recover."""
-        came = await self.came(self.scorer.try_recover())
-        expect(f"try_recover(), {when}", came, back, otherwise, RECOVERY_MISTAKES)
+        actual = await self.result_of(self.scorer.try_recover())
+        expect(f"try_recover(), {when}", actual, back, otherwise, RECOVERY_MISTAKES)
 
 
 SCORE_MISTAKES: Mistakes = [
-    (lambda came: came == NOT_ASYNC, "score is awaited by its callers: define it with `async def`."),
+    (lambda actual: actual == NOT_ASYNC, "score is awaited by its callers: define it with `async def`."),
     (
-        lambda came: came == NOTHING,
+        lambda actual: actual == NOTHING,
         "It waits for a store that never answers, and the caller waits too. Put a timeout on the call.",
     ),
     (
-        lambda came: isinstance(came, Said),
+        lambda actual: isinstance(actual, Description),
         "The store's error reaches the caller, as a status 500. Score the payment without its history, and mark the "
         "answer as degraded.",
     ),
     (
-        lambda came: inspect.isawaitable(getattr(came, "count", came)),
+        lambda actual: inspect.isawaitable(getattr(actual, "count", actual)),
         "Await store.add: it returns a coroutine, not a count.",
     ),
     (
-        lambda came: not hasattr(came, "degraded"),
+        lambda actual: not hasattr(actual, "degraded"),
         "Return an Answer: the payment's id, a count, and whether it is degraded.",
     ),
 ]
 RECOVERY_MISTAKES: Mistakes = [
-    (lambda came: came == NOT_ASYNC, "try_recover is awaited by the background task: define it with `async def`."),
+    (lambda actual: actual == NOT_ASYNC, "try_recover is awaited by the background task: define it with `async def`."),
     (
-        lambda came: came == NOTHING,
+        lambda actual: actual == NOTHING,
         "It waits for a store that never answers, so recovery never happens: use a timeout here too.",
     ),
     (
-        lambda came: isinstance(came, Said),
+        lambda actual: isinstance(actual, Description),
         "try_recover raises. The background task that calls it would end, and the store would never be used again.",
     ),
-    (lambda came: came is None, "try_recover returned None: return whether the store is in use again, True or False."),
+    (
+        lambda actual: actual is None,
+        "try_recover returned None: return whether the store is in use again, True or False.",
+    ),
 ]
 LOST = "A payment that was scored without the store is missing in it: it is lost, and every later count is too low. "
 FROM_STORE = "The store answers: return its count, not degraded."
@@ -118,9 +121,9 @@ def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(test())
 
 
-def left_again(came: object) -> bool:
+def left_again(actual: object) -> bool:
     """Whether an answer is degraded."""
-    return bool(getattr(came, "degraded", False))
+    return bool(getattr(actual, "degraded", False))
 
 
 def test_up(answer: Any) -> None:
@@ -159,12 +162,12 @@ def test_down(answer: Any, mood: Mood) -> None:
         )
         if mood == "raises":
             slow: tuple[Any, str] = (
-                lambda came: came == NOTHING,
+                lambda actual: actual == NOTHING,
                 "try_recover retries or sleeps. Try once; the background task calls it again.",
             )
             expect(
                 f"try_recover(), the store {mood}",
-                await world.came(world.scorer.try_recover()),
+                await world.result_of(world.scorer.try_recover()),
                 False,
                 not_back,
                 [slow, *RECOVERY_MISTAKES],
@@ -265,26 +268,26 @@ def test_payments_during_recovery(answer: Any) -> None:
                 # Another payment comes during a backfill, not during its own call of the store.
                 world.store.before = None
                 id_ = 10 + len(requests)
-                requests.append(asyncio.ensure_future(world.came(world.scorer.score(answer.Payment(id_, 1)))))
+                requests.append(asyncio.ensure_future(world.result_of(world.scorer.score(answer.Payment(id_, 1)))))
                 for _ in range(20):
                     await asyncio.sleep(0)
                 request = requests[id_ - 10]
-                seen[id_] = request.result() if request.done() else Said("no answer before try_recover returned")
+                seen[id_] = request.result() if request.done() else Description("no answer before try_recover returned")
                 world.store.before = one_more
 
         world.store.before = one_more
         await world.try_recover(True, "the store is back, and two payments come meanwhile", "The store answers.")
         waits: tuple[Any, str] = (
-            lambda came: isinstance(came, Said),
+            lambda actual: isinstance(actual, Description),
             "It waits for try_recover to finish, which may take long. Until then, score without the store.",
         )
         early: tuple[Any, str] = (
-            lambda came: getattr(came, "degraded", None) is False,
+            lambda actual: getattr(actual, "degraded", None) is False,
             "The store is used too early: it does not have all payments yet, so its counts are silently too low. "
             "Backfill everything first, then use it.",
         )
-        for id_, came in sorted(seen.items()):
-            world.compare(id_, came, 1, True, "while try_recover runs", ALONE, [waits, early])
+        for id_, actual in sorted(seen.items()):
+            world.compare(id_, actual, 1, True, "while try_recover runs", ALONE, [waits, early])
         says = LOST + "It arrived while try_recover was running: check after each await whether anything is left."
         expect("what the store holds after try_recover", world.store.holds(), [1, 2, 10, 11], says)
         await world.score(12, 5, False, "the store has recovered", FROM_STORE)
@@ -300,7 +303,7 @@ def test_a_payment_at_any_moment_of_recovery(answer: Any) -> None:
             for id_ in (1, 2):
                 await world.score(id_, 1, True, "the store is down", ALONE)
             world.store.mood = "answers"
-            try_recover = asyncio.ensure_future(world.came(world.scorer.try_recover()))
+            try_recover = asyncio.ensure_future(world.result_of(world.scorer.try_recover()))
             for _ in range(turns):
                 await asyncio.sleep(0)
             await world.scored(10)
@@ -339,10 +342,10 @@ def test_many_at_once(answer: Any) -> None:
     async def test() -> None:
         world = World(answer)
         world.store.mood = "takes it and hangs"
-        came = await asyncio.gather(*(world.scored(id_) for id_ in range(1, 21)))
-        for id_, one in enumerate(came, 1):
+        actual = await asyncio.gather(*(world.scored(id_) for id_ in range(1, 21)))
+        for id_, one in enumerate(actual, 1):
             queue: tuple[Any, str] = (
-                lambda came: came == NOTHING,
+                lambda actual: actual == NOTHING,
                 "They wait one after another, each for the timeout: no request may wait for another's call.",
             )
             world.compare(id_, one, 1, True, "one of 20 at once when the store begins to hang", ALONE, [queue])
@@ -357,27 +360,27 @@ def test_many_at_once(answer: Any) -> None:
 def test_agrees_with_production(answer: Any) -> None:
     async def test() -> None:
         rng = random.Random(11)
-        world, line = World(answer), Line(answer)
-        assert await line.reconciler.try_recover()
+        world, production = World(answer), PipelineScorer(answer)
+        assert await production.reconciler.try_recover()
         for id_ in range(1, 121):
             if rng.random() < 0.2:
                 mood: Mood = rng.choice(["answers", "answers", "raises", "raises", "takes it and hangs"])
-                world.store.mood = line.store.mood = mood
+                world.store.mood = production.store.mood = mood
             customer = rng.randrange(3)
-            right = await line.score(id_, customer)
+            right = await production.score(id_, customer)
             says = "serving/scoring/scorer.py answers differently after the same faults."
             when = f"in a long run; the store {world.store.mood}"
             await world.score(id_, right.count, right.degraded, when, says, customer=customer)
-            if line.breaker.problem and rng.random() < 0.4:
-                back = await line.reconciler.try_recover()
+            if production.breaker.problem and rng.random() < 0.4:
+                back = await production.reconciler.try_recover()
                 await world.try_recover(back, when, "serving/recovery/reconciler.py decides differently.")
-        world.store.mood = line.store.mood = "answers"
-        if line.breaker.problem:
-            back = await line.reconciler.try_recover()
+        world.store.mood = production.store.mood = "answers"
+        if production.breaker.problem:
+            back = await production.reconciler.try_recover()
             await world.try_recover(
                 back, "the store is back for good", "serving/recovery/reconciler.py decides differently."
             )
-        lacks = sorted(set(line.store.holds()) - set(world.store.holds()))
+        lacks = sorted(set(production.store.holds()) - set(world.store.holds()))
         expect("the payments that the store lacks at the end", lacks, [], LOST)
 
     run(test)

@@ -23,7 +23,7 @@ import pytest
 
 import serving.model.champion_watcher
 from contracts.bundle import BundleError
-from exercises.expect import Said, expect
+from exercises.expect import Description, expect
 from exercises.fake_registry import FakeRegistry, load_verified
 from exercises.threads import at_every_step, in_thread
 from serving.model.model_cache import ModelCache
@@ -35,7 +35,7 @@ MOMENT = 0.1
 AMOUNT = 75.0
 MOST_STEPS = 2000
 GONE = (
-    lambda came: isinstance(came, Exception),
+    lambda actual: isinstance(actual, Exception),
     "The old model was dropped before the new one was ready. Keep using it until the swap.",
 )
 
@@ -120,7 +120,7 @@ def asked(champions: Any) -> object:
 def within(future: Future[object]) -> object:
     """The result, or a description if there is none soon."""
     done, _ = wait_for([future], SECONDS)
-    return future.result() if done else Said(f"nothing within {SECONDS:.0f} s")
+    return future.result() if done else Description(f"nothing within {SECONDS:.0f} s")
 
 
 def threshold(version: str) -> float:
@@ -135,41 +135,41 @@ def world(answer: Any) -> World:
 
 def take(world: World, version: str, taken: bool, otherwise: str) -> None:
     """Compare the result of `take`."""
-    came = world.take(version)
+    actual = world.take(version)
     escaped = (
-        lambda came: isinstance(came, BundleError),
+        lambda actual: isinstance(actual, BundleError),
         "The exception of a damaged bundle escapes. It would stop the task that loads new versions: reject a version "
         "that cannot be loaded, and keep the old one in use.",
     )
     tried = (
-        lambda came: isinstance(came, FailedTestError),
+        lambda actual: isinstance(actual, FailedTestError),
         "The exception of a model that fails its test escapes. Reject a version that cannot score, and keep the old "
         "one in use.",
     )
     none = (None, "take returned None: return whether the version is in use, True or False.")
-    expect(f"take({version!r})", came, taken, otherwise, [escaped, tried, none])
+    expect(f"take({version!r})", actual, taken, otherwise, [escaped, tried, none])
 
 
-def answers(world: World, called: str, came: object, versions: list[str], otherwise: str, mistakes: Any = ()) -> None:
+def answers(world: World, call: str, actual: object, versions: list[str], otherwise: str, mistakes: Any = ()) -> None:
     """Compare an answer with the correct ones: it must come from exactly one version."""
     right = [world.right(version) for version in versions]
-    expected = right[0] if len(right) == 1 else Said(" or ".join(repr(one) for one in right))
-    none = (lambda came: came is None, "score returned None: return an Answer.")
-    if isinstance(came, Exception) and not any(callable(wrong) and wrong(came) for wrong, _ in mistakes):
+    expected = right[0] if len(right) == 1 else Description(" or ".join(repr(one) for one in right))
+    none = (lambda actual: actual is None, "score returned None: return an Answer.")
+    if isinstance(actual, Exception) and not any(callable(wrong) and wrong(actual) for wrong, _ in mistakes):
         # Its traceback has the line of the learner's file.
-        raise came
-    expect(called, came, expected, otherwise, [*mistakes, none], same=lambda came, _: came in right)
+        raise actual
+    expect(call, actual, expected, otherwise, [*mistakes, none], same=lambda actual, _: actual in right)
 
 
 def is_mixed(world: World) -> Callable[[object], bool]:
     """Detects an answer that mixes two versions."""
-    return lambda came: isinstance(came, world.answer.Answer) and came not in [world.right(v) for v in ("1", "2")]
+    return lambda actual: isinstance(actual, world.answer.Answer) and actual not in [world.right(v) for v in ("1", "2")]
 
 
-def not_ready(world: World, called: str, otherwise: str) -> None:
+def not_ready(world: World, call: str, otherwise: str) -> None:
     """Expect that there is no champion."""
-    error, expected = world.answer.NotReadyError, Said("a NotReadyError, raised")
-    expect(called, world.ask(), expected, otherwise, same=lambda came, _: isinstance(came, error))
+    error, expected = world.answer.NotReadyError, Description("a NotReadyError, raised")
+    expect(call, world.ask(), expected, otherwise, same=lambda actual, _: isinstance(actual, error))
 
 
 def test_first(world: World) -> None:
@@ -181,8 +181,8 @@ def test_first(world: World) -> None:
     answers(world, "score(75.0)", world.ask(), ["2"], "Version 2 was taken, and must answer.")
     shared = "Two objects share a champion: keep it in `self`, not in the class or the module."
     not_ready(World(world.answer), "score(75.0) of a second Champions, that took nothing", shared)
-    called = "score(75.0) of the first, after the second was made"
-    answers(world, called, world.ask(), ["2"], shared, [(GONE[0], shared)])
+    call = "score(75.0) of the first, after the second was made"
+    answers(world, call, world.ask(), ["2"], shared, [(GONE[0], shared)])
 
 
 def test_score_at_the_threshold(world: World) -> None:
@@ -238,14 +238,14 @@ def test_while_loading(world: World) -> None:
     world.loads, world.while_loading = 0, ask
     take(world, "2", True, "A valid version must replace the old one.")
     waits = (
-        lambda came: isinstance(came, Said),
+        lambda actual: isinstance(actual, Description),
         "The request waits until the new model is loaded, which takes seconds. Do not hold a lock while loading; one "
         "assignment needs no lock.",
     )
-    called = "score(75.0) while version 2 is loaded, version 1 in use"
+    call = "score(75.0) while version 2 is loaded, version 1 in use"
     says = "Loading takes seconds: load once, and not in a request."
     expect("how often load was called until version 2 is in use", world.loads, 1, says)
-    answers(world, called, seen[0], ["1"], "Until it is loaded, version 1 must answer.", [waits, GONE])
+    answers(world, call, seen[0], ["1"], "Until it is loaded, version 1 must answer.", [waits, GONE])
 
 
 def test_while_tested(world: World) -> None:
@@ -254,17 +254,17 @@ def test_while_tested(world: World) -> None:
     world.while_tested = lambda: seen.append(world.ask())
     take(world, "2", True, "A valid version must replace the old one.")
     waits = (
-        lambda came: isinstance(came, Said),
+        lambda actual: isinstance(actual, Description),
         "The request waits until the new model is tested. Do not hold a lock during the test.",
     )
     early = (
-        lambda came: came == world.right("2"),
+        lambda actual: actual == world.right("2"),
         "The new version already answers requests, swapped in before it was verified. Load and test it next to the one "
         "in use, and swap last.",
     )
-    called = "score(75.0) while version 2 is tested on the reference payment, version 1 in use"
+    call = "score(75.0) while version 2 is tested on the reference payment, version 1 in use"
     expect("whether the reference payment was scored", bool(seen), True, "Test the model before it is used.")
-    answers(world, called, seen[0], ["1"], "Until it is verified, version 1 must answer.", [early, waits, GONE])
+    answers(world, call, seen[0], ["1"], "Until it is verified, version 1 must answer.", [early, waits, GONE])
 
 
 def test_while_scoring(world: World) -> None:
@@ -282,9 +282,9 @@ def test_while_scoring(world: World) -> None:
     others: dict[str, Callable[[], object]] = {"score(75.0)": lambda: asked(world.champions)}
     others["take('2')"] = lambda: world.take("2")
     says = "It waits for the other request. Do not hold a lock around model.score."
-    for called, call in others.items():
-        waited = isinstance(within(in_thread(call)), Said)
-        expect(f"whether {called} waits while another request is scored", waited, False, says)
+    for call, function in others.items():
+        waited = isinstance(within(in_thread(function)), Description)
+        expect(f"whether {call} waits while another request is scored", waited, False, says)
     go_on.set()
 
 
@@ -305,12 +305,12 @@ def test_requests_at_every_step_of_a_swap(world: World) -> None:
         "old and half new for a moment: swap one object that holds everything.",
     )
     gone = (
-        lambda came: isinstance(came, Exception),
+        lambda actual: isinstance(actual, Exception),
         "A request failed during the swap: for a moment there was no complete champion. Use one assignment.",
     )
-    called = "score(75.0) during take('2'), version 1 in use"
+    call = "score(75.0) during take('2'), version 1 in use"
     for request in requests:
-        answers(world, called, within(request), ["1", "2"], "The answer must come from one version.", [mixed, gone])
+        answers(world, call, within(request), ["1", "2"], "The answer must come from one version.", [mixed, gone])
 
 
 def test_a_swap_at_every_step_of_a_request(world: World) -> None:
@@ -321,7 +321,7 @@ def test_a_swap_at_every_step_of_a_request(world: World) -> None:
     )
     for number in range(MOST_STEPS):
         take(world, "1", True, "A valid version must be taken.")
-        came: list[object] = []
+        actual: list[object] = []
         swaps: list[Future[object]] = []
 
         def swap(step: int, number: int = number, swaps: list[Future[object]] = swaps) -> None:
@@ -329,10 +329,10 @@ def test_a_swap_at_every_step_of_a_request(world: World) -> None:
                 swaps.append(in_thread(lambda: world.take("2")))
                 wait_for(swaps, MOMENT)
 
-        at_every_step(world.answer.path, lambda came=came: came.append(asked(world.champions)), swap)  # type: ignore[misc]
+        at_every_step(world.answer.path, lambda actual=actual: actual.append(asked(world.champions)), swap)  # type: ignore[misc]
         wait_for(swaps, SECONDS)
-        called = "score(75.0) with version 1 in use, and version 2 taken during the call"
-        answers(world, called, came[0], ["1", "2"], "The answer must come from one version.", [mixed])
+        call = "score(75.0) with version 1 in use, and version 2 taken during the call"
+        answers(world, call, actual[0], ["1", "2"], "The answer must come from one version.", [mixed])
         if not swaps:
             return
 
@@ -348,13 +348,13 @@ def test_fails_when_tested(world: World) -> None:
 def test_agrees_with_production(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving.model.champion_watcher, "load_in_sandbox", load_verified)
     registry = FakeRegistry()
-    line = serving.model.champion_watcher.ChampionWatcher(registry, ModelCache(tmp_path), Metrics(), 1.0)  # type: ignore[arg-type]
+    watcher = serving.model.champion_watcher.ChampionWatcher(registry, ModelCache(tmp_path), Metrics(), 1.0)  # type: ignore[arg-type]
     rng = random.Random(3)
-    stop, came = threading.Event(), set[object]()
+    stop, actual = threading.Event(), set[object]()
 
     def hammer() -> None:
         while not stop.is_set():
-            came.add(asked(world.champions))
+            actual.add(asked(world.champions))
 
     take(world, "1", True, "A valid version must be taken.")
     interval = sys.getswitchinterval()
@@ -367,19 +367,19 @@ def test_agrees_with_production(world: World, tmp_path: Path, monkeypatch: pytes
                 Version(version, f"models:/m-{number}"),
                 number > 1 and rng.random() < 0.4,
             )
-            asyncio.run(line.refresh())
+            asyncio.run(watcher.refresh())
             if registry.damaged:
                 (world.damaged.add if rng.random() < 0.5 else lambda v: world.reference.update({v: 0.5}))(version)
-            taken = line.current.version == version
+            taken = watcher.current.version == version
             take(world, version, taken, "serving/model/champion_watcher.py decides differently on the same version.")
-            called = f"score(75.0) after take({version!r})"
-            says = f"serving/model/champion_watcher.py uses version {line.current.version}."
-            answers(world, called, asked(world.champions), [line.current.version], says)
+            call = f"score(75.0) after take({version!r})"
+            says = f"serving/model/champion_watcher.py uses version {watcher.current.version}."
+            answers(world, call, asked(world.champions), [watcher.current.version], says)
     finally:
         stop.set()
         sys.setswitchinterval(interval)
     wait_for(threads, SECONDS)
-    for one in came:
+    for one in actual:
         version = str(getattr(one, "version", "1"))
         says = "Of many requests during swaps, this one failed or mixes two models."
         answers(world, "score(75.0) from two threads, while versions are taken", one, [version], says)

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from exercises.earlier_champion import MODEL, Scene, version_in_use
-from exercises.expect import Said, expect
+from exercises.expect import Description, expect
 
 GATE_TAG = "gate"
 NUMBERS = itertools.count(8_000_000_000_000)
@@ -83,14 +83,14 @@ def test_promoted_and_rolled_back_while_payments_come(scene: Scene, answer: Any)
         looked[moment] = version_in_use()
         time.sleep(0.5)
 
-    line = answer.Line(os.environ["MLFLOW_TRACKING_URI"], url, key, MODEL, scene.demo_run_id)
+    pipeline = answer.Pipeline(os.environ["MLFLOW_TRACKING_URI"], url, key, MODEL, scene.demo_run_id)
     try:
-        answer.shift(line, look)
+        answer.shift(pipeline, look)
     finally:
         time.sleep(0.5)
         bank.stop()
     expect(
-        "shift(line, look): the moments at which look was called",
+        "shift(pipeline, look): the moments at which look was called",
         list(looked),
         ["promoted", "rolled back"],
         'call look twice: look("promoted"), then look("rolled back")',
@@ -147,5 +147,5 @@ def test_promoted_and_rolled_back_while_payments_come(scene: Scene, answer: Any)
         seen,
         [scene.champion, scene.demo, scene.champion],
         "payments must be scored by the old champion, the challenger, and the old champion again",
-        [(lambda _: len(bank.versions) < 10, Said("hardly any payments were scored: was the scorer blocked?"))],
+        [(lambda _: len(bank.versions) < 10, Description("hardly any payments were scored: was the scorer blocked?"))],
     )

@@ -12,7 +12,7 @@ import numpy as np
 from contracts.features import customer_features
 from contracts.labels import DAY
 from contracts.online_state import CUSTOMER_KEEP, pack_entries, pack_second
-from exercises.expect import Said, expect, show
+from exercises.expect import Description, expect, show
 
 T = 1_536_019_200
 Entry = tuple[int, int, int]
@@ -27,16 +27,16 @@ def pack(entries: Sequence[Entry], floor: int = 0) -> bytes:
 
 def ask(answer: Any, history: bytes, second: int, number: int) -> object:
     """The answer: a tuple of plain numbers if it is a sequence of numbers, otherwise a description."""
-    came = answer.customer_week(history, second, number)
-    given = came.tolist() if isinstance(came, np.ndarray) else came
+    actual = answer.customer_week(history, second, number)
+    given = actual.tolist() if isinstance(actual, np.ndarray) else actual
     if isinstance(given, tuple | list) and all(isinstance(one, Real) and not isinstance(one, bool) for one in given):
         return tuple(float(one) for one in given)
-    return Said(show(came))
+    return Description(show(actual))
 
 
-def same_bits(came: object, expected: object) -> bool:
+def same_bits(actual: object, expected: object) -> bool:
     """Whether both are the same numbers, to the last bit."""
-    return isinstance(came, tuple) and came == expected
+    return isinstance(actual, tuple) and actual == expected
 
 
 def check(
@@ -44,10 +44,10 @@ def check(
 ) -> None:
     """Compare the features of one payment, given its customer's history."""
     second, number, _ = asking
-    came = ask(answer, pack(entries), second, number)
+    actual = ask(answer, pack(entries), second, number)
     shown = ", ".join(f"{told(at)} id {id_} {cents} cents" for at, id_, cents in sorted(entries))
-    called = f"customer_week(a history of [{shown}], {told(second)}, {number})"
-    expect(called, came, expected, otherwise, [*mistakes, *common(expected)], same=same_bits)
+    call = f"customer_week(a history of [{shown}], {told(second)}, {number})"
+    expect(call, actual, expected, otherwise, [*mistakes, *common(expected)], same=same_bits)
 
 
 def common(expected: Pair) -> list[tuple[object, str]]:
@@ -55,7 +55,7 @@ def common(expected: Pair) -> list[tuple[object, str]]:
     count, mean = expected
     return [
         (
-            lambda came: not isinstance(came, tuple) or len(came) != 2 or came == (mean, count),
+            lambda actual: not isinstance(actual, tuple) or len(actual) != 2 or actual == (mean, count),
             "Return two numbers: the count, then the mean.",
         ),
         (
@@ -63,13 +63,13 @@ def common(expected: Pair) -> list[tuple[object, str]]:
             "The mean is in cents. The feature is in currency units; the history stores cents so that sums are exact.",
         ),
         (
-            lambda came: came[0] == count and math.isclose(came[1], mean, rel_tol=1e-6),
+            lambda actual: actual[0] == count and math.isclose(actual[1], mean, rel_tol=1e-6),
             "Only the last bits are wrong, but the model then gets values that differ from its training data. A float "
             "cannot represent 0.10 exactly, and each float operation rounds again: sum whole cents, and divide once, "
             "by 100 times the count.",
         ),
         (
-            lambda came: came[0] == count and abs(came[1] - mean) < 0.006,
+            lambda actual: actual[0] == count and abs(actual[1] - mean) < 0.006,
             "The mean is rounded to cents. The model was trained on the exact mean.",
         ),
     ]
@@ -105,7 +105,7 @@ def test_late_payment(answer: Any) -> None:
         "one; in training no payment sees later ones. Use the history as of the payment's own position in time."
     )
     whole_week = "The window ends at the history's last payment. It must end at the payment being scored."
-    mistakes = [((3.0, 30.0), says), (lambda came: came == (2.0, 40.0), whole_week)]
+    mistakes = [((3.0, 30.0), says), (lambda actual: actual == (2.0, 40.0), whole_week)]
     check(answer, [before, late, after], late, (2.0, 15.0), "It sees the payments before it, and itself.", mistakes)
 
 
@@ -152,7 +152,7 @@ def test_exact(answer: Any) -> None:
     check(answer, entries, entries[2], (3.0, 17 / 300), says)
     entries = [(T + n, n, 100_000_000) for n in range(30)]
     says = "30 payments of a million: their sum in cents exceeds 32 bits. Sum in 64 bits, or in Python."
-    short = (lambda came: isinstance(came, tuple) and came[0] == 30.0 and abs(came[1] - 1e6) > 1, says)
+    short = (lambda actual: isinstance(actual, tuple) and actual[0] == 30.0 and abs(actual[1] - 1e6) > 1, says)
     check(answer, entries, entries[29], (30.0, 1_000_000.0), says, [short])
     alone = (T, 5, 1999)
     check(answer, [alone], alone, (1.0, 19.99), "A customer's first payment counts itself.")
@@ -183,8 +183,8 @@ def test_agrees_with_production(answer: Any) -> None:
         kept = (customer == customer[row]) & (occurred <= newest) & (occurred > newest - CUSTOMER_KEEP)
         entries = list(zip(*(column[kept].tolist() for column in (occurred, ids, cents)), strict=True))
         second, number = int(occurred[row]), int(ids[row])
-        came = ask(answer, pack(entries, max(newest - CUSTOMER_KEEP, 0)), second, number)
-        called = f"customer_week(a history of {len(entries)} payments, {second}, {number})"
+        actual = ask(answer, pack(entries, max(newest - CUSTOMER_KEEP, 0)), second, number)
+        call = f"customer_week(a history of {len(entries)} payments, {second}, {number})"
         expected = (float(counts[row]), float(means[row]))
         says = "The kernel in contracts/features.py, which Spark applies to the lake, gives a different value."
-        expect(called, came, expected, says, common(expected), same=same_bits)
+        expect(call, actual, expected, says, common(expected), same=same_bits)

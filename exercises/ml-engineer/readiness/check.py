@@ -12,7 +12,7 @@ import httpx
 from fastapi import FastAPI
 from valkey.exceptions import ConnectionError as ValkeyConnectionError
 
-from exercises.expect import Said, expect
+from exercises.expect import Description, expect
 from serving.api import health
 from serving.errors import NotReadyError
 
@@ -68,13 +68,13 @@ async def asked(app: Any, path: str, seconds: float = SECONDS) -> tuple[object, 
         try:
             response = await asyncio.wait_for(client.get(path), seconds)
         except StoreAwayError:
-            return Said("500: the store's ConnectionError escaped"), {}
+            return Description("500: the store's ConnectionError escaped"), {}
         except TimeoutError:
-            return Said(f"no answer within {seconds:.0f} s"), {}
+            return Description(f"no answer within {seconds:.0f} s"), {}
     try:
         return response.status_code, response.json()
     except ValueError:
-        return response.status_code, Said(f"a body that is not JSON: {response.text!r}")
+        return response.status_code, Description(f"a body that is not JSON: {response.text!r}")
 
 
 def missing_of(body: object) -> object:
@@ -82,39 +82,39 @@ def missing_of(body: object) -> object:
     names = body.get("missing") if isinstance(body, dict) else None
     if isinstance(names, list):
         return sorted(map(str, names))
-    return body if isinstance(body, Said) else Said(f"no list `missing` in {body!r}")
+    return body if isinstance(body, Description) else Description(f"no list `missing` in {body!r}")
 
 
 def check(world: World, when: str, status: int, missing: Sequence[str], mistakes: Sequence[tuple[Any, str]]) -> None:
     """Compare what /readyz answers."""
-    called = f"GET /readyz {world}{when}"
-    came, body = world.get("/readyz")
+    call = f"GET /readyz {world}{when}"
+    actual, body = world.get("/readyz")
     only_said = (
-        lambda came: came == 200 and missing and missing_of(body) == sorted(missing),
+        lambda actual: actual == 200 and missing and missing_of(body) == sorted(missing),
         "200 means that payments may be sent here, whatever the body says: a load balancer reads only the status. The "
         "body is for people.",
     )
     escaped = (
-        lambda came: isinstance(came, Said) and came.startswith("500"),
+        lambda actual: isinstance(actual, Description) and actual.startswith("500"),
         "The exception reaches the caller. A store that is down is an expected answer, not an error: catch it.",
     )
     otherwise = f"A load balancer reads only the status: it must be {status} here."
-    expect(called, came, status, otherwise, [only_said, *mistakes, escaped, *PATHS])
+    expect(call, actual, status, otherwise, [only_said, *mistakes, escaped, *PATHS])
     wrapped = isinstance(body, dict) and isinstance(body.get("detail"), dict)
     says = "HTTPException puts its argument under `detail`: return your own response." if wrapped else (
         'The body is {"ready": ..., "missing": [...]}: the person on call reads there which part to check.'
     )  # fmt: skip
     fewer = (
-        lambda came: len(missing) == 2 and came in (["model"], ["store"]),
+        lambda actual: len(missing) == 2 and actual in (["model"], ["store"]),
         "Both are missing, and the body names one: check both before you answer.",
     )
     pair = (
         lambda _: isinstance(body, list) and body[-1:] in ([200], [503]),
         "FastAPI turns a pair of body and status into a list, and answers 200: pass the status to a response.",
     )
-    expect(f"missing, in the body of {called}", missing_of(body), sorted(missing), says, [fewer, pair])
+    expect(f"missing, in the body of {call}", missing_of(body), sorted(missing), says, [fewer, pair])
     ready = body.get("ready") if isinstance(body, dict) else None
-    expect(f"ready, in the body of {called}", ready, not missing, "`ready` in the body must match the status.")
+    expect(f"ready, in the body of {call}", ready, not missing, "`ready` in the body must match the status.")
 
 
 def test_ready(answer: Any) -> None:
@@ -156,7 +156,7 @@ def test_alive_all_along(answer: Any) -> None:
         "scorer in a restart loop is not there when it does."
     )
     mistakes: list[tuple[Any, str]] = [
-        (lambda came: came == 503 or isinstance(came, Said), says),
+        (lambda actual: actual == 503 or isinstance(actual, Description), says),
         *PATHS,
     ]
     for model, store in ((None, False), ("7", False), (None, True), ("7", True)):
@@ -174,14 +174,14 @@ def test_alive_while_the_store_hangs(answer: Any) -> None:
         ready = asyncio.create_task(asked(world.app, "/readyz"))
         while not (world.pings or ready.done()):
             await asyncio.sleep(0.01)
-        came, _ = await asked(world.app, "/livez", SOON)
+        actual, _ = await asked(world.app, "/livez", SOON)
         world.hangs = False
         await ready
-        return came
+        return actual
 
-    called = "GET /livez while GET /readyz waits for a store that hangs"
+    call = "GET /livez while GET /readyz waits for a store that hangs"
     expect(
-        called,
+        call,
         asyncio.run(alive()),
         200,
         "Liveness waits for readiness, perhaps for a lock: share nothing.",
@@ -196,7 +196,7 @@ def test_model_of_an_empty_name(answer: Any) -> None:
 
 
 def production(model: Callable[[], str | None], store: Callable[[], bool]) -> FastAPI:
-    """The line's own probes, on parts that the check controls; its decision log is up."""
+    """The pipeline's own probes, on parts that the check controls; its decision log is up."""
 
     class ChampionWatcher:
         problem = ""
@@ -231,16 +231,16 @@ def production(model: Callable[[], str | None], store: Callable[[], bool]) -> Fa
 def test_agrees_with_production(answer: Any) -> None:
     rng = random.Random(7)
     world = World(answer, None, False)
-    line = production(lambda: world.parts.model, lambda: world.store)
+    app = production(lambda: world.parts.model, lambda: world.store)
     names = {"online_state": "store", "model": "model"}
     for step in range(60):
         if rng.random() < 0.5:
             world.parts.model = rng.choice([None, str(step)])
         else:
             world.store = rng.random() < 0.5
-        live, _ = ask(line, "/livez")
+        live, _ = ask(app, "/livez")
         expect(f"GET /livez {world}", world.get("/livez")[0], live, "serving/api/health.py answers otherwise.")
-        status, body = ask(line, "/readyz")
+        status, body = ask(app, "/readyz")
         assert isinstance(status, int)
         assert isinstance(body, dict)
         missing = [name for part, name in names.items() if not body["checks"][part]["ok"]]

@@ -21,7 +21,7 @@ GOOD = {
 }
 ID_FIELDS = ["transaction_id", "customer_id", "terminal_id"]
 NAMELESS = (
-    lambda came: came == ["(no field)"],
+    lambda actual: actual == ["(no field)"],
     "It is rejected, but no field is named: the caller cannot tell which one to fix. A model validator does not name a "
     "field; a field validator does.",
 )
@@ -34,15 +34,15 @@ def check(
     """Compare the fields named for the valid payment with some changes."""
     body = GOOD | changes
     said = ", ".join(f"{name}={value!r}" for name, value in changes.items())
-    called = f"refused(a good payment with {said})" if changes else f"refused({GOOD})"
-    expect(called, answer.refused(body), expected, otherwise, [*mistakes, NAMELESS], same=same_names)
+    call = f"refused(a good payment with {said})" if changes else f"refused({GOOD})"
+    expect(call, answer.refused(body), expected, otherwise, [*mistakes, NAMELESS], same=same_names)
 
 
-def same_names(came: object, expected: object) -> bool:
+def same_names(actual: object, expected: object) -> bool:
     """Whether the same fields are named, in whatever order."""
-    if not isinstance(came, list | tuple | set | frozenset) or not isinstance(expected, list):
+    if not isinstance(actual, list | tuple | set | frozenset) or not isinstance(expected, list):
         return False
-    return sorted(map(str, came)) == expected
+    return sorted(map(str, actual)) == expected
 
 
 def test_good(answer: Any) -> None:
@@ -73,8 +73,8 @@ def test_also_good(answer: Any, changes: dict[str, Any], why: str) -> None:
 def test_missing_field(answer: Any, left_out: str) -> None:
     body = {name: value for name, value in GOOD.items() if name != left_out}
     says = f"A payment without {left_out} is accepted: a field that is not declared, or has a default, can be missing."
-    called, otherwise = f"refused(a payment without {left_out})", "Name only the missing field."
-    expect(called, answer.refused(body), [left_out], otherwise, [([], says), NAMELESS], same=same_names)
+    call, otherwise = f"refused(a payment without {left_out})", "Name only the missing field."
+    expect(call, answer.refused(body), [left_out], otherwise, [([], says), NAMELESS], same=same_names)
 
 
 def test_unknown_field(answer: Any) -> None:
@@ -198,7 +198,7 @@ def random_body(rng: random.Random) -> dict[str, Any]:
 
 
 def production_refuses(body: dict[str, Any]) -> list[str]:
-    """The fields for which the line's own contract refuses a body."""
+    """The fields for which the pipeline's own contract refuses a body."""
     try:
         Transaction.model_validate(body)
     except ValidationError as error:

@@ -3,7 +3,7 @@
 -- The counter's old value stays in the stamp until all decisions above it are replayed.
 local now = tonumber(redis.call('GET', KEYS[1]) or '0')
 if ARGV[2] == '1' or tonumber(ARGV[1]) > now then
-    redis.call('HSETNX', KEYS[2], KNOWN_TO, string.format('%.0f', now))
+    redis.call('HSETNX', KEYS[2], APPLIED_BEFORE_RECOVERY, string.format('%.0f', now))
     redis.call('SET', KEYS[1], string.format('%.0f', math.max(now, tonumber(ARGV[1])) + SKIP))
 end
 return 1

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from contracts.days import first_second
 from contracts.transaction import from_epoch_seconds
 from spark_jobs.lake.schemas import TABLES, arrow_schema
-from tests import definitions
-from tests.definitions import literal_features
+from tests import feature_definitions
+from tests.feature_definitions import literal_features
 
 FIRST_DAY = date(2024, 3, 1)
 FIRST_SECOND = first_second(FIRST_DAY)
@@ -123,12 +123,12 @@ def digests(root: Path) -> dict[str, str]:
     }
 
 
-def by_definition(payment: Payment, world: Sequence[Payment]) -> dict[str, float]:
+def by_definition(payment: Payment, payments: Sequence[Payment]) -> dict[str, float]:
     """The features of one payment by their definitions, from all other payments."""
-    found = literal_features([_known(p) for p in world], _known(payment))
+    found = literal_features([_known(p) for p in payments], _known(payment))
     return {name: float(value) for name, value in found.items()}
 
 
-def _known(p: Payment) -> definitions.Payment:
-    reported = definitions.NEVER if p.reported is None else p.reported
-    return definitions.Payment(p.transaction_id, p.customer_id, p.terminal_id, p.cents, p.occurred, reported)
+def _known(p: Payment) -> feature_definitions.Payment:
+    reported = feature_definitions.NEVER if p.reported is None else p.reported
+    return feature_definitions.Payment(p.transaction_id, p.customer_id, p.terminal_id, p.cents, p.occurred, reported)

@@ -25,10 +25,10 @@ class Payment:
         return self.occurred, self.transaction_id
 
 
-def literal_features(world: list[Payment], payment: Payment) -> dict[str, Fraction]:
+def literal_features(payments: list[Payment], payment: Payment) -> dict[str, Fraction]:
     """All features of one payment, as of its position in time."""
     t = payment.occurred
-    seen = [p for p in world if p.position <= payment.position]
+    seen = [p for p in payments if p.position <= payment.position]
     at = datetime.fromtimestamp(t, UTC)
     found = {
         "amount": Fraction(payment.cents, 100),

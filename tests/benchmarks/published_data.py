@@ -24,7 +24,7 @@ def published_frame(size: Simulation, seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(columns).sample(frac=1, random_state=seed).reset_index(drop=True)
 
 
-def write_world(folder: Path, size: Simulation) -> None:
+def write_published(folder: Path, size: Simulation) -> None:
     """Write the simulation in two files, neither in order of time."""
     folder.mkdir(parents=True, exist_ok=True)
     frame = published_frame(size)

@@ -1,4 +1,4 @@
-"""For the exercise `fault-survived`: a store that fails on demand, and the line's own scorer on such a store."""
+"""For the exercise `fault-survived`: a store that fails on demand, and the pipeline's own scorer on such a store."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ class Store:
         return sorted(id_ for history in self.histories.values() for id_ in history)
 
 
-class Line:
-    """The line's own scorer and recovery on a `Store`.
+class PipelineScorer:
+    """The pipeline's own scorer and recovery on a `Store`.
 
     `answer` is the learner's file, for its `Payment`, `Answer` and `TIMEOUT_SECONDS`. The other public methods are
     the parts of the online store and the decision log that recovery calls.
@@ -108,26 +108,26 @@ class Line:
             raise ValkeyConnectionError
         return ""
 
-    async def accept_run(self) -> str:
+    async def pin_run(self) -> str:
         return "the same"
 
-    async def present_run(self) -> str:
+    async def current_run(self) -> str:
         return "the same"
 
     async def unanswered(self, ids: Sequence[int]) -> list[int]:
         del ids
         return []
 
-    async def mark_adopted(self) -> None:
+    async def mark_reconciled(self) -> None:
         return None
 
-    async def known_to(self) -> None:
+    async def applied_before_recovery(self) -> None:
         return None
 
-    async def forget_known_to(self) -> None:
+    async def clear_applied_before_recovery(self) -> None:
         return None
 
-    async def adoption(self) -> bytes:
+    async def reconciliation_id(self) -> bytes:
         return b"the same"
 
     async def raise_applied(self, recorded: int, *, forgotten: bool) -> None:
@@ -139,7 +139,7 @@ class Line:
     def repair_lock(self) -> AbstractAsyncContextManager[bool]:
         return nullcontext(True)
 
-    async def adopt(self, recorded: Sequence[tuple[Payment, bytes, int]]) -> list[int]:
+    async def merge_decisions(self, recorded: Sequence[tuple[Payment, bytes, int]]) -> list[int]:
         return [await self._add(one.transaction_id, one.customer_id) for one, _, _ in recorded]
 
     async def find(self, ids: Sequence[int]) -> dict[int, Any]:

@@ -1,4 +1,4 @@
-"""The running line for a live exercise: stores, MLflow and scorer on a copy of the demo's data."""
+"""The running pipeline for a capstone: stores, MLflow and scorer on a copy of the demo's data."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ KEY_VARIABLE = "SCORER_API_KEY"
 
 
 @contextmanager
-def live_line(folder: Path) -> Iterator[dict[str, str]]:
-    """Run the line during a check, and yield its settings as environment variables, with the scorer's API key.
+def running_pipeline(folder: Path) -> Iterator[dict[str, str]]:
+    """Run the pipeline during a check, and yield its settings as environment variables, with the scorer's API key.
 
     Raises `UnavailableError` if it cannot be started.
     """
@@ -44,7 +44,7 @@ def live_line(folder: Path) -> Iterator[dict[str, str]]:
                 wait_until(f"{place.scorer_url}/readyz", scorer)
             except (ServerError, StepFailed) as error:
                 raise UnavailableError(
-                    f"the line did not start: {error}\n`make demo` rebuilds the data that it starts from"
+                    f"the pipeline did not start: {error}\n`make demo` rebuilds the data that it starts from"
                 ) from error
             yield os.environ | place.settings() | {KEY_VARIABLE: read_secret(place.secrets, "scorer_api_key")}
     finally:
