@@ -24,7 +24,7 @@ from bank.errors import BankError, IdConflictError
 from bank.events import Event, events_of
 from bank.feed import Feed, require_days
 from bank.landing import land, open_bank, take_turns
-from bank.options import add_feed_options, feed_of, natural
+from bank.options import add_feed_options, feed_of, non_negative_int
 from bank.progress import progress_of
 from bank.runner import run
 from bank.scorer_client import Answer, ScorerClient
@@ -147,7 +147,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bank.replay", description=__doc__)
     add_feed_options(parser)
     parser.add_argument("--day", type=parse_day, required=True, help="the day to replay, UTC")
-    parser.add_argument("--limit", type=natural, default=None, metavar="N", help="stop after N events")
+    parser.add_argument("--limit", type=non_negative_int, default=None, metavar="N", help="stop after N events")
     options = parser.parse_args()
     now = datetime.now(UTC)
     start = time.monotonic()

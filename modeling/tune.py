@@ -18,7 +18,7 @@ import numpy as np
 from contracts.days import DayRange
 from contracts.features import FEATURES_VERSION
 from modeling.data.folds import Folds, add_optional_days, constraints_of, days_to_choose_on, read_folds
-from modeling.models.search_space import PRESENT, fit, suggest
+from modeling.models.search_space import CURRENT_CHOICES, fit, suggest
 from modeling.runner import run
 from modeling.settings import Settings
 
@@ -65,7 +65,7 @@ def open_study(folds: Folds, days: DayRange, studies: Path) -> Study:
     # Another seed for the remaining trials: the same seed would propose the same choices again.
     study.sampler = optuna.samplers.TPESampler(seed=SEED + len(study.trials))
     if not _finished(study):
-        study.enqueue_trial(PRESENT)
+        study.enqueue_trial(CURRENT_CHOICES)
     return study
 
 

@@ -14,7 +14,7 @@ from fastapi import Response
 from benchmarks.scorer.files import NO_OP_PATH
 from contracts.transaction import Transaction
 from serving.__main__ import listen
-from serving.api.deps import Explain, ServicesDep, as_json, documented_key, refuse_the_future
+from serving.api.deps import Explain, ServicesDep, as_json, documented_key, reject_future_instants
 from serving.api.schemas import Answer
 from serving.app import create_app
 from serving.observability.logging import configure_logging
@@ -29,7 +29,7 @@ def main() -> int:
 
     @app.post(NO_OP_PATH, response_model=Answer, dependencies=[documented_key])
     async def nothing(transaction: Transaction, services: ServicesDep, explain: Explain = False) -> Response:
-        refuse_the_future(services.clock(), [(("occurred_at",), transaction.occurred_at)])
+        reject_future_instants(services.clock(), [(("occurred_at",), transaction.occurred_at)])
         record = {
             "transaction_id": transaction.transaction_id,
             "score": 0.0,

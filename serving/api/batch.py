@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from serving.api.deps import Explain, ServicesDep, as_json, documented_key, refuse_the_future
+from serving.api.deps import Explain, ServicesDep, as_json, documented_key, reject_future_instants
 from serving.api.error_handlers import BODY, COMMON, CONFLICT, TOO_LARGE
 from serving.api.schemas import BatchAnswer, TransactionBatch
 from serving.scoring.payment import Payment
@@ -19,7 +19,7 @@ async def score_batch(batch: TransactionBatch, services: ServicesDep, explain: E
 
     If one is invalid or conflicts, none is scored.
     """
-    refuse_the_future(
+    reject_future_instants(
         services.clock(),
         ((("transactions", n, "occurred_at"), one.occurred_at) for n, one in enumerate(batch.transactions)),
     )

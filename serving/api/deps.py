@@ -39,7 +39,7 @@ def as_json(content: Any) -> Response:
     return Response(orjson.dumps(content), media_type="application/json")
 
 
-def refuse_the_future(now: datetime, instants: Iterable[tuple[FieldPath, datetime]]) -> None:
+def reject_future_instants(now: datetime, instants: Iterable[tuple[FieldPath, datetime]]) -> None:
     """Reject instants too far ahead of the clock. Raises `RequestValidationError`, naming each one's path."""
     latest = now + MAX_CLOCK_SKEW
     minutes = MAX_CLOCK_SKEW.total_seconds() / 60

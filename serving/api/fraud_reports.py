@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from serving.api.deps import ServicesDep, documented_key, refuse_the_future
+from serving.api.deps import ServicesDep, documented_key, reject_future_instants
 from serving.api.error_handlers import BODY, COMMON, TOO_LARGE
 from serving.api.schemas import ReportBatch, ReportsAnswer
 
@@ -14,7 +14,7 @@ router = APIRouter(tags=["reports"], dependencies=[documented_key])
 @router.post("/v1/fraud-reports", responses=COMMON | BODY | TOO_LARGE)
 async def report(batch: ReportBatch, services: ServicesDep) -> ReportsAnswer:
     """Accept up to 5,000 reports. The earliest report of a payment counts."""
-    refuse_the_future(
+    reject_future_instants(
         services.clock(), ((("reports", n, "reported_at"), one.reported_at) for n, one in enumerate(batch.reports))
     )
     outcome = await services.reporter.take(batch.reports)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from contracts.transaction import Transaction
-from serving.api.deps import Explain, ServicesDep, as_json, documented_key, refuse_the_future
+from serving.api.deps import Explain, ServicesDep, as_json, documented_key, reject_future_instants
 from serving.api.error_handlers import BODY, COMMON, CONFLICT, TOO_LARGE
 from serving.api.schemas import Answer
 from serving.scoring.payment import Payment
@@ -17,5 +17,5 @@ router = APIRouter(tags=["score"], dependencies=[documented_key])
 @router.post("/v1/score", response_model=Answer, responses=COMMON | BODY | CONFLICT | TOO_LARGE)
 async def score(transaction: Transaction, services: ServicesDep, explain: Explain = False) -> Response:
     """Score one payment. A repeated request gets its first answer again."""
-    refuse_the_future(services.clock(), [(("occurred_at",), transaction.occurred_at)])
+    reject_future_instants(services.clock(), [(("occurred_at",), transaction.occurred_at)])
     return as_json(answer_of(await services.scorer.score(Payment.of(transaction), explain)))

@@ -185,9 +185,9 @@ def test_unreadable_data_loads_nothing(bank: psycopg.Connection, folder: Path) -
             1,
             "error: --hold-out-days 3 leaves none of 3 days",
         ),
-        (["--hold-out-days", "-1"], 2, "'-1' is not a whole number, 0 or more"),
-        (["--customers", "0"], 2, "must be at least 1"),
-        (["--seed", "x"], 2, "'x' is not a whole number, 0 or more"),
+        (["--hold-out-days", "-1"], 2, "must be a whole number, 0 or more, not '-1'"),
+        (["--customers", "0"], 2, "must be a whole number, 1 or more, not '0'"),
+        (["--seed", "x"], 2, "must be a whole number, 0 or more, not 'x'"),
     ],
 )
 def test_a_user_fixable_error_is_one_line(
