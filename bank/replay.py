@@ -159,7 +159,8 @@ def main() -> None:
         print(f"{played.refused:,} payments refused: their ids exist with a different payload", file=sys.stderr)
     if played.refused and not played.scored:
         raise BankError(
-            "every id already exists with a different payload: was the scorer's state written for other data?"
+            f"the scorer at {settings.scorer_url} already has every id with a different payload: select the feed "
+            "that its state was written for"
         )
     print(json.dumps(played.summary(time.monotonic() - start)))
 
