@@ -20,7 +20,7 @@ from modeling.evaluation.thresholds import cheapest_thresholds
 from modeling.models.candidate import Candidate, Decider
 from modeling.models.estimators import fit_baseline, fit_calibration, fit_candidate, typical_genuine
 from modeling.runner import run
-from modeling.settings import Settings
+from modeling.settings import Settings, read_settings
 from modeling.tracking.mlflow_client import registry
 from modeling.tracking.run_logger import parameters, parameters_fingerprint, track
 
@@ -81,7 +81,7 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m modeling.train", description=__doc__)
     add_day_range(parser)
-    print(json.dumps({"run_id": train(day_range(parser, parser.parse_args()), Settings())}))
+    print(json.dumps({"run_id": train(day_range(parser, parser.parse_args()), read_settings())}))
 
 
 if __name__ == "__main__":

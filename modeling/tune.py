@@ -20,7 +20,7 @@ from contracts.features import FEATURES_VERSION
 from modeling.data.folds import Folds, add_optional_days, constraints_of, days_to_choose_on, read_folds
 from modeling.models.search_space import CURRENT_CHOICES, fit, suggest
 from modeling.runner import run
-from modeling.settings import Settings
+from modeling.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -131,9 +131,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m modeling.tune", description=__doc__)
     add_optional_days(parser)
     parser.add_argument("--trials", type=int, default=TRIALS, help="the number of finished trials to reach, at least 1")
-    given, settings = parser.parse_args(), Settings()
+    given, settings = parser.parse_args(), read_settings()
     if given.trials < 1:
-        parser.error(f"--trials {given.trials}: at least 1 trial is needed")
+        parser.error(f"--trials is {given.trials}: give at least 1")
     print(json.dumps(tune(days_to_choose_on(parser, given, settings.lake), given.trials, settings)))
 
 
