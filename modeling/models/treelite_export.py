@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.bundle import TREES, BundleError, Calibration, probability
+from contracts.bundle import REBUILD, TREES, BundleError, Calibration, probability
 from modeling.errors import ModelingError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def read_trees(root: Path) -> treelite.Model:
     try:
         return treelite.Model.deserialize(str(root / TREES))
     except treelite.TreeliteError as error:
-        raise BundleError(f"{TREES} cannot be loaded ({error}): evaluate its run again") from error
+        raise BundleError(f"{TREES} cannot be loaded ({error}): {REBUILD}") from error
 
 
 def margins(trees: treelite.Model, features: NDArray[np.float64]) -> NDArray[np.float64]:
