@@ -41,7 +41,8 @@ def with_arrivals(tables: Iterator[pa.Table], now: datetime, path: Path) -> Iter
         latest = int(arrived[-1]) if len(arrived) else latest
     if any(map(len, timeless)):
         raise DataError(
-            f"{path}: the column TX_DATETIME has no usable time, only nulls, future times or times before 1970"
+            f"the column TX_DATETIME of {path} has no usable time, only nulls, future times or times before 1970: "
+            "correct the times"
         )
 
 

@@ -50,14 +50,16 @@ def from_pandas(column: Any, name: str, path: Path) -> pa.Array:
         plain = isinstance(column.dtype, np.dtype) and column.dtype.kind == "f"
         return pa.array(column.to_numpy()) if plain else pa.Array.from_pandas(column)
     except (pa.ArrowException, AttributeError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: the column {name} cannot be read: {one_line(error)}") from error
+        raise DataError(
+            f"the column {name} of {path} cannot be read ({one_line(error)}): store values of one type in it"
+        ) from error
 
 
 def _payments(table: pa.Table, first_row: int, path: Path) -> pa.Table:
     columns = {ours: _whole_numbers(table[name], name, path) for name, ours in IDS.items()}
     columns["source_row"] = pa.array(np.arange(first_row, first_row + len(table)))
     columns["amount"] = _amounts(table["TX_AMOUNT"], path)
-    columns["occurred_at"] = _instants(table["TX_DATETIME"], path)
+    columns["occurred_at"] = _instants(table["TX_DATETIME"], first_row, path)
     columns["arrived_at"] = columns["occurred_at"]
     columns["fraud"] = pc.not_equal(_whole_numbers(table["TX_FRAUD"], "TX_FRAUD", path), 0)
     columns["pattern"] = _patterns(table, path)
@@ -87,14 +89,14 @@ def _whole_numbers(column: pa.ChunkedArray, name: str, path: Path) -> pa.Chunked
         # pandas stores integers as floats if some are missing.
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)
     elif not (_is_number(kind) or _is_text(kind)):
-        raise DataError(f"{path}: the column {name} has type {kind}, not integers")
+        raise DataError(f"the column {name} of {path} has type {kind}: store it as integers")
     return _cast(column, pa.int64(), name, path)
 
 
 def _amounts(column: pa.ChunkedArray, path: Path) -> pa.ChunkedArray:
     column = _decoded(column)
     if not _is_number(column.type):
-        raise DataError(f"{path}: the column TX_AMOUNT has type {column.type}, not numbers")
+        raise DataError(f"the column TX_AMOUNT of {path} has type {column.type}: store it as numbers")
     # Cast through text: 12.34 must not become 12.34000015258789 or, from a decimal, 12.340000000000002.
     if pa.types.is_float16(column.type) or pa.types.is_float32(column.type):
         column = column.cast(pa.float32()).cast(pa.string())
@@ -111,18 +113,23 @@ def _without_noise(amounts: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(pc.fill_null(noise, False), nearest, amounts)
 
 
-def _instants(column: pa.ChunkedArray, path: Path) -> pa.ChunkedArray:
+def _instants(column: pa.ChunkedArray, first_row: int, path: Path) -> pa.ChunkedArray:
     if not pa.types.is_timestamp(column.type):
-        raise DataError(f"{path}: the column TX_DATETIME has type {column.type}, not timestamps")
+        raise DataError(f"the column TX_DATETIME of {path} has type {column.type}: store it as timestamps")
     truncate = pc.CastOptions(target_type=INSTANT, allow_time_truncate=True)
     try:
         instants = pc.cast(column, options=truncate)
     except pa.ArrowException as error:
-        raise DataError(f"{path}: the column TX_DATETIME cannot be read as times: {one_line(error)}") from error
+        raise DataError(
+            f"the column TX_DATETIME of {path} has a time that cannot be read ({one_line(error)}): correct it"
+        ) from error
     first, last = (pa.scalar(year, INSTANT) for year in YEARS)
-    outside = pc.any(pc.or_(pc.less(instants, first), pc.greater(instants, last))).as_py()
-    if outside:
-        raise DataError(f"{path}: the column TX_DATETIME has a time outside the years 1 to 9999")
+    outside = pc.index(pc.or_(pc.less(instants, first), pc.greater(instants, last)), True).as_py()
+    if outside >= 0:
+        raise DataError(
+            f"the column TX_DATETIME of {path} has a time outside the years 1 to 9999 in row {first_row + outside} "
+            "(the first row is 0): correct it"
+        )
     return instants
 
 
@@ -130,7 +137,9 @@ def _cast(column: pa.ChunkedArray, to: pa.DataType, name: str, path: Path) -> pa
     try:
         return column.cast(to)
     except pa.ArrowException as error:
-        raise DataError(f"{path}: the column {name} cannot be read as {to}: {one_line(error)}") from error
+        raise DataError(
+            f"the column {name} of {path} cannot be read as {to} ({one_line(error)}): correct the value"
+        ) from error
 
 
 def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -142,5 +142,5 @@ def require_days(feed: Feed) -> list[date]:
     """The feed's days. Raises `DataError` if it has none."""
     days = feed.days()
     if not days:
-        raise DataError("the data has no payments")
+        raise DataError("the feed has no payments: set more --customers or --days, or a --data folder with payments")
     return days

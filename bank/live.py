@@ -35,7 +35,7 @@ from bank.events import Event as BankEvent
 from bank.feed import require_days
 from bank.landing import open_bank
 from bank.load import hold_out
-from bank.options import add_feed_options, feed_of, positive
+from bank.options import add_feed_options, feed_of, positive_int
 from bank.pending_events import next_day
 from bank.replay import ReplayResult, play, record
 from bank.runner import run
@@ -176,8 +176,10 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m bank.live", description=__doc__)
     add_feed_options(parser)
-    parser.add_argument("--hold-out-days", type=positive, required=True, metavar="N", help="as given to bank.load")
-    parser.add_argument("--rate", type=positive, default=10, metavar="N", help="events (payments and reports) a second")
+    parser.add_argument("--hold-out-days", type=positive_int, required=True, metavar="N", help="as given to bank.load")
+    parser.add_argument(
+        "--rate", type=positive_int, default=10, metavar="N", help="events (payments and reports) a second"
+    )
     parser.add_argument("--heartbeat", type=Path, default=None, metavar="FILE", help="file to touch after each event")
     options = parser.parse_args()
     stopping = Event()

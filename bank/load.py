@@ -14,7 +14,7 @@ import psycopg
 from bank.errors import BankError
 from bank.feed import Feed, arrived_before, midnight, reports_of, require_days
 from bank.landing import is_new_source, land, open_bank, take_turns
-from bank.options import add_feed_options, feed_of, natural
+from bank.options import add_feed_options, feed_of, non_negative_int
 from bank.progress import progress_of
 from bank.runner import run
 from bank.settings import read_settings
@@ -78,7 +78,9 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m bank.load", description=__doc__)
     add_feed_options(parser)
-    parser.add_argument("--hold-out-days", type=natural, default=0, metavar="N", help="do not load the last N days")
+    parser.add_argument(
+        "--hold-out-days", type=non_negative_int, default=0, metavar="N", help="do not load the last N days"
+    )
     options = parser.parse_args()
     feed = feed_of(options, datetime.now(UTC))
     # Unreadable data is reported before connecting to the database.

@@ -17,10 +17,10 @@ def add_feed_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", type=Path, metavar="FOLDER", help="published payments, as Parquet files or daily pickles"
     )
-    parser.add_argument("--customers", type=positive, default=default.customers, metavar="N")
-    parser.add_argument("--terminals", type=positive, default=None, metavar="N", help="default: two per customer")
-    parser.add_argument("--days", type=positive, default=default.days, metavar="N")
-    parser.add_argument("--seed", type=natural, default=default.seed, metavar="N")
+    parser.add_argument("--customers", type=positive_int, default=default.customers, metavar="N")
+    parser.add_argument("--terminals", type=positive_int, default=None, metavar="N", help="default: two per customer")
+    parser.add_argument("--days", type=positive_int, default=default.days, metavar="N")
+    parser.add_argument("--seed", type=non_negative_int, default=default.seed, metavar="N")
 
 
 def feed_of(options: argparse.Namespace, now: datetime) -> Feed:
@@ -31,16 +31,17 @@ def feed_of(options: argparse.Namespace, now: datetime) -> Feed:
     return SimulatedFeed(Simulation(options.customers, terminals, options.days, options.seed))
 
 
-def positive(text: str) -> int:
+def positive_int(text: str) -> int:
     """A whole number of at least 1. Raises `argparse.ArgumentTypeError` for anything else."""
-    number = natural(text)
-    if number == 0:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
+    return _int_from(1, text)
 
 
-def natural(text: str) -> int:
-    """A whole number, 0 or more. Raises `argparse.ArgumentTypeError` for anything else."""
-    if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 0 or more")
+def non_negative_int(text: str) -> int:
+    """A whole number of at least 0. Raises `argparse.ArgumentTypeError` for anything else."""
+    return _int_from(0, text)
+
+
+def _int_from(least: int, text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"must be a whole number, {least} or more, not {text!r}")
     return int(text)

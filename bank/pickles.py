@@ -56,7 +56,9 @@ def read_frame(path: Path) -> pd.DataFrame:
         with path.open("rb") as file:
             frame = _Unpickler(file).load()
     except Exception as error:  # a damaged pickle may raise anything
-        raise DataError(f"{path} cannot be read as a pickled data frame: {one_line(error)}") from error
+        raise DataError(
+            f"{path} cannot be read as a pickled data frame ({one_line(error)}): download it again or remove it"
+        ) from error
     if not isinstance(frame, pd.DataFrame):
-        raise DataError(f"{path} contains a {type(frame).__name__}, not a data frame")
+        raise DataError(f"{path} contains a {type(frame).__name__}, not a data frame: remove it, or store a data frame")
     return frame

@@ -42,7 +42,7 @@ class PublishedFeed:
         payments = [path for path in found if _holds_payments(path)]
         if not payments:
             raise DataError(
-                f"no payments in {self.folder}: expected Parquet files or daily pickles (.pkl) with the columns "
+                f"no payments in {self.folder}: put Parquet files or daily pickles (.pkl) there, with the columns "
                 + ", ".join(COLUMNS)
             )
         return payments
@@ -99,7 +99,7 @@ def _open_parquet(path: Path) -> pq.ParquetFile:
         return pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
         raise DataError(
-            f"{path} cannot be read as Parquet; download it again or remove it: {one_line(error)}"
+            f"{path} cannot be read as Parquet ({one_line(error)}): download it again or remove it"
         ) from error
 
 
@@ -117,13 +117,13 @@ def _tables(path: Path) -> Iterator[pa.Table]:
         for batch in file.iter_batches(BATCH_ROWS, columns=wanted):
             yield pa.Table.from_batches([batch])
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path} is damaged; download it again: {one_line(error)}") from error
+        raise DataError(f"{path} is damaged ({one_line(error)}): download it again") from error
 
 
 def _columns_to_read(names: list[str], path: Path) -> list[str]:
     missing = [name for name in COLUMNS if name not in names]
     if missing:
-        raise DataError(f"{path} lacks the column {', '.join(missing)}; it has {', '.join(names)}")
+        raise DataError(f"{path} lacks the column {', '.join(missing)}: add it or rename one of {', '.join(names)}")
     wanted: list[str] = [name for name in (*COLUMNS, SCENARIO) if name in names]
     twice = [name for name in wanted if names.count(name) > 1]
     if twice:
@@ -137,4 +137,4 @@ def _digest(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:16]
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {one_line(error)}") from error
+        raise DataError(f"{path} cannot be read ({one_line(error)}): make it a readable file or remove it") from error

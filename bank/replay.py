@@ -1,7 +1,7 @@
 """Replay one day of a feed: send each event to the scorer and record it in the bank: `python -m bank.replay`.
 
-Idempotent: on a second run the scorer repeats its answers and the bank adds no rows. With several clients, payments that
-share no customer and no terminal are sent at the same time; all others are sent in the feed's order.
+Idempotent: on a second run the scorer repeats its answers and the bank adds no rows. With several clients, payments
+that share no customer and no terminal are sent at the same time; all others are sent in the feed's order.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from bank.errors import BankError, IdConflictError
 from bank.events import Event, events_of, independent_runs
 from bank.feed import Feed, require_days
 from bank.landing import land, open_bank, take_turns
-from bank.options import add_feed_options, feed_of, natural, positive
+from bank.options import add_feed_options, feed_of, non_negative_int, positive_int
 from bank.progress import progress_of
 from bank.runner import run
 from bank.scorer_client import Answer, ScorerClient
@@ -113,7 +113,9 @@ def replay(bank: psycopg.Connection, scorer: ScorerClient, events: Sequence[Even
     return played
 
 
-def send_all(pool: ThreadPoolExecutor, events: Sequence[Event], scorer: ScorerClient) -> Iterator[tuple[Event, Outcome]]:
+def send_all(
+    pool: ThreadPoolExecutor, events: Sequence[Event], scorer: ScorerClient
+) -> Iterator[tuple[Event, Outcome]]:
     """Send independent events at the same time; yields the answered ones, in order, before it raises an error."""
     sent: list[Future[Outcome]] = [pool.submit(send, event, scorer) for event in events]
     if wait(sent, return_when=FIRST_EXCEPTION).not_done:
@@ -184,8 +186,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bank.replay", description=__doc__)
     add_feed_options(parser)
     parser.add_argument("--day", type=parse_day, required=True, help="the day to replay, UTC")
-    parser.add_argument("--limit", type=natural, default=None, metavar="N", help="stop after N events")
-    parser.add_argument("--clients", type=positive, default=1, metavar="N", help="send up to N payments at a time")
+    parser.add_argument("--limit", type=non_negative_int, default=None, metavar="N", help="stop after N events")
+    parser.add_argument("--clients", type=positive_int, default=1, metavar="N", help="send up to N payments at a time")
     options = parser.parse_args()
     now = datetime.now(UTC)
     start = time.monotonic()
@@ -197,7 +199,8 @@ def main() -> None:
         print(f"{played.refused:,} payments refused: their ids exist with a different payload", file=sys.stderr)
     if played.refused and not played.scored:
         raise BankError(
-            "every id already exists with a different payload: was the scorer's state written for other data?"
+            f"the scorer at {settings.scorer_url} already has every id with a different payload: select the feed "
+            "that its state was written for"
         )
     print(json.dumps(played.summary(time.monotonic() - start)))
 

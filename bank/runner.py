@@ -22,11 +22,11 @@ def run(main: Callable[[], None]) -> None:
     except psycopg.errors.UndefinedColumn as error:
         sys.exit(f"error: the bank's tables are older than this code ({one_line(error)}): run `python -m bank.migrate`")
     except psycopg.OperationalError as error:
-        hint = "is BANK_URL right, and has `python -m bank.migrate` been run?"
-        sys.exit(f"error: the bank's database does not answer: {one_line(error)}; {hint}")
+        remedy = "check BANK_URL, and that `python -m bank.migrate` was run"
+        sys.exit(f"error: the bank's database does not answer ({one_line(error)}): {remedy}")
     except psycopg.Error as error:
-        sys.exit(f"error: the bank's database reports an error: {one_line(error)}")
-    except (httpx.TransportError, httpx.InvalidURL) as error:
         sys.exit(
-            f"error: the scorer does not answer: {one_line(error)}; is SCORER_URL right, and is the scorer running?"
+            f"error: the bank's database reports an error ({one_line(error)}): resolve it, then run this command again"
         )
+    except (httpx.TransportError, httpx.InvalidURL) as error:
+        sys.exit(f"error: the scorer does not answer ({one_line(error)}): check SCORER_URL, and that it is running")

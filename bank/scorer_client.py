@@ -87,13 +87,21 @@ class ScorerClient:
         try:
             answer: httpx.Response = self._retrying(self._once, path, body)
         except _Busy as error:
-            raise BankError(f"the scorer at {self._url} is still busy, check its /readyz: {error}") from error
+            raise BankError(
+                f"the scorer at {self._url} is still busy ({error}): see what is missing at its /readyz"
+            ) from error
         if answer.status_code in (401, 403):
-            raise BankError(f"the scorer at {self._url} rejects the key in the secret scorer_api_key: {answer.text}")
+            raise BankError(
+                f"the scorer at {self._url} rejects the key in the secret scorer_api_key ({answer.text}): write a key "
+                "there that its secret api_keys lists with the scopes score and report"
+            )
         if answer.status_code == httpx.codes.CONFLICT:
             raise IdConflictError(f"the scorer at {self._url} already has this id with a different payload: {body}")
         if answer.status_code != httpx.codes.OK:
-            raise BankError(f"the scorer at {self._url} rejects {body}: {answer.status_code} {answer.text}")
+            raise BankError(
+                f"the scorer at {self._url} rejects {body} ({answer.status_code} {answer.text}): check that it runs "
+                "this version of the code and that its clock is right"
+            )
         return answer.json()
 
     def _once(self, path: str, body: dict[str, Any]) -> httpx.Response:

@@ -37,6 +37,8 @@ def upgrade(database: Database, url: str, role: str, password: str) -> None:
             config.attributes.update(connection=connection, schema=SCHEMAS[database])
             command.upgrade(config, "head")
     except CommandError as error:
-        raise BankError(f"the tables of {database} are newer than this code, it seems: {error}") from None
+        raise BankError(
+            f"the tables of the database {database} have a version unknown to this code ({error}): update the code"
+        ) from None
     except DBAPIError as error:
         raise error.orig or error from None

@@ -26,6 +26,7 @@ from demo.secret_files import read_secret
 
 PATIENCE_SECONDS: Final = 120
 TRIES: Final = 3
+AGAIN: Final = "see the log of that service, then start again"
 
 
 class Settings(BaseSettings):
@@ -47,7 +48,7 @@ class Settings(BaseSettings):
 
 
 class BootstrapError(Exception):
-    """The bootstrap failed; says what failed and where to look."""
+    """The bootstrap failed; the message says what, where and what to do."""
 
 
 def bootstrap(settings: Settings, say: Callable[[str], None]) -> str:
@@ -66,7 +67,7 @@ def bootstrap(settings: Settings, say: Callable[[str], None]) -> str:
         airflow.newest_run("fraud_training")
         run_until_success(airflow, "fraud_training", days, say)
     except (httpx.HTTPError, TimeoutError) as error:
-        raise BootstrapError(f"a request to Airflow at {settings.airflow_url} failed: {error}") from error
+        raise BootstrapError(f"a request to Airflow at {settings.airflow_url} failed ({error}): {AGAIN}") from error
     finally:
         airflow.close()
     version = wait_for_champion(settings)
@@ -81,9 +82,11 @@ def seed(settings: Settings) -> dict[str, Any]:
     command = [sys.executable, "-m", "bank.load", *feed, "--hold-out-days", str(settings.live_days)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode < 0:
-        raise BootstrapError(f"bank.load was killed by signal {-done.returncode}: out of memory?")
+        raise BootstrapError(
+            f"bank.load was killed by signal {-done.returncode}: if memory ran out, set fewer CUSTOMERS or DAYS"
+        )
     if done.returncode != 0:
-        raise BootstrapError("bank.load failed: see its error above")
+        raise BootstrapError("bank.load failed: fix the error above, then start again")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 
@@ -98,7 +101,7 @@ def open_airflow(settings: Settings) -> Airflow:
             for dag in ("fraud_daily", "fraud_training"):
                 airflow.wait_for_dag(dag)
         except (httpx.HTTPError, TimeoutError) as error:
-            raise BootstrapError(f"cannot connect to Airflow at {settings.airflow_url}: {error!r}") from error
+            raise BootstrapError(f"cannot connect to Airflow at {settings.airflow_url} ({error!r}): {AGAIN}") from error
         stack.pop_all()
     return airflow
 
@@ -134,11 +137,15 @@ def champion(settings: Settings) -> str | None:
     try:
         answer = _patient(lambda: httpx.get(address, params=query, timeout=10))
     except httpx.HTTPError as error:
-        raise BootstrapError(f"MLflow at {settings.mlflow_tracking_uri} does not answer: {error!r}") from error
+        raise BootstrapError(
+            f"MLflow at {settings.mlflow_tracking_uri} does not answer ({error!r}): {AGAIN}"
+        ) from error
     if answer.is_error and "not found" in answer.text:
         return None
     if answer.is_error:
-        raise BootstrapError(f"MLflow answers {answer.status_code}: {answer.text[:200]}")
+        raise BootstrapError(
+            f"MLflow at {settings.mlflow_tracking_uri} answers {answer.status_code} ({answer.text[:200]}): {AGAIN}"
+        )
     version: str = answer.json()["model_version"]["version"]
     return version
 
@@ -152,7 +159,7 @@ def wait_for_champion(settings: Settings) -> str:
         return str(waiting(champion, settings))
     except RetryError:
         raise BootstrapError(
-            "fraud_training succeeded but there is no champion: see the task promote in Airflow"
+            "fraud_training succeeded but there is no champion: see the log of its task promote in Airflow"
         ) from None
 
 

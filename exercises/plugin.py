@@ -60,7 +60,7 @@ def load(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except ENDS_PYTEST as error:
-        raise RuntimeError(f"{type(error).__name__}: {error} ends Python itself") from error
+        raise RuntimeError(f"{type(error).__name__}({error}) ends Python itself: do not raise it") from error
     if "pyspark" in sys.modules:
         # Spark's workers cannot import it by name: send its definitions by value.
         importlib.import_module("pyspark.cloudpickle").register_pickle_by_value(module)
@@ -109,7 +109,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     except ENDS_PYTEST as error:
         if line_of(error, _path(item)) is None:
             raise
-        raise RuntimeError(f"{type(error).__name__}: {error} ends Python itself") from error
+        raise RuntimeError(f"{type(error).__name__}({error}) ends Python itself: do not raise it") from error
 
 
 @pytest.hookimpl(wrapper=True)

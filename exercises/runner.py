@@ -110,5 +110,5 @@ def _without_results(code: int, log: Path) -> Result:
     last = "\n".join(log.read_text(errors="replace").strip().split("\n")[-15:])
     if code in (2, 3, 4, 5):
         # pytest's own codes: interrupted, internal error, wrong usage, no tests.
-        return Result(Outcome.UNAVAILABLE, f"the check could not run:\n{last}")
+        return Result(Outcome.UNAVAILABLE, f"the check could not run: check again; its log ends:\n{last}")
     return Result(Outcome.ERROR, f"it ended the Python process with exit code {code}: do not call os._exit()")

@@ -24,7 +24,7 @@ from modeling.data.split import HISTORY_DAYS
 from modeling.models.boosting import fit_boosted_trees
 from modeling.models.estimators import CANDIDATE
 from modeling.runner import run
-from modeling.settings import Settings
+from modeling.settings import Settings, read_settings
 
 OUT: Final = Path("var/ablation.md")
 ALL: Final = "all features"
@@ -89,7 +89,7 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m modeling.ablate", description=__doc__)
     add_optional_days(parser)
-    settings = Settings()
+    settings = read_settings()
     print(json.dumps(ablate(days_to_choose_on(parser, parser.parse_args(), settings.lake), settings)))
 
 

@@ -17,7 +17,7 @@ from modeling.model_card.plots import draw
 from modeling.models.candidate import Candidate
 from modeling.models.treelite_export import write_trees
 from modeling.runner import run
-from modeling.settings import Settings
+from modeling.settings import Settings, read_settings
 from modeling.tracking.mlflow_client import (
     MODEL_FILE,
     TrainedRun,
@@ -101,7 +101,7 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m modeling.evaluate", description=__doc__)
     parser.add_argument("--run-id", required=True)
-    print(json.dumps(evaluate(parser.parse_args().run_id, Settings())))
+    print(json.dumps(evaluate(parser.parse_args().run_id, read_settings())))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from modeling.data.lake import whole_history
 from modeling.errors import ModelingError
 from modeling.runner import run
-from modeling.settings import Settings
+from modeling.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -77,7 +77,9 @@ def execute(notebook: NotebookNode, folder: str) -> NotebookNode:
     try:
         client.execute(cleanup_kc=True)
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-        raise ModelingError(f"{_name(notebook, running[0])} failed: {_in_short(error)}") from error
+        raise ModelingError(
+            f"{_name(notebook, running[0])} failed ({_in_short(error)}): correct the cell or the lake's data"
+        ) from error
     return notebook
 
 
@@ -136,7 +138,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m modeling.explore", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path(OUT), metavar="FOLDER", help=f"default: {OUT}")
     began = time.monotonic()
-    page = explore(Settings(), parser.parse_args().out)
+    page = explore(read_settings(), parser.parse_args().out)
     print(json.dumps({"page": str(page), "seconds": round(time.monotonic() - began, 1)}))
 
 

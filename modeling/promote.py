@@ -20,7 +20,7 @@ from modeling.evaluation.metrics import measure
 from modeling.models.candidate import Candidate
 from modeling.models.treelite_export import margins, read_trees
 from modeling.runner import run
-from modeling.settings import Settings
+from modeling.settings import Settings, read_settings
 from modeling.tracking.mlflow_client import (
     MODEL_FILE,
     champion_version,
@@ -117,7 +117,7 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m modeling.promote", description=__doc__)
     parser.add_argument("--run-id", required=True)
-    print(json.dumps(promote(parser.parse_args().run_id, Settings())))
+    print(json.dumps(promote(parser.parse_args().run_id, read_settings())))
 
 
 if __name__ == "__main__":

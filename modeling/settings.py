@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contracts.bundle import MODEL_NAME
@@ -33,10 +33,19 @@ class Settings(BaseSettings):
         """The lake's folder. Raises `ModelingError` if `LAKE_URI` is not a local path."""
         parts = urlsplit(self.lake_uri)
         if parts.scheme not in ("", "file"):
-            raise ModelingError(f"LAKE_URI {self.lake_uri!r} is not a folder or a file:// address")
+            raise ModelingError(f"LAKE_URI {self.lake_uri!r} is not a local folder: set it to a path or file:///path")
         return Path(parts.path)
 
     @property
     def costs(self) -> Costs:
         """The costs of reviews and of wrong declines."""
         return Costs(review=self.review_cost, wrong_decline=self.decline_cost)
+
+
+def read_settings() -> Settings:
+    """The settings from the environment. Raises `ModelingError`, naming the variables."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "; ".join(f"{str(e['loc'][0]).upper()}={e['input']}: {e['msg']}" for e in error.errors())
+        raise ModelingError(f"invalid settings: {wrong}") from None

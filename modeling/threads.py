@@ -1,7 +1,7 @@
-"""One OpenMP thread for each piece of work, where the pieces themselves run at the same time.
+"""Run pieces of work at the same time, each with one OpenMP thread.
 
-A fit of small trees, or a prediction of a few thousand payments, uses a second OpenMP thread badly: two pieces of work
-on two cores finish sooner with one thread each than one after the other with two (docs/decisions/0010-training-threads.md).
+A fit of small trees, or a prediction of a few thousand payments, uses a second OpenMP thread badly: on two cores, two
+pieces with one thread each finish sooner than one after the other with two (docs/decisions/0010-training-threads.md).
 """
 
 from __future__ import annotations

@@ -17,10 +17,10 @@ from modeling.data.lake import history_of
 from modeling.data.split import Split, split_days
 from modeling.evaluation.costs import Costs, total_cost
 from modeling.evaluation.thresholds import cheapest_thresholds
-from modeling.models.candidate import Candidate, Decider
+from modeling.models.candidate import Candidate, DecisionPolicy
 from modeling.models.estimators import fit_baseline, fit_calibration, fit_candidate, typical_genuine
 from modeling.runner import run
-from modeling.settings import Settings
+from modeling.settings import Settings, read_settings
 from modeling.tracking.mlflow_client import registry
 from modeling.tracking.run_logger import parameters, parameters_fingerprint, track
 
@@ -33,7 +33,7 @@ def train(days: DayRange, settings: Settings) -> str:
         data = _read(split, settings)
         model, baseline = fit_candidate(data.training), fit_baseline(data.training)
         costs, budget = settings.costs, settings.reviews_per_1000
-        decider = fit_decider(model, data.validation, costs, budget)
+        decider = fit_decision_policy(model, data.validation, costs, budget)
         found = parameters(costs, budget)
         candidate = Candidate(
             first=days.first,
@@ -41,7 +41,7 @@ def train(days: DayRange, settings: Settings) -> str:
             history_from=history.first,
             reviews_per_1000=budget,
             decider=decider,
-            baseline=fit_decider(baseline, data.validation, costs, budget),
+            baseline=fit_decision_policy(baseline, data.validation, costs, budget),
             reference=dict(zip(FEATURES, typical_genuine(data.training).tolist(), strict=True)),
             data_fingerprint=data.fingerprint,
             parameters_fingerprint=parameters_fingerprint(found),
@@ -51,17 +51,17 @@ def train(days: DayRange, settings: Settings) -> str:
         return track(client, candidate, data, model, baseline, metrics, found)
 
 
-def fit_decider(model: Any, validation: Dataset, costs: Costs, reviews_per_1000: float) -> Decider:
+def fit_decision_policy(model: Any, validation: Dataset, costs: Costs, reviews_per_1000: float) -> DecisionPolicy:
     """Fit calibration and thresholds for a model with a `decision_function`, on the validation window.
 
     On that window, at most `reviews_per_1000` of 1,000 payments are reviewed, on average over its days.
     """
     margins: NDArray[np.float64] = model.decision_function(validation.features)
     calibration = fit_calibration(margins, validation.frauds)
-    scale = Decider(calibration=calibration, thresholds=Thresholds(review=1, decline=1))
+    scale = DecisionPolicy(calibration=calibration, thresholds=Thresholds(review=1, decline=1))
     scores = scale.scores(margins)
     thresholds = cheapest_thresholds(scores, validation.frauds, validation.amounts, costs, reviews_per_1000)
-    return Decider(calibration=calibration, thresholds=thresholds)
+    return DecisionPolicy(calibration=calibration, thresholds=thresholds)
 
 
 def _read(split: Split, settings: Settings) -> SplitData:
@@ -72,7 +72,7 @@ def _read(split: Split, settings: Settings) -> SplitData:
     return data
 
 
-def _cost(model: Any, decider: Decider, data: Dataset, costs: Costs) -> float:
+def _cost(model: Any, decider: DecisionPolicy, data: Dataset, costs: Costs) -> float:
     scores = decider.scores(model.decision_function(data.features))
     return 1_000 / len(scores) * total_cost(scores, data.frauds, data.amounts, decider.thresholds, costs)
 
@@ -81,7 +81,7 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m modeling.train", description=__doc__)
     add_day_range(parser)
-    print(json.dumps({"run_id": train(day_range(parser, parser.parse_args()), Settings())}))
+    print(json.dumps({"run_id": train(day_range(parser, parser.parse_args()), read_settings())}))
 
 
 if __name__ == "__main__":

@@ -18,9 +18,9 @@ import numpy as np
 from contracts.days import DayRange
 from contracts.features import FEATURES_VERSION
 from modeling.data.folds import Folds, add_optional_days, constraints_of, days_to_choose_on, read_folds
-from modeling.models.search_space import PRESENT, fit, suggest
+from modeling.models.search_space import CURRENT_CHOICES, fit, suggest
 from modeling.runner import run
-from modeling.settings import Settings
+from modeling.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -65,7 +65,7 @@ def open_study(folds: Folds, days: DayRange, studies: Path) -> Study:
     # Another seed for the remaining trials: the same seed would propose the same choices again.
     study.sampler = optuna.samplers.TPESampler(seed=SEED + len(study.trials))
     if not _finished(study):
-        study.enqueue_trial(PRESENT)
+        study.enqueue_trial(CURRENT_CHOICES)
     return study
 
 
@@ -131,9 +131,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m modeling.tune", description=__doc__)
     add_optional_days(parser)
     parser.add_argument("--trials", type=int, default=TRIALS, help="the number of finished trials to reach, at least 1")
-    given, settings = parser.parse_args(), Settings()
+    given, settings = parser.parse_args(), read_settings()
     if given.trials < 1:
-        parser.error(f"--trials {given.trials}: at least 1 trial is needed")
+        parser.error(f"--trials is {given.trials}: give at least 1")
     print(json.dumps(tune(days_to_choose_on(parser, given, settings.lake), given.trials, settings)))
 
 

@@ -74,11 +74,13 @@ def listen(settings: Settings) -> socket.socket:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except socket.gaierror as error:
-        raise SettingsError(f"SCORER_HOST {host!r} is not an address of this machine: {error}") from None
+        raise SettingsError(
+            f"SCORER_HOST {host!r} is not a known address ({error}): set it to one of this machine"
+        ) from None
     except OSError as error:
         raise SettingsError(
-            f"cannot listen on {host} port {port}: {error.strerror}: stop what listens there, "
-            "or set another SCORER_PORT"
+            f"cannot listen on {host} port {port} ({os.strerror(error.errno or 0)}): stop what listens there, or set "
+            "another SCORER_HOST or SCORER_PORT"
         ) from None
 
 

@@ -73,9 +73,9 @@ def read_settings() -> Settings:
 def read_secrets(folder: Path) -> Secrets:
     """The secrets in `folder`. Raises `SettingsError`, naming each file that is missing or empty."""
     if not folder.is_dir():
-        raise SettingsError(f"the secrets folder {folder} does not exist: set SECRETS_DIR")
+        raise SettingsError(f"the secrets folder {folder} does not exist: create it, or set SECRETS_DIR")
     try:
         return Secrets(_secrets_dir=folder)  # type: ignore[call-arg]  # mypy sees only the fields
     except ValidationError as error:
         files = ", ".join(str(folder / str(e["loc"][0])) for e in error.errors())
-        raise SettingsError(f"missing or empty secrets: {files}: create them, or set SECRETS_DIR") from None
+        raise SettingsError(f"secrets are missing or empty in {files}: write them, or set SECRETS_DIR") from None

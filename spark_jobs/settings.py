@@ -57,7 +57,7 @@ def read_secret(secrets_dir: str | Path, name: str) -> str:
         secret = path.read_text().strip()
     except OSError as error:
         raise JobError(
-            f"cannot read the secret file {path}: {error.strerror}: create it or set SECRETS_DIR to its folder"
+            f"cannot read the secret file {path} ({error.strerror}): create it or set SECRETS_DIR to its folder"
         ) from None
     if not secret:
         raise JobError(f"the secret file {path} is empty: write the password into it")

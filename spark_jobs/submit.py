@@ -36,7 +36,10 @@ def main(arguments: Sequence[str]) -> int:
     code = run_job(address, request)
     while code is None:
         if (problem := start_session(options, address)) is not None:
-            print(f"the Spark application did not start: {problem}\n{log_end(address)}", flush=True)
+            print(
+                f"the Spark application did not start: {problem}; its log {log_of(address)} ends:\n{log_end(address)}",
+                flush=True,
+            )
             return 1
         code = run_job(address, request)
     return code
@@ -88,7 +91,8 @@ def _relay(lines: Iterable[bytes], address: Path) -> int:
             sys.stdout.flush()
     except OSError:
         pass
-    print(f"the Spark application ended during the job\n{log_end(address)}", flush=True)
+    what = "the Spark application ended during the job: run the job again"
+    print(f"{what}; its log {log_of(address)} ends:\n{log_end(address)}", flush=True)
     return 1
 
 

@@ -61,7 +61,10 @@ def account(staged: list[Staged], rows_in: int) -> dict[str, object]:
     late = counts.pop(LATE, 0)
     good, bad = rows["clean"], rows["quarantine"]
     if good + bad != rows_in or sum(counts.values()) != bad:
-        raise JobError(f"{rows_in} rows in, but {good} good + {bad} quarantined ({dict(counts)}) out: run again")
+        raise JobError(
+            f"raw has {rows_in} rows, but clean has {good} and quarantine {bad} ({dict(counts)}) on these days: run "
+            "again"
+        )
     return {
         "rows_in": rows_in,
         "rows_good": good,

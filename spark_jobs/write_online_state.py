@@ -76,7 +76,7 @@ def write_online_state(spark: SparkSession, settings: Settings, days: DayRange) 
     rows = lake.rows("clean", lake.days_within("clean", kept))
     rows_in = sum(rows.values())
     if not rows_in:
-        raise JobError(f"the lake has no clean payments on {kept}: run validate for these days first")
+        raise JobError(f"the lake {lake.root} has no clean payments on {kept}: run validate for these days first")
     print(f"{JOB} {days}: merging {rows_in:,} payments of {kept}", flush=True)
     with open_state(settings.valkey_url, settings.secrets_dir) as client:
         # A run for days before the state's last day must not recreate an index that has been dropped.

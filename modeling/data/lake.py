@@ -121,7 +121,7 @@ def _read(file: Path, columns: list[str], job: str, optional: tuple[str, ...] = 
             missing = set(columns) - set(there)
             table = None if missing else parquet.read([*columns, *(name for name in optional if name in there)])
     except (pa.ArrowException, OSError) as error:
-        raise ModelingError(f"{file} cannot be read: run {job} over this day again ({error})") from error
+        raise ModelingError(f"{file} cannot be read ({error}): run {job} over this day again") from error
     if table is None:
         raise ModelingError(
             f"{file} lacks {', '.join(sorted(missing))}: it was built by another version, run {job} again"

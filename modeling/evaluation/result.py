@@ -14,7 +14,7 @@ from modeling.evaluation.importance import Importance, importances
 from modeling.evaluation.intervals import Interval
 from modeling.evaluation.metrics import measure, measure_decisions
 from modeling.evaluation.window_intervals import Scored, metric_intervals
-from modeling.models.candidate import Candidate, Decider
+from modeling.models.candidate import Candidate, DecisionPolicy
 
 CANDIDATE: Final = "gradient boosting"
 BASELINE: Final = "logistic regression"
@@ -60,7 +60,7 @@ def bounds(found: dict[str, Interval]) -> dict[str, float]:
     return {f"{name}_{end}": value for name, end, value in ends}
 
 
-def _scored(model: Any, decider: Decider, data: Dataset) -> Scored:
+def _scored(model: Any, decider: DecisionPolicy, data: Dataset) -> Scored:
     return Scored(decider.scores(np.asarray(model.decision_function(data.features))), decider.thresholds)
 
 

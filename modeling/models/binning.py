@@ -29,7 +29,10 @@ def snap(features: Floats, frauds: NDArray[np.bool_], most: int = MAX_VALUES) ->
     """
     count = int(frauds.sum())
     if not 0 < count < len(frauds):
-        raise ModelingError(f"{count} frauds among {len(frauds)} payments: both frauds and genuine payments are needed")
+        raise ModelingError(
+            f"the payments to train on have {count:,} frauds among {len(frauds):,} payments, but both frauds and "
+            "genuine payments are needed: use more days or more customers"
+        )
     weights = np.where(frauds, 0.5 / count, 0.5 / (len(frauds) - count))
     columns = [_snapped(column, weights, most) for column in features.T]
     return np.column_stack(columns)

@@ -13,7 +13,7 @@ from contracts.days import DayRange
 from modeling.data.split import Split, split_days
 
 
-class Decider(BaseModel):
+class DecisionPolicy(BaseModel):
     """Calibration and thresholds of a model, fitted on the validation window."""
 
     model_config = ConfigDict(frozen=True)
@@ -35,8 +35,8 @@ class Candidate(BaseModel):
     last: date
     history_from: date
     reviews_per_1000: float
-    decider: Decider
-    baseline: Decider
+    decider: DecisionPolicy
+    baseline: DecisionPolicy
     reference: dict[str, float]
     data_fingerprint: str
     parameters_fingerprint: str

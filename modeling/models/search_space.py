@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 FAMILIES: Final = ("gradient_boosting", "random_forest", "logistic_regression")
 HISTORIES: Final = (30, 60, 90)
 HEAVIEST_FRAUD: Final = 20.0
-PRESENT: Final[dict[str, Any]] = {
+CURRENT_CHOICES: Final[dict[str, Any]] = {
     "family": "gradient_boosting",
     "history_days": HISTORY_DAYS,
     "fraud_weight": 1.0,
     **{name: CANDIDATE[name] for name in ("learning_rate", "max_iter", "max_leaf_nodes", "min_samples_leaf")},
     **{name: CANDIDATE[name] for name in ("l2_regularization", "max_features")},
 }
-"""The current hyperparameters, which a search tries first."""
+"""The choices of the current recipe, which a search tries first."""
 
 
 def suggest(trial: Trial) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.bundle import TREES, BundleError, Calibration, probability
+from contracts.bundle import REBUILD, TREES, BundleError, Calibration, probability
 from modeling.errors import ModelingError
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ def write_trees(model: Any, root: Path, features: NDArray[np.float64]) -> None:
     difference = float(np.abs(answers - model.predict_proba(features)[:, 1]).max())
     if not difference <= TOLERANCE:
         raise ModelingError(
-            f"the converted trees differ from scikit-learn's by {difference:.2e}, more than {TOLERANCE:.0e}: "
-            "the scorer would not decide like the model, so it was not registered"
+            f"the trees in {TREES} differ from scikit-learn's by {difference:.2e}, more than {TOLERANCE:.0e}, so the "
+            "model was not registered: use the locked versions of scikit-learn and treelite"
         )
 
 
@@ -49,7 +49,7 @@ def read_trees(root: Path) -> treelite.Model:
     try:
         return treelite.Model.deserialize(str(root / TREES))
     except treelite.TreeliteError as error:
-        raise BundleError(f"{TREES} cannot be loaded: {error}") from error
+        raise BundleError(f"{TREES} cannot be loaded ({error}): {REBUILD}") from error
 
 
 def margins(trees: treelite.Model, features: NDArray[np.float64]) -> NDArray[np.float64]:

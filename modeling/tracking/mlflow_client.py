@@ -60,8 +60,8 @@ def registry(settings: Settings) -> Iterator[Any]:
         yield mlflow.MlflowClient()
     except (mlflow.MlflowException, requests.RequestException) as error:
         raise ModelingError(
-            f"the request to MLflow at {settings.mlflow_tracking_uri} (MLFLOW_TRACKING_URI) failed: "
-            f"{' '.join(str(error).split())[:300]}"
+            f"the request to MLflow at {settings.mlflow_tracking_uri} (MLFLOW_TRACKING_URI) failed "
+            f"({' '.join(str(error).split())[:300]}): check that MLflow runs there, then run this command again"
         ) from error
 
 
@@ -136,7 +136,7 @@ def download_model(model_id: str, folder: Path) -> Path:
     except mlflow.MlflowException as error:
         if not _is_missing(error):
             raise
-        raise BundleError(f"the files of model {model_id} are no longer in MLflow") from None
+        raise BundleError(f"the files of model {model_id} are no longer in MLflow: train again") from None
 
 
 def upload_bundle(client: Any, model_id: str, root: Path) -> None:

@@ -31,7 +31,9 @@ async def _find(services: Services, transaction_id: int) -> Record | None:
     """Look in the online store, then in the log. Raises the store's error if it is down and the log has no decision."""
     unavailable: Exception | None = None
     if services.breaker.problem:
-        unavailable = NotReadyError(f"the online store is not in use: {services.breaker.problem}")
+        unavailable = NotReadyError(
+            f"transaction {transaction_id} is not in the decision log, and the online store is not in use: retry"
+        )
     else:
         try:
             if kept := await services.store.answer(transaction_id):

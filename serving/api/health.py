@@ -23,7 +23,8 @@ async def livez(services: ServicesDep) -> JSONResponse:
 async def readyz(services: ServicesDep) -> JSONResponse:
     """200 if payments can be scored with history, else 503; the body has each part's state.
 
-    Without its decision log the scorer is ready and degraded: decisions wait in the outbox.
+    `degraded` is true if the check of any part fails. With only the decision log away, the scorer stays ready, its
+    answers are not degraded, and decisions wait in the outbox.
     """
     readiness = await check_readiness(services)
     return JSONResponse(readiness.as_dict(), 200 if readiness.ready else 503)

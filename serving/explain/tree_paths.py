@@ -66,8 +66,8 @@ def _leaves_of(trees: treelite.Model, number: int) -> Iterator[tuple[float, Path
             continue
         if (kind[node], operator[node]) != (_BY_NUMBER, _AT_MOST):
             raise BundleError(
-                f"{TREES}: tree {number} splits otherwise than by value <= threshold, so no reasons can be given: "
-                "train trees that split by that alone"
+                f"tree {number} in {TREES} has a split other than value <= threshold, which reasons cannot use: "
+                "train trees without such splits"
             )
         at, feature = threshold[node], int(split[node])
         above, at_most = path.get(feature, (-inf, inf))

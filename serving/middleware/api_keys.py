@@ -51,7 +51,7 @@ def parse_keys(text: str) -> tuple[ApiKey, ...]:
         keys = TypeAdapter(tuple[ApiKey, ...]).validate_json(text)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'it'}: {e['msg']}" for e in error.errors())
-        raise SettingsError(f"the secret api_keys is not a JSON list of keys: {wrong}") from None
+        raise SettingsError(f"the secret api_keys is not a JSON list of keys ({wrong}): correct it") from None
     if not keys:
         raise SettingsError("the secret api_keys holds no key, so every request would be rejected: add one")
     return keys

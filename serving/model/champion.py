@@ -13,6 +13,8 @@ from contracts.bundle import (
     CARD_HTML,
     CARD_MARKDOWN,
     METADATA,
+    REBUILD,
+    RETRAIN,
     TREES,
     Bundle,
     BundleError,
@@ -71,7 +73,7 @@ def load_champion(root: Path, version: str) -> Champion:
     try:
         trees = treelite.Model.deserialize(str(root / TREES))
     except treelite.TreeliteError as error:
-        raise BundleError(f"{TREES} cannot be loaded: {error}") from error
+        raise BundleError(f"{TREES} cannot be loaded ({error}): {REBUILD}") from error
     _check_trees(trees, bundle)
     leaves = read_leaves(trees)
     _check_sum(trees, leaves, _reference(bundle))
@@ -98,12 +100,14 @@ def _margins(trees: treelite.Model, matrix: Floats) -> Floats:
 def _check_trees(trees: treelite.Model, bundle: Bundle) -> None:
     wanted = len(bundle.features)
     if trees.num_feature != wanted:
-        raise BundleError(f"{TREES} take {trees.num_feature} features, and the bundle names {wanted}")
+        raise BundleError(f"{TREES} takes {trees.num_feature} features, but {METADATA} names {wanted}: {RETRAIN}")
     raw = treelite.gtil.predict(trees, _reference(bundle)[np.newaxis], nthread=1, pred_margin=True)
     if np.size(raw) != 1:
-        raise BundleError(f"{TREES} give {np.size(raw)} values for one payment, and a margin is one")
+        raise BundleError(
+            f"{TREES} gives {np.size(raw)} values for one payment instead of one margin: train a binary classifier"
+        )
     if not np.isfinite(raw).all():
-        raise BundleError(f"{TREES} give {np.ravel(raw)[0]} for the reference payment: train again")
+        raise BundleError(f"{TREES} gives {np.ravel(raw)[0]} for the reference payment: {RETRAIN}")
 
 
 def _check_sum(trees: treelite.Model, leaves: Leaves, reference: Floats) -> None:
@@ -113,4 +117,7 @@ def _check_sum(trees: treelite.Model, leaves: Leaves, reference: Floats) -> None
     added = float(leaves.values[missed == 0].sum() + base)
     margin = float(_margins(trees, reference[np.newaxis])[0])
     if not np.isclose(added, margin, rtol=0, atol=TOLERANCE):
-        raise BundleError(f"{TREES} give {margin} for the reference payment, and their leaves add up to {added}")
+        raise BundleError(
+            f"{TREES} gives {margin} for the reference payment, but its leaves add up to {added}: train trees whose "
+            "margin is the sum of their leaves"
+        )

@@ -40,7 +40,7 @@ class ChampionWatcher:
     def current(self) -> Champion:
         """The champion in use. Raises `NotReadyError` if there is none, saying why."""
         if self._current is None:
-            raise NotReadyError(f"there is no model: {self.problem}")
+            raise NotReadyError(f"there is no model; {self.problem}")
         return self._current
 
     @property
@@ -88,7 +88,7 @@ class ChampionWatcher:
             version, files = cached
             champion = await load_in_sandbox(files, version.number)
         except BundleError as error:
-            self._cached_rejected = f"; and the version cached on disk is rejected: {error}"
+            self._cached_rejected = f"; the version cached on disk is rejected because {error}"
             self._report(problem + self._cached_rejected)
             return
         self._use(champion, version)
@@ -109,7 +109,7 @@ class ChampionWatcher:
         except BundleError as error:
             self._rejected, self._polls_since_rejection = version, 0
             self._metrics.models_refused.inc()
-            await self._fall_back(f"version {version.number} is rejected: {error}")
+            await self._fall_back(f"version {version.number} is rejected because {error}")
             return
         self._use(champion, version)
         self._rejected = None

@@ -66,5 +66,5 @@ class ModelCache:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError) as error:
-            raise BundleError(f"{self._folder / CURRENT} names no version: {error!r}") from error
+            raise BundleError(f"{self._folder / CURRENT} names no version ({error!r}): remove that folder") from error
         return version, self._folder / f"version-{version.number}"

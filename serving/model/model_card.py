@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from contracts.bundle import CARD_HTML, CARD_MARKDOWN, BundleError
+from contracts.bundle import CARD_HTML, CARD_MARKDOWN, REBUILD, BundleError
 
 MOST_BYTES: Final = 5_000_000
 
@@ -27,8 +27,10 @@ def read_card(root: Path) -> Card:
 def _read(root: Path, name: str) -> str:
     content = (root / name).read_bytes()
     if len(content) > MOST_BYTES:
-        raise BundleError(f"{name} has {len(content)} bytes, and at most {MOST_BYTES} are shown: make it shorter")
+        raise BundleError(
+            f"{name} has {len(content)} bytes, more than the {MOST_BYTES} that are shown: shorten the card"
+        )
     try:
         return content.decode()
     except UnicodeDecodeError as error:
-        raise BundleError(f"{name} is not UTF-8: {error}") from error
+        raise BundleError(f"{name} is not UTF-8 ({error}): {REBUILD}") from error

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import httpx
 
-from contracts.bundle import CHAMPION, MANIFEST, BundleError
+from contracts.bundle import CHAMPION, MANIFEST, REBUILD, BundleError
 from serving.errors import RegistryError
 from serving.model.champion import FILES
 
@@ -48,7 +48,7 @@ class RegistryClient:
         for name in (MANIFEST, *FILES):
             answer = await self._get(f"/api/2.0/mlflow-artifacts/artifacts/{artifacts}/{name}")
             if answer.status_code == httpx.codes.NOT_FOUND:
-                raise BundleError(f"{name} is missing from the model version")
+                raise BundleError(f"{name} is missing from the model version: {REBUILD}")
             _ok(answer)
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(answer.content)
@@ -71,7 +71,10 @@ class RegistryClient:
             return await self._client.get(path, params=query)
         # httpcore raises AttributeError for a connection that breaks as it is opened.
         except (httpx.HTTPError, AttributeError) as error:
-            raise RegistryError(f"MLflow at {self._client.base_url} does not answer: {error!r}") from error
+            raise RegistryError(
+                f"MLflow at {self._client.base_url} does not answer ({error!r}): check MLFLOW_TRACKING_URI, and that "
+                "MLflow runs"
+            ) from error
 
 
 def _is_none_yet(answer: httpx.Response) -> bool:
@@ -81,7 +84,10 @@ def _is_none_yet(answer: httpx.Response) -> bool:
 
 def _ok(answer: httpx.Response) -> None:
     if answer.status_code != httpx.codes.OK:
-        raise RegistryError(f"MLflow answers {answer.status_code} for {answer.url.path}: {answer.text[:200]}")
+        raise RegistryError(
+            f"MLflow answers {answer.status_code} for {answer.url.path} ({answer.text[:200]}): check "
+            "MLFLOW_TRACKING_URI, and MLflow's log"
+        )
 
 
 def _json(answer: httpx.Response, key: str) -> dict[str, Any]:
@@ -89,7 +95,9 @@ def _json(answer: httpx.Response, key: str) -> dict[str, Any]:
     try:
         found = answer.json()[key]
     except (ValueError, KeyError, TypeError) as error:
-        raise RegistryError(f"MLflow's answer for {answer.url.path} has no {key!r}: {error!r}") from error
+        raise RegistryError(
+            f"MLflow's answer for {answer.url.path} has no {key!r} ({error!r}): check MLFLOW_TRACKING_URI"
+        ) from error
     if not isinstance(found, dict):
-        raise RegistryError(f"MLflow's answer for {answer.url.path} has no object {key!r}")
+        raise RegistryError(f"MLflow's answer for {answer.url.path} has no object {key!r}: check MLFLOW_TRACKING_URI")
     return found

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from contracts.bundle import BundleError
+from contracts.bundle import REBUILD, RETRAIN, TREES, BundleError
 from serving.model.champion import Champion, load_champion, reference_margin
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -26,7 +26,7 @@ async def load_in_sandbox(root: Path, version: str) -> Champion:
     margin = reference_margin(champion)
     if margin != expected:
         raise BundleError(
-            f"the trees give {margin} for the reference payment here, and {expected} in the child process"
+            f"{TREES} gives {margin} for the reference payment here, but {expected} in the child process: {RETRAIN}"
         )
     return champion
 
@@ -39,14 +39,17 @@ async def _margin_in_child(root: Path) -> float:
     try:
         out, err = await asyncio.wait_for(child.communicate(), PATIENCE_SECONDS)
     except TimeoutError:
-        raise BundleError(f"the trees were not loaded within {PATIENCE_SECONDS:.0f} s") from None
+        raise BundleError(
+            f"{TREES} was not loaded within {PATIENCE_SECONDS:.0f} s: free CPU time or train fewer trees"
+        ) from None
     finally:
         if child.returncode is None:
             child.kill()
             await child.wait()
     if child.returncode != 0:
         said = err.decode(errors="replace").strip().splitlines()
-        raise BundleError(said[-1] if said else f"loading the trees crashed the process (exit code {child.returncode})")
+        crash = f"loading {TREES} crashed the process (exit code {child.returncode}): {REBUILD}"
+        raise BundleError(said[-1] if said else crash)
     return float(json.loads(out)["margin"])
 
 

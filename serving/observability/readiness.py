@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 from valkey.exceptions import ValkeyError
@@ -14,10 +14,12 @@ from serving.errors import NotReadyError
 from serving.recovery.circuit_breaker import UNTIL_THEN
 from serving.services import Services
 
+MEANWHILE: Final = "until then, decisions wait in the outbox (Valkey)"
+
 
 @dataclass(frozen=True)
 class Check:
-    """One part's state."""
+    """One part's state: whether it works, and if not, the problem and the remedy."""
 
     ok: bool
     detail: str
@@ -25,17 +27,21 @@ class Check:
 
 @dataclass(frozen=True)
 class Readiness:
-    """The state of all parts. Scoring does not need the decision log: without it the scorer is ready but degraded."""
+    """The state of all parts."""
 
     checks: dict[str, Check]
 
     @property
     def ready(self) -> bool:
-        """Whether payments can be scored with history."""
+        """Whether payments can be scored with history, which does not need the decision log."""
         return self.checks["online_state"].ok and self.checks["model"].ok
 
     def as_dict(self) -> dict[str, Any]:
-        """The readiness as JSON."""
+        """The readiness as JSON.
+
+        `degraded` is true if any check fails. It concerns the service, unlike the `degraded` of an answer, which means
+        that the payment was scored without complete history.
+        """
         return {
             "ready": self.ready,
             "degraded": not all(check.ok for check in self.checks.values()),
@@ -53,13 +59,9 @@ async def _check_store(services: Services) -> Check:
     try:
         problem = await services.store.incompatible()
     except ValkeyError as error:
-        return Check(
-            False, f"Valkey does not answer: {type(error).__name__}: check VALKEY_URL and that it runs; {UNTIL_THEN}"
-        )
-    if problem:
-        return Check(False, f"cannot be used: {problem}: {UNTIL_THEN}")
-    problem = services.breaker.problem
-    return Check(not problem, f"not in use: {problem}: {UNTIL_THEN}" if problem else "compatible and in use")
+        return Check(False, f"{_away('Valkey', error)}: check VALKEY_URL, and that Valkey runs; {UNTIL_THEN}")
+    problem = problem or services.breaker.problem
+    return Check(not problem, f"{problem}; {UNTIL_THEN}" if problem else "compatible and in use")
 
 
 def _check_model(services: Services) -> Check:
@@ -68,16 +70,19 @@ def _check_model(services: Services) -> Check:
     except NotReadyError as error:
         return Check(False, str(error))
     problem = services.champions.problem
-    return Check(True, f"version {version}" + (f"; a newer one is not loaded: {problem}" if problem else ""))
+    return Check(True, f"version {version}" + (f"; {problem}" if problem else ""))
 
 
 async def _check_log(services: Services) -> Check:
     try:
         await services.log.check()
     except TablesError as error:
-        return Check(False, f"{error}; decisions wait in the online state meanwhile")
+        return Check(False, f"{error}; {MEANWHILE}")
     except psycopg.Error as error:
-        return Check(
-            False, f"PostgreSQL does not answer: {type(error).__name__}: decisions wait in the outbox (Valkey)"
-        )
+        return Check(False, f"{_away('PostgreSQL', error)}: check DECISIONS_URL, and that PostgreSQL runs; {MEANWHILE}")
     return Check(True, "reachable")
+
+
+def _away(what: str, error: Exception) -> str:
+    # Without the error's message: the endpoint needs no key.
+    return f"{what} does not answer ({type(error).__name__})"

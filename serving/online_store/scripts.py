@@ -25,7 +25,7 @@ from contracts.online_state import (
 
 ANSWER_KEEP: Final = max(CUSTOMER_KEEP, TERMINAL_KEEP)
 """Seconds of wall-clock time for which a payment's first answer is repeated."""
-NOT_RECONCILED: Final = "the recorded decisions are not in it yet"
+NOT_RECONCILED: Final = "the recorded decisions are not in the online state yet"
 LOST: Final = b"lost"
 SKIP: Final = 1_000_000
 """Sequence numbers skipped after a fault, since some may have been given that only other scorers know of: more than the

@@ -276,7 +276,7 @@ def _claimed(payment: Payment, answer: list[bytes]) -> Claimed:
 
 def _raise_if_incompatible(answer: Sequence[Any]) -> None:
     if answer[0] == b"incompatible":
-        raise OnlineStoreUnavailableError(f"the online state cannot be used: {answer[1].decode()}")
+        raise OnlineStoreUnavailableError(answer[1].decode())
 
 
 def _run_id(info: bytes) -> str:

@@ -21,13 +21,16 @@ from typing import Final
 import psycopg
 from valkey.exceptions import ResponseError
 
+from serving.decision_log.schema import TablesError
 from serving.errors import OnlineStoreUnavailableError
 from serving.observability.metrics import Metrics
 from serving.observability.transitions import TransitionLogger
 
 DRAIN_SECONDS: Final = 5.0
 """Max wait for degraded payments in flight before the breaker closes; on timeout it stays open."""
-UNTIL_THEN: Final = "until then payments are scored without history (degraded), and backfilled afterwards"
+UNTIL_THEN: Final = (
+    "until the online store is in use, payments are scored without history (degraded); they are backfilled afterwards"
+)
 
 
 class State(Enum):
@@ -54,7 +57,7 @@ class CircuitBreaker:
             "online store unavailable",
             "online store still unavailable",
             "online store in use",
-            problem="it was not checked yet",
+            problem="the online store was not checked yet",
         )
         self._unrecovered = _set_event()
         self._admitted = _set_event()
@@ -137,7 +140,9 @@ class CircuitBreaker:
                 async with asyncio.timeout(DRAIN_SECONDS):
                     await self._idle.wait()
             except TimeoutError as error:
-                raise OnlineStoreUnavailableError("degraded payments take too long to end") from error
+                raise OnlineStoreUnavailableError(
+                    f"degraded payments in flight did not end within {DRAIN_SECONDS:.0f} s"
+                ) from error
             yield
         finally:
             self._admitted.set()
@@ -149,13 +154,17 @@ class CircuitBreaker:
 
 
 def reason(error: Exception) -> str:
-    """Why a store cannot be used."""
-    if isinstance(error, OnlineStoreUnavailableError):
+    """Why a store cannot be used, and the remedy."""
+    if isinstance(error, OnlineStoreUnavailableError | TablesError):
         return str(error)
     if isinstance(error, ResponseError):
-        return f"Valkey refuses: {type(error).__name__}: {error}".strip()
-    what = "PostgreSQL" if isinstance(error, psycopg.Error) else "Valkey"
-    return f"{what} does not answer: {type(error).__name__}: {error}".strip()
+        return f"Valkey refuses a command ({_short(error)}): correct what it names, such as maxmemory"
+    what, variable = ("PostgreSQL", "DECISIONS_URL") if isinstance(error, psycopg.Error) else ("Valkey", "VALKEY_URL")
+    return f"{what} does not answer ({_short(error)}): check {variable}, and that {what} runs"
+
+
+def _short(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".strip(": ")
 
 
 def _set_event() -> asyncio.Event:

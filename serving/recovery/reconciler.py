@@ -98,7 +98,7 @@ class Reconciler:
             self._breaker.start_recovery()
             async with self._log.repair_lock() as alone:
                 if not alone:
-                    raise OnlineStoreUnavailableError("another scorer is bringing it up to date")
+                    raise OnlineStoreUnavailableError("another scorer is bringing the online store up to date")
                 await self._reconcile(lost=bool(problem))
                 return await self._close(attempt)
         except LOG_ERRORS as error:

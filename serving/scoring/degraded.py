@@ -106,5 +106,5 @@ def _claim_alone(payment: Payment) -> Claim:
 
 def _both_unavailable(error: Exception) -> NotReadyError:
     return NotReadyError(
-        f"neither the online store (Valkey) nor the decision log (PostgreSQL) answers ({type(error).__name__})"
+        f"neither the online store (Valkey) nor the decision log (PostgreSQL) answers ({type(error).__name__}): retry"
     )

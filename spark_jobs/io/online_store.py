@@ -38,10 +38,10 @@ def open_state(url: str, secrets_dir: str | Path) -> Iterator[Client]:
         client.ping()
         yield client
     except AuthenticationError as error:
-        raise JobError(f"Valkey at {url} rejects the password: {error}: check the secret {VALKEY_SECRET}") from None
+        raise JobError(f"Valkey at {url} rejects the password ({error}): check the secret {VALKEY_SECRET}") from None
     except (ValkeyError, OSError) as error:
         raise JobError(
-            f"Valkey at {url} failed: {error}: check VALKEY_URL and that Valkey is running, then run again"
+            f"Valkey at {url} failed ({error}): check VALKEY_URL and that Valkey is running, then run again"
         ) from None
     finally:
         client.close()
@@ -84,7 +84,7 @@ def written_to(client: Client) -> date | None:
     if meta.get("state_format") != str(FORMAT):
         raise JobError(
             f"the online state has format {meta.get('state_format')}, but this code writes {FORMAT}: "
-            f"empty that database (FLUSHDB) and write it again"
+            "empty that database (docs/operations.md#scorerdegraded), then run again"
         )
     return date.fromisoformat(meta["written_to"])
 

@@ -26,13 +26,18 @@ def connect(url: str, user: str, password: str, variable: str) -> Iterator[Curso
     try:
         connection = _open(url, user, password)
     except adbc.Error as error:
-        raise JobError(f"cannot connect to {url} as {user}: {_words(error)}: check {variable} and its secret") from None
+        raise JobError(
+            f"cannot connect to {url} as {user} ({_words(error)}): check {variable} and its secret, then run again"
+        ) from None
     with connection, connection.cursor() as cursor:
         try:
             cursor.execute("set transaction isolation level repeatable read, read only")
             yield cursor
         except adbc.Error as error:
-            raise JobError(f"reading {url} as {user} failed: {_words(error)}") from None
+            raise JobError(
+                f"reading {url} as {user} failed ({_words(error)}): run again; if a table or column is missing, run "
+                "`python -m bank.migrate` first"
+            ) from None
 
 
 def _open(url: str, user: str, password: str) -> Connection:

@@ -192,8 +192,9 @@ def check(staged: list[Staged], expected: Mapping[date, int]) -> None:
         found[one.day] += one.rows
         if (opened := rows_in(one.path)) != one.rows:
             raise JobError(f"{one.path} has {opened} rows instead of {one.rows}: nothing was published, run again")
-    if len({(one.table, one.day) for one in staged}) != len(staged):
-        raise JobError("two tasks staged the same day: nothing was published, run again")
+    for (table, twice), tasks in Counter((one.table, one.day) for one in staged).items():
+        if tasks > 1:
+            raise JobError(f"{tasks} tasks staged the day {twice} of {table}: nothing was published, run again")
     wrong = [day for day in sorted(found.keys() | expected.keys()) if found[day] != expected.get(day, 0)]
     if wrong:
         day = wrong[0]

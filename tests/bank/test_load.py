@@ -178,16 +178,16 @@ def test_unreadable_data_loads_nothing(bank: psycopg.Connection, folder: Path) -
     ("options", "code", "words"),
     [
         (["--data", "missing"], 1, "error: there is no folder missing: set DATA= to a folder"),
-        (["--data", "empty"], 1, "error: no payments in empty: expected"),
+        (["--data", "empty"], 1, "error: no payments in empty: put Parquet files"),
         (["--data", "truncated"], 1, "error: truncated/payments.parquet cannot be read as Parquet"),
         (
             ["--customers", "5", "--days", "3", "--hold-out-days", "3"],
             1,
             "error: --hold-out-days 3 leaves none of 3 days",
         ),
-        (["--hold-out-days", "-1"], 2, "'-1' is not a whole number, 0 or more"),
-        (["--customers", "0"], 2, "must be at least 1"),
-        (["--seed", "x"], 2, "'x' is not a whole number, 0 or more"),
+        (["--hold-out-days", "-1"], 2, "must be a whole number, 0 or more, not '-1'"),
+        (["--customers", "0"], 2, "must be a whole number, 1 or more, not '0'"),
+        (["--seed", "x"], 2, "must be a whole number, 0 or more, not 'x'"),
     ],
 )
 def test_a_user_fixable_error_is_one_line(
@@ -216,7 +216,7 @@ def test_a_missing_migration_is_reported(environment: dict[str, str], settings: 
     )
     assert done.returncode == 1
     assert "nowhere" in done.stderr
-    assert "has `python -m bank.migrate` been run?" in done.stderr
+    assert "and that `python -m bank.migrate` was run" in done.stderr
 
 
 def test_the_command_ends_with_one_line_of_json(

@@ -125,13 +125,13 @@ def test_a_damaged_pickle_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoilt", "words"),
     [
-        (frame().drop(columns="TX_FRAUD"), "lacks the column TX_FRAUD"),
-        (frame().assign(TX_AMOUNT=["x"] + [1.0] * 11), "column TX_AMOUNT cannot be read"),
-        (frame().assign(TX_AMOUNT="12.5"), "column TX_AMOUNT has type string"),
-        (frame().assign(CUSTOMER_ID=["1"] + [1] * 11), "column CUSTOMER_ID cannot be read"),
+        (frame().drop(columns="TX_FRAUD"), r"2018-04-01\.pkl lacks the column TX_FRAUD"),
+        (frame().assign(TX_AMOUNT=["x"] + [1.0] * 11), r"the column TX_AMOUNT of .*2018-04-01\.pkl cannot be read"),
+        (frame().assign(TX_AMOUNT="12.5"), r"the column TX_AMOUNT of .*2018-04-01\.pkl has type string"),
+        (frame().assign(CUSTOMER_ID=["1"] + [1] * 11), r"the column CUSTOMER_ID of .*2018-04-01\.pkl cannot be read"),
     ],
 )
 def test_a_pickle_with_a_wrong_column_is_named(tmp_path: Path, spoilt: pd.DataFrame, words: str) -> None:
     spoilt.to_pickle(tmp_path / "2018-04-01.pkl")
-    with pytest.raises(DataError, match=rf"2018-04-01\.pkl.*{words}"):
+    with pytest.raises(DataError, match=words):
         PublishedFeed(tmp_path, NOW).days()

@@ -113,27 +113,51 @@ def changed(**columns: Any) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("table", "words"),
     [
-        (changed().drop(columns="TX_AMOUNT"), "lacks the column TX_AMOUNT; it has TRANSACTION_ID, "),
-        (changed().drop(columns="TX_FRAUD"), "lacks the column TX_FRAUD; it has TRANSACTION_ID, "),
-        (changed(TX_AMOUNT="twelve"), "column TX_AMOUNT has type string, not numbers"),
-        (changed(CUSTOMER_ID="C-17"), "column CUSTOMER_ID cannot be read as int64"),
-        (changed(CUSTOMER_ID=1.5), "column CUSTOMER_ID cannot be read as int64"),
-        (changed(TERMINAL_ID=np.uint64(2**63)), "column TERMINAL_ID cannot be read as int64"),
-        (changed(TRANSACTION_ID=[b"1"] * 12), "column TRANSACTION_ID has type binary, not integers"),
-        (changed(TX_DATETIME="yesterday"), "column TX_DATETIME has type string, not timestamps"),
-        (changed(TX_DATETIME=20180501), "column TX_DATETIME has type int64, not timestamps"),
-        (changed(TX_DATETIME=np.datetime64("20180-01-01", "s")), "TX_DATETIME has a time outside the years"),
-        (changed(TX_DATETIME=np.datetime64("2000000-01-01", "s")), "TX_DATETIME cannot be read as times"),
-        (changed(TX_DATETIME=pd.NaT), "column TX_DATETIME has"),
-        (changed(TX_DATETIME=np.datetime64("NaT", "us")), "column TX_DATETIME has no usable time"),
-        (changed(TX_DATETIME=np.datetime64("2030-01-01", "us")), "column TX_DATETIME has no usable time"),
-        (changed(TX_FRAUD="yes"), "column TX_FRAUD cannot be read as int64"),
+        (
+            changed().drop(columns="TX_AMOUNT"),
+            r"b\.parquet lacks the column TX_AMOUNT: add it or rename one of TRANSACTION_ID, ",
+        ),
+        (
+            changed().drop(columns="TX_FRAUD"),
+            r"b\.parquet lacks the column TX_FRAUD: add it or rename one of TRANSACTION_ID, ",
+        ),
+        (changed(TX_AMOUNT="twelve"), r"the column TX_AMOUNT of .*b\.parquet has type string: store it as numbers"),
+        (changed(CUSTOMER_ID="C-17"), r"the column CUSTOMER_ID of .*b\.parquet cannot be read as int64"),
+        (changed(CUSTOMER_ID=1.5), r"the column CUSTOMER_ID of .*b\.parquet cannot be read as int64"),
+        (changed(TERMINAL_ID=np.uint64(2**63)), r"the column TERMINAL_ID of .*b\.parquet cannot be read as int64"),
+        (
+            changed(TRANSACTION_ID=[b"1"] * 12),
+            r"the column TRANSACTION_ID of .*b\.parquet has type binary: store it as integers",
+        ),
+        (
+            changed(TX_DATETIME="yesterday"),
+            r"the column TX_DATETIME of .*b\.parquet has type string: store it as timestamps",
+        ),
+        (
+            changed(TX_DATETIME=20180501),
+            r"the column TX_DATETIME of .*b\.parquet has type int64: store it as timestamps",
+        ),
+        (
+            changed(TX_DATETIME=np.array(["2018-05-01"] * 5 + ["20180-01-01"] * 7, "datetime64[s]")),
+            r"the column TX_DATETIME of .*b\.parquet has a time outside the years 1 to 9999 in row 5 ",
+        ),
+        (
+            changed(TX_DATETIME=np.datetime64("2000000-01-01", "s")),
+            r"the column TX_DATETIME of .*b\.parquet has a time that cannot be read",
+        ),
+        (changed(TX_DATETIME=pd.NaT), r"the column TX_DATETIME of .*b\.parquet has"),
+        (changed(TX_DATETIME=np.datetime64("NaT", "us")), r"the column TX_DATETIME of .*b\.parquet has no usable time"),
+        (
+            changed(TX_DATETIME=np.datetime64("2030-01-01", "us")),
+            r"the column TX_DATETIME of .*b\.parquet has no usable time",
+        ),
+        (changed(TX_FRAUD="yes"), r"the column TX_FRAUD of .*b\.parquet cannot be read as int64"),
     ],
 )
 def test_an_invalid_column_is_named(tmp_path: Path, table: pd.DataFrame, words: str) -> None:
     frame().to_parquet(tmp_path / "a.parquet")
     table.to_parquet(tmp_path / "b.parquet")
-    with pytest.raises(DataError, match=rf"b\.parquet.*{words}"):
+    with pytest.raises(DataError, match=words):
         PublishedFeed(tmp_path, NOW).days()
 
 
@@ -151,7 +175,7 @@ def test_a_damaged_page_is_named(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[40:600] = bytes(560)
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"payments\.parquet is damaged; download it again"):
+    with pytest.raises(DataError, match=r"payments\.parquet is damaged .*: download it again"):
         PublishedFeed(tmp_path, NOW).days()
 
 

@@ -224,8 +224,8 @@ def test_requests_to_a_busy_scorer_are_retried(bank: psycopg.Connection, tiny: T
     [
         (401, "rejects the key in the secret scorer_api_key"),
         (403, "rejects the key in the secret scorer_api_key"),
-        (422, "rejects .*'transaction_id': 103.* 422"),
-        (503, "is still busy, check its /readyz: 503"),
+        (422, r"rejects .*'transaction_id': 103.* \(422 .*: check that it runs this version"),
+        (503, r"is still busy \(503 .*\): see what is missing at its /readyz"),
     ],
 )
 def test_a_rejection_ends_the_replay(
@@ -300,7 +300,7 @@ def test_the_command_ends_with_one_line_of_json(bank: psycopg.Connection, tiny: 
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"SCORER_URL": "not an address"}, "is SCORER_URL right"),
+        ({"SCORER_URL": "not an address"}, "check SCORER_URL"),
         ({"BANK_URL": "postgresql://127.0.0.1:1/bank"}, "the bank's database does not answer"),
         ({"SECRETS_DIR": "/nowhere"}, "the secret bank_feed_password is missing"),
     ],
@@ -334,4 +334,4 @@ def test_a_scorer_with_the_state_of_other_data_is_reported(
     tiny.answer = lambda _: 409
     done = run()
     assert done.returncode == 1
-    assert "was the scorer's state written for other data?" in done.stderr.splitlines()[-1]
+    assert "select the feed that its state was written for" in done.stderr.splitlines()[-1]

@@ -83,7 +83,7 @@ def test_a_registry_with_and_without_a_champion_and_a_broken_one(server: Rehears
         server.answers["*"] = (status, b'{"message": "Registered model alias champion not found."}')
         assert champion(settings) is None
     server.answers["*"] = (500, b'{"message": "out of order"}')
-    with pytest.raises(BootstrapError, match=r"MLflow answers 500: .*out of order"):
+    with pytest.raises(BootstrapError, match=r"MLflow at .* answers 500 \(.*out of order.*\): see the log"):
         champion(settings)
 
 

@@ -115,7 +115,7 @@ def test_each_answer_has_its_outcome(exercise: Exercise) -> None:
     assert (found["syntax"].line, found["raises"].line) == (work, work)
     assert found["raises"].story == "ZeroDivisionError: division by zero"
     assert found["deep"].line == work + 1
-    assert found["leaves"].story == "RuntimeError: SystemExit: 0 ends Python itself"
+    assert found["leaves"].story == "RuntimeError: SystemExit(0) ends Python itself: do not raise it"
     lines = {name: found[name].line for name in ("leaves", "interrupts", "exits", "skips")}
     assert lines == {"leaves": work + 1, "interrupts": work, "exits": work + 1, "skips": work + 1}
     assert found["store"].story == "the store is not there: start it"

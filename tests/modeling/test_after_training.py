@@ -13,11 +13,11 @@ from contracts.features import FEATURES, customer_features, payment_features
 from modeling.data.dataset import SplitData, read_split
 from modeling.data.split import split_days
 from modeling.evaluate import evaluate
-from modeling.models.candidate import Decider
+from modeling.models.candidate import DecisionPolicy
 from modeling.models.estimators import fit_candidate
 from modeling.models.monotonicity import RISING
 from modeling.settings import Settings
-from modeling.train import fit_decider, train
+from modeling.train import fit_decision_policy, train
 from tests.modeling.conftest import SettingsFor
 from tests.modeling.lakes import DAYS, write_lake
 
@@ -28,14 +28,14 @@ def data(lake: Path) -> SplitData:
 
 
 @pytest.fixture(scope="module")
-def decided(data: SplitData) -> tuple[Any, Decider]:
+def decided(data: SplitData) -> tuple[Any, DecisionPolicy]:
     model, costs = fit_candidate(data.training), Settings().costs
-    return model, fit_decider(model, data.validation, costs, reviews_per_1000=1_000.0)
+    return model, fit_decision_policy(model, data.validation, costs, reviews_per_1000=1_000.0)
 
 
 @pytest.mark.parametrize("times", [1.01, 1.5, 4.0, 100.0])
 def test_a_larger_amount_against_the_same_habit_does_not_lower_the_score(
-    data: SplitData, decided: tuple[Any, Decider], times: float
+    data: SplitData, decided: tuple[Any, DecisionPolicy], times: float
 ) -> None:
     """No payment's score falls at all: every feature that grows with the amount is constrained."""
     model, decider = decided
@@ -64,7 +64,7 @@ def test_the_budget_is_kept_on_the_window_of_the_thresholds(data: SplitData) -> 
     margins = model.decision_function(data.validation.features)
     asked = {}
     for budget in (0.0, 50.0, 1_000.0):
-        decider = fit_decider(model, data.validation, costs, budget)
+        decider = fit_decision_policy(model, data.validation, costs, budget)
         scores = decider.scores(margins)
         asked[budget] = 1_000 * np.mean((scores >= decider.thresholds.review) & (scores < decider.thresholds.decline))
     assert asked[0.0] == 0

@@ -175,7 +175,7 @@ def test_a_broken_cell_ends_it_with_one_line_that_names_the_cell(
     before = dict(os.environ)
     with pytest.raises(SystemExit) as ended:
         run(partial(explore, settings, tmp_path / "out", notebook))
-    assert str(ended.value.code).startswith(f"error: cell 2 (Where it breaks) failed: {said}")
+    assert str(ended.value.code).startswith(f"error: cell 2 (Where it breaks) failed ({said}")
     assert "\n" not in str(ended.value.code)
     assert not (tmp_path / "out").exists()
     assert dict(os.environ) == before

@@ -22,7 +22,7 @@ from modeling.data.folds import FOLDS, add_optional_days, days_to_choose_on, fol
 from modeling.data.split import HISTORY_DAYS, split_days
 from modeling.errors import ModelingError
 from modeling.models.estimators import CANDIDATE
-from modeling.models.search_space import FAMILIES, PRESENT, fit
+from modeling.models.search_space import CURRENT_CHOICES, FAMILIES, fit
 from tests.modeling.conftest import SettingsFor
 from tests.modeling.lakes import START, add_reports, write_lake
 
@@ -42,7 +42,7 @@ def months(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in SMALL.items():
-        monkeypatch.setitem(PRESENT, name, value)
+        monkeypatch.setitem(CURRENT_CHOICES, name, value)
         monkeypatch.setitem(CANDIDATE, name, value)
 
 
@@ -79,7 +79,7 @@ def test_folds_without_frauds_are_rejected(settings_for: SettingsFor, tmp_path: 
 def test_every_family_learns(settings_for: SettingsFor, months: Path, family: str) -> None:
     folds = read_folds(settings_for(months), DAYS, 1)
     others = {"n_estimators": 20, "max_depth": 6, "leaf": 5, "C": 1.0}
-    chosen = PRESENT | SMALL | others | {"family": family, "fraud_weight": 3.0}
+    chosen = CURRENT_CHOICES | SMALL | others | {"family": family, "fraud_weight": 3.0}
     test = folds.tests[folds.starts[0]]
     scores = fit(chosen, folds.training(folds.starts[0], 30), [0] * len(FEATURES)).predict_proba(test.features)[:, 1]
     ranked = test.frauds[np.argsort(-scores)][: int(test.frauds.sum())]
@@ -94,7 +94,7 @@ def test_a_search_resumes_after_an_interruption(settings_for: SettingsFor, month
     assert (first["trials"], again["trials"]) == (2, 3)
     assert again["average_precision"] >= first["average_precision"]
     study = tune.open_study(read_folds(settings, DAYS), DAYS, studies)
-    assert study.trials[0].params["family"] == PRESENT["family"]
+    assert study.trials[0].params["family"] == CURRENT_CHOICES["family"]
     assert len({json.dumps(trial.params) for trial in study.trials}) == 3
     client = mlflow.MlflowClient(settings.mlflow_tracking_uri)
     parent = client.get_run(study.user_attrs[tune.PARENT])

@@ -58,7 +58,7 @@ def test_a_day_without_payments_is_no_gap_and_one_that_was_not_built_is(few: Pat
 
 def test_a_damaged_file(few: Path) -> None:
     part(few).write_bytes(part(few).read_bytes()[:-9])
-    with pytest.raises(ModelingError, match=rf"day={SECOND}/part.parquet cannot be read: run build_features"):
+    with pytest.raises(ModelingError, match=rf"day={SECOND}/part.parquet cannot be read \(.*\): run build_features"):
         read_features(few, FEW)
 
 
@@ -100,5 +100,5 @@ def test_days_come_in_order(few: Path) -> None:
 
 def test_the_lake_must_be_a_local_folder(tmp_path: Path) -> None:
     assert Settings(lake_uri=tmp_path.as_uri()).lake == Settings(lake_uri=str(tmp_path)).lake == tmp_path
-    with pytest.raises(ModelingError, match="LAKE_URI 's3://bucket/lake' is not a folder"):
+    with pytest.raises(ModelingError, match="LAKE_URI 's3://bucket/lake' is not a local folder: set it"):
         _ = Settings(lake_uri="s3://bucket/lake").lake

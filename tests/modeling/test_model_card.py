@@ -21,7 +21,7 @@ from modeling.model_card.card import Facts, card
 from modeling.model_card.limitations import FREE, HELD, limitations
 from modeling.model_card.markdown import escape, page, table
 from modeling.model_card.plots import draw
-from modeling.models.candidate import Candidate, Decider
+from modeling.models.candidate import Candidate, DecisionPolicy
 from tests.modeling.lakes import DAYS
 from tests.modeling.windows import scores_of, window
 
@@ -45,7 +45,7 @@ class Amounts(ClassifierMixin, BaseEstimator):
 
 
 def facts_of(test: Dataset, name: str = "fraud") -> Facts:
-    decider = Decider(calibration=Calibration(slope=1.0, intercept=0.0), thresholds=THRESHOLDS)
+    decider = DecisionPolicy(calibration=Calibration(slope=1.0, intercept=0.0), thresholds=THRESHOLDS)
     candidate = Candidate(
         first=DAYS.first,
         last=DAYS.last,
@@ -116,16 +116,16 @@ def test_undefined_figures_have_a_reason() -> None:
     assert "undefined: too many resamples" in rows_of(text, "Performance")["average precision"][1]
     assert rows_of(text, "Decisions and costs")["savings, % of approving all"][1] == "undefined: no frauds"
     assert "compromised terminal (0)" in text
-    assert "The pattern of 1 of 1 frauds is unknown" in text
-    assert "not significantly higher than the baseline's" in text
+    assert "The pattern of 1 of the 1 frauds in the test is unknown" in text
+    assert "does not detect frauds significantly better than the baseline" in text
 
 
 def test_the_limits_say_whether_the_budget_was_kept(facts: Facts) -> None:
     asked = 1_000 * facts.result.metrics["test_share_reviewed"]
     assert asked > 10
-    assert f"it was exceeded with {asked:.2f}" in card(facts)
+    assert f"it was exceeded, with {asked:.2f} per 1,000" in card(facts)
     lavish = replace(facts, candidate=facts.candidate.model_copy(update={"reviews_per_1000": 999.0}))
-    assert f"it was kept with {asked:.2f}" in card(lavish)
+    assert f"it was met, with {asked:.2f} per 1,000" in card(lavish)
 
 
 def test_the_limits_say_whether_scores_are_constrained_by_the_amount(facts: Facts) -> None:
@@ -135,7 +135,7 @@ def test_the_limits_say_whether_scores_are_constrained_by_the_amount(facts: Fact
 
 
 def test_the_limits_say_where_the_baseline_may_be_as_good(facts: Facts) -> None:
-    doubt = "not significantly higher than the baseline's"
+    doubt = "does not detect frauds significantly better than the baseline"
     # Both models rank these payments alike.
     assert facts.result.intervals[GAIN] == (0.0, 0.0)
     assert doubt in card(facts)

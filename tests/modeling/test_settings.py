@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import yaml
 
-from modeling.settings import Settings
+from modeling.errors import ModelingError
+from modeling.settings import Settings, read_settings
 
 COMPOSE = Path(__file__).resolve().parents[2] / "docker-compose.yml"
 NAMED_ONCE = {"model_name"}
@@ -22,3 +24,10 @@ def test_every_setting_reaches_the_containers_with_its_default() -> None:
         if given.startswith("${"):
             assert given.startswith(f"${{{name.upper()}:-")
             assert float(given.partition(":-")[2].rstrip("}")) == Settings.model_fields[name].default
+
+
+def test_an_invalid_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REVIEW_COST", "free")
+    monkeypatch.setenv("REVIEWS_PER_1000", "-1")
+    with pytest.raises(ModelingError, match=r"invalid settings: REVIEW_COST=free: .*; REVIEWS_PER_1000=-1: .*"):
+        read_settings()

@@ -166,12 +166,12 @@ def test_an_invalid_champion_is_rejected_and_the_old_one_stays(
     damage, told = DAMAGE[case]
     damage(write_bundle(tmp_path / "bad"))
     refused = own_registry.promote(tmp_path / "bad")
-    wait_for(lambda: f"version {refused} is rejected" in own.client.get("/readyz").text)
+    wait_for(lambda: f"version {refused} is rejected because " in own.client.get("/readyz").text)
     assert told in own.client.get("/readyz").json()["checks"]["model"]["detail"]
     assert own.client.get("/readyz").status_code == 200
     assert version(own) == before
     assert own.score(fresh(), fresh(), fresh(), 100, T)["model_version"] == before
-    assert own.log.read_text().count(f"version {refused} is rejected") == 1
+    assert own.log.read_text().count(f"version {refused} is rejected because ") == 1
     own_registry.champion = sound
 
 
@@ -228,12 +228,12 @@ def test_a_start_without_the_registry_uses_the_cached_version_and_says_so(
     scorer = start(MLFLOW_TRACKING_URI=stub.url)
     assert scorer.client.get("/v1/model").json()["problem"] == ""
     refused = stub.promote(tmp_path / "two")
-    wait_for(lambda: f"version {refused} is rejected" in scorer.client.get("/v1/model").json()["problem"])
+    wait_for(lambda: f"version {refused} is rejected because " in scorer.client.get("/v1/model").json()["problem"])
     scorer.kill()
     # A start with a damaged champion is like one without the registry.
     scorer.start()
     told = scorer.client.get("/v1/model").json()
-    assert (told["version"], f"version {refused} is rejected" in told["problem"]) == ("1", True)
+    assert (told["version"], f"version {refused} is rejected because " in told["problem"]) == ("1", True)
     stub.stop()
     scorer.kill()
     scorer.start()
@@ -249,7 +249,7 @@ def test_a_start_without_the_registry_uses_the_cached_version_and_says_so(
     (kept,) = scorer.log.with_name("champion").glob("version-1")
     turn_a_bit(kept)
     scorer.start(ready=False)
-    wait_for(lambda: "cached on disk is rejected" in scorer.client.get("/readyz").text)
+    wait_for(lambda: "cached on disk is rejected because " in scorer.client.get("/readyz").text)
     assert scorer.client.get("/readyz").status_code == 503
 
 

@@ -22,7 +22,7 @@ def test_a_port_in_use(settings: dict[str, str], tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         said = fails(settings | {"SCORER_PORT": str(port)}, tmp_path / "log")
-    assert said.startswith(f"serving: cannot listen on 127.0.0.1 port {port}: Address already in use")
+    assert said.startswith(f"serving: cannot listen on 127.0.0.1 port {port} (Address already in use)")
     assert "SCORER_PORT" in said
 
 
@@ -44,7 +44,7 @@ def test_a_missing_or_empty_secret(settings: dict[str, str], tmp_path: Path, nam
 
 def test_a_missing_secrets_folder(settings: dict[str, str], tmp_path: Path) -> None:
     said = fails(settings | {"SECRETS_DIR": str(tmp_path / "nowhere")}, tmp_path / "log")
-    assert said == f"serving: the secrets folder {tmp_path / 'nowhere'} does not exist: set SECRETS_DIR"
+    assert said == f"serving: the secrets folder {tmp_path / 'nowhere'} does not exist: create it, or set SECRETS_DIR"
 
 
 def test_an_invalid_setting(settings: dict[str, str], tmp_path: Path) -> None:

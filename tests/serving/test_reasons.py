@@ -62,15 +62,16 @@ def test_every_feature_has_a_text(champion: Champion) -> None:
     values |= {f"terminal_fraud_rate_{w}d": 0.75 for w in WINDOW_DAYS} | {"amount": 853.2, "customer_tx_count_1d": 12.0}
     said = {name: text(values, REFERENCE) for name, text in TEXTS.items()}
     assert said["amount"] == "Amount 853.20, typically 61.00"
-    assert said["is_weekend"] == "On a working day"
+    assert said["is_weekend"] == "On a weekday"
     assert said["is_night"] == "Not at night"
-    assert said["customer_tx_count_1d"] == "12 payments by this customer within 1 day, this one included, typically 2"
-    assert said["customer_amount_mean_30d"] == "This customer's mean amount within 30 days 60.00, typically 60.00"
     assert (
-        said["terminal_tx_count_30d"]
-        == "4 payments at this terminal in the 30 days that ended 7 days ago, typically 20"
+        said["customer_tx_count_1d"] == "12 payments by this customer in the last day, including this one, typically 2"
     )
+    assert (
+        said["customer_amount_mean_30d"] == "This customer's mean amount in the last 30 days is 60.00, typically 60.00"
+    )
+    assert said["terminal_tx_count_30d"] == "4 payments at this terminal in the 30 days ending 7 days ago, typically 20"
     assert said["terminal_fraud_rate_7d"] == (
-        "3 of 4 payments at this terminal in the 7 days that ended 7 days ago were frauds"
+        "3 of 4 payments at this terminal in the 7 days ending 7 days ago were reported as fraud"
     )
     assert champion.version == "7"

@@ -153,7 +153,7 @@ def test_two_empty_sides_match(live_settings: Settings, decisions: psycopg.Conne
 
 def test_a_missing_decision_log_is_named_with_its_address(live_settings: Settings) -> None:
     nowhere = live_settings.model_copy(update={"decisions_url": "postgresql://127.0.0.1:1/decisions"})
-    said = r"cannot connect to postgresql://127.0.0.1:1/decisions as decisions_reader: .*check DECISIONS_URL"
+    said = r"cannot connect to postgresql://127.0.0.1:1/decisions as decisions_reader \(.*\): check DECISIONS_URL"
     with pytest.raises(JobError, match=said):
         compare_decisions(nowhere, TODAY)
 

@@ -35,7 +35,10 @@ def test_any_other_lake_is_rejected_in_one_line(uri: str) -> None:
 
 
 def test_a_missing_and_an_empty_secret_name_their_file(tmp_path: Path) -> None:
-    with pytest.raises(JobError, match=r"cannot read the secret file .*/valkey_password: No such file.*SECRETS_DIR"):
+    with pytest.raises(
+        JobError,
+        match=r"cannot read the secret file .*/valkey_password \(No such file.*\): create it or set SECRETS_DIR",
+    ):
         read_secret(tmp_path, "valkey_password")
     (tmp_path / "valkey_password").write_text("\n")
     with pytest.raises(JobError, match=r"the secret file .*/valkey_password is empty"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -127,7 +128,11 @@ def test_an_application_that_does_not_start_is_reported_with_its_log(start: Star
     running = start("validate", tmp_path / "lake", PATH=path)
     out, _ = running.communicate(timeout=60)
     assert running.returncode == 1
-    assert out == "the Spark application did not start: spark-submit exited with code 3\nno such option\n"
+    log = r"\S+/fraud-relay-spark-\w+\.log"
+    said = (
+        rf"the Spark application did not start: spark-submit exited with code 3; its log {log} ends:\nno such option\n"
+    )
+    assert re.fullmatch(said, out)
 
 
 def test_a_missing_spark_submit_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

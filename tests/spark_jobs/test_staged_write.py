@@ -92,7 +92,7 @@ def test_a_file_whose_rows_differ_from_its_task_s_report_publishes_nothing(tmp_p
 def test_the_same_day_from_two_tasks_publishes_nothing(tmp_path: Path) -> None:
     with staging(Lake(tmp_path), "job") as own:
         staged = stage(own.folder, [(DAYS[0], RawRow(1))]) + stage(own.folder, [(DAYS[0], RawRow(2))])
-        with pytest.raises(JobError, match=r"two tasks staged the same day"):
+        with pytest.raises(JobError, match=r"2 tasks staged the day .* of raw: nothing was published, run again"):
             own.publish(staged, ["raw"], RANGE, {DAYS[0]: 2})
 
 

@@ -230,13 +230,14 @@ def test_no_payments_to_write_says_what_to_run(spark: SparkSession, live_setting
 def test_a_wrong_password_and_no_server_say_what_to_check(live_settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "valkey_password").write_text("wrong")
     with (
-        pytest.raises(JobError, match=r"rejects the password: .*: check the secret valkey_password"),
+        pytest.raises(JobError, match=r"rejects the password \(.*\): check the secret valkey_password"),
         open_state(live_settings.valkey_url, tmp_path),
     ):
         pass
     with (
         pytest.raises(
-            JobError, match=r"Valkey at valkey://127.0.0.1:1/0 failed: .*check VALKEY_URL and that Valkey is running"
+            JobError,
+            match=r"Valkey at valkey://127.0.0.1:1/0 failed \(.*\): check VALKEY_URL and that Valkey is running",
         ),
         open_state("valkey://127.0.0.1:1/0", tmp_path),
     ):

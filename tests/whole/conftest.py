@@ -12,24 +12,24 @@ from typing import Any
 import pytest
 
 from demo.spark_archive import CONF, jvm_options
-from tests.whole.line import ROOT, SERVING_PYTHON, Line, free_port, serving
-from tests.whole.small_world import FIRST_DAY, HISTORY_END, SmallWorld, small_world
+from tests.whole.pipeline import ROOT, SERVING_PYTHON, Pipeline, free_port, serving
+from tests.whole.small_bank import FIRST_DAY, HISTORY_END, SmallBank, make_small_bank
 
 
 @pytest.fixture(scope="session")
-def world() -> SmallWorld:
+def small_bank() -> SmallBank:
     """The payments of the small bank."""
-    return small_world()
+    return make_small_bank()
 
 
 @pytest.fixture(scope="session")
-def empty_line(
+def empty_pipeline(
     tmp_path_factory: pytest.TempPathFactory, postgres: Any, valkey_server: Any, secrets_dir: Path, java_home: Path
-) -> Line:
+) -> Pipeline:
     """A pipeline with migrated, empty databases."""
-    folder = tmp_path_factory.mktemp("line")
+    folder = tmp_path_factory.mktemp("pipeline")
     port = free_port()
-    line = Line(
+    pipeline = Pipeline(
         folder=folder,
         api_key=(secrets_dir / "scorer_api_key").read_text().strip(),
         environment={
@@ -55,23 +55,23 @@ def empty_line(
             "SCORER_URL": f"http://127.0.0.1:{port}",
         },
     )
-    line.run("bank.migrate")
-    return line
+    pipeline.run("bank.migrate")
+    return pipeline
 
 
 @pytest.fixture(scope="session")
-def line(empty_line: Line, world: SmallWorld) -> Iterator[Line]:
+def pipeline(empty_pipeline: Pipeline, small_bank: SmallBank) -> Iterator[Pipeline]:
     """The pipeline after its history: a champion is registered and the scorer uses it."""
-    folder = empty_line.folder
-    mlflow = empty_line.environment["MLFLOW_TRACKING_URI"]
+    folder = empty_pipeline.folder
+    mlflow = empty_pipeline.environment["MLFLOW_TRACKING_URI"]
     store = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", f"{folder}/artifacts"]
     port = mlflow.rpartition(":")[2]
     server = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", port, "--workers", "1", *store]
-    with serving(empty_line, server, f"{mlflow}/health", folder / "mlflow.log"):
-        world.write(empty_line.data)
-        empty_line.run("bank.load", "--data", str(empty_line.data), "--hold-out-days", "1")
-        history = empty_line.daily_jobs(FIRST_DAY, HISTORY_END)
-        trained = replace(empty_line.train(FIRST_DAY, HISTORY_END), history=history)
+    with serving(empty_pipeline, server, f"{mlflow}/health", folder / "mlflow.log"):
+        small_bank.write(empty_pipeline.data)
+        empty_pipeline.run("bank.load", "--data", str(empty_pipeline.data), "--hold-out-days", "1")
+        history = empty_pipeline.daily_jobs(FIRST_DAY, HISTORY_END)
+        trained = replace(empty_pipeline.train(FIRST_DAY, HISTORY_END), history=history)
         scorer = [str(SERVING_PYTHON), "-m", "serving"]
         with serving(trained, scorer, trained.environment["SCORER_URL"] + "/readyz", folder / "scorer.log"):
             yield trained

@@ -25,7 +25,7 @@ from modeling.promote import promote
 from modeling.settings import Settings
 from modeling.tracking.mlflow_client import registry
 from modeling.tracking.run_logger import parameters, parameters_fingerprint, track
-from modeling.train import fit_decider
+from modeling.train import fit_decision_policy
 
 MOST_SECONDS = 180
 KIND = "HistGradientBoostingClassifier"
@@ -90,8 +90,8 @@ def track_as_the_pipeline_does(model: Any, data: SplitData, scene: Scene, settin
             last=days.last,
             history_from=history_of(settings.lake, days).first,
             reviews_per_1000=budget,
-            decider=fit_decider(model, data.validation, costs, budget),
-            baseline=fit_decider(baseline, data.validation, costs, budget),
+            decider=fit_decision_policy(model, data.validation, costs, budget),
+            baseline=fit_decision_policy(baseline, data.validation, costs, budget),
             reference=dict(zip(FEATURES, typical_genuine(data.training).tolist(), strict=True)),
             data_fingerprint=data.fingerprint,
             parameters_fingerprint=parameters_fingerprint({name: str(value) for name, value in found.items()}),

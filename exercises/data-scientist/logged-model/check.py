@@ -90,7 +90,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str
             mlflow.set_tracking_uri(uri)
             experiment = mlflow.create_experiment("check", (folder / "artifacts").as_uri())
         except Exception as error:
-            raise UnavailableError(f"MLflow does not start on {folder}: is the disk full? ({error})") from error
+            raise UnavailableError(
+                f"MLflow does not start on {folder} ({error}): free disk space, then check again"
+            ) from error
 
         def set_up() -> str:
             mlflow.set_tracking_uri(uri)

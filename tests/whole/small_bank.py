@@ -29,7 +29,7 @@ Row = tuple[int, int, int, int, int, bool]
 
 
 @dataclass
-class SmallWorld:
+class SmallBank:
     """The rows of the bank, with names for the planted ones."""
 
     rows: list[Row] = field(default_factory=list)
@@ -60,28 +60,28 @@ class SmallWorld:
         )
 
 
-def small_world(seed: int = 3) -> SmallWorld:
+def make_small_bank(seed: int = 3) -> SmallBank:
     """Random payments, fraudulent at large amounts and two bad terminals, with the planted cases."""
-    world = SmallWorld(_random_rows(np.random.default_rng(seed)))
+    small_bank = SmallBank(_random_rows(np.random.default_rng(seed)))
     # The same second, twice: one customer at two terminals, and one terminal with two customers; the ids run backwards.
-    world.plant("same_second_b", (900_002, LIVE + 40_000, 5, 7, 1_000, False))
-    world.plant("same_second_a", (900_001, LIVE + 40_000, 5, 8, 2_000, False))
-    world.plant("same_second_c", (900_003, LIVE + 40_000, 6, 7, 3_000, False))
-    world.plant("never_seen", (BIG, LIVE + 41_000, BIG, BIG, 4_200, False))
-    world.plant("never_seen_again", (BIG - 1, LIVE + 41_001, BIG, BIG - 1, 4_300, False))
+    small_bank.plant("same_second_b", (900_002, LIVE + 40_000, 5, 7, 1_000, False))
+    small_bank.plant("same_second_a", (900_001, LIVE + 40_000, 5, 8, 2_000, False))
+    small_bank.plant("same_second_c", (900_003, LIVE + 40_000, 6, 7, 3_000, False))
+    small_bank.plant("never_seen", (BIG, LIVE + 41_000, BIG, BIG, 4_200, False))
+    small_bank.plant("never_seen_again", (BIG - 1, LIVE + 41_001, BIG, BIG - 1, 4_300, False))
     # A payment exactly one day before another of its customer: just outside the window.
-    world.plant("a_day_before", (900_004, LIVE - DAY + 42_000, 9, 3, 9_900, False))
-    world.plant("a_day_later", (900_005, LIVE + 42_000, 9, 4, 1_100, False))
+    small_bank.plant("a_day_before", (900_004, LIVE - DAY + 42_000, 9, 3, 9_900, False))
+    small_bank.plant("a_day_later", (900_005, LIVE + 42_000, 9, 4, 1_100, False))
     # A fraud becomes known in the very second of a payment at its terminal.
-    world.plant("known_now", (900_006, LIVE - LABEL_DELAY_DAYS * DAY + 43_000, 11, 12, 7_700, True))
-    world.plant("sees_it_now", (900_007, LIVE + 43_000, 13, 12, 700, False))
+    small_bank.plant("known_now", (900_006, LIVE - LABEL_DELAY_DAYS * DAY + 43_000, 11, 12, 7_700, True))
+    small_bank.plant("sees_it_now", (900_007, LIVE + 43_000, 13, 12, 700, False))
     # A fraud that is not reported within seven days: the test posts its report.
-    world.plant("reported_late", (900_008, LIVE - 12 * DAY + 500, 14, 15, 8_800, False))
+    small_bank.plant("reported_late", (900_008, LIVE - 12 * DAY + 500, 14, 15, 8_800, False))
     # Invalid rows: a negative amount, and a repeated id.
-    world.plant("negative", (900_009, LIVE - 3 * DAY, 14, 15, -500, False))
-    world.plant("repeated", (900_008, LIVE - 2 * DAY, 14, 15, 100, False))
-    world.rows.sort(key=lambda row: (row[1], row[0] != 900_002))
-    return world
+    small_bank.plant("negative", (900_009, LIVE - 3 * DAY, 14, 15, -500, False))
+    small_bank.plant("repeated", (900_008, LIVE - 2 * DAY, 14, 15, 100, False))
+    small_bank.rows.sort(key=lambda row: (row[1], row[0] != 900_002))
+    return small_bank
 
 
 def _random_rows(rng: np.random.Generator) -> list[Row]:

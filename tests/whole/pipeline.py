@@ -25,7 +25,7 @@ SERVING_PYTHON = ROOT / "var/env/serving/bin/python"
 
 
 @dataclass(frozen=True)
-class Line:
+class Pipeline:
     """The paths and addresses of one pipeline, with methods that run its parts."""
 
     folder: Path
@@ -43,12 +43,12 @@ class Line:
     def lake(self) -> Path:
         return Path(self.environment["LAKE_URI"])
 
-    def with_code(self, root: Path, lake: Path) -> Line:
+    def with_code(self, root: Path, lake: Path) -> Pipeline:
         """The same pipeline with different code and another lake."""
         changes = {"PYTHONPATH": str(root), "LAKE_URI": str(lake)}
         return replace(self, root=root, environment=self.environment | changes)
 
-    def with_settings(self, **settings: str) -> Line:
+    def with_settings(self, **settings: str) -> Pipeline:
         """The same pipeline with different settings."""
         return replace(self, environment=self.environment | settings)
 
@@ -77,7 +77,7 @@ class Line:
             job: self.spark(job, first, last) for job in ("ingest", "validate", "build_features", "write_online_state")
         }
 
-    def train(self, first: date, last: date) -> Line:
+    def train(self, first: date, last: date) -> Pipeline:
         """What the DAG fraud_training runs."""
         run_id = self.run("modeling.train", "--from", str(first), "--to", str(last))["run_id"]
         evaluated = self.run("modeling.evaluate", "--run-id", run_id)
@@ -179,10 +179,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(line: Line, command: list[str], address: str, log: Path, patience: float = 240) -> Iterator[None]:
+def serving(pipeline: Pipeline, command: list[str], address: str, log: Path, patience: float = 240) -> Iterator[None]:
     """Start a server, wait until `address` answers 200, and stop it at exit."""
     with log.open("wb") as out:
-        process = subprocess.Popen(command, cwd=ROOT, env=os.environ | line.environment, stdout=out, stderr=out)
+        process = subprocess.Popen(command, cwd=ROOT, env=os.environ | pipeline.environment, stdout=out, stderr=out)
     try:
         _wait(process, address, log, patience)
         yield
