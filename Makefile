@@ -60,7 +60,7 @@ tune: $(ENV)/pipeline/.installed ## tune the hyperparameters on the demo's last 
 ablate: $(ENV)/pipeline/.installed ## measure what each feature adds, on the demo's last weeks: FROM=<day> TO=<day>
 	@LAKE_URI="$${LAKE_URI:-var/demo/lake}" $(ENV)/pipeline/bin/python -m modeling.ablate $(FROM:%=--from %) $(TO:%=--to %)
 
-# Tests run in their environment, two environments in parallel. A failure does not stop the others.
+# Tests run in their environment, three parts in parallel: they often wait. A failure does not stop the others.
 TESTS ?= tests
 TESTS_embedded := tests/demo tests/containers tests/exercises tests/test_imports.py tests/test_images.py tests/test_docs.py tests/test_ci.py tests/test_find_python.py
 TESTS_airflow := tests/dags
@@ -73,7 +73,7 @@ PYTHON_whole := pipeline
 PYTHON_spark := pipeline
 PYTHON_models := pipeline
 
-# Longest first, so that the two lanes end together.
+# Longest first, so that all lanes end together.
 PARTS := spark whole models serving embedded airflow
 # The paths of TESTS in a part: the part's paths below a given path, and given paths below one of the part's paths.
 chosen = $(foreach path,$(TESTS_$1),$(foreach wanted,$(TESTS:%/=%),$(if $(filter $(wanted) $(wanted)/%,$(path)),$(path),\
@@ -88,13 +88,13 @@ SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 # When several parts run, each prints its output when it ends (make 3.81 of macOS cannot).
 test: tests-known $(TESTABLE) $(ARCHIVE) ## run all tests but faults, capstones, published and compose: TESTS=tests/bank for some
-	@$(MAKE) --no-print-directory --keep-going --jobs 2 $(if $(word 2,$(CHOSEN_PARTS)),$(SYNC)) $(CHOSEN_PARTS:%=tests-of-%)
+	@$(MAKE) --no-print-directory --keep-going --jobs 3 $(if $(word 2,$(CHOSEN_PARTS)),$(SYNC)) $(CHOSEN_PARTS:%=tests-of-%)
 
 .PHONY: tests-known $(PARTS:%=tests-of-%)
 tests-known:
 	@$(if $(unknown),echo $(UNKNOWN) >&2; exit 1)
 
-# One OpenMP thread: the other core runs the other part.
+# One OpenMP thread: the other cores run other parts.
 $(PARTS:%=tests-of-%): tests-of-%:
 	@printf '\n== %s, in the environment %s\n' '$(strip $(call chosen,$*))' $(or $(PYTHON_$*),$*)
 	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(ENV)/$(or $(PYTHON_$*),$*)/bin/python -m pytest $(call chosen,$*)

@@ -22,7 +22,7 @@ from tests.bank.frames import frame
 from tests.benchmarks.published_data import write_published
 
 ROOT = Path(__file__).parents[2]
-SIMULATION = Simulation(customers=300, terminals=600, days=130, seed=1)
+SIMULATION = Simulation(customers=150, terminals=300, days=130, seed=1)
 
 
 def handbook(folder: Path, **options: str) -> subprocess.CompletedProcess[str]:

@@ -12,7 +12,7 @@ import pytest
 from demo.embedded_servers import ROOT
 from demo.java import found_java_home, java_home, version_of, wheel_java_home
 
-COUNT = "from pyspark.sql import SparkSession as S; s = S.builder.getOrCreate(); print('rows', s.range(5).count())"
+COUNT = "from pyspark.sql import SparkSession as S; s = S.builder.config('spark.ui.enabled', 'false').getOrCreate(); print('rows', s.range(5).count())"
 
 
 def fake_java(folder: Path, said: str) -> Path:
@@ -58,7 +58,7 @@ def test_spark_runs_on_the_wheel_s_java(tmp_path: Path) -> None:
     environment = os.environ | {
         "JAVA_HOME": str(wheel_java_home(tmp_path / "java")),
         "SPARK_LOCAL_IP": "127.0.0.1",
-        "SPARK_SUBMIT_OPTS": f"-Djava.io.tmpdir={tmp_path}",
+        "SPARK_SUBMIT_OPTS": f"-Djava.io.tmpdir={tmp_path} -XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     }
     python = ROOT / "var/env/pipeline/bin/python"
     done = subprocess.run([str(python), "-c", COUNT], env=environment, capture_output=True, text=True, check=False)

@@ -53,6 +53,14 @@ def settings_for(mlflow_uri: str, lake: Path, request: pytest.FixtureRequest) ->
     return make
 
 
+@pytest.fixture
+def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train with fewer trees than the recipe."""
+    from modeling.models.estimators import CANDIDATE
+
+    monkeypatch.setitem(CANDIDATE, "max_iter", 60)
+
+
 def _answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2):

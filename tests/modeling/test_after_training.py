@@ -82,6 +82,7 @@ def relabel(lake: Path) -> None:
         pq.write_table(table, file)
 
 
+@pytest.mark.usefixtures("few_trees")
 def test_other_ids_for_the_same_payments_change_no_score_and_no_figure(
     settings_for: SettingsFor, lake: Path, tmp_path: Path
 ) -> None:

@@ -32,7 +32,6 @@ from modeling.data.dataset import read_test
 from modeling.data.split import split_days
 from modeling.errors import ModelingError
 from modeling.evaluate import evaluate, load_skops
-from modeling.models.estimators import CANDIDATE
 from modeling.models.treelite_export import margins, read_trees
 from modeling.promote import promote
 from modeling.settings import Settings
@@ -43,13 +42,9 @@ from tests.modeling.conftest import SettingsFor
 from tests.modeling.lakes import DAYS, START, write_lake
 
 FILES = [TREES, METADATA, CARD_MARKDOWN, CARD_HTML, MODEL_FILE]
+# No test here depends on how well the model learns.
+pytestmark = pytest.mark.usefixtures("few_trees")
 PICTURES = ["precision_recall", "calibration", "cost"]
-
-
-@pytest.fixture(autouse=True)
-def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fewer trees than the recipe: nothing here depends on how well the model learns."""
-    monkeypatch.setitem(CANDIDATE, "max_iter", 60)
 
 
 def trained(settings: Settings, days: DayRange = DAYS) -> str:

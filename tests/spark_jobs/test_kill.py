@@ -34,7 +34,7 @@ from tests.spark_jobs.test_staged_write import DAYS as FEW_DAYS
 from tests.spark_jobs.test_staged_write import RANGE, stage
 
 DAYS = 16
-ROWS_A_DAY = 12_000
+ROWS_A_DAY = 6_000
 ALL = DayRange(FIRST_DAY, FIRST_DAY + timedelta(days=DAYS - 1))
 OPTIONS = ("--from", str(ALL.first), "--to", str(ALL.last))
 Job = Callable[[SparkSession, Settings, DayRange], Result]
