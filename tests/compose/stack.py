@@ -138,17 +138,17 @@ class Stack:
         return sorted(date.fromisoformat(line) for line in self.sql("decisions", query).split())
 
     @contextmanager
-    def disturbance(self) -> Iterator[None]:
+    def disturbance(self, settled_seconds: int = 20) -> Iterator[None]:
         """Inject a fault in the body, then wait for recovery; errors logged meanwhile are expected."""
         began = datetime.now(UTC)
         try:
             yield
-            wait_until("every service is healthy again", self.is_settled, 240)
+            wait_until("every service is healthy again", lambda: self.is_settled(settled_seconds), 240)
         finally:
             self.disturbed.append((began, datetime.now(UTC)))
 
-    def is_settled(self, seconds: int = 20) -> bool:
-        """Whether all is healthy and stays so: some services notice an outage of a dependency late."""
+    def is_settled(self, seconds: int) -> bool:
+        """Whether all is healthy and stays so: some services notice a long outage of a dependency late."""
         for _ in range(seconds // 2):
             if self.unwell():
                 return False

@@ -54,7 +54,7 @@ def test_nothing_went_wrong_at_the_start(stack: Stack) -> None:
 @pytest.mark.parametrize("service", ["scorer", "valkey", "postgres"])
 def test_a_restart_is_survived(stack: Stack, service: str) -> None:
     before = decided(stack)
-    with stack.disturbance():
+    with stack.disturbance(settled_seconds=6):
         stack.compose("restart", service)
     wait_until("payments are decided again", lambda: decided(stack) > before + stack.rate)
     assert stack.unwell() == {}
