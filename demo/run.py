@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import httpx
@@ -92,7 +93,9 @@ def _run_steps(
     scorer = start_scorer(installation)
     stack.callback(scorer.stop)
     servers.add(scorer)
-    follow(steps, installation, airflow, "fraud_training", airflow.newest_run("fraud_training"), "training")
+    with asking_airflow("training", installation):
+        training = airflow.newest_run("fraud_training")
+    follow(steps, installation, airflow, "fraud_training", training, "training")
     with steps.step("start the scorer"):
         wait_until(f"{installation.scorer_url}/readyz", scorer)
     played = steps.command("live payments", installation, "bank.replay", *options.feed, "--day", live, "--clients", "4")
@@ -133,21 +136,30 @@ def run_dag(
     steps: Steps, installation: Installation, airflow: Airflow, dag: str, title: str, conf: dict[str, Any]
 ) -> None:
     """Start a DAG run and follow it to its end. Raises `StepFailed`."""
-    follow(steps, installation, airflow, dag, airflow.start(dag, conf), title)
+    with asking_airflow(title, installation):
+        run = airflow.start(dag, conf)
+    follow(steps, installation, airflow, dag, run, title)
+
+
+@contextmanager
+def asking_airflow(title: str, installation: Installation) -> Iterator[None]:
+    """Turn a failed or unanswered request to Airflow into `StepFailed`, with the api-server's log."""
+    try:
+        yield
+    except (httpx.HTTPError, TimeoutError) as error:
+        log = installation.logs / "airflow-api-server.log"
+        raise StepFailed(f"{title}: asking Airflow ({error or repr(error)})", log, tail(log)) from error
 
 
 def follow(steps: Steps, installation: Installation, airflow: Airflow, dag: str, run: str, title: str) -> None:
     """Print each task of a run as it finishes. Raises `StepFailed` with the failed task's log."""
     try:
-        with steps.console.status(f"{title} …") as status:
+        with asking_airflow(title, installation), steps.console.status(f"{title} …") as status:
             for task in airflow.follow(dag, run, lambda name: status.update(f"{title}: {name} …")):
                 steps.record(f"{title}: {task.task}", task.seconds, "" if task.state == "success" else task.state)
     except DagFailed as failed:
         log = log_of_task(installation, dag, run, failed.task)
         raise StepFailed(f"{title}: {failed.task}", log, task_log_tail(log)) from failed
-    except httpx.TransportError as error:
-        log = installation.logs / "airflow-api-server.log"
-        raise StepFailed(f"{title}: asking Airflow ({error!r})", log, tail(log)) from error
 
 
 def wait_until(url: str, server: Server) -> None:
@@ -176,9 +188,10 @@ def _open_airflow(installation: Installation, started: Future[list[Server]], ser
         raise StepFailed("start Airflow", installation.logs / "airflow-migrate.log", str(error)) from error
     servers.add(*airflow_servers)
     wait_until(f"{installation.airflow_url}/api/v2/monitor/health", airflow_servers[0])
-    airflow = Airflow(installation.airflow_url, "admin", read_secret(installation.secrets, "airflow_password"))
-    for dag in ("fraud_daily", "fraud_training"):
-        airflow.wait_for_dag(dag)
+    with asking_airflow("start Airflow", installation):
+        airflow = Airflow(installation.airflow_url, "admin", read_secret(installation.secrets, "airflow_password"))
+        for dag in ("fraud_daily", "fraud_training"):
+            airflow.wait_for_dag(dag)
     return airflow
 
 

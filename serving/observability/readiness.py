@@ -10,7 +10,7 @@ import psycopg
 from valkey.exceptions import ValkeyError
 
 from serving.decision_log.schema import TablesError
-from serving.errors import NotReadyError
+from serving.errors import NotReadyError, OnlineStoreUnavailableError
 from serving.recovery.circuit_breaker import UNTIL_THEN
 from serving.services import Services
 
@@ -60,6 +60,8 @@ async def _check_store(services: Services) -> Check:
         problem = await services.store.incompatible()
     except ValkeyError as error:
         return Check(False, f"{_away('Valkey', error)}: check VALKEY_URL, and that Valkey runs; {UNTIL_THEN}")
+    except OnlineStoreUnavailableError as error:
+        return Check(False, f"{error}; {UNTIL_THEN}")
     problem = problem or services.breaker.problem
     return Check(not problem, f"{problem}; {UNTIL_THEN}" if problem else "compatible and in use")
 

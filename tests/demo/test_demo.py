@@ -18,7 +18,7 @@ from demo.embedded_servers import ROOT
 from demo.http_servers import task_log_tail
 from demo.installation import Installation
 from demo.options import OptionsError, read_options
-from demo.run import follow
+from demo.run import follow, run_dag
 from demo.steps import StepFailed, Steps
 from demo.summary import Summary
 
@@ -84,6 +84,16 @@ def test_airflow_that_does_not_answer_is_a_failed_step(installation: Installatio
     with pytest.raises(StepFailed, match=r"live day: asking Airflow .*timed out") as caught:
         follow(Steps(Console(quiet=True)), installation, Silent(), "fraud_daily", "run", "live day")  # type: ignore[arg-type]
     assert caught.value.log == installation.logs / "airflow-api-server.log"
+
+
+@pytest.mark.parametrize("error", [TimeoutError("no run was started"), httpx.HTTPError("403 Forbidden")])
+def test_a_refused_or_late_answer_of_airflow_is_a_failed_step(installation: Installation, error: Exception) -> None:
+    class Refusing:
+        def start(self, *_: object) -> str:
+            raise error
+
+    with pytest.raises(StepFailed, match=f"history: asking Airflow .{error}"):
+        run_dag(Steps(Console(quiet=True)), installation, Refusing(), "fraud_daily", "history", {})  # type: ignore[arg-type]
 
 
 def test_a_step_says_how_long_it_took() -> None:
