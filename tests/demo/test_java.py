@@ -12,7 +12,10 @@ import pytest
 from demo.embedded_servers import ROOT
 from demo.java import found_java_home, java_home, version_of, wheel_java_home
 
-COUNT = "from pyspark.sql import SparkSession as S; s = S.builder.config('spark.ui.enabled', 'false').getOrCreate(); print('rows', s.range(5).count())"
+COUNT = """
+from pyspark.sql import SparkSession
+print("rows", SparkSession.builder.config("spark.ui.enabled", "false").getOrCreate().range(5).count())
+"""
 
 
 def fake_java(folder: Path, said: str) -> Path:
