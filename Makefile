@@ -142,7 +142,7 @@ lint: $(ENV)/lint/.installed $(RUNTIME) $(ENV)/pipeline/.testable $(ENV)/embedde
 	$(ENV)/lint/bin/ruff check .
 	$(ENV)/lint/bin/ruff format --check .
 	$(ENV)/lint/bin/mypy --python-executable $(ENV)/pipeline/bin/python contracts bank spark_jobs modeling benchmarks/handbook \
-	    benchmarks/scorer/prepare.py benchmarks/scorer/plain.py $(CHECKS_pipeline)
+	    benchmarks/scorer/prepare.py benchmarks/scorer/plain_fastapi.py $(CHECKS_pipeline)
 	$(ENV)/lint/bin/mypy --python-executable $(ENV)/serving/bin/python serving benchmarks/scorer/contender.py benchmarks/scorer/load.py \
 	    $(CHECKS_serving)
 	$(ENV)/lint/bin/mypy --python-executable $(ENV)/embedded/bin/python .ci/steps.py demo containers benchmarks/scorer/__main__.py \

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from bank.feed import Feed, SimulatedFeed
-from bank.published import PublishedFeed
+from bank.published_feed import PublishedFeed
 from bank.simulator import Simulation
 
 

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.markup import escape
 
-from exercises.manifest import Exercise, UnknownExerciseError, find, read_manifest
+from exercises.catalog import Exercise, UnknownExerciseError, find, read_catalog
 from exercises.outcome import Outcome
+from exercises.output import show_list, show_result
 from exercises.progress import Progress, ProgressError, read_progress, reset, write_progress
 from exercises.runner import ROOT, check
-from exercises.show import show_list, show_result
 from exercises.stub import BEGIN
 
 UNKNOWN = 64
@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console(highlight=False, soft_wrap=True)
     try:
         if given.command == "list":
-            show_list(console, read_manifest(), read_progress())
+            show_list(console, read_catalog(), read_progress())
             return 0
         return COMMANDS[given.command](console, find(given.exercise))
     except (UnknownExerciseError, ProgressError) as error:

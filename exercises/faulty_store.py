@@ -130,7 +130,7 @@ class PipelineScorer:
     async def reconciliation_id(self) -> bytes:
         return b"the same"
 
-    async def raise_applied(self, recorded: int, *, forgotten: bool) -> None:
+    async def advance_sequence(self, recorded: int, *, forgotten: bool) -> None:
         del recorded, forgotten
 
     async def highest(self) -> int:

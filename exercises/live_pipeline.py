@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from demo.command import lock_demo
-from demo.copy import copy_of_demo
+from demo.demo_copy import copy_of_demo
 from demo.embedded_servers import ServerError
 from demo.http_servers import start_mlflow, start_scorer
 from demo.processes import adopt_orphans, interrupt_on_signals, stop_descendants

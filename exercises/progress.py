@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from exercises.manifest import EXERCISES, Exercise
+from exercises.catalog import EXERCISES, Exercise
 from exercises.outcome import Outcome
 from exercises.stub import stub_of
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from exercises.catalog import EXERCISES, Exercise
 from exercises.expect import UnavailableError
 from exercises.live_pipeline import running_pipeline
-from exercises.manifest import EXERCISES, Exercise
 from exercises.outcome import NEVER_ENDS, Outcome, Result
 from exercises.stub import is_untouched
 

@@ -26,8 +26,8 @@ from serving.online_store.store import ValkeyOnlineStore, connect
 from serving.recovery.circuit_breaker import CircuitBreaker
 from serving.recovery.recent_answers import RecentAnswers
 from serving.recovery.reconciler import Reconciler
-from serving.scoring.degraded import DegradedScorer
-from serving.scoring.online import OnlineScorer
+from serving.scoring.degraded_scorer import DegradedScorer
+from serving.scoring.online_scorer import OnlineScorer
 from serving.scoring.scorer import Scorer
 from serving.settings import Secrets, Settings
 

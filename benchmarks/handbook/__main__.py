@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from bank.errors import BankError
-from bank.published import PublishedFeed
+from bank.published_feed import PublishedFeed
 from benchmarks.handbook.data import Payments, read_payments
 from benchmarks.handbook.errors import BenchmarkError
 from benchmarks.handbook.options import read_options

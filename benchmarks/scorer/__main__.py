@@ -18,7 +18,7 @@ from benchmarks.scorer.files import KEY_VARIABLE
 from benchmarks.scorer.options import CLIENTS, WARM_UP_SECONDS, Options, read_options
 from benchmarks.scorer.report import Measured, report, show
 from demo.command import run_command
-from demo.copy import copy_of_demo
+from demo.demo_copy import copy_of_demo
 from demo.embedded_servers import ROOT, ServerError
 from demo.http_servers import start_mlflow
 from demo.installation import python_of

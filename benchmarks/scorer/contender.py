@@ -18,7 +18,7 @@ from serving.api.deps import Explain, ServicesDep, as_json, documented_key, reje
 from serving.api.schemas import Answer
 from serving.app import create_app
 from serving.observability.logging import configure_logging
-from serving.scoring.records import answer_of
+from serving.scoring.decision_records import answer_of
 from serving.settings import read_settings
 
 

@@ -53,7 +53,7 @@ def start_contenders(
     commands = {
         "scorer": ("serving", ["benchmarks.scorer.contender"], installation.scorer_port, "/readyz"),
         "mlflow-models": ("pipeline", [*serve, model], mlflow, "/health"),
-        "plain": ("pipeline", ["benchmarks.scorer.plain", model, "--port", str(plain)], plain, "/health"),
+        "plain": ("pipeline", ["benchmarks.scorer.plain_fastapi", model, "--port", str(plain)], plain, "/health"),
     }
     # They run on one core, where threads that spin while waiting would slow each other down.
     environment = os.environ | installation.settings() | MLFLOW_ENV | {"OMP_NUM_THREADS": "1"}

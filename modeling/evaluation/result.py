@@ -12,8 +12,8 @@ from modeling.evaluation.calibration import CalibrationBins, calibration_bins
 from modeling.evaluation.costs import Costs
 from modeling.evaluation.importance import Importance, importances
 from modeling.evaluation.intervals import Interval
+from modeling.evaluation.metric_intervals import Scored, metric_intervals
 from modeling.evaluation.metrics import measure, measure_decisions
-from modeling.evaluation.window_intervals import Scored, metric_intervals
 from modeling.models.candidate import Candidate, DecisionPolicy
 
 CANDIDATE: Final = "gradient boosting"

@@ -12,7 +12,7 @@ from contracts.features import FEATURES
 from contracts.transaction import FRAUD_PATTERNS
 from modeling.data.dataset import Dataset
 from modeling.evaluation.costs import Bools
-from modeling.evaluation.window_intervals import Scored
+from modeling.evaluation.metric_intervals import Scored
 
 AMOUNT_QUANTILES: Final = (0.25, 0.5, 0.75, 0.95)
 HISTORY: Final = "customer_tx_count_30d"

@@ -17,10 +17,10 @@ from modeling.data.dataset import SplitData
 from modeling.evaluation.costs import Costs
 from modeling.evaluation.importance import REPEATS, SAMPLE
 from modeling.evaluation.intervals import RESAMPLES
+from modeling.evaluation.metric_intervals import GAIN
 from modeling.evaluation.metrics import TOP_CARDS
 from modeling.evaluation.result import BASELINE, CANDIDATE, EvaluationResult
 from modeling.evaluation.slices import AMOUNT_QUANTILES, Slice, by_amount, by_customer, by_pattern
-from modeling.evaluation.window_intervals import GAIN
 from modeling.model_card.limitations import MISUSES, limitations
 from modeling.model_card.markdown import escape, page, table
 from modeling.model_card.plots import CALIBRATION, COST, PRECISION_RECALL

@@ -11,8 +11,8 @@ from contracts.features import TERMINAL_HORIZON_DAYS
 from contracts.labels import LABEL_DELAY_DAYS
 from contracts.transaction import FRAUD_PATTERNS, from_epoch_seconds
 from modeling.data.dataset import Dataset, SplitData
+from modeling.evaluation.metric_intervals import GAIN
 from modeling.evaluation.result import EvaluationResult
-from modeling.evaluation.window_intervals import GAIN
 from modeling.models.candidate import Candidate
 
 FEW_FRAUDS: Final = 20

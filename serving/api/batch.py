@@ -7,8 +7,8 @@ from fastapi import APIRouter, Response
 from serving.api.deps import Explain, ServicesDep, as_json, documented_key, reject_future_instants
 from serving.api.error_handlers import BODY, COMMON, CONFLICT, TOO_LARGE
 from serving.api.schemas import BatchAnswer, TransactionBatch
+from serving.scoring.decision_records import answer_of
 from serving.scoring.payment import Payment
-from serving.scoring.records import answer_of
 
 router = APIRouter(tags=["score"], dependencies=[documented_key])
 

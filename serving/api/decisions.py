@@ -12,7 +12,7 @@ from serving.api.deps import ServicesDep, as_json, documented_key
 from serving.api.error_handlers import COMMON, NOT_FOUND
 from serving.api.schemas import DecisionOut
 from serving.errors import NotReadyError
-from serving.scoring.records import Record, decision_of, unpack
+from serving.scoring.decision_records import Record, decision_of, unpack
 from serving.services import Services
 
 router = APIRouter(tags=["decisions"], dependencies=[documented_key])

@@ -19,8 +19,8 @@ from psycopg_pool import AsyncConnectionPool
 
 from serving.decision_log import queries
 from serving.decision_log.schema import check_tables
+from serving.scoring.decision_records import Record, iso
 from serving.scoring.payment import Location
-from serving.scoring.records import Record, iso
 from serving.settings import DECISIONS_OWNER
 
 Result = TypeVar("Result")

@@ -24,7 +24,7 @@ from contracts.online_state import DECISIONS_KEY
 from serving.decision_log.protocol import Appendable
 from serving.observability.logging import event
 from serving.observability.metrics import Metrics
-from serving.observability.transitions import TransitionLogger
+from serving.observability.transition_logger import TransitionLogger
 from serving.retries import OUTBOX_SECONDS
 
 GROUP: Final = "decision-log"

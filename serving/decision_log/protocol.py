@@ -10,8 +10,8 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
+from serving.scoring.decision_records import Record
 from serving.scoring.payment import Location
-from serving.scoring.records import Record
 
 
 class DecisionLog(Protocol):

@@ -15,7 +15,7 @@ from serving.model.registry_client import RegistryClient, Version
 from serving.model.sandbox_load import load_in_sandbox
 from serving.observability.logging import event
 from serving.observability.metrics import Metrics
-from serving.observability.transitions import TransitionLogger
+from serving.observability.transition_logger import TransitionLogger
 from serving.retries import POLLS_BEFORE_RETRY
 
 

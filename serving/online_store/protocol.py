@@ -82,7 +82,7 @@ class ReconcilableStore(Protocol):
     async def unanswered(self, ids: Sequence[int]) -> list[int]:
         """The payments among these without a stored answer."""
 
-    async def raise_applied(self, recorded: int, *, forgotten: bool) -> None:
+    async def advance_sequence(self, recorded: int, *, forgotten: bool) -> None:
         """Never reuse a sequence number: go above the highest recorded one, and far above if some may be forgotten."""
 
     async def applied_before_recovery(self) -> int | None:

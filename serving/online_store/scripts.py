@@ -1,4 +1,4 @@
-"""The scorer's Lua scripts: each runs atomically in Valkey and is idempotent, except `RAISE_APPLIED`.
+"""The scorer's Lua scripts: each runs atomically in Valkey and is idempotent, except `ADVANCE_SEQUENCE`.
 
 A script is its file in `lua/`, preceded by what it needs: the constants below, `contracts/lua/merge.lua`,
 `lua/incompatible.lua`. The head of each file describes its keys and arguments.
@@ -82,6 +82,6 @@ RESERVE: Final = _script("reserve", _INCOMPATIBLE)
 CLAIM: Final = _script("claim", MERGE_LUA, _INCOMPATIBLE)
 STORE_ANSWERS: Final = _script("store_answers")
 MERGE_DECISIONS: Final = _script("merge_decisions", MERGE_LUA)
-RAISE_APPLIED: Final = _script("raise_applied")
+ADVANCE_SEQUENCE: Final = _script("advance_sequence")
 MARK_RECONCILED: Final = _script("mark_reconciled")
 MERGE_REPORTS: Final = _script("merge_reports", MERGE_LUA)

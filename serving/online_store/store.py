@@ -30,13 +30,13 @@ from contracts.online_state import (
 from serving.errors import OnlineStoreUnavailableError
 from serving.online_store.protocol import Answered, Claim, Claimed, Conflict
 from serving.online_store.scripts import (
+    ADVANCE_SEQUENCE,
     CHECK_STAMP,
     CLAIM,
     LOST,
     MARK_RECONCILED,
     MERGE_DECISIONS,
     MERGE_REPORTS,
-    RAISE_APPLIED,
     RESERVE,
     STORE_ANSWERS,
     Script,
@@ -120,10 +120,10 @@ class ValkeyOnlineStore:
             arguments += [payment.body, answer, number, payment.customer_entry, payment.terminal_entry]
         return [int(number) for number in await self._call(MERGE_DECISIONS, keys, arguments)]
 
-    async def raise_applied(self, recorded: int, *, forgotten: bool) -> None:
+    async def advance_sequence(self, recorded: int, *, forgotten: bool) -> None:
         """Never reuse a sequence number: go above the highest recorded one, and far above if some may be forgotten."""
         flag = b"1" if forgotten else b"0"
-        await self._call(RAISE_APPLIED, [APPLIED_KEY, META_KEY], [str(recorded).encode(), flag])
+        await self._call(ADVANCE_SEQUENCE, [APPLIED_KEY, META_KEY], [str(recorded).encode(), flag])
 
     async def applied_before_recovery(self) -> int | None:
         """The counter before recovery raised it; None once all decisions above it are replayed."""

@@ -24,7 +24,7 @@ from valkey.exceptions import ResponseError
 from serving.decision_log.schema import TablesError
 from serving.errors import OnlineStoreUnavailableError
 from serving.observability.metrics import Metrics
-from serving.observability.transitions import TransitionLogger
+from serving.observability.transition_logger import TransitionLogger
 
 DRAIN_SECONDS: Final = 5.0
 """Max wait for degraded payments in flight before the breaker closes; on timeout it stays open."""

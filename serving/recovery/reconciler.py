@@ -27,8 +27,8 @@ from serving.online_store.scripts import ANSWER_KEEP, NOT_RECONCILED
 from serving.recovery.circuit_breaker import CircuitBreaker, State
 from serving.recovery.recent_answers import RecentAnswers
 from serving.retries import RECOVERY_SECONDS
+from serving.scoring.decision_records import Record, pack
 from serving.scoring.payment import Payment
-from serving.scoring.records import Record, pack
 
 SWEEP_SECONDS: Final = 1.0
 CHUNK: Final = 250
@@ -144,7 +144,7 @@ class Reconciler:
     async def _raise_numbers(self, attempt: int) -> None:
         """Once after each trip: other scorers may know of numbers that the store forgot."""
         if self._numbers_raised != attempt:
-            await self._store.raise_applied(await self._log.highest(), forgotten=attempt > 0)
+            await self._store.advance_sequence(await self._log.highest(), forgotten=attempt > 0)
             self._numbers_raised = attempt
 
     def _may_lack(self, attempt: int) -> bool:

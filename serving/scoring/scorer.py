@@ -13,11 +13,11 @@ from serving.model.champion import Champion
 from serving.model.champion_watcher import ChampionWatcher
 from serving.online_store.protocol import Conflict
 from serving.recovery.circuit_breaker import CircuitBreaker, State
-from serving.scoring.degraded import DegradedScorer
+from serving.scoring.decision_records import Record, explained
+from serving.scoring.degraded_scorer import DegradedScorer
 from serving.scoring.micro_batcher import MicroBatcher
-from serving.scoring.online import CHUNK, OnlineScorer
+from serving.scoring.online_scorer import CHUNK, OnlineScorer
 from serving.scoring.payment import Payment
-from serving.scoring.records import Record, explained
 
 ROUND_SIZE: Final = 64
 """Single payments in one round, at most."""

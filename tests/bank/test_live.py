@@ -22,7 +22,7 @@ from bank.feed import SimulatedFeed
 from bank.live import Live, Pace
 from bank.load import load
 from bank.pending_events import next_day, unrecorded
-from bank.published import PublishedFeed
+from bank.published_feed import PublishedFeed
 from bank.replay import ReplayResult
 from bank.scorer_client import ScorerClient
 from bank.settings import Settings

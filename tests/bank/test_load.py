@@ -23,7 +23,7 @@ from bank.errors import BankError, DataError
 from bank.feed import Batch, Feed, SimulatedFeed
 from bank.landing import open_bank
 from bank.load import Loaded, load
-from bank.published import PublishedFeed
+from bank.published_feed import PublishedFeed
 from bank.settings import Settings
 from bank.simulator import Simulation
 from tests.bank.frames import count, frame

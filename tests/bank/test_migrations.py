@@ -46,14 +46,14 @@ def new(settings: Settings) -> Settings:
 
 
 @pytest.fixture
-def former(new: Settings, settings: Settings) -> Settings:
+def legacy(new: Settings, settings: Settings) -> Settings:
     """An installation older than the migrations, with a payment, a report and a decision."""
     with connect(settings, settings.bank_url) as admin:
         for url, owner in ((new.bank_url, "postgres"), (new.decisions_url, "scorer")):
             name = sql.Identifier(url.rpartition("/")[2])
             admin.execute(sql.SQL("create database {} owner {}").format(name, sql.Identifier(owner)))
     with connect(new, new.bank_url) as bank:
-        bank.execute((HERE / "former_bank.sql").read_bytes())
+        bank.execute((HERE / "legacy_bank_schema.sql").read_bytes())
         bank.execute(
             "insert into bank.transactions (source, source_row, transaction_id, arrived_at) values ('t', 1, 7, now())"
         )
@@ -61,7 +61,7 @@ def former(new: Settings, settings: Settings) -> Settings:
             "insert into bank.fraud_reports (source, source_row, arrived_at, pattern) values ('t', 1, now(), 2)"
         )
     with connect(new, new.decisions_url, "scorer", "decisions_password") as scorer:
-        scorer.execute((HERE / "former_decisions.sql").read_bytes())
+        scorer.execute((HERE / "legacy_decisions_schema.sql").read_bytes())
         scorer.execute(
             "insert into serving.decisions "
             "values (7, 1, 1, 9.5, now(), .5, 'review', '[]', '1', true, '{}', '3', 0, now())"
@@ -85,16 +85,16 @@ def shapes(settings: Settings) -> list[list[str]]:
     return found
 
 
-def test_an_old_installation_gets_the_new_tables_and_keeps_its_data(settings: Settings, former: Settings) -> None:
-    migrate(former)
-    assert shapes(former) == shapes(settings)
-    with connect(former, former.bank_url) as bank:
+def test_an_old_installation_gets_the_new_tables_and_keeps_its_data(settings: Settings, legacy: Settings) -> None:
+    migrate(legacy)
+    assert shapes(legacy) == shapes(settings)
+    with connect(legacy, legacy.bank_url) as bank:
         assert bank.execute("select transaction_id from bank.transactions").fetchall() == [(7,)]
         assert bank.execute("select pattern from bank.fraud_reports").fetchall() == [(2,)]
-    with connect(former, former.decisions_url, "scorer", "decisions_password") as scorer:
+    with connect(legacy, legacy.decisions_url, "scorer", "decisions_password") as scorer:
         query = "select transaction_id, decision from serving.decisions join serving.unapplied using (transaction_id)"
         assert scorer.execute(query).fetchall() == [(7, "review")]
-    with connect(former, former.decisions_url, "decisions_reader", "decisions_reader_password") as reader:
+    with connect(legacy, legacy.decisions_url, "decisions_reader", "decisions_reader_password") as reader:
         assert reader.execute("select count(*) from serving.decisions").fetchone() == (1,)
 
 
@@ -114,13 +114,13 @@ def test_a_repeated_migration_does_not_wait_for_writers_of_decisions(
         migrate(new)
 
 
-def test_a_migration_that_fails_changes_nothing(former: Settings) -> None:
-    with connect(former, former.decisions_url) as admin:
+def test_a_migration_that_fails_changes_nothing(legacy: Settings) -> None:
+    with connect(legacy, legacy.decisions_url) as admin:
         # A conflict with what the migration creates.
         admin.execute("drop table serving.unapplied; create type serving.unapplied as enum ()")
     with pytest.raises(psycopg.errors.DuplicateObject):
-        migrate(former)
-    with connect(former, former.decisions_url) as admin:
+        migrate(legacy)
+    with connect(legacy, legacy.decisions_url) as admin:
         assert admin.execute("select to_regclass('serving.alembic_version')").fetchone() == (None,)
 
 

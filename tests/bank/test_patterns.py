@@ -19,7 +19,7 @@ from bank.feed import BATCH_SCHEMA, SimulatedFeed, reports_of
 from bank.landing import open_bank
 from bank.load import load
 from bank.migrate import in_database, migrate
-from bank.published import PublishedFeed
+from bank.published_feed import PublishedFeed
 from bank.replay import day_to_play, replay
 from bank.scorer_client import ScorerClient
 from bank.settings import Settings
@@ -27,7 +27,7 @@ from bank.simulator import Simulation, simulate
 from contracts.transaction import FRAUD_PATTERNS
 from tests.bank.conftest import TinyScorer
 from tests.bank.frames import frame
-from tests.bank.test_published import NOW, rows_of
+from tests.bank.test_published_feed import NOW, rows_of
 
 WORLD = Simulation(customers=60, terminals=120, days=20, seed=1)
 
@@ -83,7 +83,7 @@ def test_the_pattern_is_recorded_and_not_sent(bank: psycopg.Connection, tiny: Ti
     assert recorded == [(3,), (None,), (1,), (2,)]
 
 
-FORMER_REPORTS = """
+LEGACY_REPORTS = """
 drop table bank.alembic_version;
 drop table bank.fraud_reports;
 create table bank.fraud_reports (
@@ -107,14 +107,14 @@ def columns_of(connection: psycopg.Connection) -> list[tuple[object, ...]]:
 def test_reports_without_a_pattern_are_kept_and_new_ones_may_have_one(
     settings: Settings, admin: psycopg.Connection, tmp_path: Path
 ) -> None:
-    former = settings.model_copy(update={"bank_url": in_database(settings.bank_url, "bank_former")})
-    migrate(former)
+    legacy = settings.model_copy(update={"bank_url": in_database(settings.bank_url, "bank_legacy")})
+    migrate(legacy)
     password = settings.secret("bank_admin_password")
-    with psycopg.connect(former.bank_url, user="postgres", password=password) as connection:
-        connection.execute(FORMER_REPORTS)
-    migrate(former)
+    with psycopg.connect(legacy.bank_url, user="postgres", password=password) as connection:
+        connection.execute(LEGACY_REPORTS)
+    migrate(legacy)
     frame().assign(TX_FRAUD_SCENARIO=2).to_parquet(tmp_path / "payments.parquet")
-    with open_bank(former) as connection:
+    with open_bank(legacy) as connection:
         assert columns_of(connection) == columns_of(admin), "as in a new bank"
         loaded = [load(connection, PublishedFeed(tmp_path, NOW), 0).reports_new for _ in range(2)]
         found = connection.execute("select transaction_id, pattern from bank.fraud_reports order by 1").fetchall()

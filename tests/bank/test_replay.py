@@ -22,7 +22,7 @@ from tenacity import stop_after_attempt
 
 from bank.errors import BankError
 from bank.load import load
-from bank.published import PublishedFeed
+from bank.published_feed import PublishedFeed
 from bank.replay import ReplayResult, day_to_play, replay
 from bank.scorer_client import ScorerClient
 from bank.settings import Settings

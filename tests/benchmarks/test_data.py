@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bank.published import PublishedFeed
+from bank.published_feed import PublishedFeed
 from bank.simulator import Simulation
 from benchmarks.handbook.__main__ import days_of
 from benchmarks.handbook.data import Payments, read_payments

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bank.published import PublishedFeed
+from bank.published_feed import PublishedFeed
 from benchmarks.handbook.data import Payments, read_payments
 from benchmarks.handbook.errors import BenchmarkError
 from benchmarks.handbook.protocol import is_published, weeks_of

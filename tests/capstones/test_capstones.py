@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from exercises.manifest import Exercise, read_manifest
+from exercises.catalog import Exercise, read_catalog
 from tests.exercises.proof import Found, check_all, prove
 
-CAPSTONES = [exercise for exercise in read_manifest() if exercise.capstone]
+CAPSTONES = [exercise for exercise in read_catalog() if exercise.capstone]
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Typical wrong answers, kept as small changes to the solution: `wrong/<exercise>.toml`.
+"""Typical wrong answers, kept as small changes to the solution: `wrong_answers/<exercise>.toml`.
 
 Each mistake has a name, the message that the learner must see (`says`), and either
 
@@ -17,10 +17,10 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from exercises.manifest import Exercise
+from exercises.catalog import Exercise
 from exercises.stub import work_in
 
-WRONG: Final = Path(__file__).parent / "wrong"
+WRONG: Final = Path(__file__).parent / "wrong_answers"
 
 
 class PatchError(ValueError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from exercises.manifest import Exercise
+from exercises.catalog import Exercise
 from exercises.outcome import Outcome, Result
 from exercises.runner import run_together
 from exercises.stub import BEGIN, stub_of, with_work

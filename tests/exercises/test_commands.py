@@ -9,7 +9,7 @@ import pytest
 
 from exercises import __main__ as commands
 from exercises import progress
-from exercises.manifest import Exercise, find
+from exercises.catalog import Exercise, find
 from exercises.outcome import Outcome, Result
 from exercises.progress import Progress, read_progress, reset, write_progress
 from exercises.stub import EMPTY, stub_of

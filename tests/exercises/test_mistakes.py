@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from exercises.manifest import Exercise, find, read_manifest
+from exercises.catalog import Exercise, find, read_catalog
 from exercises.stub import with_work
 from tests.exercises.mistakes import Change, Mistake, PatchError, wrong_works
 
 WORK = "total = 0\nfor one in many:\n    total += one\nreturn total\n"
 
 
-@pytest.mark.parametrize("exercise", read_manifest(), ids=lambda exercise: exercise.id)
+@pytest.mark.parametrize("exercise", read_catalog(), ids=lambda exercise: exercise.id)
 def test_each_wrong_answer_applies_and_differs_from_the_solution(exercise: Exercise) -> None:
     solution = exercise.solution.read_text()
     programs = {"the solution": ast.dump(ast.parse(solution))}

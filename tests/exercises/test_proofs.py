@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from exercises.manifest import Exercise, read_manifest
+from exercises.catalog import Exercise, read_catalog
 from tests.exercises.proof import Found, check_all, prove
 
-OFFLINE = [exercise for exercise in read_manifest() if not exercise.capstone]
+OFFLINE = [exercise for exercise in read_catalog() if not exercise.capstone]
 ENVIRONMENTS = ("pipeline", "serving", "airflow")
 """Two run at a time. The pipeline's takes longest, and starts first."""
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from exercises import manifest, runner
-from exercises.manifest import Exercise
+from exercises import catalog, runner
+from exercises.catalog import Exercise
 from exercises.outcome import Outcome, Result
 from exercises.runner import run_checks
 from exercises.stub import stub_of, with_work
@@ -45,7 +45,7 @@ def test_store(answer):
 @pytest.fixture
 def exercise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Exercise:
     """A temporary exercise for these tests."""
-    monkeypatch.setattr(manifest, "EXERCISES", tmp_path)
+    monkeypatch.setattr(catalog, "EXERCISES", tmp_path)
     made = Exercise(
         id="double",
         role="ml-engineer",

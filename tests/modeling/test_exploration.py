@@ -27,7 +27,7 @@ from modeling.errors import ModelingError
 from modeling.explore import NOTEBOOK, ROOT, explore
 from modeling.runner import run
 from modeling.settings import Settings
-from tests.modeling.explored import World, features_of, simulated, write_world
+from tests.modeling.simulated_lake import World, features_of, simulated, write_world
 
 SIZE = Simulation(customers=60, terminals=120, days=50, seed=2)
 LARGE, TERMINAL = 1, 2

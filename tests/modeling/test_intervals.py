@@ -8,8 +8,8 @@ import pytest
 from contracts.bundle import Thresholds
 from modeling.evaluation.costs import Costs, total_cost
 from modeling.evaluation.intervals import MIN_DEFINED, bootstrap, intervals
+from modeling.evaluation.metric_intervals import GAIN, Scored, metric_intervals
 from modeling.evaluation.metrics import TOP_CARDS, card_precision
-from modeling.evaluation.window_intervals import GAIN, Scored, metric_intervals
 from tests.modeling.windows import scores_of, window
 
 CARDS = np.array([7, 3, 7, 7, 9, 3])

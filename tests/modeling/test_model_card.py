@@ -14,9 +14,9 @@ from contracts.features import FEATURES
 from modeling.data.dataset import Dataset, SplitData
 from modeling.data.split import split_days
 from modeling.evaluation.costs import Costs
+from modeling.evaluation.metric_intervals import GAIN, Scored
 from modeling.evaluation.result import evaluate_models
 from modeling.evaluation.slices import by_amount, by_customer, by_pattern
-from modeling.evaluation.window_intervals import GAIN, Scored
 from modeling.model_card.card import Facts, card
 from modeling.model_card.limitations import FREE, HELD, limitations
 from modeling.model_card.markdown import escape, page, table

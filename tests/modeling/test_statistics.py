@@ -21,7 +21,7 @@ from modeling.notebooks import statistics
 from modeling.notebooks.drift import feature_drift
 from modeling.notebooks.narrative import describe_clusters, describe_extremes, number, percent
 from modeling.notebooks.payments import SAMPLE_A_DAY, read_lake
-from tests.modeling.explored import World, simulated, write_world
+from tests.modeling.simulated_lake import World, simulated, write_world
 
 START = first_second(date(2025, 1, 1))
 

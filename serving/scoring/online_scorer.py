@@ -12,9 +12,9 @@ from serving.model.champion import Champion
 from serving.observability.metrics import Metrics
 from serving.online_store.protocol import Answered, Claim, Conflict, OnlineStore
 from serving.recovery.recent_answers import RecentAnswers
+from serving.scoring.decision_records import Record, make_records, pack, unpack
 from serving.scoring.features import compute_features
 from serving.scoring.payment import Payment
-from serving.scoring.records import Record, make_records, pack, unpack
 
 CHUNK: Final = 250
 """Payments of a batch in one round: bounds the memory for their histories, and how long others wait for Valkey."""

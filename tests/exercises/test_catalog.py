@@ -1,4 +1,4 @@
-"""The manifest matches the folders, each stub matches its solution, and there are no other files."""
+"""The catalog matches the folders, each stub matches its solution, and there are no other files."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import get_args
 
 import pytest
 
-from exercises.manifest import EXERCISES, Exercise, Role, UnknownExerciseError, find, read_manifest
+from exercises.catalog import EXERCISES, Exercise, Role, UnknownExerciseError, find, read_catalog
 from exercises.stub import stub_of
 from tests.exercises.mistakes import WRONG
 
 ROOT = EXERCISES.parent
-ALL = read_manifest()
+ALL = read_catalog()
 OF_THE_WORKSHOP = {
     "__init__.py",
     "__main__.py",
+    "catalog.py",
     "conftest.py",
     "earlier_champion.py",
     "exercises.toml",
@@ -25,12 +26,11 @@ OF_THE_WORKSHOP = {
     "faulty_store.py",
     "leaks.py",
     "live_pipeline.py",
-    "manifest.py",
     "outcome.py",
+    "output.py",
     "plugin.py",
     "progress.py",
     "runner.py",
-    "show.py",
     "spark_answers.py",
     "stub.py",
     "threads.py",

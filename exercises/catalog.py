@@ -52,14 +52,14 @@ class Exercise(BaseModel):
         return self.folder / "check.py"
 
 
-def read_manifest(path: Path = EXERCISES / "exercises.toml") -> list[Exercise]:
-    """Every exercise, in order. Raises `pydantic.ValidationError` for an invalid manifest."""
+def read_catalog(path: Path = EXERCISES / "exercises.toml") -> list[Exercise]:
+    """Every exercise, in order. Raises `pydantic.ValidationError` for an invalid catalog."""
     return [Exercise(**entry) for entry in tomllib.loads(path.read_text())["exercise"]]
 
 
 def find(id_: str) -> Exercise:
     """The exercise with this id. Raises `UnknownExerciseError`."""
-    known = {exercise.id: exercise for exercise in read_manifest()}
+    known = {exercise.id: exercise for exercise in read_catalog()}
     if id_ not in known:
         near = difflib.get_close_matches(id_, known, 1)
         problem = f"there is no exercise {id_!r}" if id_ else "name an exercise, as in EXERCISE=point-in-time"

@@ -1,6 +1,6 @@
 """A plain model server for comparison: FastAPI, pydantic and `predict_proba` on the features of a payment.
 
-`python -m benchmarks.scorer.plain MODEL --port`.
+`python -m benchmarks.scorer.plain_fastapi MODEL --port`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Row: Any = create_model("Row", **cast(Any, dict.fromkeys(FEATURES, (float, ...))
 
 def main() -> None:
     """The command; serves until interrupted."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.scorer.plain", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scorer.plain_fastapi", description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("--port", type=int, required=True)
     given = parser.parse_args()

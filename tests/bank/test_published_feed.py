@@ -19,7 +19,7 @@ from bank.arrivals import with_arrivals
 from bank.columns import _without_noise
 from bank.errors import DataError
 from bank.feed import BATCH_SCHEMA, INSTANT, reports_of
-from bank.published import BATCH_ROWS, PublishedFeed
+from bank.published_feed import BATCH_ROWS, PublishedFeed
 from contracts.transaction import EPOCH, MAX_CLOCK_SKEW
 from tests.bank.frames import frame
 

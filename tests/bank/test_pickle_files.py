@@ -16,10 +16,10 @@ import pytest
 from pandas.core.internals import BlockManager
 
 from bank.errors import DataError
-from bank.pickles import ALLOWED, read_frame
-from bank.published import PublishedFeed
+from bank.pickle_files import ALLOWED, read_frame
+from bank.published_feed import PublishedFeed
 from tests.bank.frames import frame
-from tests.bank.test_published import NOW
+from tests.bank.test_published_feed import NOW
 
 AS_PUBLISHED = frame().astype({"CUSTOMER_ID": str, "TERMINAL_ID": str}).assign(TX_TIME_DAYS=0).iloc[2:9]
 

@@ -13,7 +13,7 @@ import pytest
 
 from demo.airflow_api import Airflow
 from tests.compose.stack import Stack, wait_until
-from tests.compose.test_b_start import OWN, payment
+from tests.compose.test_2_start import OWN, payment
 
 BROKEN = re.compile(
     "|".join(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from serving.observability.transitions import TransitionLogger
+from serving.observability.transition_logger import TransitionLogger
 
 
 @pytest.mark.parametrize(("changed", "logged"), [("still", ["began", "still", "over"]), ("", ["began", "over"])])

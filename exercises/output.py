@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from exercises.manifest import Exercise, read_manifest
+from exercises.catalog import Exercise, read_catalog
 from exercises.outcome import Outcome, Result
 from exercises.progress import Progress
 from exercises.runner import ROOT
@@ -72,6 +72,6 @@ def _next(exercise: Exercise, outcome: Outcome, where: str) -> str:
 
 
 def _following(exercise: Exercise) -> str:
-    mine = [one.id for one in read_manifest() if one.role == exercise.role]
+    mine = [one.id for one in read_catalog() if one.role == exercise.role]
     rest = mine[mine.index(exercise.id) + 1 :] if exercise.id in mine else []
     return f"{exercise.role}/{rest[0]}" if rest else "`make exercises`; that was the last one for this role"

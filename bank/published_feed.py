@@ -105,7 +105,7 @@ def _open_parquet(path: Path) -> pq.ParquetFile:
 
 def _tables(path: Path) -> Iterator[pa.Table]:
     if path.suffix == ".pkl":
-        from bank.pickles import read_frame
+        from bank.pickle_files import read_frame
 
         frame = read_frame(path)
         wanted = _columns_to_read([str(name) for name in frame.columns], path)
