@@ -33,7 +33,7 @@ CANDIDATE: Final[dict[str, Any]] = {
     "early_stopping": False,
     "random_state": 0,
 }
-"""Chosen on validation weeks of the published payments (docs/decisions/0016-recipe.md)."""
+"""Chosen on validation weeks of the published payments (docs/decisions/0016-training-configuration.md)."""
 BASELINE: Final[dict[str, Any]] = {"C": 1.0, "max_iter": 1_000}
 
 

@@ -29,7 +29,7 @@ CURRENT_CHOICES: Final[dict[str, Any]] = {
     **{name: CANDIDATE[name] for name in ("learning_rate", "max_iter", "max_leaf_nodes", "min_samples_leaf")},
     **{name: CANDIDATE[name] for name in ("l2_regularization", "max_features")},
 }
-"""The choices of the current recipe, which a search tries first."""
+"""The choices of the current training configuration, which a search tries first."""
 
 
 def suggest(trial: Trial) -> dict[str, Any]:

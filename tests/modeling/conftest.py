@@ -55,7 +55,7 @@ def settings_for(mlflow_uri: str, lake: Path, request: pytest.FixtureRequest) ->
 
 @pytest.fixture
 def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Train with fewer trees than the recipe."""
+    """Train with fewer trees than the training configuration."""
     from modeling.models.estimators import CANDIDATE
 
     monkeypatch.setitem(CANDIDATE, "max_iter", 60)
