@@ -43,7 +43,7 @@ from bank.scorer_client import Answer, ScorerClient
 from bank.settings import Settings, read_settings
 
 RECORD_EVERY: Final = 100
-PATIENCE_SECONDS: Final = 600
+RETRY_SECONDS: Final = 600
 SECONDS_BETWEEN_LINES: Final = 10.0
 IDLE_SECONDS: Final = 60.0
 T = TypeVar("T")
@@ -122,20 +122,20 @@ class Live:
             with open_bank(self.settings) as bank:
                 return work(bank)
 
-        patience = Retrying(
+        retrying = Retrying(
             retry=retry_if_exception_type(psycopg.OperationalError),
-            stop=patience_until(self.stopping),
+            stop=retry_until(self.stopping),
             wait=wait_exponential_jitter(multiplier=0.1, max=5, jitter=0.1),
             sleep=sleep_using_event(self.stopping),
             before_sleep=_log_wait("bank"),
             reraise=True,
         )
-        return patience(once)
+        return retrying(once)
 
 
-def patience_until(stopping: Event) -> stop_base:
+def retry_until(stopping: Event) -> stop_base:
     """When to stop retrying: after ten minutes, or once `stopping` is set."""
-    return stop_after_delay(PATIENCE_SECONDS) | stop_when_event_set(stopping)
+    return stop_after_delay(RETRY_SECONDS) | stop_when_event_set(stopping)
 
 
 def _flagged(event: BankEvent, answer: Answer) -> str:
@@ -200,10 +200,10 @@ def _serve(options: argparse.Namespace, stopping: Event) -> None:
     feed = feed_of(options, datetime.now(UTC))
     held_out = hold_out(require_days(feed), options.hold_out_days)[1]
     settings = read_settings()
-    patience, sleep = patience_until(stopping), sleep_using_event(stopping)
+    stop, sleep = retry_until(stopping), sleep_using_event(stopping)
     beat = options.heartbeat.touch if options.heartbeat else lambda: None
     key = settings.secret("scorer_api_key")
-    with ScorerClient(settings.scorer_url, key, patience, sleep, _log_wait("scorer")) as scorer:
+    with ScorerClient(settings.scorer_url, key, stop, sleep, _log_wait("scorer")) as scorer:
         live = Live(settings, scorer, Pace(options.rate, sleep=stopping.wait), _print_line, beat, stopping)
         span = f"{held_out[0]} to {held_out[-1]}"
         _print_line(f"live: {span}, {options.rate} events a second, resuming from the bank's records")

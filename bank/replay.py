@@ -196,11 +196,13 @@ def main() -> None:
     with open_bank(settings) as bank, ScorerClient(settings.scorer_url, settings.secret("scorer_api_key")) as scorer:
         played = replay(bank, scorer, events, options.clients)
     if played.refused:
-        print(f"{played.refused:,} payments refused: their ids exist with a different payload", file=sys.stderr)
+        print(
+            f"{played.refused:,} payments rejected: their ids already exist with a different payload", file=sys.stderr
+        )
     if played.refused and not played.scored:
         raise BankError(
-            f"the scorer at {settings.scorer_url} already has every id with a different payload: select the feed "
-            "that its state was written for"
+            f"the scorer at {settings.scorer_url} already has all these payment ids with different payloads: replay "
+            "the data set that its online state was built from"
         )
     print(json.dumps(played.summary(time.monotonic() - start)))
 

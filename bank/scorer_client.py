@@ -16,7 +16,7 @@ from tenacity.stop import stop_base
 from bank.errors import BankError, IdConflictError
 from contracts.transaction import FraudReport, Transaction
 
-PATIENCE_SECONDS: Final = 60
+RETRY_SECONDS: Final = 60
 BUSY: Final = frozenset({429, 502, 503, 504})
 AWAY: Final = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError)
 
@@ -41,16 +41,16 @@ class ScorerClient:
         self,
         url: str,
         api_key: str,
-        patience: stop_base | None = None,
+        stop: stop_base | None = None,
         sleep: Callable[[float], None] = time.sleep,
         waiting: Callable[[RetryCallState], None] | None = None,
     ) -> None:
-        """`patience` is when to stop retrying (after 60 s by default), `waiting` is called before each retry."""
+        """`stop` is when to stop retrying (after 60 s by default), `waiting` is called before each retry."""
         self._url = url
         self._client = httpx.Client(base_url=url, headers={"X-API-Key": api_key}, timeout=10)
         self._retrying = Retrying(
             retry=retry_if_exception_type((_Busy, *AWAY)),
-            stop=patience or stop_after_delay(PATIENCE_SECONDS),
+            stop=stop or stop_after_delay(RETRY_SECONDS),
             wait=wait_exponential_jitter(multiplier=0.1, max=5, jitter=0.1),
             sleep=sleep,
             before_sleep=waiting,
@@ -88,12 +88,12 @@ class ScorerClient:
             answer: httpx.Response = self._retrying(self._once, path, body)
         except _Busy as error:
             raise BankError(
-                f"the scorer at {self._url} is still busy ({error}): see what is missing at its /readyz"
+                f"the scorer at {self._url} keeps returning {error}: see its /readyz for the cause"
             ) from error
         if answer.status_code in (401, 403):
             raise BankError(
-                f"the scorer at {self._url} rejects the key in the secret scorer_api_key ({answer.text}): write a key "
-                "there that its secret api_keys lists with the scopes score and report"
+                f"the scorer at {self._url} rejects the key in the secret scorer_api_key ({answer.text}): use a key "
+                "that the scorer's secret api_keys lists with the scopes score and report"
             )
         if answer.status_code == httpx.codes.CONFLICT:
             raise IdConflictError(f"the scorer at {self._url} already has this id with a different payload: {body}")

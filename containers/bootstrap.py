@@ -24,7 +24,7 @@ from containers.credentials import USER
 from demo.airflow_api import Airflow, DagFailed
 from demo.secret_files import read_secret
 
-PATIENCE_SECONDS: Final = 120
+RETRY_SECONDS: Final = 120
 TRIES: Final = 3
 AGAIN: Final = "see the log of that service, then start again"
 
@@ -167,7 +167,7 @@ def _patient(work: Callable[[], Any]) -> Any:
     waiting = Retrying(
         retry=retry_if_exception_type(httpx.TransportError),
         wait=wait_fixed(0.5),
-        stop=stop_after_delay(PATIENCE_SECONDS),
+        stop=stop_after_delay(RETRY_SECONDS),
         reraise=True,
     )
     return waiting(work)

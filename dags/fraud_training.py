@@ -34,7 +34,10 @@ def training_day(name: str, params: dict[str, Any], triggering_asset_events: Any
     events = [event for some in triggering_asset_events.values() for event in some]
     day = events[-1].extra.get(name) if events else params[name]
     if not day:
-        raise ValueError(f"no day {name!r}: trigger this DAG by the Asset fraud_features or set 'from' and 'to'")
+        raise ValueError(
+            f"parameter {name!r} is not set: set both 'from' and 'to' (YYYY-MM-DD), or let the Asset fraud_features "
+            "trigger this DAG"
+        )
     return str(day)
 
 

@@ -13,7 +13,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 
 FINAL: Final = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 POLL_SECONDS: Final = 0.5
-PATIENCE_SECONDS: Final = 90
+RETRY_SECONDS: Final = 90
 """How long requests are retried while the api-server does not answer."""
 
 
@@ -37,7 +37,7 @@ class TaskDone:
 patiently: Final = retry(
     retry=retry_if_exception_type(httpx.TransportError),
     wait=wait_fixed(POLL_SECONDS),
-    stop=stop_after_delay(PATIENCE_SECONDS),
+    stop=stop_after_delay(RETRY_SECONDS),
     reraise=True,
 )
 """Retries a request while the api-server does not answer."""

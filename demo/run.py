@@ -23,7 +23,7 @@ from demo.server_watch import ServerWatch
 from demo.steps import StepFailed, Steps
 from demo.summary import Summary
 
-PATIENCE_SECONDS = 120
+TIMEOUT_SECONDS = 120
 
 
 def create_installation(options: Options) -> Installation:
@@ -171,7 +171,7 @@ def wait_until(url: str, server: Server) -> None:
         return answers(url)
 
     retrying = Retrying(
-        retry=retry_if_result(lambda up: not up), wait=wait_fixed(0.2), stop=stop_after_delay(PATIENCE_SECONDS)
+        retry=retry_if_result(lambda up: not up), wait=wait_fixed(0.2), stop=stop_after_delay(TIMEOUT_SECONDS)
     )
     try:
         retrying(ready)

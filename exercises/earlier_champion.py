@@ -18,7 +18,7 @@ from exercises.expect import UnavailableError
 
 CHAMPION: Final = "champion"
 MODEL: Final = os.environ.get("MODEL_NAME") or "fraud"
-PATIENCE_SECONDS: Final = 60
+TIMEOUT_SECONDS: Final = 60
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class Scene:
     def restore(self) -> None:
         """Make the earlier model champion, and wait until the scorer uses it. Raises `UnavailableError`."""
         self.client.set_registered_model_alias(MODEL, CHAMPION, self.champion)
-        end = time.monotonic() + PATIENCE_SECONDS
+        end = time.monotonic() + TIMEOUT_SECONDS
         while version_in_use() != self.champion:
             if time.monotonic() > end:
                 raise UnavailableError(
-                    f"the scorer did not switch to version {self.champion} within {PATIENCE_SECONDS} s: check again"
+                    f"the scorer did not switch to version {self.champion} within {TIMEOUT_SECONDS} s: check again"
                 )
             time.sleep(0.1)
 

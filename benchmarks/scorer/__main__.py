@@ -69,8 +69,8 @@ def bench(options: Options, steps: Steps, stack: ExitStack) -> dict[str, Any]:
         measured.append(Measured(contender.name, clients, turn, **found))
         for name, available in ((SCORE, prepared["payments"]), (ALL_AT_ONCE.name, prepared["batches"])):
             if sent.get(name, 0) > available:
-                # A repeated payment gets its stored answer, which costs almost nothing.
-                raise ServerError(f"{name} used more than the {available:,} prepared bodies: set fewer ROUNDS")
+                # A repeated payment returns its stored response, which costs almost nothing.
+                raise ServerError(f"{name} used more than the {available:,} prepared request bodies: lower ROUNDS")
     return report(measured, options.model_dump(), cores={"servers": mine, "load and stores": others})
 
 

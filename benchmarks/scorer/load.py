@@ -24,7 +24,7 @@ import uvloop
 
 from benchmarks.scorer.files import KEY_VARIABLE
 
-PATIENCE_SECONDS: Final = 30.0
+TIMEOUT_SECONDS: Final = 30.0
 
 
 class Client(asyncio.Protocol):
@@ -95,7 +95,7 @@ async def load(url: str, bodies: list[bytes], clients: int, seconds: float, warm
         await loop.create_connection(lambda: Client(requests, began + seconds), host, port) for _ in range(clients)
     ]
     # Do not wait forever for a server that does not answer.
-    async with asyncio.timeout(warm_up + seconds + PATIENCE_SECONDS):
+    async with asyncio.timeout(warm_up + seconds + TIMEOUT_SECONDS):
         ended = await asyncio.gather(*(client.done for _, client in connected))
     took = np.array([one for _, client in connected for at, one in client.took if began <= at < began + seconds])
     failed = sum(client.failed for _, client in connected) + sum(error is not None for error in ended)

@@ -17,7 +17,7 @@ from serving.api.schemas import Problem
 from serving.errors import IdempotencyConflictError, NotReadyError
 from serving.observability.logging import event
 
-MOST_ERRORS: Final = 50
+MAX_ERRORS: Final = 50
 LONGEST_NAME: Final = 80
 RETRY: Final = {"Retry-After": "1"}
 NOT_JSON: Final = (
@@ -58,7 +58,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     is_json = "json" in request.headers.get("content-type", "")
     errors = error.errors()
-    detail = [_readable(one, is_json) for one in errors[:MOST_ERRORS]]
+    detail = [_readable(one, is_json) for one in errors[:MAX_ERRORS]]
     return _json(422, {"detail": detail, "errors": len(errors)})
 
 

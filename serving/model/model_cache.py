@@ -66,5 +66,7 @@ class ModelCache:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError) as error:
-            raise BundleError(f"{self._folder / CURRENT} names no version ({error!r}): remove that folder") from error
+            raise BundleError(
+                f"{self._folder / CURRENT} does not contain a model version ({error!r}): delete its folder"
+            ) from error
         return version, self._folder / f"version-{version.number}"

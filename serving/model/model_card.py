@@ -8,7 +8,7 @@ from typing import Final
 
 from contracts.bundle import CARD_HTML, CARD_MARKDOWN, REBUILD, BundleError
 
-MOST_BYTES: Final = 5_000_000
+MAX_BYTES: Final = 5_000_000
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ def read_card(root: Path) -> Card:
 
 def _read(root: Path, name: str) -> str:
     content = (root / name).read_bytes()
-    if len(content) > MOST_BYTES:
+    if len(content) > MAX_BYTES:
         raise BundleError(
-            f"{name} has {len(content)} bytes, more than the {MOST_BYTES} that are shown: shorten the card"
+            f"{name} has {len(content)} bytes, more than the {MAX_BYTES} that are shown: shorten the card"
         )
     try:
         return content.decode()

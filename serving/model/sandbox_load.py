@@ -16,7 +16,7 @@ from contracts.bundle import REBUILD, RETRAIN, TREES, BundleError
 from serving.model.champion import Champion, load_champion, reference_margin
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-PATIENCE_SECONDS: Final = 60.0
+TIMEOUT_SECONDS: Final = 60.0
 
 
 async def load_in_sandbox(root: Path, version: str) -> Champion:
@@ -37,10 +37,10 @@ async def _margin_in_child(root: Path) -> float:
         cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
-        out, err = await asyncio.wait_for(child.communicate(), PATIENCE_SECONDS)
+        out, err = await asyncio.wait_for(child.communicate(), TIMEOUT_SECONDS)
     except TimeoutError:
         raise BundleError(
-            f"{TREES} was not loaded within {PATIENCE_SECONDS:.0f} s: free CPU time or train fewer trees"
+            f"{TREES} was not loaded within {TIMEOUT_SECONDS:.0f} s: free CPU time or train fewer trees"
         ) from None
     finally:
         if child.returncode is None:

@@ -225,7 +225,7 @@ def test_requests_to_a_busy_scorer_are_retried(bank: psycopg.Connection, tiny: T
         (401, "rejects the key in the secret scorer_api_key"),
         (403, "rejects the key in the secret scorer_api_key"),
         (422, r"rejects .*'transaction_id': 103.* \(422 .*: check that it runs this version"),
-        (503, r"is still busy \(503 .*\): see what is missing at its /readyz"),
+        (503, r"keeps returning 503 .*: see its /readyz for the cause"),
     ],
 )
 def test_a_rejection_ends_the_replay(
@@ -334,4 +334,4 @@ def test_a_scorer_with_the_state_of_other_data_is_reported(
     tiny.answer = lambda _: 409
     done = run()
     assert done.returncode == 1
-    assert "select the feed that its state was written for" in done.stderr.splitlines()[-1]
+    assert "replay the data set that its online state was built from" in done.stderr.splitlines()[-1]

@@ -88,7 +88,7 @@ def test_a_registry_with_and_without_a_champion_and_a_broken_one(server: Rehears
 
 
 def test_an_unreachable_server_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(bootstrap, "PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(bootstrap, "RETRY_SECONDS", 0)
     nowhere = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(BootstrapError, match=f"MLflow at {nowhere} does not answer"):
         champion(Settings(mlflow_tracking_uri=nowhere))

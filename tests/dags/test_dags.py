@@ -109,5 +109,5 @@ def test_training_takes_its_days_from_the_newest_event_or_from_its_conf() -> Non
     events = {"asset": [SimpleNamespace(extra={"from": "2025-01-01"}), SimpleNamespace(extra={"from": "2025-02-01"})]}
     assert training_day("from", {"from": None}, events) == "2025-02-01"
     assert training_day("from", {"from": "2025-03-01"}, {}) == "2025-03-01"
-    with pytest.raises(ValueError, match="no day 'from'"):
+    with pytest.raises(ValueError, match="parameter 'from' is not set: set both"):
         training_day("from", {"from": None}, {})

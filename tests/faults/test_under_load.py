@@ -34,7 +34,7 @@ from tests.serving.running import KEYS, ScorerProcess, wait_for
 PAYMENTS = int(os.environ.get("PAYMENTS") or 100_000)
 CLIENTS = 8
 OUTAGE_SECONDS = float(os.environ.get("OUTAGE_SECONDS") or 10)
-PATIENCE = 300
+TIMEOUT_SECONDS = 300
 """Seconds: with all cores taken by clients, some 3,000 decisions a second are put back into an empty state."""
 START = 1_530_000_000
 TOLD = ("score", "decision", "model_version", "degraded", "reasons")
@@ -136,9 +136,9 @@ def under_load(system: System, seconds: float) -> None:
 def settle(system: System) -> None:
     """Pause the clients, wait until the scorer has recovered and nothing is queued, and check everything."""
     system.clients.hold()
-    wait_for(system.ready, system.scorer.log.read_text, patience=PATIENCE)
+    wait_for(system.ready, system.scorer.log.read_text, patience=TIMEOUT_SECONDS)
     with system.state as state:
-        wait_for(lambda: state.xlen(DECISIONS_KEY) == 0, system.scorer.log.read_text, patience=PATIENCE)
+        wait_for(lambda: state.xlen(DECISIONS_KEY) == 0, system.scorer.log.read_text, patience=TIMEOUT_SECONDS)
         check_decisions(system)
         check_histories(system, state)
 
@@ -216,7 +216,7 @@ def load(system: System, seconds_after: float = 2) -> Iterator[None]:
     system.clients.go()
     yield
     # Recovery happens under load as well.
-    wait_for(system.ready, system.scorer.log.read_text, patience=PATIENCE)
+    wait_for(system.ready, system.scorer.log.read_text, patience=TIMEOUT_SECONDS)
     under_load(system, seconds_after)
     settle(system)
     assert system.clients.told.refused == before

@@ -33,7 +33,7 @@ from serving.observability.metrics import Metrics
 SECONDS = 2.0
 MOMENT = 0.1
 AMOUNT = 75.0
-MOST_STEPS = 2000
+MAX_STEPS = 2000
 GONE = (
     lambda actual: isinstance(actual, Exception),
     "The old model was dropped before the new one was ready. Keep using it until the swap.",
@@ -294,7 +294,7 @@ def test_requests_at_every_step_of_a_swap(world: World) -> None:
 
     def ask(step: int) -> None:
         # A request that waits for a lock waits until the swap is done.
-        if step < MOST_STEPS and sum(not one.done() for one in requests) < 4:
+        if step < MAX_STEPS and sum(not one.done() for one in requests) < 4:
             requests.append(world.request())
             wait_for(requests[-1:], MOMENT)
 
@@ -319,7 +319,7 @@ def test_a_swap_at_every_step_of_a_request(world: World) -> None:
         "The answer mixes two models: the champion was read more than once, and replaced in between. Read it once at "
         "the start of a request, and use that one throughout.",
     )
-    for number in range(MOST_STEPS):
+    for number in range(MAX_STEPS):
         take(world, "1", True, "A valid version must be taken.")
         actual: list[object] = []
         swaps: list[Future[object]] = []
