@@ -136,7 +136,7 @@ def _compared(section: str, model: str, found: dict[str, float], published: dict
 
 def _intervals_table(section: Section) -> list[str]:
     assert section.intervals is not None
-    rows = [["model", *TITLES.values(), "champion's AP minus this"]]
+    rows = [["model", *TITLES.values(), "champion's AP gain over this model"]]
     for model, found in section.intervals.models.items():
         less = section.intervals.champion_less.get(model)
         rows.append(
