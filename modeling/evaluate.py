@@ -55,7 +55,7 @@ def evaluate(run_id: str, settings: Settings) -> dict[str, Any]:
 
 
 def write_bundle(root: Path, candidate: Candidate, metrics: dict[str, float]) -> None:
-    """Write `bundle.json` and the manifest below `root`."""
+    """Write `bundle.json` and the manifest under `root`."""
     window = candidate.split.training
     bundle = Bundle(
         calibration=candidate.decider.calibration,
@@ -70,7 +70,7 @@ def write_bundle(root: Path, candidate: Candidate, metrics: dict[str, float]) ->
 
 
 def load_skops(root: Path) -> Any:
-    """Load the scikit-learn model below `root` with this code's allow-list, not the one stored with the model."""
+    """Load the scikit-learn model under `root` with this code's allow-list, not the one stored with the model."""
     import skops.io  # type: ignore[import-untyped]
 
     return skops.io.load(root / MODEL_FILE, trusted=TRUSTED_TYPES)

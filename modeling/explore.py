@@ -29,7 +29,7 @@ CELL_SECONDS: Final = 600
 
 
 def explore(settings: Settings, out: Path, notebook: Path = NOTEBOOK) -> Path:
-    """Run a notebook on the lake and write it as one self-contained page below `out`; returns the page's path.
+    """Run a notebook on the lake and write it as one self-contained page under `out`; returns the page's path.
 
     Raises `ModelingError` for a lake without features or a cell that fails.
     """

@@ -24,7 +24,7 @@ def _counted(batches: Iterator[Any]) -> Iterator[Any]:
 
 
 def main(folder: Path) -> None:
-    """Write, read, check, sort, group, join and map a few rows below `folder`."""
+    """Write, read, check, sort, group, join and map a few rows under `folder`."""
     spark = SparkSession.builder.config("spark.ui.enabled", "false").getOrCreate()
     rows = spark.range(1_000).withColumn("day", F.to_date(F.timestamp_seconds(F.col("id") * 1_000)))
     rows.write.mode("overwrite").parquet(str(folder / "rows"))

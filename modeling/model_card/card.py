@@ -48,7 +48,7 @@ class Facts:
 
 
 def write_card(root: Path, facts: Facts, plots: Mapping[str, bytes]) -> None:
-    """Write the card below `root` as Markdown and as HTML; `plots` are PNG files by name."""
+    """Write the card under `root` as Markdown and as HTML; `plots` are PNG files by name."""
     text = card(facts)
     (root / CARD_MARKDOWN).parent.mkdir(parents=True, exist_ok=True)
     (root / CARD_MARKDOWN).write_text(text)

@@ -22,7 +22,7 @@ LOGISTIC: Final = Calibration(slope=1.0, intercept=0.0)
 
 
 def write_trees(model: Any, root: Path, features: NDArray[np.float64]) -> None:
-    """Write the trees below `root`, read them back and compare predictions on `features`, shape (n, f).
+    """Write the trees under `root`, read them back and compare predictions on `features`, shape (n, f).
 
     Raises `ModelingError` if they differ from the model's `predict_proba`.
     """
@@ -40,7 +40,7 @@ def write_trees(model: Any, root: Path, features: NDArray[np.float64]) -> None:
 
 
 def read_trees(root: Path) -> treelite.Model:
-    """Load the trees below `root`. Call `contracts.bundle.verify` first, because treelite may load a damaged file.
+    """Load the trees under `root`. Call `contracts.bundle.verify` first, because treelite may load a damaged file.
 
     Raises `BundleError` for damage that treelite detects.
     """

@@ -3,7 +3,7 @@
 # Data exploration
 
 An exploratory analysis of the lake, before any model. Text in grey asks a question and describes the method. Text
-beside a blue line is computed from the data, wording included, and describes only this data.
+next to a blue line is computed from the data, wording included, and describes only this data.
 
 **Labels are as of one moment**, the end of the lake's last day, by the label delay of `contracts/labels.py`: a fraud is
 known once it was reported and the delay has passed. More recent payments are *not yet labelled* and are excluded from

@@ -140,7 +140,7 @@ def download_model(model_id: str, folder: Path) -> Path:
 
 
 def upload_bundle(client: Any, model_id: str, root: Path) -> None:
-    """Upload `bundle/` below `root` to a logged model."""
+    """Upload `bundle/` under `root` to a logged model."""
     client.log_model_artifacts(model_id, str(root / BUNDLE_DIR), BUNDLE_DIR)
 
 

@@ -15,7 +15,7 @@ router = APIRouter(tags=["score"], dependencies=[documented_key])
 
 @router.post("/v1/score/batch", response_model=BatchAnswer, responses=COMMON | BODY | CONFLICT | TOO_LARGE)
 async def score_batch(batch: TransactionBatch, services: ServicesDep, explain: Explain = False) -> Response:
-    """Score up to 5,000 payments, in order of time; the answers are in the order of the request.
+    """Score up to 5,000 payments, in order of time; the responses are in the order of the request.
 
     If one is invalid or conflicts, none is scored.
     """

@@ -20,7 +20,7 @@ router = APIRouter(tags=["decisions"], dependencies=[documented_key])
 
 @router.get("/v1/decisions/{transaction_id}", response_model=DecisionOut, responses=COMMON | NOT_FOUND)
 async def decision(transaction_id: Annotated[int, Path(ge=0, lt=MAX_ID + 1)], services: ServicesDep) -> Response:
-    """The answer to a payment, its feature values, and the time of the decision."""
+    """The response to a payment, its feature values, and the time of the decision."""
     record = await _find(services, transaction_id)
     if record is None:
         raise HTTPException(404, f"no decision on transaction {transaction_id}")

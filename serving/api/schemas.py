@@ -57,13 +57,13 @@ class Answer(BaseModel):
 
 
 class BatchAnswer(BaseModel):
-    """An answer for each payment, in the order of the request."""
+    """A response for each payment, in the order of the request."""
 
     results: list[Answer]
 
 
 class DecisionOut(Answer):
-    """An answer with its features."""
+    """A response with its features."""
 
     features: dict[str, float]
     decided_at: datetime

@@ -16,6 +16,6 @@ router = APIRouter(tags=["score"], dependencies=[documented_key])
 
 @router.post("/v1/score", response_model=Answer, responses=COMMON | BODY | CONFLICT | TOO_LARGE)
 async def score(transaction: Transaction, services: ServicesDep, explain: Explain = False) -> Response:
-    """Score one payment. A repeated request gets its first answer again."""
+    """Score one payment. A repeated request returns its first response."""
     reject_future_instants(services.clock(), [(("occurred_at",), transaction.occurred_at)])
     return as_json(answer_of(await services.scorer.score(Payment.of(transaction), explain)))

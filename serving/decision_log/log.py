@@ -191,7 +191,7 @@ async def _within(seconds: float, call: Coroutine[Any, Any, Result]) -> Result:
 
 
 def _late(seconds: float) -> OperationalError:
-    return OperationalError(f"no answer within {seconds:.0f} s")
+    return OperationalError(f"no response within {seconds:.0f} s")
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:

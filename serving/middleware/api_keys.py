@@ -21,7 +21,7 @@ SCOPES: Final[tuple[tuple[str, Scope], ...]] = (
     ("/v1/decisions", "read"),
     ("/v1/model", "read"),
 )
-"""The required scope of each path and the paths below it."""
+"""The required scope of each path and the paths under it."""
 
 
 class ApiKey(BaseModel):

@@ -67,7 +67,7 @@ class Champion:
 
 
 def load_champion(root: Path, version: str) -> Champion:
-    """Verify and load the model version below `root`. Raises `BundleError`."""
+    """Verify and load the model version under `root`. Raises `BundleError`."""
     verify(root, FILES)
     bundle = read_bundle(root)
     try:

@@ -20,7 +20,7 @@ class Card:
 
 
 def read_card(root: Path) -> Card:
-    """Read the card below `root`. Raises `BundleError` if it is too large or not UTF-8."""
+    """Read the card under `root`. Raises `BundleError` if it is too large or not UTF-8."""
     return Card(_read(root, CARD_MARKDOWN), _read(root, CARD_HTML))
 
 

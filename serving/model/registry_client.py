@@ -96,8 +96,8 @@ def _json(answer: httpx.Response, key: str) -> dict[str, Any]:
         found = answer.json()[key]
     except (ValueError, KeyError, TypeError) as error:
         raise RegistryError(
-            f"MLflow's answer for {answer.url.path} has no {key!r} ({error!r}): check MLFLOW_TRACKING_URI"
+            f"MLflow's response for {answer.url.path} has no {key!r} ({error!r}): check MLFLOW_TRACKING_URI"
         ) from error
     if not isinstance(found, dict):
-        raise RegistryError(f"MLflow's answer for {answer.url.path} has no object {key!r}: check MLFLOW_TRACKING_URI")
+        raise RegistryError(f"MLflow's response for {answer.url.path} has no object {key!r}: check MLFLOW_TRACKING_URI")
     return found

@@ -20,7 +20,7 @@ TIMEOUT_SECONDS: Final = 60.0
 
 
 async def load_in_sandbox(root: Path, version: str) -> Champion:
-    """Load the model version below `root` once a child process has loaded it. Raises `BundleError`."""
+    """Load the model version under `root` once a child process has loaded it. Raises `BundleError`."""
     expected = await _margin_in_child(root)
     champion = await asyncio.to_thread(load_champion, root, version)
     margin = reference_margin(champion)

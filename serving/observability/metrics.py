@@ -27,16 +27,16 @@ class Metrics:
         histogram = partial(Histogram, registry=self.registry)
         self._shown: tuple[str, str] | None = None
 
-        self.requests = counter("scorer_requests", "Requests answered", ["route", "status"])
-        self.latency = histogram("scorer_request_seconds", "Time to answer a request", ["route"], buckets=_BUCKETS)
+        self.requests = counter("scorer_requests", "Requests handled", ["route", "status"])
+        self.latency = histogram("scorer_request_seconds", "Time to respond to a request", ["route"], buckets=_BUCKETS)
         self.steps = histogram(
             "scorer_step_seconds", "Time of a step: claim, features, score or store", ["step"], buckets=_STEP_BUCKETS
         )
         self.rounds = histogram(
             "scorer_round_payments", "Payments scored in one round", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
         )
-        self.decisions = counter("scorer_decisions", "First answers", ["decision"])
-        self.repeated = counter("scorer_repeated", "Repeated answers")
+        self.decisions = counter("scorer_decisions", "First responses", ["decision"])
+        self.repeated = counter("scorer_repeated", "Repeated responses")
         self.late = counter("scorer_late", "Payments that arrived after a later one of their customer or terminal")
         self.degraded = counter("scorer_degraded", "Payments scored on less than their whole history")
         self.online = gauge(

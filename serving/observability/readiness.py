@@ -39,7 +39,7 @@ class Readiness:
     def as_dict(self) -> dict[str, Any]:
         """The readiness as JSON.
 
-        `degraded` is true if any check fails. It concerns the service, unlike the `degraded` of an answer, which means
+        `degraded` is true if any check fails. It concerns the service, unlike the `degraded` of a response, which means
         that the payment was scored without complete history.
         """
         return {

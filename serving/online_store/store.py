@@ -108,7 +108,7 @@ class ValkeyOnlineStore:
         keys = [DECISIONS_KEY, *(payment_key(payment.transaction_id) for payment, _ in answers)]
         first = await self._call(STORE_ANSWERS, keys, [answer for _, answer in answers])
         if first and first[0] == LOST:
-            raise OnlineStoreUnavailableError("Valkey lost its data between the claim of a payment and its answer")
+            raise OnlineStoreUnavailableError("Valkey lost its data between the claim of a payment and its response")
         return [kept or answer for kept, (_, answer) in zip(first, answers, strict=True)]
 
     async def merge_decisions(self, recorded: Sequence[tuple[Payment, bytes, int]]) -> list[int]:
@@ -212,7 +212,7 @@ class ValkeyOnlineStore:
                 async with asyncio.timeout(self._timeout):
                     return await connection.retry.call_with_retry(ask, lambda _: connection.disconnect())
             except TimeoutError as error:
-                raise ValkeyTimeoutError(f"no answer within {self._timeout} s") from error
+                raise ValkeyTimeoutError(f"no response within {self._timeout} s") from error
             finally:
                 # A failed connection is closed and reconnects on its next use.
                 self._idle.append(connection)
@@ -226,7 +226,7 @@ class ValkeyOnlineStore:
         except BaseException as error:
             await self._client.connection_pool.release(connection)
             if isinstance(error, TimeoutError):
-                raise ValkeyTimeoutError(f"no answer within {self._timeout} s") from error
+                raise ValkeyTimeoutError(f"no response within {self._timeout} s") from error
             raise
         return connection
 

@@ -56,7 +56,7 @@ class Staged:
 
 @dataclass(frozen=True)
 class Staging:
-    """A run's own folder below the lake's `_staging`, with the same path on every machine."""
+    """A run's own folder under the lake's `_staging`, with the same path on every machine."""
 
     lake: Lake
     folder: Path

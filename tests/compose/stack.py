@@ -177,7 +177,7 @@ class Stack:
         return sum(_mebibytes(text) for text in used if not text.startswith("--"))
 
     def keep_logs(self, folder: Path) -> None:
-        """Append every container's log to a file below `folder`."""
+        """Append every container's log to a file under `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
         for service, some in self.containers().items():
             for number, container in enumerate(some, 1):

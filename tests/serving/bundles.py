@@ -46,7 +46,7 @@ def write_bundle(
     trees: Model | None = None,
     calibration: tuple[float, float] = (1.0, 0.0),
 ) -> Path:
-    """Write a complete bundle below `root`; `shift` is added to every margin, to tell versions apart."""
+    """Write a complete bundle under `root`; `shift` is added to every margin, to tell versions apart."""
     (root / TREES).parent.mkdir(parents=True)
     (trees or step_trees(shift)).serialize(str(root / TREES))
     bundle = Bundle(

@@ -41,7 +41,7 @@ class RegistryStub:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def promote(self, root: Path) -> str:
-        """Register the bundle below `root` and make it champion."""
+        """Register the bundle under `root` and make it champion."""
         version = str(len(self.versions) + 1)
         self.versions[version] = root
         self.champion = version

@@ -302,4 +302,4 @@ def test_agrees_with_production(dags: Callable[[], Any]) -> None:
         "retries": {one.retries for dag in (daily, training) for one in dag.tasks},
     }
     otherwise = "dags/fraud_daily.py and dags/fraud_training.py are connected differently."
-    expect("both DAGs, beside the pipeline's own", mine, theirs, otherwise)
+    expect("both DAGs, alongside the pipeline's own", mine, theirs, otherwise)

@@ -68,7 +68,7 @@ def write(answer: Any) -> Write:
 
 
 def in_sight(table: Path) -> list[str]:
-    """The files that a reader of the whole table takes for data, by path below it."""
+    """The files that a reader of the whole table takes for data, by path under it."""
     found = (path.relative_to(table) for path in table.rglob("*") if path.is_file())
     return sorted(str(path) for path in found if not any(part[0] in "._" for part in path.parts))
 
@@ -92,9 +92,9 @@ def test_layout(write: Write, tmp_path: Path) -> None:
     """One file with the right name, in the folder of its day, with the given rows."""
     rows, table = rows_of(1, 5), tmp_path / "lake" / "payments"
     write(rows, table)
-    otherwise = "A day's partition must be the single file day=YYYY-MM-DD/part.parquet below the table's folder."
-    nothing = "Nothing was written below the table's folder. Create missing folders."
-    call = f"{CALL}: the files below table"
+    otherwise = "A day's partition must be the single file day=YYYY-MM-DD/part.parquet under the table's folder."
+    nothing = "Nothing was written under the table's folder. Create missing folders."
+    call = f"{CALL}: the files under table"
     expect(call, in_sight(table) if table.exists() else [], [PART], otherwise, [([], nothing)])
     otherwise = "The file does not contain the given rows."
     expect(f"{CALL}: the file", Description(seen(table / PART, {"the rows": rows})), "the rows", otherwise)
@@ -108,7 +108,7 @@ def test_run_again(write: Write, tmp_path: Path) -> None:
     write(rows_of(1, 5), tmp_path)
     write(rows_of(2, 8), tmp_path)
     files = sorted(["day=2024-02-29/part.parquet", PART])
-    call = f"{CALL}, twice, where 2024-02-29 is there already: the files below table"
+    call = f"{CALL}, twice, where 2024-02-29 is there already: the files under table"
     otherwise = "After any number of runs, the day must have one file, and other days must be unchanged."
     other_day = "Another day was removed. A run replaces only its own day."
     actual = in_sight(tmp_path)
@@ -155,7 +155,7 @@ def wait_for(child: int) -> int:
 
 
 def die_before_step(step: int, below: Path) -> None:
-    """Kill this process before it opens a file below a folder, or makes, moves or removes one, for the n-th time."""
+    """Kill this process before it opens a file under a folder, or makes, moves or removes one, for the n-th time."""
     left = [step]
 
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
@@ -194,7 +194,7 @@ def judge_killed(table: Path, where: str) -> None:
         [(lambda actual: actual == "nothing", GONE), (lambda actual: actual not in ("nothing", *versions), IN_PLACE)],
         same=lambda actual, _: actual in versions,
     )
-    expect(f"{CALL}, killed {where}: the files below table", in_sight(table), [PART], IN_SIGHT)
+    expect(f"{CALL}, killed {where}: the files under table", in_sight(table), [PART], IN_SIGHT)
 
 
 def killed(write: Write, table: Path, prepare: Callable[[], None], where: str) -> bool:
@@ -226,7 +226,7 @@ def test_killed_in_the_middle_of_a_file(write: Write, tmp_path: Path) -> None:
 
 
 def test_killed_between_two_steps(write: Write, tmp_path: Path) -> None:
-    """Killed before every single step that Python takes below the folder."""
+    """Killed before every single step that Python takes under the folder."""
     table = tmp_path / "payments"
     for step in range(STEPS):
         where = f"before its step {step + 1} (opening, making, moving or removing a file)"
