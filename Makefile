@@ -1,4 +1,4 @@
-# Fraud Relay. Needs Python 3.11 to 3.13 (with venv) and make; everything else is installed below var/, once.
+# Fraud Relay. Needs Python 3.11 to 3.13 (with venv) and make; everything else is installed under var/, once.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
@@ -11,7 +11,7 @@ PYTHON ?=
 FIND_PYTHON := requirements/find_python.sh
 UV := var/uv/bin/uv
 ENV := var/env
-# Caches are below var/ too, unless these variables are set already.
+# Caches are under var/ too, unless these variables are set already.
 export UV_CACHE_DIR ?= $(CURDIR)/var/cache/uv
 export HYPOTHESIS_STORAGE_DIRECTORY ?= $(CURDIR)/var/cache/hypothesis
 export MPLCONFIGDIR ?= $(CURDIR)/var/cache/matplotlib
@@ -81,7 +81,7 @@ chosen = $(foreach path,$(TESTS_$1),$(foreach wanted,$(TESTS:%/=%),$(if $(filter
 CHOSEN_PARTS = $(strip $(foreach part,$(PARTS),$(if $(strip $(call chosen,$(part))),$(part))))
 unknown = $(strip $(foreach TESTS,$(TESTS:%/=%),$(if $(and $(wildcard $(firstword $(subst ::, ,$(TESTS)))),$(CHOSEN_PARTS)),,$(TESTS))))
 
-UNKNOWN = "error: TESTS=$(unknown): 'make test' has no tests there. Give files or folders below tests/," \
+UNKNOWN = "error: TESTS=$(unknown): 'make test' has no tests there. Give files or folders under tests/," \
     "several in quotes: TESTS='tests/bank tests/dags'. tests/{capstones,compose,faults,published} have their own commands: make help"
 
 SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
