@@ -153,3 +153,9 @@ def test_the_jobs_ran_on_the_cluster(stack: Stack) -> None:
     assert {worker["state"] for worker in cluster["workers"]} == {"ALIVE"}
     # The four jobs share an application, or a few on a machine so slow that one waits too long for the next job.
     assert {(app["name"], app["state"]) for app in cluster["completedapps"]} == {("fraud-relay jobs", "FINISHED")}
+
+
+@pytest.mark.parametrize("service", ["spark-master", "spark-worker"])
+def test_a_jvm_starts_from_the_image_s_class_archive(stack: Stack, service: str) -> None:
+    """A JVM silently ignores an archive that does not match its classes; one that it uses is mapped into its memory."""
+    assert "/opt/spark.jsa" in stack.sh(service, "cat /proc/[0-9]*/maps 2>/dev/null", check=False)
