@@ -154,6 +154,22 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "a huge card": (lambda root: write_card(root, CARD_HTML, b"x" * 5_000_001), "card.html has 5000001 bytes"),
     "a card that is no text": (lambda root: write_card(root, CARD_MARKDOWN, b"# Card \xff"), "card.md is not UTF-8"),
     "other features": (lambda root: change(root, features_version="0"), "retrain the model"),
+    "a calibration that is no number": (
+        lambda root: change(root, calibration={"slope": float("nan"), "intercept": 0.0}),
+        "calibration.slope: Input should be a finite number",
+    ),
+    "an infinite reference": (
+        lambda root: change(root, reference=REFERENCE | {"amount": float("inf")}),
+        "reference.amount: Input should be a finite number",
+    ),
+    "a metric that is no number": (
+        lambda root: change(root, metrics={"average_precision": float("nan")}),
+        "metrics.average_precision: Input should be a finite number",
+    ),
+    "a calibration that overflows": (
+        lambda root: change(root, calibration={"slope": 1e308, "intercept": 0.0}),
+        "do not always add up to a finite number",
+    ),
     "a longer memory": (lambda root: change(root, terminal_horizon_days=99), "keeps only 37 days"),
 }
 
