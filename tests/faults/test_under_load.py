@@ -29,7 +29,7 @@ from contracts.online_state import CENTS_BITS, DECISIONS_KEY, META_KEY, NOT_REPO
 from demo.embedded_servers import Server, start_postgres, start_valkey
 from tests.faults.clients import Clients, Payment, Told, World
 from tests.serving.registry_stub import RegistryStub
-from tests.serving.running import KEYS, ScorerProcess, wait_for
+from tests.serving.running import KEYS, ScorerProcess, command_of, wait_for
 
 PAYMENTS = int(os.environ.get("PAYMENTS") or 100_000)
 CLIENTS = 8
@@ -76,7 +76,7 @@ class System:
         """The worker processes."""
         assert self.scorer.process
         mine = children(self.scorer.process.pid)
-        return [pid for pid in mine if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        return [pid for pid in mine if b"spawn_main" in command_of(pid)]
 
     def stop_valkey(self) -> None:
         """Kill it, as a power failure would."""

@@ -83,6 +83,14 @@ class ScorerProcess:
             return False
 
 
+def command_of(pid: int) -> bytes:
+    """A process's command line; empty if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
 def run_serving(settings: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
     """Start `python -m serving`."""
     with log.open("ab") as out:

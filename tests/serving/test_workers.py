@@ -15,7 +15,7 @@ import valkey
 
 from serving.observability.metrics import MULTIPROCESS
 from tests.serving.conftest import Start
-from tests.serving.running import KEYS, ScorerProcess, body, wait_for
+from tests.serving.running import KEYS, ScorerProcess, body, command_of, wait_for
 
 T = 1_535_400_000
 Fresh = Callable[[], int]
@@ -36,7 +36,7 @@ def workers(scorer: ScorerProcess) -> set[int]:
     """The worker processes: spawned children."""
     assert scorer.process
     children = Path(f"/proc/{scorer.process.pid}/task/{scorer.process.pid}/children").read_text().split()
-    return {int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()}
+    return {int(pid) for pid in children if b"spawn_main" in command_of(int(pid))}
 
 
 def figures_of(worker: int) -> dict[str, Path]:
