@@ -13,7 +13,7 @@ from contracts.bundle import CHAMPION, MANIFEST, REBUILD, BundleError
 from serving.errors import RegistryError
 from serving.model.champion import FILES
 
-_NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}")
+_NUMBER: Final = re.compile(r"[0-9]{1,18}")
 _SOURCE: Final = re.compile(r"models:/(m-[0-9a-zA-Z]+)")
 _ARTIFACTS: Final = re.compile(r"mlflow-artifacts:(?://[^/]*)?/(.+)")
 _NONE_YET: Final = (400, 404)
