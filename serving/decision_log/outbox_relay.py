@@ -121,7 +121,7 @@ class OutboxRelay:
     async def _set_aside(self, number: bytes, fields: dict[bytes, bytes], reason: str) -> None:
         """Move an entry to the stream `SET_ASIDE_KEY`, with the reason; one transaction, so it is in one of the two."""
         async with self._client.pipeline(transaction=True) as pipe:
-            pipe.xadd(SET_ASIDE_KEY, fields | {b"reason": reason.encode()})  # type: ignore[arg-type]
+            pipe.xadd(SET_ASIDE_KEY, fields | {b"reason": reason.encode()})
             pipe.xack(DECISIONS_KEY, GROUP, number)
             pipe.xdel(DECISIONS_KEY, number)
             await pipe.execute()
