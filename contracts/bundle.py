@@ -50,7 +50,7 @@ class BundleError(Exception):
 class Calibration(BaseModel):
     """Platt scaling: probability = 1 / (1 + exp(-(slope * margin + intercept))), margin being the trees' log-odds."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     slope: float
     intercept: float
 
@@ -58,7 +58,7 @@ class Calibration(BaseModel):
 class Thresholds(BaseModel):
     """The lowest scores (0 to 1) at which a payment is reviewed and declined."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     review: float = Field(ge=0, le=1)
     decline: float = Field(ge=0, le=1)
 
@@ -80,7 +80,7 @@ class TrainingWindow(BaseModel):
 class Bundle(BaseModel):
     """What the scorer needs besides the trees; `bundle.json` is its `model_dump_json(by_alias=True)`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     format: Literal[1] = 1
     features: tuple[str, ...] = FEATURES
@@ -95,6 +95,7 @@ class Bundle(BaseModel):
     training_window: TrainingWindow
     data_fingerprint: str
     metrics: dict[str, float]
+    """Those that are defined on the test window."""
 
 
 def decide(score: float, thresholds: Thresholds) -> Decision:

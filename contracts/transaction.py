@@ -61,6 +61,10 @@ def from_epoch_seconds(seconds: int) -> datetime:
     return EPOCH + timedelta(seconds=seconds)
 
 
+LAST_SECOND: Final = epoch_seconds(datetime.max.replace(tzinfo=UTC))
+"""The last second that a datetime in UTC can hold."""
+
+
 def _no_number(value: object) -> object:
     """Reject numbers, also as text: pydantic would read 1700000000 as a date without a time zone."""
     if isinstance(value, datetime) or (isinstance(value, str) and value[4:5] == "-"):
@@ -72,6 +76,8 @@ def _cut_to_seconds(value: datetime) -> datetime:
     seconds = epoch_seconds(value)
     if seconds < 0:
         raise ValueError("must not be before 1970-01-01T00:00:00Z")
+    if seconds > LAST_SECOND:
+        raise ValueError("must not be after 9999-12-31T23:59:59Z")
     return from_epoch_seconds(seconds)
 
 

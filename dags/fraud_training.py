@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import json
+from datetime import date
 from typing import Any
 
-from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG, Param
-from shared import FEATURES, PROJECT, defaults, pipeline_python
+from pipeline_command import PipelineCommandOperator
+from shared import FEATURES, defaults
 
+RUN_ID = "{{ ti.xcom_pull(task_ids='train')['run_id'] }}"
 COMMANDS = {
     "train": (
-        "--from {{ training_day('from', params, triggering_asset_events) }}"
-        " --to {{ training_day('to', params, triggering_asset_events) }}",
+        [
+            "--from",
+            "{{ training_day('from', params, triggering_asset_events) }}",
+            "--to",
+            "{{ training_day('to', params, triggering_asset_events) }}",
+        ],
         "Fit the baseline and the candidate, calibrate, choose the thresholds with the lowest cost.",
     ),
     "evaluate": (
-        "--run-id {{ ti.xcom_pull(task_ids='train')['run_id'] }}",
+        ["--run-id", RUN_ID],
         "Compute the metrics on the test window, plot the curves, attach the bundle, register the version.",
     ),
     "promote": (
-        "--run-id {{ ti.xcom_pull(task_ids='train')['run_id'] }}",
+        ["--run-id", RUN_ID],
         "Move the alias `champion` if the new version passes the gate.",
     ),
 }
@@ -29,16 +34,19 @@ COMMANDS = {
 def training_day(name: str, params: dict[str, Any], triggering_asset_events: Any) -> str:
     """The first or last day to train on, from the newest triggering event or else the run's conf; `name` is from or to.
 
-    Raises ValueError if neither gives it.
+    Raises ValueError if neither gives it, or if it is no day: whoever may trigger this DAG can write anything there.
     """
     events = [event for some in triggering_asset_events.values() for event in some]
-    day = events[-1].extra.get(name) if events else params[name]
+    day = (events[-1].extra or {}).get(name) if events else params[name]
     if not day:
         raise ValueError(
             f"parameter {name!r} is not set: set both 'from' and 'to' (YYYY-MM-DD), or let the Asset fraud_features "
             "trigger this DAG"
         )
-    return str(day)
+    try:
+        return date.fromisoformat(day).isoformat()
+    except (TypeError, ValueError):
+        raise ValueError(f"parameter {name!r} is {day!r}, which is no day: write YYYY-MM-DD") from None
 
 
 with DAG(
@@ -61,17 +69,8 @@ that passes the gate.
 """,
 ) as dag:
     previous: Any = None
-    for verb, (options, purpose) in COMMANDS.items():
-        operator = BashOperator(
-            task_id=verb,
-            bash_command=f"'{pipeline_python()}' -m modeling.{verb} {options}",
-            cwd=str(PROJECT),
-            append_env=True,
-            env={"PYTHONPATH": str(PROJECT)},
-            # The command prints its result as JSON on its last line.
-            output_processor=json.loads,
-            doc_md=purpose,
-        )
+    for verb, (arguments, purpose) in COMMANDS.items():
+        operator = PipelineCommandOperator(task_id=verb, module=f"modeling.{verb}", arguments=arguments, doc_md=purpose)
         if previous is not None:
             previous >> operator
         previous = operator

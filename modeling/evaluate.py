@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,8 @@ def write_bundle(root: Path, candidate: Candidate, metrics: dict[str, float]) ->
         reference=candidate.reference,
         training_window=TrainingWindow.model_validate({"from": str(window.first), "to": str(window.last)}),
         data_fingerprint=candidate.data_fingerprint,
-        metrics=metrics,
+        # An undefined metric is NaN, which JSON does not have.
+        metrics={name: value for name, value in metrics.items() if math.isfinite(value)},
     )
     (root / METADATA).write_text(bundle.model_dump_json(by_alias=True, indent=2) + "\n")
     write_manifest(root, [TREES, METADATA, CARD_MARKDOWN, CARD_HTML, MODEL_FILE])

@@ -14,6 +14,7 @@ from uvicorn.supervisors import Multiprocess
 
 from serving.app import create_app
 from serving.errors import SettingsError
+from serving.middleware.http_limits import LimitedHttpProtocol
 from serving.observability.logging import configure_logging
 from serving.observability.metrics import MULTIPROCESS
 from serving.settings import Settings, read_settings
@@ -58,6 +59,9 @@ def config_of(settings: Settings, app: object) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
         factory=isinstance(app, str),
+        http=LimitedHttpProtocol,
+        # The scorer has no WebSocket, and its limits would not hold for one.
+        ws="none",
         workers=settings.scorer_workers,
         log_config=None,
         access_log=settings.scorer_access_log,

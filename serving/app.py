@@ -49,6 +49,8 @@ def create_app(settings: Settings, clock: Clock = machine_clock) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        # A redirect would lead to whatever host the request names.
+        redirect_slashes=False,
     )
     for part in (score, batch, fraud_reports, decisions, model, card, health, page):
         app.include_router(part.router)

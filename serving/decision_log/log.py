@@ -74,7 +74,7 @@ class PostgresDecisionLog:
         await self._pool.close()
 
     async def check(self) -> None:
-        """Fail unless the table can be read; it is created if it is missing."""
+        """Fail unless the tables can be read; migrations alone create them."""
         await _within(self._short, self._rows(queries.CHECK))
 
     async def find(self, ids: Sequence[int]) -> dict[int, Record]:

@@ -34,6 +34,10 @@ BLOCK_MS: Final = 400
 RECLAIM_SECONDS: Final = 5.0
 GATHER_SECONDS: Final = 0.2
 Entry = tuple[bytes, dict[bytes, bytes]]
+SET_ASIDE_KEY: Final = f"{DECISIONS_KEY}:set_aside"
+"""The stream of decisions that PostgreSQL rejects, each with the reason; nothing reads it but people."""
+UNRECORDABLE: Final = (psycopg.DataError, psycopg.IntegrityError, UnicodeDecodeError)
+"""Errors of the data, which no retry overcomes."""
 
 
 class OutboxRelay:
@@ -85,7 +89,9 @@ class OutboxRelay:
         except (ValkeyError, psycopg.Error, OSError) as error:
             if isinstance(error, ValkeyError):
                 self._on_failure(error)
-            self._transitions.update(f"{type(error).__name__}: {error}".strip(), until_then="they wait in the stream")
+            self._transitions.update(
+                f"{type(error).__name__}: {reason_of(error)}".strip(), until_then="they wait in the stream"
+            )
             return None
         self._transitions.update("")
         return moved
@@ -93,10 +99,34 @@ class OutboxRelay:
     async def _move(self, block_ms: int | None) -> int:
         entries = await self._next(block_ms)
         if entries:
-            # A decision may be in the stream twice; the log takes the first.
-            self._metrics.drained.inc(await self._log.append([fields[b"decision"] for _, fields in entries]))
-            await self._acknowledge([number for number, _ in entries])
+            await self._record(entries)
         return len(entries)
+
+    async def _record(self, entries: Sequence[Entry]) -> None:
+        """Record entries and delete them. One that PostgreSQL can never take is set aside; the others are recorded."""
+        try:
+            # A decision may be in the stream twice; the log takes the first.
+            records = [fields.get(b"decision", b"null") for _, fields in entries]
+            self._metrics.drained.inc(await self._log.append(records))
+        except UNRECORDABLE as error:
+            if len(entries) == 1:
+                await self._set_aside(*entries[0], reason_of(error))
+                return
+            middle = len(entries) // 2
+            await self._record(entries[:middle])
+            await self._record(entries[middle:])
+            return
+        await self._acknowledge([number for number, _ in entries])
+
+    async def _set_aside(self, number: bytes, fields: dict[bytes, bytes], reason: str) -> None:
+        """Move an entry to the stream `SET_ASIDE_KEY`, with the reason; one transaction, so it is in one of the two."""
+        async with self._client.pipeline(transaction=True) as pipe:
+            pipe.xadd(SET_ASIDE_KEY, fields | {b"reason": reason.encode()})
+            pipe.xack(DECISIONS_KEY, GROUP, number)
+            pipe.xdel(DECISIONS_KEY, number)
+            await pipe.execute()
+        self._metrics.set_aside.inc()
+        event("decision set aside", logging.ERROR, entry=number.decode(), stream=SET_ASIDE_KEY, reason=reason)
 
     async def _next(self, block_ms: int | None) -> list[Entry]:
         try:
@@ -140,3 +170,9 @@ class OutboxRelay:
             pipe.xack(DECISIONS_KEY, GROUP, *numbers)
             pipe.xdel(DECISIONS_KEY, *numbers)
             await pipe.execute()
+
+
+def reason_of(error: Exception) -> str:
+    """An error in one line, without the row that PostgreSQL quotes: it holds a customer and an amount."""
+    told = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    return told or " ".join(str(error).split())

@@ -1,52 +1,93 @@
-"""Reject a request body that is too large, with or without a Content-Length.
+"""Read request bodies within limits: only where a key is needed, each up to a size, and all together up to a sum.
 
 FastAPI's own limit answers in plain text; every error of the scorer is JSON (docs/decisions/0023-body-limit.md).
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.middleware.api_keys import is_protected
+from serving.middleware.http_limits import RefusalLog
+
+MAX_BODIES: Final = 16
+"""Bodies of the largest size that may be under way at the same time, in one worker."""
+SMALL_BYTES: Final = 64 * 1024
+"""Bodies up to this are always read: single payments must not wait for batches."""
+NO_BODY: Final = {"type": "http.request", "body": b"", "more_body": False}
+
+
+class TooLargeError(Exception):
+    """One body is too large."""
+
+
+class TooManyError(Exception):
+    """All bodies under way are too large together."""
+
 
 class BodyLimitMiddleware:
-    """ASGI middleware: 413 for a body above `max_bytes`; the application receives the body as one message."""
+    """ASGI middleware: 413 for a body above `max_bytes`, 503 while bodies of `MAX_BODIES` times that are under way.
+
+    The application receives the body as one message. Paths that need no key use no body, so theirs is not read.
+    """
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._under_way = 0
+        self._refusals = RefusalLog()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its whole body, or reject it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        first = await self._read(scope, receive)
-        if first is None:
+        pieces: list[bytes] = []
+        try:
+            first = await self._read(scope, receive, pieces) if is_protected(scope["path"]) else NO_BODY
+        except TooLargeError:
             detail = f"the body is larger than {self._max_bytes} bytes: send it in parts"
             await JSONResponse({"detail": detail}, status_code=413)(scope, receive, send)
             return
-        waiting = [first]
+        except TooManyError:
+            detail = f"bodies of {MAX_BODIES * self._max_bytes} bytes are under way: retry"
+            self._refusals.add(503, detail, scope["client"][0] if scope.get("client") else "")
+            busy = JSONResponse({"detail": detail}, status_code=503, headers={"Retry-After": "1"})
+            await busy(scope, receive, send)
+            return
+        finally:
+            self._under_way -= sum(map(len, pieces))
+            pieces.clear()
+        waiting: list[Message] = [first]
 
         async def replay() -> Message:
             return waiting.pop() if waiting else await receive()
 
         await self._app(scope, replay, send)
 
-    async def _read(self, scope: Scope, receive: Receive) -> Message | None:
-        """The whole body as one message, None if it is too large; a disconnect message unchanged."""
+    async def _read(self, scope: Scope, receive: Receive, pieces: list[bytes]) -> Message:
+        """The whole body as one message, a disconnect message unchanged; `pieces` receives what was read.
+
+        Raises `TooLargeError`, or `TooManyError`.
+        """
         if _declared(scope) > self._max_bytes:
-            return None
-        pieces, size = [], 0
+            raise TooLargeError
+        size = 0
         while True:
             message = await receive()
             if message["type"] != "http.request":
                 return message
             pieces.append(message.get("body", b""))
             size += len(pieces[-1])
+            self._under_way += len(pieces[-1])
             if size > self._max_bytes:
-                return None
+                raise TooLargeError
+            if self._under_way > MAX_BODIES * self._max_bytes and size > SMALL_BYTES:
+                raise TooManyError
             if not message.get("more_body", False):
                 return {"type": "http.request", "body": b"".join(pieces), "more_body": False}
 

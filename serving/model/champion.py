@@ -23,6 +23,7 @@ from contracts.bundle import (
     verify,
 )
 from contracts.histories import Floats
+from serving.errors import NotReadyError
 from serving.explain.shapley import Game, game_of, shapley_values
 from serving.explain.tree_paths import Leaves, read_leaves
 from serving.model.model_card import Card, read_card
@@ -47,8 +48,17 @@ class Champion:
         return _margins(self.trees, matrix)
 
     def scores(self, matrix: Floats) -> Floats:
-        """Calibrated probabilities of a feature matrix (n, features), shape (n,)."""
-        return probability(self.margins(matrix), self.bundle.calibration)
+        """Calibrated probabilities of a feature matrix (n, features), shape (n,).
+
+        Raises `NotReadyError` for one that is no finite number: JSON has none, so neither a response nor a record could
+        hold it.
+        """
+        scores = probability(self.margins(matrix), self.bundle.calibration)
+        if not np.isfinite(scores).all():
+            raise NotReadyError(
+                f"version {self.version} computes scores that are no finite numbers: promote another version"
+            )
+        return scores
 
     def contributions(self, matrix: Floats) -> Floats:
         """What each feature adds to the log-odds of each payment's score; both of shape (n, features).
@@ -76,6 +86,7 @@ def load_champion(root: Path, version: str) -> Champion:
         raise BundleError(f"{TREES} cannot be loaded ({error}): {REBUILD}") from error
     _check_trees(trees, bundle)
     leaves = read_leaves(trees)
+    _check_finite(trees, leaves, bundle)
     _check_sum(trees, leaves, _reference(bundle))
     return Champion(version, bundle, trees, game_of(leaves, _reference(bundle)), read_card(root))
 
@@ -110,11 +121,26 @@ def _check_trees(trees: treelite.Model, bundle: Bundle) -> None:
         raise BundleError(f"{TREES} gives {np.ravel(raw)[0]} for the reference payment: {RETRAIN}")
 
 
+def _check_finite(trees: treelite.Model, leaves: Leaves, bundle: Bundle) -> None:
+    """Reject trees and a calibration that give some payment a log-odds or a contribution that is no finite number."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        largest = np.abs(leaves.values).sum() + np.abs(_base_scores(trees)).sum()
+        bound = abs(bundle.calibration.slope) * largest + abs(bundle.calibration.intercept)
+    if not np.isfinite(bound):
+        raise BundleError(
+            f"the leaves of {TREES} do not always add up to a finite number, with the calibration of {METADATA}: "
+            f"{RETRAIN}"
+        )
+
+
+def _base_scores(trees: treelite.Model) -> Floats:
+    return np.asarray(trees.get_header_accessor().get_field("base_scores"), dtype=np.float64)
+
+
 def _check_sum(trees: treelite.Model, leaves: Leaves, reference: Floats) -> None:
     """Reject trees whose margin is not the sum of the leaves reached (but their mean, say): reasons would be wrong."""
     missed = np.bincount(leaves.leaf[~leaves.met(reference)], minlength=len(leaves.values))
-    base = np.sum(np.asarray(trees.get_header_accessor().get_field("base_scores"), dtype=np.float64))
-    added = float(leaves.values[missed == 0].sum() + base)
+    added = float(leaves.values[missed == 0].sum() + _base_scores(trees).sum())
     margin = float(_margins(trees, reference[np.newaxis])[0])
     if not np.isclose(added, margin, rtol=0, atol=TOLERANCE):
         raise BundleError(

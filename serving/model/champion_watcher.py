@@ -67,7 +67,7 @@ class ChampionWatcher:
         try:
             version = await self._registry.champion()
             if version is None:
-                self._report("the registry has no champion yet: train and promote a model")
+                await self._fall_back("the registry has no champion yet: train and promote a model")
             elif version == self._loaded:
                 self._report("")
             elif self._worth_loading(version):

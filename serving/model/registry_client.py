@@ -13,6 +13,7 @@ from contracts.bundle import CHAMPION, MANIFEST, REBUILD, BundleError
 from serving.errors import RegistryError
 from serving.model.champion import FILES
 
+_NUMBER: Final = re.compile(r"[0-9]{1,18}")
 _SOURCE: Final = re.compile(r"models:/(m-[0-9a-zA-Z]+)")
 _ARTIFACTS: Final = re.compile(r"mlflow-artifacts:(?://[^/]*)?/(.+)")
 _NONE_YET: Final = (400, 404)
@@ -20,10 +21,17 @@ _NONE_YET: Final = (400, 404)
 
 @dataclass(frozen=True)
 class Version:
-    """A registered version: its number, and the URI of its logged model."""
+    """A registered version: its number, and the URI of its logged model.
+
+    The number names a folder of the cache. Raises ValueError if it is no number.
+    """
 
     number: str
     source: str
+
+    def __post_init__(self) -> None:
+        if not _NUMBER.fullmatch(self.number):
+            raise ValueError(f"version {self.number[:100]!r} is no number")
 
 
 class RegistryClient:
@@ -40,7 +48,12 @@ class RegistryClient:
         if answer.status_code in _NONE_YET and _is_none_yet(answer):
             return None
         version = _json(answer, "model_version")
-        return Version(str(version.get("version")), str(version.get("source")))
+        try:
+            return Version(str(version.get("version")), str(version.get("source")))
+        except ValueError as error:
+            raise RegistryError(
+                f"MLflow's champion is not a version of its registry ({error}): see who changed it"
+            ) from error
 
     async def download(self, version: Version, folder: Path) -> None:
         """Download the version's bundle into `folder`. Raises `BundleError` if a file is missing."""

@@ -60,6 +60,9 @@ class Metrics:
             "scorer_decisions_waiting", "Decisions not in PostgreSQL yet", multiprocess_mode="livemostrecent"
         )
         self.drained = counter("scorer_decisions_drained", "Decisions written to PostgreSQL")
+        self.set_aside = counter(
+            "scorer_decisions_set_aside", "Decisions that PostgreSQL rejects, kept in a stream of their own"
+        )
 
     def show_model(self, version: str, features_version: str) -> None:
         """Set the model in use."""

@@ -38,15 +38,17 @@ class OnlineScorer:
     ) -> list[Record | Conflict]:
         """One round: claim, features, score, store. An answer for each payment, in order; a conflict spares the others.
 
+        A payment that is in the round twice is claimed once: the second claim would see what was claimed in between.
         `turn` is held while payments are claimed; `threaded` moves the arithmetic off the event loop.
         """
         if not threaded:
             self._metrics.rounds.observe(len(payments))
         run = asyncio.to_thread if threaded else _run
         step, records = self._metrics.steps.labels, list[Record]()
+        asked = list(dict.fromkeys(payments))
         async with turn or nullcontext():
             with step("claim").time():
-                claimed = await self._store.claim(payments)
+                claimed = await self._store.claim(asked)
         claims = [one for one in claimed if isinstance(one, Claim)]
         if claims:
             with step("features").time():
@@ -75,7 +77,9 @@ class OnlineScorer:
                 else:
                     self._metrics.repeated.inc()
                 answers.append(record if first is mine else unpack(first))
-        return answers
+        self._metrics.repeated.inc(len(payments) - len(asked))
+        found = dict(zip(asked, answers, strict=True))
+        return [found[payment] for payment in payments]
 
     async def reserve(self, payments: Sequence[Payment]) -> int | None:
         """Reserve all these ids or none; the index of a payment that conflicts, None if none does."""

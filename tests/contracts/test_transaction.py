@@ -46,6 +46,11 @@ def test_analysis_columns_are_no_features_and_never_reach_the_scorer() -> None:
         FraudReport.model_validate({"transaction_id": 1, "reported_at": "2018-09-04T10:15:00Z", "pattern": 1})
 
 
+def test_the_last_instant_is_the_last_one_in_utc() -> None:
+    assert parse(occurred_at="9999-12-31T23:59:59.9Z").occurred_at.isoformat() == "9999-12-31T23:59:59+00:00"
+    assert parse(occurred_at="9999-12-31T23:59:59+01:00").occurred_at.isoformat() == "9999-12-31T22:59:59+00:00"
+
+
 def test_instants_are_utc_and_truncated_to_seconds() -> None:
     payment = parse()
     assert payment.occurred_at.isoformat() == "2018-09-04T08:15:00+00:00"
@@ -87,6 +92,8 @@ def test_valid_amounts(amount: float | str, cents: int) -> None:
         ("occurred_at", "1536056100.5"),
         ("occurred_at", "-1536056100"),
         ("occurred_at", "1969-12-31T23:59:59Z"),
+        ("occurred_at", "9999-12-31T23:59:59-01:00"),
+        ("occurred_at", "0001-01-01T00:00:00+14:00"),
         ("occurred_at", "tomorrow"),
         ("tx_fraud", 1),
     ],

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -111,3 +113,43 @@ def test_training_takes_its_days_from_the_newest_event_or_from_its_conf() -> Non
     assert training_day("from", {"from": "2025-03-01"}, {}) == "2025-03-01"
     with pytest.raises(ValueError, match="parameter 'from' is not set: set both"):
         training_day("from", {"from": None}, {})
+
+
+@pytest.mark.parametrize("day", ["2025-01-01; touch x #", "$(touch x)", "yesterday", 20250101, {"day": 1}])
+def test_a_day_of_an_event_that_is_no_day_reaches_no_command(day: Any) -> None:
+    from fraud_training import training_day
+
+    with pytest.raises(ValueError, match="which is no day: write YYYY-MM-DD"):
+        training_day("from", {}, {"asset": [SimpleNamespace(extra={"from": day})]})
+
+
+def test_training_runs_its_commands_without_a_shell(dags: dict[str, Any]) -> None:
+    for task in dags["fraud_training"].tasks:
+        assert type(task).__name__ == "PipelineCommandOperator"
+        assert task.module == f"modeling.{task.task_id}"
+        assert task.arguments[0] in ("--from", "--run-id")
+
+
+def test_an_argument_reaches_the_command_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline_command import PipelineCommandOperator
+
+    monkeypatch.setenv("PIPELINE_PYTHON", sys.executable)
+    monkeypatch.setattr("pipeline_command.PROJECT", tmp_path)
+    (tmp_path / "echo.py").write_text("import json, sys\nprint('hello')\nprint(json.dumps(sys.argv[1:]))\n")
+    hostile = ["--from", f"2025-01-01; touch {tmp_path}/touched #", f"$(touch {tmp_path}/touched)", "it's", ""]
+    task = PipelineCommandOperator(task_id="echo", module="echo", arguments=hostile)
+    assert task.execute({}) == hostile
+    assert not (tmp_path / "touched").exists()
+
+
+def test_a_command_that_fails_fails_the_task_with_its_last_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.sdk.exceptions import AirflowException
+    from pipeline_command import PipelineCommandOperator
+
+    monkeypatch.setenv("PIPELINE_PYTHON", sys.executable)
+    monkeypatch.setattr("pipeline_command.PROJECT", tmp_path)
+    (tmp_path / "fail.py").write_text("import sys\nsys.exit('error: no features')\n")
+    with pytest.raises(AirflowException, match="fail ended with exit code 1: error: no features"):
+        PipelineCommandOperator(task_id="fail", module="fail", arguments=[]).execute({})

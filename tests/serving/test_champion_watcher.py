@@ -13,13 +13,13 @@ from typing import Any
 import httpx
 import pytest
 
-from contracts.bundle import CARD_HTML, CARD_MARKDOWN, MANIFEST, METADATA, TREES, write_manifest
+from contracts.bundle import CARD_HTML, CARD_MARKDOWN, MANIFEST, METADATA, TREES, BundleError, write_manifest
 from contracts.features import FEATURES, FEATURES_VERSION
 from serving.errors import RegistryError
 from serving.model.champion import FILES
 from serving.model.champion_watcher import ChampionWatcher
 from serving.model.model_cache import ModelCache
-from serving.model.registry_client import RegistryClient
+from serving.model.registry_client import RegistryClient, Version
 from serving.observability.metrics import Metrics
 from serving.retries import POLLS_BEFORE_RETRY
 from tests.serving.bundles import REFERENCE, margin, write_bundle
@@ -154,6 +154,22 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "a huge card": (lambda root: write_card(root, CARD_HTML, b"x" * 5_000_001), "card.html has 5000001 bytes"),
     "a card that is no text": (lambda root: write_card(root, CARD_MARKDOWN, b"# Card \xff"), "card.md is not UTF-8"),
     "other features": (lambda root: change(root, features_version="0"), "retrain the model"),
+    "a calibration that is no number": (
+        lambda root: change(root, calibration={"slope": float("nan"), "intercept": 0.0}),
+        "calibration.slope: Input should be a finite number",
+    ),
+    "an infinite reference": (
+        lambda root: change(root, reference=REFERENCE | {"amount": float("inf")}),
+        "reference.amount: Input should be a finite number",
+    ),
+    "a metric that is no number": (
+        lambda root: change(root, metrics={"average_precision": float("nan")}),
+        "metrics.average_precision: Input should be a finite number",
+    ),
+    "a calibration that overflows": (
+        lambda root: change(root, calibration={"slope": 1e308, "intercept": 0.0}),
+        "do not always add up to a finite number",
+    ),
     "a longer memory": (lambda root: change(root, terminal_horizon_days=99), "keeps only 37 days"),
 }
 
@@ -251,6 +267,39 @@ def test_a_start_without_the_registry_uses_the_cached_version_and_says_so(
     scorer.start(ready=False)
     wait_for(lambda: "cached on disk is rejected because " in scorer.client.get("/readyz").text)
     assert scorer.client.get("/readyz").status_code == 503
+
+
+async def refreshed(url: str, cache: Path) -> ChampionWatcher:
+    """A watcher after its first poll."""
+    async with httpx.AsyncClient(base_url=url) as client:
+        champions = ChampionWatcher(RegistryClient(client, "fraud"), ModelCache(cache), Metrics(), poll_seconds=1)
+        await champions.refresh()
+        return champions
+
+
+def test_a_registry_that_lost_its_models_leaves_the_cached_champion(tmp_path: Path) -> None:
+    ModelCache(tmp_path / "cache").keep(Version("3", "models:/m-3"), write_bundle(tmp_path / "bundle"))
+    champions = asyncio.run(refreshed(RegistryStub().url, tmp_path / "cache"))
+    assert champions.current.version == "3"
+    assert champions.problem.startswith("the registry has no champion yet")
+
+
+@pytest.mark.parametrize("number", ["../../elsewhere", "1/2", "", "-1", "1 ", "\u0661", "1" * 30])
+def test_a_version_that_is_no_number_touches_no_folder(tmp_path: Path, number: str) -> None:
+    stub = RegistryStub()
+    stub.versions[number], stub.champion = write_bundle(tmp_path / "bundle"), number
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/kept").touch()
+    champions = asyncio.run(refreshed(stub.url, tmp_path / "deep/cache"))
+    assert "is no number" in champions.problem
+    assert not (tmp_path / "deep").exists()
+    assert (tmp_path / "elsewhere/kept").exists()
+
+
+def test_a_cache_whose_version_is_no_number_is_rejected(tmp_path: Path) -> None:
+    (tmp_path / "current.json").write_text('{"number": "../bundle", "source": "models:/m-1"}')
+    with pytest.raises(BundleError, match="does not contain a model version"):
+        ModelCache(tmp_path).read()
 
 
 def test_without_a_model_no_payment_is_claimed(start: Start, state: Any, fresh: Fresh) -> None:

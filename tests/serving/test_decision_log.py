@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
 import psycopg
 import pytest
 import valkey
@@ -15,7 +16,7 @@ import valkey
 from contracts.features import FEATURES_VERSION
 from contracts.online_state import DECISIONS_KEY, META_KEY, RECONCILED, Stamp
 from demo.embedded_servers import Server, start_postgres
-from serving.decision_log.outbox_relay import GROUP
+from serving.decision_log.outbox_relay import GROUP, SET_ASIDE_KEY
 from tests.serving.conftest import Start
 from tests.serving.running import ScorerProcess, reports_body, wait_for
 
@@ -169,3 +170,39 @@ def test_the_scorer_drains_the_outbox_at_shutdown(
     assert scorer.stop() == 0
     assert recorded(url) == list(range(1_200))
     assert own_state.drained()
+
+
+def test_a_record_that_postgresql_rejects_is_set_aside_and_the_others_are_recorded(
+    start: Start, own_state: OwnState, postgres: Any, make_database: Make, recorded: Recorded
+) -> None:
+    client, url = own_state.client, make_database(postgres, "decisions_set_aside")
+    scorer = start(VALKEY_URL=own_state.address, DECISIONS_URL=url)
+    scorer.score(1, 1, 1, 100, T)
+    wait_for(own_state.drained)
+    good = orjson.loads(client.hget("p:1", "answer"))
+    bad = [
+        orjson.dumps(good | {"transaction_id": 901}).replace(b'"score":', b'"score":NaN,"was":'),
+        orjson.dumps(good | {"transaction_id": 902, "customer_id": None, "amount": "77.77"}),
+        orjson.dumps(good | {"transaction_id": 903, "amount": "a lot"}),
+        b"\xff",
+        orjson.dumps(good | {"transaction_id": 904})[:40],
+    ]
+    with client.pipeline() as pipe:
+        pipe.xadd(DECISIONS_KEY, {"decision": orjson.dumps(good | {"transaction_id": 800})})
+        for record in bad:
+            pipe.xadd(DECISIONS_KEY, {"decision": record})
+        pipe.xadd(DECISIONS_KEY, {"another": "field"})
+        pipe.xadd(DECISIONS_KEY, {"decision": orjson.dumps(good | {"transaction_id": 801})})
+        pipe.execute()
+    wait_for(own_state.drained)
+    assert recorded(url) == [1, 800, 801]
+    kept = [fields for _, fields in client.xrange(SET_ASIDE_KEY)]
+    assert [fields.get(b"decision") for fields in kept] == [*bad, None]
+    assert all(fields[b"reason"] for fields in kept)
+    log = scorer.log.read_text()
+    assert log.count('"decision set aside"') == len(bad) + 1
+    assert "77.77" not in log, "no amount or customer in the log"
+    scorer.score(2, 2, 2, 100, T)
+    wait_for(own_state.drained)
+    assert recorded(url) == [1, 2, 800, 801]
+    assert "scorer_decisions_set_aside_total 6.0" in scorer.client.get("/metrics").text

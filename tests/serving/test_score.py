@@ -108,6 +108,8 @@ BAD: dict[str, tuple[Any, str]] = {
     "three decimals": (GOOD | {"amount": 1.005}, "amount"),
     "too much": (GOOD | {"amount": 1_000_000.01}, "amount"),
     "no zone": (GOOD | {"occurred_at": "2018-08-29T00:00:00"}, "occurred_at"),
+    "after the last instant in UTC": (GOOD | {"occurred_at": "9999-12-31T23:59:59-01:00"}, "occurred_at"),
+    "before the first": (GOOD | {"occurred_at": "0001-01-01T00:00:00+14:00"}, "occurred_at"),
     "a number for a time": (GOOD | {"occurred_at": T}, "occurred_at"),
     "unknown field": (GOOD | {"colour": "red"}, "colour"),
     "missing field": ({"transaction_id": 1}, "customer_id"),
@@ -145,6 +147,13 @@ def test_a_body_that_is_not_a_json_payment_is_rejected(scorer: ScorerProcess, ca
     answer = scorer.client.post("/v1/score", content=sent, headers={"Content-Type": "application/json"})
     assert answer.status_code == status, answer.text
     assert answer.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["/v1/score/", "/v1/model/", "/readyz/", "/docs/"])
+def test_no_path_redirects_to_the_host_of_the_request(scorer: ScorerProcess, path: str) -> None:
+    answer = scorer.client.get(path, headers={"Host": "elsewhere.example"}, follow_redirects=False)
+    assert answer.status_code == 404
+    assert "elsewhere" not in answer.text + str(answer.headers)
 
 
 def test_another_content_type_is_told_what_to_send(scorer: ScorerProcess) -> None:

@@ -1,7 +1,7 @@
--- Store answers and append them to the outbox stream.
+-- Store answers and append them to the outbox stream; of two answers to one payment, the first.
 -- KEYS stream, payments; ARGV their answers -> for each nil if it was stored, else the answer that was there first;
 -- or {LOST}, with none stored, if the claim of a payment is gone.
-local kept = {}
+local kept, stored = {}, {}
 for n = 1, #ARGV do
     local known = redis.call('HMGET', KEYS[n + 1], 'answer', 'applied')
     kept[n] = known[1]
@@ -9,10 +9,12 @@ for n = 1, #ARGV do
     if not known[1] and not known[2] then return {LOST} end
 end
 for n = 1, #ARGV do
+    kept[n] = kept[n] or stored[KEYS[n + 1]] or false
     if not kept[n] then
         -- To the stream first: if memory runs out between the two, the decision is relayed twice rather than never.
         redis.call('XADD', KEYS[1], '*', 'decision', ARGV[n])
         redis.call('HSET', KEYS[n + 1], 'answer', ARGV[n])
+        stored[KEYS[n + 1]] = ARGV[n]
     end
 end
 return kept

@@ -1,0 +1,190 @@
+"""Limits on what is read before a key is checked. Raw sockets, because clients do not send such requests."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
+
+import pytest
+
+from serving.middleware import http_limits
+from serving.middleware.http_limits import MAX_HEAD_BYTES, MAX_URL_BYTES
+from tests.serving.running import KEYS, ScorerProcess, body, wait_for
+
+T = 1_536_500_000
+Fresh = Callable[[], int]
+MEBIBYTE = 2**20
+
+
+@pytest.fixture(scope="module")
+def own(start: Callable[..., ScorerProcess], state: object) -> Iterator[ScorerProcess]:
+    """A separate scorer."""
+    scorer = start()
+    yield scorer
+    scorer.stop()
+
+
+def memory_of(scorer: ScorerProcess) -> int:
+    """The resident memory of its process, in bytes."""
+    assert scorer.process
+    status = Path(f"/proc/{scorer.process.pid}/status").read_text()
+    return 1024 * int(status.partition("VmRSS:")[2].split()[0])
+
+
+def connect(scorer: ScorerProcess) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", scorer.port), timeout=30)
+
+
+def send_all(connection: socket.socket, *pieces: bytes) -> tuple[int, str]:
+    """Send pieces until the scorer has had enough; the status and the detail of its answer."""
+    with suppress(OSError):
+        for piece in pieces:
+            connection.sendall(piece)
+    return answer_on(connection)
+
+
+def answer_on(connection: socket.socket) -> tuple[int, str]:
+    received = b""
+    with suppress(OSError):
+        while piece := connection.recv(65_536):
+            received += piece
+    head, _, content = received.partition(b"\r\n\r\n")
+    assert head, "no answer"
+    return int(head.split()[1]), json.loads(content)["detail"]
+
+
+HEADS = {
+    "a header line": (431, [b"GET /livez HTTP/1.1\r\nHost: a\r\nX: ", *[b"x" * MEBIBYTE] * 50]),
+    "many headers": (431, [b"GET /livez HTTP/1.1\r\nHost: a\r\n", *[b"X: y\r\n" * 10_000] * 50]),
+    "few more than allowed": (431, [b"GET /livez HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 101 + b"\r\n"]),
+    "a whole head": (431, [b"GET /livez HTTP/1.1\r\nHost: a\r\nX: " + b"x" * (MAX_HEAD_BYTES + 1) + b"\r\n\r\n"]),
+    "a URL": (414, [b"GET /", *[b"x" * MEBIBYTE] * 50]),
+    "a whole URL": (414, [b"GET /" + b"x" * (MAX_URL_BYTES + 1) + b" HTTP/1.1\r\nHost: a\r\n\r\n"]),
+    "trailers": (431, [b"GET /livez HTTP/1.1\r\nHost: a\r\nX:" + b" " * 40_000, *[b" " * MEBIBYTE] * 20]),
+}
+
+
+@pytest.mark.parametrize("case", HEADS)
+def test_a_head_that_is_too_large_is_refused_and_stops_nobody(own: ScorerProcess, fresh: Fresh, case: str) -> None:
+    status, pieces = HEADS[case]
+    before = memory_of(own)
+    with closing(connect(own)) as connection:
+        found, detail = send_all(connection, *pieces)
+    assert found == status
+    assert "longer than" in detail or "more than" in detail
+    assert own.score(fresh(), fresh(), fresh(), 100, T)["decision"]
+    assert memory_of(own) - before < 20 * MEBIBYTE
+
+
+def test_large_and_several_requests_on_one_connection_are_served(own: ScorerProcess) -> None:
+    """Neither pipelined requests nor a long head within the limit are refused."""
+    one = b"GET /livez HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 20_000 + b"\r\n\r\n"
+    with closing(connect(own)) as connection:
+        connection.sendall(one * 3 + one.replace(b"Host: a", b"Host: a\r\nConnection: close"))
+        received = b""
+        while piece := connection.recv(65_536):
+            received += piece
+    assert received.count(b"HTTP/1.1 200 OK") == 4
+
+
+@pytest.fixture
+def hurried(start: Callable[..., ScorerProcess], state: object, tmp_path: Path) -> Iterator[ScorerProcess]:
+    """A scorer with short limits, and room for twenty connections."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "from serving.middleware import http_limits as limits\n"
+        "limits.HEAD_SECONDS = 2\nlimits.BODY_SECONDS = 3\nlimits.LINGER_SECONDS = 0.5\n"
+        "limits.LimitedHttpProtocol.max_connections = 20\n"
+    )
+    scorer = start(PYTHONPATH=f"{tmp_path}:{Path(http_limits.__file__).parents[2]}")
+    yield scorer
+    scorer.stop()
+
+
+def test_a_request_that_does_not_end_is_timed_out(hurried: ScorerProcess, fresh: Fresh) -> None:
+    key = f"X-API-Key: {KEYS['all']}\r\nContent-Type: application/json\r\n".encode()
+    unfinished = {
+        b"": "headers",
+        b"GET /livez HTT": "headers",
+        b"GET /livez HTTP/1.1\r\nHost: a\r\n": "headers",
+        b"POST /v1/score HTTP/1.1\r\nHost: a\r\n" + key + b"Content-Length: 100\r\n\r\n{": "body",
+    }
+    with ExitStack() as stack:
+        connections = {start: stack.enter_context(closing(connect(hurried))) for start in unfinished}
+        for start, connection in connections.items():
+            connection.sendall(start)
+        for start, part in unfinished.items():
+            status, detail = answer_on(connections[start])
+            assert (status, detail.split()[1]) == (408, part)
+    assert hurried.score(fresh(), fresh(), fresh(), 100, T)["decision"]
+    assert '"requests refused"' in hurried.log.read_text()
+
+
+def test_a_head_in_drops_is_timed_out(hurried: ScorerProcess) -> None:
+    with closing(connect(hurried)) as connection:
+        began = time.monotonic()
+        connection.sendall(b"GET /livez HTTP/1.1\r\n")
+        while time.monotonic() - began < 20:
+            try:
+                connection.sendall(b"X: y\r\n")
+            except OSError:
+                break
+            time.sleep(0.2)
+        assert time.monotonic() - began < 15
+
+
+def test_half_sent_requests_give_way_to_new_connections(hurried: ScorerProcess, fresh: Fresh) -> None:
+    with ExitStack() as stack:
+        held = [stack.enter_context(closing(connect(hurried))) for _ in range(60)]
+        for connection in held:
+            connection.sendall(b"GET /livez HTTP/1.1\r\nHost: a\r\n")
+        hurried.client.close()
+        for _ in range(5):
+            hurried.__post_init__()
+            assert hurried.score(fresh(), fresh(), fresh(), 100, T)["decision"]
+            hurried.client.close()
+        hurried.__post_init__()
+        assert answer_on(held[0])[0] == 503
+    wait_for(lambda: '"requests refused"' in hurried.log.read_text())
+
+
+@pytest.mark.parametrize("path", ["/livez", "/", "/docs", "/nowhere"])
+def test_a_body_without_a_key_is_not_read(own: ScorerProcess, path: str) -> None:
+    head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {4 * MEBIBYTE}\r\n\r\n".encode()
+    before = memory_of(own)
+    with ExitStack() as stack:
+        for _ in range(40):
+            connection = stack.enter_context(closing(connect(own)))
+            connection.settimeout(5)
+            with suppress(OSError):
+                # All but the last byte.
+                connection.sendall(head + b" " * (4 * MEBIBYTE - 1))
+        assert memory_of(own) - before < 40 * MEBIBYTE
+
+
+def test_bodies_under_way_have_a_total(own: ScorerProcess, fresh: Fresh) -> None:
+    key = f"X-API-Key: {KEYS['all']}\r\nContent-Type: application/json\r\n"
+    head = f"POST /v1/score/batch HTTP/1.1\r\nHost: a\r\n{key}Content-Length: {4 * MEBIBYTE}\r\n\r\n".encode()
+    refused = 0
+    with ExitStack() as stack:
+        for _ in range(20):
+            connection = stack.enter_context(closing(connect(own)))
+            connection.settimeout(1)
+            try:
+                connection.sendall(head + b" " * (4 * MEBIBYTE - 1))
+                received = connection.recv(4_096)
+            except OSError:
+                continue
+            refused += received.startswith(b"HTTP/1.1 503")
+        assert refused >= 3
+        assert own.score(fresh(), fresh(), fresh(), 100, T)["decision"], "a small body is still served"
+    wait_for(lambda: own.score(*(fresh(), fresh(), fresh(), 100, T))["decision"])
+    # The total is given back.
+    large = json.dumps({"transactions": [body(fresh(), fresh(), fresh(), 100, T) for _ in range(100)]}).encode()
+    answer = own.client.post(
+        "/v1/score/batch", content=large + b" " * 3 * MEBIBYTE, headers={"Content-Type": "application/json"}
+    )
+    assert answer.status_code == 200
