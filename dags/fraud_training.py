@@ -34,7 +34,7 @@ COMMANDS = {
 def training_day(name: str, params: dict[str, Any], triggering_asset_events: Any) -> str:
     """The first or last day to train on, from the newest triggering event or else the run's conf; `name` is from or to.
 
-    Raises ValueError if neither gives it, or if it is no day: whoever may trigger this DAG can write anything there.
+    Raises ValueError if neither gives it, or if it is not a day: users who can trigger this DAG choose the text.
     """
     events = [event for some in triggering_asset_events.values() for event in some]
     day = (events[-1].extra or {}).get(name) if events else params[name]
