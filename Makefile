@@ -60,21 +60,23 @@ tune: $(ENV)/pipeline/.installed ## tune the hyperparameters on the demo's last 
 ablate: $(ENV)/pipeline/.installed ## measure what each feature adds, on the demo's last weeks: FROM=<day> TO=<day>
 	@LAKE_URI="$${LAKE_URI:-var/demo/lake}" $(ENV)/pipeline/bin/python -m modeling.ablate $(FROM:%=--from %) $(TO:%=--to %)
 
-# Tests run in their environment, three parts in parallel: they often wait. A failure does not stop the others.
+# Tests run in their environment, four parts in parallel: they often wait. A failure does not stop the others.
 TESTS ?= tests
 TESTS_embedded := tests/demo tests/containers tests/exercises tests/test_imports.py tests/test_images.py tests/test_docs.py tests/test_ci.py tests/test_find_python.py
 TESTS_airflow := tests/dags
 TESTS_serving := tests/serving
-# One environment in three parts, each with its own servers and Spark sessions.
+# One environment in four parts, each with its own servers and Spark sessions.
 TESTS_whole := tests/whole
 TESTS_spark := tests/contracts tests/spark_jobs
-TESTS_models := tests/bank tests/modeling tests/benchmarks
+TESTS_models := tests/modeling
+TESTS_bank := tests/bank tests/benchmarks
 PYTHON_whole := pipeline
 PYTHON_spark := pipeline
 PYTHON_models := pipeline
+PYTHON_bank := pipeline
 
 # Longest first, so that all lanes end together.
-PARTS := spark whole models serving embedded airflow
+PARTS := spark models whole embedded serving bank airflow
 # The paths of TESTS in a part: the part's paths below a given path, and given paths below one of the part's paths.
 chosen = $(foreach path,$(TESTS_$1),$(foreach wanted,$(TESTS:%/=%),$(if $(filter $(wanted) $(wanted)/%,$(path)),$(path),\
     $(filter $(path)/% $(path)::%,$(wanted)))))
@@ -88,7 +90,7 @@ SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 # When several parts run, each prints its output when it ends (make 3.81 of macOS cannot).
 test: tests-known $(TESTABLE) $(ARCHIVE) ## run all tests but faults, capstones, published and compose: TESTS=tests/bank for some
-	@$(MAKE) --no-print-directory --keep-going --jobs 3 $(if $(word 2,$(CHOSEN_PARTS)),$(SYNC)) $(CHOSEN_PARTS:%=tests-of-%)
+	@$(MAKE) --no-print-directory --keep-going --jobs 4 $(if $(word 2,$(CHOSEN_PARTS)),$(SYNC)) $(CHOSEN_PARTS:%=tests-of-%)
 
 .PHONY: tests-known $(PARTS:%=tests-of-%)
 tests-known:

@@ -3,11 +3,13 @@
 | key | value |
 |---|---|
 | `c:<customer_id>`, `t:<terminal_id>` | a history: 8 bytes `floor`, then entries of 24 bytes sorted by position |
+| `c:<customer_id>:late`, `t:<terminal_id>:late` | late entries in order of arrival, until `merge` folds them in |
 | `i:<day>` | hash of the payments that came from the lake: id (8 bytes, big-endian) -> `LOCATION` |
 | `state:days` | set of the days that have an `i:<day>` |
 | `state:meta` | hash: the fields of `Stamp` as text, and the two fields of recovery below |
 | `state:applied` | counter of applied payments, which gives each payment its sequence number |
 | `p:<transaction_id>` | hash of a scored payment: `body`, `applied`, and `answer` once it is answered |
+| `state:ids` | hash: the highest id claimed on each day, to tell which answers may have expired |
 | `decisions` | stream of the decisions that are not in PostgreSQL yet |
 
 The keys `rate:*` are not part of it: they count the requests of API keys with a rate
@@ -35,7 +37,9 @@ from contracts.labels import DAY, LABEL_DELAY_DAYS, NEVER
 ENTRY: Final = np.dtype([("occurred", ">i8"), ("transaction_id", ">i8"), ("value", ">i8")])
 LOCATION: Final = np.dtype([("terminal_id", ">i8"), ("occurred", ">i8"), ("cents", ">i8")])
 FLOOR_BYTES: Final = 8
-FORMAT: Final = 2
+FORMAT: Final = 3
+"""Format 2 had no late entries under keys of their own, so it can be read as format 3."""
+READABLE_FORMATS: Final = ("2", str(FORMAT))
 META_KEY: Final = "state:meta"
 RECONCILED: Final = "decisions_adopted"
 """Field of `state:meta` once every recorded decision is merged: a new random id each time."""
@@ -44,6 +48,7 @@ APPLIED_BEFORE_RECOVERY: Final = "known_to"
 recovery raised it."""
 DAYS_KEY: Final = "state:days"
 APPLIED_KEY: Final = "state:applied"
+IDS_KEY: Final = "state:ids"
 DECISIONS_KEY: Final = "decisions"
 
 CENTS_BITS: Final = 27
@@ -128,3 +133,12 @@ def unpack_reported(values: Ints) -> tuple[Ints, Ints]:
 def unpack_history(history: bytes) -> tuple[int, NDArray[np.void]]:
     """A history's floor (a second) and its entries, shape (n,). Raises ValueError for an invalid length."""
     return int.from_bytes(history[:FLOOR_BYTES], "big"), np.frombuffer(history, dtype=ENTRY, offset=FLOOR_BYTES)
+
+
+def with_late(history: bytes, late: bytes) -> bytes:
+    """A history with its late entries at their places; both packed."""
+    if not late:
+        return history
+    entries = np.frombuffer(history[FLOOR_BYTES:] + late, dtype=ENTRY)
+    order = np.lexsort((entries["transaction_id"], entries["occurred"]))
+    return history[:FLOOR_BYTES] + entries[order].tobytes()

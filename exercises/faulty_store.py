@@ -136,6 +136,12 @@ class PipelineScorer:
     async def highest(self) -> int:
         return 0
 
+    async def highest_id(self) -> int:
+        return 0
+
+    async def may_have_expired(self, highest: int) -> None:
+        del highest
+
     def repair_lock(self) -> AbstractAsyncContextManager[bool]:
         return nullcontext(True)
 

@@ -14,6 +14,8 @@ OUTBOX_SECONDS: Final = 0.5
 """Between two attempts to relay decisions while Valkey or PostgreSQL is away."""
 SHARED_RATES_SECONDS: Final = 5.0
 """How long requests are counted in this process before Valkey, which did not answer, is asked again."""
+LOG_SECONDS: Final = 2.0
+"""How long payments with old ids count as new before the decision log, which did not answer, is asked again."""
 POLLS_BEFORE_RETRY: Final = 15
 """A rejected version is retried after so many polls of the registry: a transfer may have damaged its files."""
 

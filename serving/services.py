@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from contracts.labels import DAY
 from serving.clock import Clock
 from serving.decision_log.log import PostgresDecisionLog
 from serving.decision_log.outbox_relay import OutboxRelay
@@ -72,7 +73,7 @@ async def open_services(
             metrics,
             settings.scorer_poll_seconds,
         )
-        store = ValkeyOnlineStore(client, timeout)
+        store = ValkeyOnlineStore(client, timeout, round(settings.scorer_answer_days * DAY))
         recent = RecentAnswers()
         breaker = CircuitBreaker(metrics)
         reconciler = Reconciler(breaker, store, log, recent, clock, metrics)
@@ -86,7 +87,7 @@ async def open_services(
         background.start("reconciler", reconciler.run())
         background.start("champions", champions.run())
         background.start("outbox relay", relay.run())
-        online = OnlineScorer(store, recent, clock, metrics)
+        online = OnlineScorer(store, log, recent, clock, metrics)
         degraded = DegradedScorer(log, recent, clock, metrics, reconciler.backfill)
         scorer = Scorer(champions, breaker, online, degraded)
         reporter = FraudReporter(store, log, metrics)

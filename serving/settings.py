@@ -35,6 +35,8 @@ class Settings(BaseSettings):
     """How often the registry is polled for the champion."""
     scorer_champion_dir: Path = Path("var/champion")
     """Where the last verified champion is cached, for a start without the registry."""
+    scorer_answer_days: float = Field(default=2.0, ge=1, le=365)
+    """How long the online store repeats the answer to a payment; afterwards the decision log is asked."""
     scorer_timeout_seconds: float = Field(default=1.0, ge=0.5)
     """How long Valkey and PostgreSQL may take to answer."""
 

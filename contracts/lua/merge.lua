@@ -1,5 +1,14 @@
--- One entity's history: 8 bytes floor, then entries of 24 bytes in order of position (second, transaction id).
+-- One entity's history: 8 bytes floor, then entries of 24 bytes in order of position (second, transaction id). Entries
+-- that came long after a later one are under a key of their own, in order of arrival, until they are folded in.
 -- Scripts of the writer (Spark) and of the scorer begin with this file; the byte format: contracts/online_state.py.
+
+-- A late entry that is followed by more than this is kept under the key of the late ones, of which there are this many.
+local END_BYTES, LATE_BYTES = 4096, 24 * 512
+-- An entity with more entries in its horizon has a higher floor, so that one entity's payments cannot slow down all.
+local MOST_BYTES = 24 * 50000
+local KEPT_ENTRIES = 45000
+-- What one SETRANGE costs in the append-only file, in bytes; about.
+local COMMAND_BYTES = 80
 
 local function position(s, at)
     return struct.unpack('>I4I4I4I4', s, at)
@@ -28,60 +37,169 @@ local function lesser(a, b)
     return b
 end
 
--- Merge sorted entries into the history at key and return the history, floor first. Of two entries at the same position
--- the lesser value stays (the earlier report). Entries older than the newest by keep seconds are dropped, once one is
--- older than that by slack seconds (default 0). Merging is idempotent, and commutative up to what is dropped.
-local function merge(key, floor, entries, keep, slack)
-    local old = redis.call('GET', key) or (string.rep('\0', 8))
-    -- The common case: the new entries are the newest, so the old ones stay in one piece. `changed` is the first byte
-    -- that differs from the old history.
-    local history, changed = old .. entries, #old + 1
-    if #old > 8 and #entries > 0 and not before(old, #old - 23, entries, 1) then
-        local parts, i, j = {string.sub(old, 1, 8)}, 9, 1
-        changed = nil
-        while j <= #entries do
-            local from, low, high = i, 0, (#old + 1 - i) / 24
-            while low < high do
-                local mid = math.floor((low + high) / 2)
-                if before(old, i + mid * 24, entries, j) then low = mid + 1 else high = mid end
-            end
-            i = i + low * 24
-            if i > from then parts[#parts + 1] = string.sub(old, from, i - 1) end
-            if i <= #old and not before(entries, j, old, i) then
-                local was = string.sub(old, i + 16, i + 23)
-                local value = lesser(was, string.sub(entries, j + 16, j + 23))
-                if value ~= was then changed = changed or i end
-                parts[#parts + 1] = string.sub(old, i, i + 15) .. value
-                i = i + 24
-            else
-                changed = changed or i
-                parts[#parts + 1] = string.sub(entries, j, j + 23)
-            end
-            j = j + 24
-        end
-        if i <= #old then parts[#parts + 1] = string.sub(old, i) end
-        history = table.concat(parts)
+-- The byte at which the first entry of the history from byte i on begins that does not come before entries at j.
+local function find(history, i, entries, j)
+    local low, high = 0, (#history + 1 - i) / 24
+    while low < high do
+        local mid = math.floor((low + high) / 2)
+        if before(history, i + mid * 24, entries, j) then low = mid + 1 else high = mid end
     end
+    return i + low * 24
+end
+
+-- The byte at which late entries have the position of entries at j, nil if none has.
+local function find_late(late, entries, j)
+    local wanted, at = string.sub(entries, j, j + 15), 0
+    repeat
+        at = string.find(late, wanted, at + 1, true)
+    until not at or at % 24 == 1
+    return at
+end
+
+-- Write the lesser value into s at the entry that begins at byte at; changes receives {byte, value} if it differs.
+local function lower(s, at, entries, j, changes)
+    local was = string.sub(s, at + 16, at + 23)
+    local value = lesser(was, string.sub(entries, j + 16, j + 23))
+    if value ~= was then changes[#changes + 1] = {at + 16, value} end
+end
+
+local function with_changes(s, changes)
+    if #changes == 0 then return s end
+    local parts, from = {}, 1
+    for _, change in ipairs(changes) do
+        parts[#parts + 1] = string.sub(s, from, change[1] - 1)
+        parts[#parts + 1] = change[2]
+        from = change[1] + 8
+    end
+    parts[#parts + 1] = string.sub(s, from)
+    return table.concat(parts)
+end
+
+-- The union of two lists of sorted entries.
+local function union(a, b)
+    local parts, i = {}, 1
+    for j = 1, #b, 24 do
+        local at = find(a, i, b, j)
+        parts[#parts + 1] = string.sub(a, i, at - 1)
+        i = at
+        if at <= #a and not before(b, j, a, at) then
+            parts[#parts + 1] = string.sub(a, at, at + 15)
+            parts[#parts + 1] = lesser(string.sub(a, at + 16, at + 23), string.sub(b, j + 16, j + 23))
+            i = at + 24
+        else
+            parts[#parts + 1] = string.sub(b, j, j + 23)
+        end
+    end
+    parts[#parts + 1] = string.sub(a, i)
+    return table.concat(parts)
+end
+
+-- The history with late entries at their places.
+local function fold(history, late)
+    if late == '' then return history end
+    local sorted = {}
+    for at = 1, #late, 24 do sorted[#sorted + 1] = string.sub(late, at, at + 23) end
+    table.sort(sorted, function(a, b) return before(a, 1, b, 1) end)
+    return string.sub(history, 1, 8) .. union(string.sub(history, 9), table.concat(sorted))
+end
+
+-- How many of the oldest entries to drop: those that are older than the newest by keep seconds, once one is older than
+-- that by slack seconds, and those that are too many.
+local function surplus(history, late, keep, slack)
     local cut, low, high = second(history, #history - 23) - keep, 0, (#history - 8) / 24
-    if second(history, 9) > cut - (slack or 0) then high = 0 end
+    if second(history, 9) > cut - slack then high = 0 end
     while low < high do
         local mid = math.floor((low + high) / 2)
         if second(history, 9 + mid * 24) <= cut then low = mid + 1 else high = mid end
     end
-    local was = second(old, 1)
-    if low > 0 then
-        local dropped = string.sub(history, low * 24 - 15, low * 24 - 8)
-        if second(dropped, 1) > second(floor, 1) then floor = dropped end
+    if #history - 8 + #late - low * 24 > MOST_BYTES then
+        low = (#history - 8) / 24 - KEPT_ENTRIES + #late / 24
     end
-    if low > 0 or second(floor, 1) > was then
-        if second(floor, 1) <= was then floor = string.sub(old, 1, 8) end
-        history = floor .. string.sub(history, 9 + low * 24)
-        redis.call('SET', key, history)
-    elseif #old == 8 then
-        redis.call('SET', key, history)
-    elseif changed and changed <= #history then
-        -- Every write goes to the append-only file too, so only the changed end is written.
-        redis.call('SETRANGE', key, changed - 1, string.sub(history, changed))
+    return low
+end
+
+-- Write what differs from the value of `was` bytes: the changes, and all from a byte on; or the whole, if that is less.
+local function write(key, was, whole, changes, from)
+    if was <= 8 and #whole > was or #changes * COMMAND_BYTES > #whole then
+        redis.call('SET', key, whole)
+        return
     end
-    return history
+    for _, change in ipairs(changes) do redis.call('SETRANGE', key, change[1] - 1, change[2]) end
+    if from <= #whole then redis.call('SETRANGE', key, from - 1, string.sub(whole, from)) end
+end
+
+-- Find the places of sorted entries that are not all newer than the history, and return what becomes of the history and of
+-- the late entries: their bytes, what changes in them, from which byte on the history is another, and the entries that are
+-- older than `oldest`, of which only the second is kept.
+local function place(old, late, entries, oldest)
+    local is = {history = old, late = late, from = #old + 1, changes = {}, late_changes = {}, too_old = ''}
+    local i, added, too_old = 9, {}, {}
+    for j = 1, #entries, 24 do
+        i = find(old, i, entries, j)
+        if #old + 1 - i <= END_BYTES then
+            -- From here on the end of the history is written again.
+            local rest = string.sub(old, i)
+            local merged = union(rest, string.sub(entries, j))
+            if merged ~= rest then is.history, is.from = string.sub(old, 1, i - 1) .. merged, i end
+            break
+        elseif not before(entries, j, old, i) then
+            lower(old, i, entries, j, is.changes)
+        else
+            local at = find_late(late, entries, j)
+            if at then
+                lower(late, at, entries, j, is.late_changes)
+            else
+                local to = second(entries, j) > oldest and added or too_old
+                to[#to + 1] = string.sub(entries, j, j + 23)
+            end
+        end
+    end
+    table.sort(is.late_changes, function(a, b) return a[1] < b[1] end)
+    is.history = with_changes(is.history, is.changes)
+    is.late = with_changes(late, is.late_changes) .. table.concat(added)
+    is.too_old = table.concat(too_old)
+    return is
+end
+
+local function later(a, b)
+    return second(a, 1) > second(b, 1) and a or b
+end
+
+-- Merge sorted entries into the history at key and return it, and its late entries; both as they are before old entries
+-- are dropped, since the payments merged may be old ones. Of two entries at the same position the lesser value stays (the
+-- earlier report). Merging is idempotent, and commutative up to what is dropped; `floor` rises with what is.
+-- Every write goes to the append-only file too, so only what changes is written.
+local function merge(key, floor, entries, keep, slack)
+    slack = slack or 0
+    local late_key = key .. ':late'
+    local old, late = redis.call('GET', key) or string.rep('\0', 8), redis.call('GET', late_key) or ''
+    local is
+    if #old == 8 or before(old, #old - 23, entries, 1) then
+        is = {history = old .. entries, late = late, from = #old + 1, changes = {}, late_changes = {}, too_old = ''}
+    else
+        local newest = math.max(second(old, #old - 23), second(entries, #entries - 23))
+        is = place(old, late, entries, newest - keep - slack)
+    end
+    floor = later(floor, string.sub(old, 1, 8))
+    if is.too_old ~= '' then floor = later(string.sub(is.too_old, -24, -17), floor) end
+    local drop = surplus(is.history, is.late, keep, slack)
+    if drop > 0 or #is.late > LATE_BYTES then
+        local folded = fold(is.history, is.late)
+        if drop > 0 then
+            -- Late entries among the oldest are dropped with them.
+            drop = math.max(drop, (find(folded, 9, is.history, 9 + drop * 24) - 9) / 24)
+            floor = later(string.sub(folded, drop * 24 - 15, drop * 24 - 8), floor)
+        end
+        redis.call('SET', key, floor .. string.sub(folded, 9 + drop * 24))
+        redis.call('DEL', late_key)
+    else
+        local stored = is.history
+        if string.sub(old, 1, 8) ~= floor then
+            stored = floor .. string.sub(stored, 9)
+            table.insert(is.changes, 1, {1, floor})
+        end
+        write(key, #old, stored, is.changes, is.from)
+        write(late_key, #late, is.late, is.late_changes, #late + 1)
+    end
+    return is.history, is.late .. is.too_old
 end

@@ -103,6 +103,11 @@ class PostgresDecisionLog:
         (row,) = await _within(self._long, self._rows(queries.HIGHEST))
         return int(row["highest"] or 0)
 
+    async def highest_id(self) -> int:
+        """The highest id of a recorded payment, 0 if there is none."""
+        (row,) = await _within(self._long, self._rows(queries.HIGHEST_ID))
+        return int(row["highest"] or 0)
+
     async def applied_after(self, number: int, limit: int) -> list[Record]:
         """Decisions with sequence numbers above `number`, in their order."""
         return await self._records(queries.APPLIED_AFTER, [number, limit])

@@ -14,14 +14,18 @@ from serving.scoring.decision_records import Record
 from serving.scoring.payment import Location
 
 
-class DecisionLog(Protocol):
+class FindableLog(Protocol):
+    """The log as scoring with history uses it, for payments whose answers the store may have dropped."""
+
+    async def find(self, ids: Sequence[int]) -> dict[int, Record]:
+        """The decisions on these payments, of those that have one."""
+
+
+class DecisionLog(FindableLog, Protocol):
     """The log as requests use it: each call answers or fails within the short deadline, except `locate`."""
 
     async def check(self) -> None:
         """Fail unless the table can be read."""
-
-    async def find(self, ids: Sequence[int]) -> dict[int, Record]:
-        """The decisions on these payments, of those that have one."""
 
     async def record(self, kept: Mapping[int, bytes]) -> dict[int, Record]:
         """Write degraded decisions, pending backfill; returns those that existed before."""
@@ -48,6 +52,9 @@ class ReconcilableLog(Appendable, Protocol):
 
     async def highest(self) -> int:
         """The highest recorded sequence number, 0 if there is none."""
+
+    async def highest_id(self) -> int:
+        """The highest id of a recorded payment, 0 if there is none."""
 
     async def applied_after(self, number: int, limit: int) -> list[Record]:
         """Decisions with sequence numbers above `number`, in their order."""

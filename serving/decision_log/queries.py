@@ -13,6 +13,7 @@ TRY_REPAIR_LOCK: Final = f"select pg_try_advisory_lock({_REPAIR_LOCK}) as got"
 REPAIR_UNLOCK: Final = f"select pg_advisory_unlock({_REPAIR_LOCK})"
 CHECK: Final = "select 1 from serving.decisions limit 1"
 HIGHEST: Final = "select max(applied) as highest from serving.decisions"
+HIGHEST_ID: Final = "select max(transaction_id) as highest from serving.decisions"
 
 COLUMNS: Final = (
     "transaction_id, customer_id, terminal_id, amount, occurred_at, score, decision, reasons, model_version, degraded, "

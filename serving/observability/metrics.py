@@ -37,6 +37,10 @@ class Metrics:
         )
         self.decisions = counter("scorer_decisions", "First responses", ["decision"])
         self.repeated = counter("scorer_repeated", "Repeated responses")
+        self.unchecked = counter(
+            "scorer_old_ids_unchecked",
+            "Payments with old ids scored while the decision log could not be asked for them",
+        )
         self.late = counter("scorer_late", "Payments that arrived after a later one of their customer or terminal")
         self.degraded = counter("scorer_degraded", "Payments scored on less than their whole history")
         self.online = gauge(

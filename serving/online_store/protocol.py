@@ -14,7 +14,10 @@ from serving.scoring.payment import Location, Payment
 
 @dataclass(frozen=True)
 class Claim:
-    """A payment to be answered: its sequence number, and both histories, which contain it."""
+    """A payment to be answered: its sequence number, and both histories, which contain it.
+
+    Payments that are claimed together share the objects of their common histories, so later payments may be in them.
+    """
 
     payment: Payment
     applied: int
@@ -36,23 +39,39 @@ class Conflict:
 Claimed = Claim | Answered | Conflict
 
 
+@dataclass(frozen=True)
+class AskLog:
+    """Payments whose answers may have expired in the store. Nothing was claimed or reserved.
+
+    Restore what the decision log has of them, by `merge_decisions`, and try again with `log_asked`.
+    """
+
+    payments: Sequence[Payment]
+
+
 class OnlineStore(Protocol):
     """The store as payments and fraud reports use it."""
 
     async def incompatible(self) -> str:
         """Why this code cannot use the stored state, empty if it can."""
 
-    async def reserve(self, payments: Sequence[Payment]) -> int | None:
+    async def reserve(self, payments: Sequence[Payment], *, log_asked: bool = False) -> int | AskLog | None:
         """Reserve all these ids or none; the index of a payment that conflicts, None if none does.
 
         Raises `OnlineStoreUnavailableError` if the state is incompatible.
         """
 
-    async def claim(self, payments: Sequence[Payment]) -> list[Claimed]:
-        """Claim each payment, in this order. Raises `OnlineStoreUnavailableError` if the state is incompatible."""
+    async def claim(self, payments: Sequence[Payment], *, log_asked: bool = False) -> list[Claimed] | AskLog:
+        """Claim the first payments, at least one; the fewer, the longer their histories. They are in order of position.
+
+        Raises `OnlineStoreUnavailableError` if the state is incompatible.
+        """
 
     async def store_answers(self, answers: Sequence[tuple[Payment, bytes]]) -> list[bytes]:
         """Store each claimed payment's answer, unless it has one, and append it to the outbox; the stored answers."""
+
+    async def merge_decisions(self, recorded: Sequence[tuple[Payment, bytes, int]]) -> list[int]:
+        """Write payments with their recorded answers and numbers (0: give a new one); their numbers."""
 
     async def answer(self, transaction_id: int) -> bytes | None:
         """A payment's stored answer."""
@@ -90,6 +109,9 @@ class ReconcilableStore(Protocol):
 
     async def clear_applied_before_recovery(self) -> None:
         """Record that all decisions above it are replayed."""
+
+    async def may_have_expired(self, highest: int) -> None:
+        """Note that the answers to ids up to `highest` may have expired."""
 
     async def reconciliation_id(self) -> bytes:
         """The id that `mark_reconciled` wrote last; empty if the state has none, as after a loss of data."""

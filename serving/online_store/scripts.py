@@ -1,7 +1,7 @@
 """The scorer's Lua scripts: each runs atomically in Valkey and is idempotent, except `ADVANCE_SEQUENCE`.
 
 A script is its file in `lua/`, preceded by what it needs: the constants below, `contracts/lua/merge.lua`,
-`lua/incompatible.lua`. The head of each file describes its keys and arguments.
+`lua/incompatible.lua`, `lua/known_ids.lua`. The head of each file describes its keys and arguments.
 """
 
 from __future__ import annotations
@@ -24,15 +24,20 @@ from contracts.online_state import (
 )
 
 ANSWER_KEEP: Final = max(CUSTOMER_KEEP, TERMINAL_KEEP)
-"""Seconds of wall-clock time for which a payment's first answer is repeated."""
+"""Seconds of recorded decisions that are replayed after a loss."""
 NOT_RECONCILED: Final = "the recorded decisions are not in the online state yet"
+ANSWER_BYTES: Final = 4 * 2**20
+"""Bytes of histories that one call of a script reads, about: it bounds how long Valkey serves nothing else."""
+EXPIRED: Final = "expired"
+"""Field of `state:ids` with the highest id whose answer may have expired; the others are days since 1970."""
 LOST: Final = b"lost"
 SKIP: Final = 1_000_000
 """Sequence numbers skipped after a fault, since some may have been given that only other scorers know of: more than the
 outbox can hold."""
 
 _CONSTANTS: Final[dict[str, int | str]] = {
-    "ANSWER_KEEP": ANSWER_KEEP,
+    "ANSWER_BYTES": ANSWER_BYTES,
+    "EXPIRED": EXPIRED,
     "APPLIED_BEFORE_RECOVERY": APPLIED_BEFORE_RECOVERY,
     "CUSTOMER_HORIZON_DAYS": str(CUSTOMER_HORIZON_DAYS),
     "CUSTOMER_KEEP": CUSTOMER_KEEP,
@@ -76,12 +81,14 @@ def _script(name: str, *parts: str) -> Script:
 
 
 _INCOMPATIBLE: Final = _read("incompatible")
+_KNOWN_IDS: Final = _read("known_ids")
 
 CHECK_STAMP: Final = _script("check_stamp", _INCOMPATIBLE)
-RESERVE: Final = _script("reserve", _INCOMPATIBLE)
-CLAIM: Final = _script("claim", MERGE_LUA, _INCOMPATIBLE)
+RESERVE: Final = _script("reserve", _INCOMPATIBLE, _KNOWN_IDS)
+CLAIM: Final = _script("claim", MERGE_LUA, _INCOMPATIBLE, _KNOWN_IDS)
 STORE_ANSWERS: Final = _script("store_answers")
-MERGE_DECISIONS: Final = _script("merge_decisions", MERGE_LUA)
+MERGE_DECISIONS: Final = _script("merge_decisions", MERGE_LUA, _KNOWN_IDS)
 ADVANCE_SEQUENCE: Final = _script("advance_sequence")
+MAY_HAVE_EXPIRED: Final = _script("may_have_expired", _KNOWN_IDS)
 MARK_RECONCILED: Final = _script("mark_reconciled")
 MERGE_REPORTS: Final = _script("merge_reports", MERGE_LUA)

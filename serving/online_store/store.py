@@ -14,11 +14,13 @@ from valkey.asyncio.connection import AbstractConnection
 from valkey.exceptions import NoScriptError, ResponseError
 from valkey.exceptions import TimeoutError as ValkeyTimeoutError
 
+from contracts.labels import DAY
 from contracts.online_state import (
     APPLIED_BEFORE_RECOVERY,
     APPLIED_KEY,
     DAYS_KEY,
     DECISIONS_KEY,
+    IDS_KEY,
     LOCATION,
     META_KEY,
     RECONCILED,
@@ -26,15 +28,17 @@ from contracts.online_state import (
     index_key,
     payment_key,
     terminal_key,
+    with_late,
 )
 from serving.errors import OnlineStoreUnavailableError
-from serving.online_store.protocol import Answered, Claim, Claimed, Conflict
+from serving.online_store.protocol import Answered, AskLog, Claim, Claimed, Conflict
 from serving.online_store.scripts import (
     ADVANCE_SEQUENCE,
     CHECK_STAMP,
     CLAIM,
     LOST,
     MARK_RECONCILED,
+    MAY_HAVE_EXPIRED,
     MERGE_DECISIONS,
     MERGE_REPORTS,
     RESERVE,
@@ -67,8 +71,10 @@ def connect(url: str, password: str, timeout: float) -> Valkey:
 class ValkeyOnlineStore:
     """Implements the protocols of the online store. Every method raises `ValkeyError` if Valkey does not answer."""
 
-    def __init__(self, client: Valkey, timeout: float) -> None:
+    def __init__(self, client: Valkey, timeout: float, answer_seconds: int = 2 * DAY) -> None:
+        """`answer_seconds`: how long answers are kept, a day at least."""
         self._client = client
+        self._keep = str(answer_seconds).encode()
         self._timeout = timeout
         self._round_trips = asyncio.Semaphore(ROUND_TRIPS)
         self._idle: list[AbstractConnection] = []
@@ -79,24 +85,34 @@ class ValkeyOnlineStore:
         why = await self._call(CHECK_STAMP, [META_KEY], [])
         return str(why.decode())
 
-    async def reserve(self, payments: Sequence[Payment]) -> int | None:
+    async def reserve(self, payments: Sequence[Payment], *, log_asked: bool = False) -> int | AskLog | None:
         """Reserve all these ids or none; the index of a payment that conflicts, None if none does.
 
         Raises `OnlineStoreUnavailableError` if the state is incompatible.
         """
-        keys = [META_KEY, *(payment_key(payment.transaction_id) for payment in payments)]
-        answer = await self._call(RESERVE, keys, [payment.body for payment in payments])
+        keys = [META_KEY, IDS_KEY, *(payment_key(payment.transaction_id) for payment in payments)]
+        bodies = [payment.body for payment in payments]
+        answer = await self._call(RESERVE, keys, [self._keep, _flag(log_asked), *bodies])
         _raise_if_incompatible(answer)
+        if answer[0] == b"ask":
+            return AskLog([payments[n - 1] for n in answer[1]])
         return int(answer[1]) - 1 if answer[0] == b"conflict" else None
 
-    async def claim(self, payments: Sequence[Payment]) -> list[Claimed]:
-        """Claim each payment, in this order. Raises `OnlineStoreUnavailableError` if the state is incompatible."""
-        keys, arguments = [APPLIED_KEY, META_KEY], []
+    async def claim(self, payments: Sequence[Payment], *, log_asked: bool = False) -> list[Claimed] | AskLog:
+        """Claim the first payments, at least one; the fewer, the longer their histories. They are in order of position.
+
+        Raises `OnlineStoreUnavailableError` if the state is incompatible.
+        """
+        keys, arguments = [APPLIED_KEY, META_KEY, IDS_KEY], [self._keep, _flag(log_asked)]
         for payment in payments:
             keys += _keys_of(payment)
             arguments += [payment.body, payment.customer_entry, payment.terminal_entry]
-        answers = await self._call(CLAIM, keys, arguments)
-        return [_claimed(payment, answer) for payment, answer in zip(payments, answers, strict=True)]
+        state, answers, *rest = await self._call(CLAIM, keys, arguments)
+        if state == b"ask":
+            return AskLog([payments[n - 1] for n in answers])
+        (parts,) = rest
+        histories = [with_late(history, late) for history, late in zip(parts[::2], parts[1::2], strict=True)]
+        return [_claimed(payment, answer, histories) for payment, answer in zip(payments, answers, strict=False)]
 
     async def store_answers(self, answers: Sequence[tuple[Payment, bytes]]) -> list[bytes]:
         """Store each claimed payment's answer, unless it has one, and append it to the outbox; the stored answers.
@@ -113,7 +129,16 @@ class ValkeyOnlineStore:
 
     async def merge_decisions(self, recorded: Sequence[tuple[Payment, bytes, int]]) -> list[int]:
         """Write payments with their recorded answers and numbers (0: give a new one); their numbers."""
-        keys, arguments = [APPLIED_KEY], []
+        ordered = sorted(range(len(recorded)), key=lambda n: recorded[n][0].position)
+        numbers: list[int] = []
+        while len(numbers) < len(ordered):
+            numbers += await self._merge_some([recorded[n] for n in ordered[len(numbers) :]])
+        found = dict(zip(ordered, numbers, strict=True))
+        return [found[n] for n in range(len(recorded))]
+
+    async def _merge_some(self, recorded: Sequence[tuple[Payment, bytes, int]]) -> list[int]:
+        """Write the first payments, at least one; the fewer, the longer their histories. Ordered by position."""
+        keys, arguments = [APPLIED_KEY, IDS_KEY], [self._keep]
         for payment, answer, applied in recorded:
             keys += _keys_of(payment)
             number = str(applied).encode()
@@ -133,6 +158,10 @@ class ValkeyOnlineStore:
     async def clear_applied_before_recovery(self) -> None:
         """Record that all decisions above it are replayed."""
         await self._client.hdel(META_KEY, APPLIED_BEFORE_RECOVERY)  # type: ignore[misc]
+
+    async def may_have_expired(self, highest: int) -> None:
+        """Note that the answers to ids up to `highest` may have expired."""
+        await self._call(MAY_HAVE_EXPIRED, [IDS_KEY], [highest.to_bytes(8, "big")])
 
     async def pin_run(self) -> str:
         """Accept only the Valkey server that runs now; its run id, a new one after every start."""
@@ -265,13 +294,18 @@ def _keys_of(payment: Payment) -> list[str]:
     return [payment_key(payment.transaction_id), customer_key(payment.customer_id), terminal_key(payment.terminal_id)]
 
 
-def _claimed(payment: Payment, answer: list[bytes]) -> Claimed:
+def _claimed(payment: Payment, answer: list[Any], histories: Sequence[bytes]) -> Claimed:
     _raise_if_incompatible(answer)
     if answer[0] == b"conflict":
         return Conflict()
     if answer[0] == b"answered":
         return Answered(answer[1])
-    return Claim(payment, int(answer[1]), answer[2], answer[3])
+    number, customer, terminal = answer
+    return Claim(payment, int(number), histories[customer - 1], histories[terminal - 1])
+
+
+def _flag(is_so: bool) -> bytes:
+    return b"1" if is_so else b"0"
 
 
 def _raise_if_incompatible(answer: Sequence[Any]) -> None:

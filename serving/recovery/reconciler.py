@@ -168,6 +168,7 @@ class Reconciler:
         while await self._backfill_pending() >= CHUNK:
             pass
         await self._store.clear_applied_before_recovery()
+        await self._store.may_have_expired(await self._log.highest_id())
         if lost:
             await self._store.mark_reconciled()
         self._reconciliation_id = await self._store.reconciliation_id()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 import numpy as np
@@ -32,7 +34,7 @@ class Computed:
     """The features of n payments, shape (n, features), and two flags of shape (n,).
 
     `degraded`: a history does not reach back to the payment's horizon. `late`: the payment came after a later one of
-    its customer or its terminal.
+    its customer or its terminal, other than those that are claimed with it.
     """
 
     matrix: Floats
@@ -41,61 +43,91 @@ class Computed:
 
 
 @dataclass(frozen=True)
-class _Part:
-    """One entity's history up to a payment's position, the payment last."""
+class _Side:
+    """One side's histories, each once, as the kernel takes them; and the index of each payment's own entry."""
 
-    entries: bytes
-    floor: int
-    late: bool
+    entity: Ints
+    occurred: Ints
+    values: Ints
+    rows: Ints
+    floors: Ints
+    """The floor of each payment's history."""
+    late: NDArray[np.bool_]
 
 
 def compute_features(claims: Sequence[Claim]) -> Computed:
     """The features of each claimed payment as of its own position in time, in one call of the kernel."""
     payments = [claim.payment for claim in claims]
-    customers = [_as_of(claim.customer, claim.payment.customer_entry) for claim in claims]
-    terminals = [_as_of(claim.terminal, claim.payment.terminal_entry) for claim in claims]
+    customer = _side([claim.customer for claim in claims], [payment.customer_entry for payment in payments])
+    terminal = _side([claim.terminal for claim in claims], [payment.terminal_entry for payment in payments])
     occurred = np.array([payment.second for payment in payments], dtype=np.int64)
     cents = np.array([payment.cents for payment in payments], dtype=np.int64)
-    customer_columns, terminal_columns = _side_by_side(customers), _side_by_side(terminals)
-    degraded = _degraded(customers, occurred, CUSTOMER_HORIZON_DAYS) | _degraded(
-        terminals, occurred, TERMINAL_HORIZON_DAYS
-    )
-    late = np.array([c.late or t.late for c, t in zip(customers, terminals, strict=True)], dtype=bool)
-    entity, seconds, values, rows = terminal_columns
-    terminal_cents, reported = unpack_reported(values)
+    terminal_cents, reported = unpack_reported(terminal.values)
     matrix = feature_matrix(
         payment_features(occurred, cents)
-        | customer_features(*customer_columns)
-        | terminal_features(entity, seconds, terminal_cents, reported, rows)
+        | customer_features(customer.entity, customer.occurred, customer.values, customer.rows)
+        | terminal_features(terminal.entity, terminal.occurred, terminal_cents, reported, terminal.rows)
     )
-    return Computed(matrix, degraded, late)
+    degraded = (customer.floors > occurred - CUSTOMER_HORIZON_DAYS * DAY) | (
+        terminal.floors > occurred - TERMINAL_HORIZON_DAYS * DAY
+    )
+    return Computed(matrix, degraded, customer.late | terminal.late)
 
 
-def _as_of(history: bytes, entry: bytes) -> _Part:
-    """Cut a history after the payment's own entry, which is inserted if it was too old to be kept."""
-    position = entry[:POSITION_BYTES]
-    floor = int.from_bytes(history[:FLOOR_BYTES], "big")
+def _side(histories: Sequence[bytes], own: Sequence[bytes]) -> _Side:
+    """The kernel's input from n histories and the n payments' own entries. One history may be that of several payments.
+
+    It may go on after a payment's entry: the kernel reads nothing there.
+    """
+    slots: dict[int, int] = {}
+    unique: list[bytes] = []
+    slot, row, missing = [], [], []
+    for history, entry in zip(histories, own, strict=True):
+        index, there = _find(history, entry)
+        if not there:
+            # Too old to be kept: the payment has a history of its own.
+            at = FLOOR_BYTES + index * SIZE
+            history = history[:at] + entry  # noqa: PLW2901
+        known = slots.setdefault(id(history), len(unique))
+        if known == len(unique):
+            unique.append(history)
+        slot.append(known)
+        row.append(index)
+        missing.append(not there)
+    entries = np.frombuffer(b"".join([memoryview(history)[FLOOR_BYTES:] for history in unique]), dtype=ENTRY)
+    counts = np.array([len(history) // SIZE for history in unique], dtype=np.int64)
+    floors = np.array([int.from_bytes(history[:FLOOR_BYTES], "big") for history in unique], dtype=np.int64)
+    slots_of, rows_of = np.array(slot, dtype=np.int64), np.array(row, dtype=np.int64)
+    return _Side(
+        np.repeat(np.arange(len(unique), dtype=np.int64), counts),
+        entries["occurred"].astype(np.int64),
+        entries["value"].astype(np.int64),
+        (np.cumsum(counts) - counts)[slots_of] + rows_of,
+        floors[slots_of],
+        _late(slots_of, rows_of, counts) | np.array(missing, dtype=bool),
+    )
+
+
+def _find(history: bytes, entry: bytes) -> tuple[int, bool]:
+    """The index of a payment's own entry in its history, and whether it is there; else where it belongs."""
+    position, last = entry[:POSITION_BYTES], len(history) // SIZE - 1
     if history[-SIZE : POSITION_BYTES - SIZE] == position:
-        return _Part(history[FLOOR_BYTES:], floor, late=False)
-    entries = history[FLOOR_BYTES:]
+        return last, True
+
+    def at(n: int) -> bytes:
+        return history[FLOOR_BYTES + n * SIZE : FLOOR_BYTES + n * SIZE + POSITION_BYTES]
+
     # Entries are big-endian and never negative, so their bytes sort as their positions do.
-    before = bisect_left(
-        range(len(entries) // SIZE), position, key=lambda n: entries[n * SIZE : n * SIZE + POSITION_BYTES]
-    )
-    kept = entries[before * SIZE : (before + 1) * SIZE]
-    own = kept if kept.startswith(position) else entry
-    return _Part(entries[: before * SIZE] + own, floor, late=True)
+    index = bisect_left(range(last + 1), position, key=at)
+    return index, index <= last and at(index) == position
 
 
-def _side_by_side(parts: Sequence[_Part]) -> tuple[Ints, Ints, Ints, Ints]:
-    """The kernel's input: each payment's history as an entity of its own, and the row of each payment."""
-    entries = np.frombuffer(b"".join(part.entries for part in parts), dtype=ENTRY)
-    counts = np.array([len(part.entries) // SIZE for part in parts], dtype=np.int64)
-    entity = np.repeat(np.arange(len(parts), dtype=np.int64), counts)
-    occurred, values = entries["occurred"].astype(np.int64), entries["value"].astype(np.int64)
-    return entity, occurred, values, np.cumsum(counts) - 1
-
-
-def _degraded(parts: Sequence[_Part], occurred: Ints, horizon_days: int) -> NDArray[np.bool_]:
-    floors = np.array([part.floor for part in parts], dtype=np.int64)
-    return np.asarray(floors > occurred - horizon_days * DAY)
+def _late(slot: Ints, row: Ints, counts: Ints) -> NDArray[np.bool_]:
+    """Whether a history has an entry after a payment's own that is no payment of this call; shape (n,)."""
+    after = counts[slot] - 1 - row
+    if not after.any():
+        return after > 0
+    own = sorted(set(zip(slot.tolist(), row.tolist(), strict=True)), reverse=True)
+    follow = {place: n for _, group in groupby(own, key=itemgetter(0)) for n, place in enumerate(group)}
+    later = [follow[place] for place in zip(slot.tolist(), row.tolist(), strict=True)]
+    return after > np.array(later)

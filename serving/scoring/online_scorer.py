@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack
 from typing import Final, ParamSpec, TypeVar
 
+import psycopg
+
 from serving.clock import Clock
+from serving.decision_log.protocol import FindableLog
 from serving.model.champion import Champion
 from serving.observability.metrics import Metrics
-from serving.online_store.protocol import Answered, Claim, Conflict, OnlineStore
+from serving.observability.transition_logger import TransitionLogger
+from serving.online_store.protocol import Answered, AskLog, Claim, Claimed, Conflict, OnlineStore
 from serving.recovery.recent_answers import RecentAnswers
+from serving.retries import LOG_SECONDS
 from serving.scoring.decision_records import Record, make_records, pack, unpack
 from serving.scoring.features import compute_features
 from serving.scoring.payment import Payment
@@ -20,6 +27,8 @@ CHUNK: Final = 250
 """Payments of a batch in one round: bounds the memory for their histories, and how long others wait for Valkey."""
 CHUNKS_AT_ONCE: Final = 2
 """Chunks of a batch in progress: one computes while the other waits for Valkey."""
+LONG_BYTES: Final = 512 * 1024
+"""Histories of a round from which on its arithmetic is moved off the event loop."""
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -27,63 +36,117 @@ T = TypeVar("T")
 class OnlineScorer:
     """Scores with history. Methods raise `ValkeyError`, and `OnlineStoreUnavailableError`."""
 
-    def __init__(self, store: OnlineStore, recent: RecentAnswers, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self, store: OnlineStore, log: FindableLog, recent: RecentAnswers, clock: Clock, metrics: Metrics
+    ) -> None:
+        """`log` is asked for the answers to payments so old that the store may have dropped them."""
         self._store = store
+        self._log = log
         self._recent = recent
         self._clock = clock
         self._metrics = metrics
+        self._ask_log_at = -math.inf
+        self._transitions = TransitionLogger("old ids not checked", recovered="old ids checked again")
 
     async def score_round(
         self, champion: Champion, payments: Sequence[Payment], turn: asyncio.Lock | None = None, threaded: bool = False
     ) -> list[Record | Conflict]:
-        """One round: claim, features, score, store. An answer for each payment, in order; a conflict spares the others.
+        """Rounds of claim, features, score, store: one, or several if histories are long. The answers, in order.
 
-        A payment that is in the round twice is claimed once: the second claim would see what was claimed in between.
-        `turn` is held while payments are claimed; `threaded` moves the arithmetic off the event loop.
+        A conflict spares the others. A payment that is asked twice is claimed once: the second claim would see what was
+        claimed in between. `turn` is held while payments are claimed; `threaded` moves the arithmetic off the event
+        loop.
         """
         if not threaded:
             self._metrics.rounds.observe(len(payments))
-        run = asyncio.to_thread if threaded else _run
-        step, records = self._metrics.steps.labels, list[Record]()
-        asked = list(dict.fromkeys(payments))
-        async with turn or nullcontext():
-            with step("claim").time():
-                claimed = await self._store.claim(asked)
-        claims = [one for one in claimed if isinstance(one, Claim)]
-        if claims:
-            with step("features").time():
-                computed = await run(compute_features, claims)
-            with step("score").time():
-                scores = await run(champion.scores, computed.matrix)
-                records = await run(make_records, champion, claims, computed, scores, self._clock())
-            self._metrics.late.inc(int(computed.late.sum()))
-            self._metrics.degraded.inc(int(computed.degraded.sum()))
-        offered = [pack(record) for record in records]
-        with step("store").time():
-            stored = await self._store.store_answers([(c.payment, o) for c, o in zip(claims, offered, strict=True)])
-        made, answers = iter(zip(records, offered, stored, strict=True)), list[Record | Conflict]()
+        step = self._metrics.steps.labels
+        asked = sorted(dict.fromkeys(payments), key=lambda payment: payment.position)
+        answers, left = list[Record | Conflict](), asked
+        async with AsyncExitStack() as turns:
+            if turn:
+                await turns.enter_async_context(turn)
+            while left:
+                with step("claim").time():
+                    claimed = await self._claim(left)
+                left = left[len(claimed) :]
+                if not left:
+                    await turns.aclose()
+                claims, records = [one for one in claimed if isinstance(one, Claim)], list[Record]()
+                if claims:
+                    run = asyncio.to_thread if threaded or _long(claims) else _run
+                    with step("features").time():
+                        computed = await run(compute_features, claims)
+                    with step("score").time():
+                        scores = await run(champion.scores, computed.matrix)
+                        records = await run(make_records, champion, claims, computed, scores, self._clock())
+                    self._metrics.late.inc(int(computed.late.sum()))
+                    self._metrics.degraded.inc(int(computed.degraded.sum()))
+                offered = [(claim.payment, pack(record)) for claim, record in zip(claims, records, strict=True)]
+                with step("store").time():
+                    stored = await self._store.store_answers(offered)
+                answers += self._answers(claimed, records, offered, stored)
+        self._metrics.repeated.inc(len(payments) - len(asked))
+        found = dict(zip(asked, answers, strict=True))
+        return [found[payment] for payment in payments]
+
+    async def _claim(self, payments: Sequence[Payment]) -> list[Claimed]:
+        claimed = await self._store.claim(payments)
+        if isinstance(claimed, AskLog):
+            await self._restore(claimed.payments)
+            claimed = await self._store.claim(payments, log_asked=True)
+        assert not isinstance(claimed, AskLog)
+        return claimed
+
+    async def _restore(self, payments: Sequence[Payment]) -> None:
+        """Write the recorded answers to payments into the store again. Without the log the payments count as new."""
+        if time.monotonic() < self._ask_log_at:
+            self._metrics.unchecked.inc(len(payments))
+            return
+        try:
+            found = await self._log.find([payment.transaction_id for payment in payments])
+        except (psycopg.Error, OSError) as error:
+            self._ask_log_at = time.monotonic() + LOG_SECONDS
+            self._metrics.unchecked.inc(len(payments))
+            self._transitions.update(f"{type(error).__name__}: {error}".strip())
+            return
+        self._transitions.update("")
+        recorded = [(Payment.recorded(record), pack(record), record["applied"]) for record in found.values()]
+        if recorded:
+            await self._store.merge_decisions(recorded)
+
+    def _answers(
+        self,
+        claimed: Sequence[Claimed],
+        records: Sequence[Record],
+        offered: Sequence[tuple[Payment, bytes]],
+        stored: Sequence[bytes],
+    ) -> Iterator[Record | Conflict]:
+        """The answer to each payment asked: a new one, or the one that was stored first."""
+        made = zip(records, offered, stored, strict=True)
         for one in claimed:
             if isinstance(one, Conflict):
-                answers.append(one)
+                yield one
             elif isinstance(one, Answered):
                 self._metrics.repeated.inc()
-                answers.append(unpack(one.answer))
+                yield unpack(one.answer)
             else:
-                record, mine, first = next(made)
-                self._recent.add(one.payment.transaction_id, first)
+                record, (payment, mine), first = next(made)
+                self._recent.add(payment.transaction_id, first)
                 # Another answer may have been stored meanwhile: the first counts.
                 if first is mine:
                     self._metrics.decisions.labels(record["decision"]).inc()
                 else:
                     self._metrics.repeated.inc()
-                answers.append(record if first is mine else unpack(first))
-        self._metrics.repeated.inc(len(payments) - len(asked))
-        found = dict(zip(asked, answers, strict=True))
-        return [found[payment] for payment in payments]
+                yield record if first is mine else unpack(first)
 
     async def reserve(self, payments: Sequence[Payment]) -> int | None:
         """Reserve all these ids or none; the index of a payment that conflicts, None if none does."""
-        return await self._store.reserve(payments)
+        reserved = await self._store.reserve(payments)
+        if isinstance(reserved, AskLog):
+            await self._restore(reserved.payments)
+            reserved = await self._store.reserve(payments, log_asked=True)
+        assert not isinstance(reserved, AskLog)
+        return reserved
 
     async def score_all(self, champion: Champion, payments: Sequence[Payment]) -> list[Record | Conflict]:
         """Score the payments of a batch, each id once, in rounds; their answers, in order."""
@@ -106,6 +169,10 @@ class OnlineScorer:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         return [answer for number in sorted(answers) for answer in answers[number]]
+
+
+def _long(claims: Sequence[Claim]) -> bool:
+    return sum(len(claim.customer) + len(claim.terminal) for claim in claims) > LONG_BYTES
 
 
 async def _run(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:

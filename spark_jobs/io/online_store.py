@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import valkey
 from valkey.exceptions import AuthenticationError, ValkeyError
 
-from contracts.online_state import DAYS_KEY, FORMAT, MERGE_LUA, META_KEY, Stamp, index_key
+from contracts.online_state import DAYS_KEY, FORMAT, MERGE_LUA, META_KEY, READABLE_FORMATS, Stamp, index_key
 from spark_jobs.errors import JobError
 from spark_jobs.settings import VALKEY_SECRET, read_secret
 
@@ -81,7 +81,7 @@ def written_to(client: Client) -> date | None:
     meta = {name.decode(): value.decode() for name, value in client.hgetall(META_KEY).items()}
     if not meta:
         return None
-    if meta.get("state_format") != str(FORMAT):
+    if meta.get("state_format") not in READABLE_FORMATS:
         raise JobError(
             f"the online state has format {meta.get('state_format')}, but this code writes {FORMAT}: "
             "empty that database (docs/operations.md#scorerdegraded), then run again"

@@ -21,10 +21,12 @@ from contracts.online_state import (
     pack_second,
     unpack_history,
     unpack_reported,
+    with_late,
 )
 
 BIG = 2**63 - 1
 KEEP = 100
+KEY = "c:test"
 
 Entry = tuple[int, int, int]
 entries = st.lists(
@@ -46,34 +48,54 @@ def client(valkey_server: Any) -> Iterator[valkey.Valkey]:
 
 
 def merge(client: valkey.Valkey, batch: list[Entry], floor: int = 0, slack: int = 0, keep: int = KEEP) -> bytes:
-    script = MERGE_LUA + "return merge(KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]))"
-    ordered = np.array(sorted(batch), dtype=np.int64).reshape(-1, 3)
-    packed = pack_entries(*ordered.T).tobytes()
-    history: bytes = client.eval(script, 1, "c:test", pack_second(floor), packed, keep, slack)
-    assert client.get("c:test") == history
-    return history
+    """The history that the script returns, with its late entries at their places."""
+    script = MERGE_LUA + "return {merge(KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]))}"
+    packed = pack_entries(*np.array(sorted(batch), dtype=np.int64).reshape(-1, 3).T).tobytes()
+    returned: list[bytes] = client.eval(script, 1, KEY, pack_second(floor), packed, keep, slack)
+    return with_late(*returned)
+
+
+def stored(client: valkey.Valkey) -> bytes:
+    found: list[bytes | None] = client.mget(KEY, f"{KEY}:late")
+    return with_late(found[0] or b"", found[1] or b"")
+
+
+def unpack(history: bytes) -> tuple[int, dict[tuple[int, int], int]]:
+    floor, found = unpack_history(history)
+    assert found.tolist() == sorted(found.tolist())
+    return floor, {(occurred, number): value for occurred, number, value in found.tolist()}
 
 
 @pytest.mark.parametrize("slack", [0, 60])
 @given(st.lists(st.tuples(entries, st.integers(0, 250)), min_size=1, max_size=6))
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_merging_is_a_union_by_position_cut_to_the_horizon(
     client: valkey.Valkey, slack: int, batches: list[tuple[list[Entry], int]]
 ) -> None:
-    client.delete("c:test")
-    kept: dict[tuple[int, int], int] = {}
-    floor = 0
+    client.delete(KEY, f"{KEY}:late")
+    known: dict[tuple[int, int], int] = {}
+    before: dict[tuple[int, int], int] = {}
+    before_floor, highest = 0, 0
     for batch, reads_from in batches:
-        found_floor, found = unpack_history(merge(client, batch, reads_from, slack))
-        floor = max(floor, reads_from)
+        returned_floor, returned = unpack(merge(client, batch, reads_from, slack))
+        added: dict[tuple[int, int], int] = {}
         for occurred, number, value in batch:
-            kept[occurred, number] = min(value, kept.get((occurred, number), NEVER))
-        cut = max(kept)[0] - KEEP
-        if min(kept)[0] <= cut - slack:
-            floor = max([floor, *(position[0] for position in kept if position[0] <= cut)])
-            kept = {position: value for position, value in kept.items() if position[0] > cut}
-        assert [tuple(entry) for entry in found.tolist()] == [(*position, kept[position]) for position in sorted(kept)]
-        assert found_floor == floor
+            added[occurred, number] = min(value, before.get((occurred, number), NEVER))
+            known[occurred, number] = min(value, known.get((occurred, number), NEVER))
+        # What is returned lacks nothing that was there before, or came now.
+        assert (returned_floor, returned) == (before_floor, before | added)
+        floor, kept = unpack(stored(client))
+        highest = max(highest, reads_from)
+        cut = max(known)[0] - KEEP
+        # Complete after the floor, which is not inside the horizon.
+        assert highest <= floor <= max(highest, cut)
+        assert {position for position in known if position[0] > floor} <= set(kept)
+        # Nothing else than what came, and nothing that is older than the horizon and the slack.
+        assert all(known[position] == value for position, value in kept.items() if position[0] > cut)
+        main = client.get(KEY)
+        assert isinstance(main, bytes)
+        assert min(unpack(main)[1])[0] > cut - slack
+        before, before_floor = kept, floor
 
 
 @given(st.lists(entries, min_size=1, max_size=5), st.randoms(use_true_random=False))
@@ -84,11 +106,10 @@ def test_merging_again_and_in_any_order_gives_the_same_history(
     keep = 2**40
 
     def history(order: list[list[Entry]]) -> bytes:
-        client.delete("c:test")
+        client.delete(KEY, f"{KEY}:late")
         for batch in order:
             merge(client, batch, keep=keep)
-        found: bytes = client.get("c:test")  # type: ignore[assignment]
-        return found
+        return stored(client)
 
     shuffled = [*batches, *rng.choices(batches, k=3)]
     rng.shuffle(shuffled)
@@ -101,20 +122,58 @@ def written(client: valkey.Valkey) -> int:
     return size
 
 
-@pytest.mark.parametrize(("entry", "most"), [((50, 1, 5), 0), ((98, 1, 4), 800), ((98, 0, 5), 800), ((99, 99, 5), 200)])
-def test_a_late_entry_rewrites_only_the_end_of_a_history(client: valkey.Valkey, entry: Entry, most: int) -> None:
-    client.delete("c:test")
+@pytest.mark.parametrize(("entry", "most"), [((5, 1, 5), 0), ((98, 1, 5), 0), ((5, 1, 4), 120), ((5, 0, 5), 120), ((98, 0, 5), 600), ((99, 99, 5), 120)])
+def test_merging_one_entry_writes_as_much_as_one_entry(client: valkey.Valkey, entry: Entry, most: int) -> None:
+    """Wherever it belongs: to the end, near it, or far back, or a report of a payment there."""
+    client.delete(KEY, f"{KEY}:late")
     merge(client, [(second, number, 5) for second in range(100) for number in range(1, 11)])
     before = written(client)
     merge(client, [entry])
     assert written(client) - before <= most
 
 
+def test_many_late_entries_write_in_proportion_to_what_they_are(client: valkey.Valkey) -> None:
+    client.delete(KEY, f"{KEY}:late")
+    keep = 2**40
+    seconds = range(10, 20_010)
+    merge(client, [(second, 1, 5) for second in seconds], keep=keep)
+    before = written(client)
+    for n in range(1_100):
+        merge(client, [(10 + n % 50, 2 + n, 5)], keep=keep)
+    # The history of 480 kB is written again once in 512 entries, not for each.
+    assert written(client) - before < 1_100 * 120 + 2 * 520_000
+    assert len(stored(client)) == 8 + 24 * 21_100
+    assert len(client.get(f"{KEY}:late") or b"") < 24 * 512
+
+
+def test_reports_of_many_payments_write_at_most_the_history(client: valkey.Valkey) -> None:
+    client.delete(KEY, f"{KEY}:late")
+    merge(client, [(second, 1, 5) for second in range(100)])
+    before = written(client)
+    merge(client, [(second, 1, 4) for second in range(100)])
+    assert written(client) - before < 100 * 24 + 200
+    assert set(unpack(stored(client))[1].values()) == {4}
+
+
+def test_an_entity_with_too_many_entries_keeps_the_newest_and_its_floor_says_so(client: valkey.Valkey) -> None:
+    client.delete(KEY, f"{KEY}:late")
+    keep = 2**40
+    merge(client, [(second, 1, 5) for second in range(1, 50_001)], keep=keep)
+    merge(client, [(3, 2, 5)], keep=keep)
+    floor, kept = unpack(stored(client))
+    assert (floor, min(kept)[0]) == (5_001, 5_002)
+    merge(client, [(50_001, 1, 5)], keep=keep)
+    floor, kept = unpack(stored(client))
+    assert min(kept)[0] == floor + 1
+    assert max(kept)[0] == 50_001
+    assert len(kept) <= 50_000
+
+
 def test_a_repeated_merge_changes_nothing(client: valkey.Valkey) -> None:
-    client.delete("c:test")
+    client.delete(KEY, f"{KEY}:late")
     first = merge(client, [(10, 1, 5), (10, 2, NEVER), (20, 0, 7)])
     assert merge(client, [(10, 2, NEVER)]) == first
-    assert client.get("c:test") == first
+    assert stored(client) == first
 
 
 def test_the_stamp_has_all_that_a_model_may_need() -> None:

@@ -25,7 +25,7 @@ import valkey
 
 from contracts.features import FEATURES, customer_features, feature_matrix, payment_features, terminal_features
 from contracts.labels import NEVER
-from contracts.online_state import CENTS_BITS, DECISIONS_KEY, META_KEY, NOT_REPORTED, Stamp, unpack_history
+from contracts.online_state import CENTS_BITS, DECISIONS_KEY, META_KEY, NOT_REPORTED, Stamp, unpack_history, with_late
 from demo.embedded_servers import Server, start_postgres, start_valkey
 from tests.faults.clients import Clients, Payment, Told, World
 from tests.serving.registry_stub import RegistryStub
@@ -173,8 +173,8 @@ def check_histories(system: System, state: valkey.Valkey) -> None:
         expected[f"c:{customer}"].append((second, number, cents))
         expected[f"t:{terminal}"].append((second, number, NOT_REPORTED << CENTS_BITS | cents))
     for key, mine in expected.items():
-        kept: Any = state.get(key)
-        _, entries = unpack_history(kept)
+        kept, late = state.get(key) or b"", state.get(f"{key}:late") or b""
+        _, entries = unpack_history(with_late(kept, late))
         assert entries.tolist() == sorted(mine), key
 
 

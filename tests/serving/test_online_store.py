@@ -92,4 +92,4 @@ def test_reserved_is_not_applied(valkey_server: Any, state: Any, fresh: Fresh) -
     assert ask(valkey_server, lambda online: online.locate([payment.transaction_id])) == {}
     (conflict,) = ask(valkey_server, lambda online: online.claim([other]))
     assert isinstance(conflict, Conflict)
-    assert 0 < state.ttl(payment_key(payment.transaction_id)) <= 38 * 86_400
+    assert 0 < state.ttl(payment_key(payment.transaction_id)) <= 2 * 86_400

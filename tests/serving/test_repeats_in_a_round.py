@@ -40,7 +40,8 @@ def telling_champion() -> Any:
 
 def score_rounds(valkey_server: Any, rounds: Sequence[Sequence[Payment]]) -> list[list[Record | Conflict]]:
     async def run(store: Any) -> list[list[Record | Conflict]]:
-        scorer = OnlineScorer(store, RecentAnswers(), lambda: datetime(2026, 1, 1, tzinfo=UTC), Metrics())
+        now = datetime(2026, 1, 1, tzinfo=UTC)
+        scorer = OnlineScorer(store, SimpleNamespace(), RecentAnswers(), lambda: now, Metrics())
         return [await scorer.score_round(telling_champion(), payments) for payments in rounds]
 
     found: list[list[Record | Conflict]] = ask(valkey_server, run)

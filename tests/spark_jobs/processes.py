@@ -18,9 +18,9 @@ def tree(root: int) -> dict[int, str]:
             # A process may end while it is inspected.
             with contextlib.suppress(OSError):
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                command = (entry / "cmdline").read_bytes().decode(errors="replace")
                 if fields[0] != "Z":
-                    parents[int(entry.name)] = int(fields[1])
-                    commands[int(entry.name)] = (entry / "cmdline").read_bytes().decode(errors="replace")
+                    parents[int(entry.name)], commands[int(entry.name)] = int(fields[1]), command
     found, left = {}, [root] if root in parents else []
     while left:
         pid = left.pop()

@@ -1,32 +1,89 @@
 -- Claim payments: number each and merge it into both its histories.
--- KEYS counter, stamp, and for each payment its own key, its customer's and its terminal's;
--- ARGV for each payment its body and both entries.
--- -> for each {'claimed', number, customer history, terminal history}, {'answered', answer}, {'conflict'} or
---    {'incompatible', why}.
-local floor, answers, why = string.rep('\0', 8), {}, incompatible(KEYS[2])
-for n = 1, #ARGV / 3 do
-    local payment, customer, terminal = KEYS[3 * n], KEYS[3 * n + 1], KEYS[3 * n + 2]
-    local body = ARGV[3 * n - 2]
-    local known = redis.call('HMGET', payment, 'body', 'answer', 'applied')
-    if known[1] and known[1] ~= body then
+-- KEYS counter, stamp, known ids, and for each payment its own key, its customer's and its terminal's;
+-- ARGV seconds to keep answers, '1' if the decision log was asked for these ids, and for each payment its body and both
+-- entries. Payments are in order of position, so that each entity's history can be read once for all its payments: what
+-- comes after a payment's own position is not its history.
+-- -> {'ask', {index of a payment whose answer may have expired, ...}} with nothing claimed, or {'claimed', answers,
+--    histories}: for each payment {number, index of the customer history, index of the terminal history},
+--    {'answered', answer}, {'conflict'} or {'incompatible', why}; the list ends before the payments whose histories would
+--    make the answer too long, but has one at least. Each history is followed by its late entries.
+local KEEP, FIRST, EACH = tonumber(ARGV[1]), 2, 3
+local count = (#ARGV - FIRST) / EACH
+local why = incompatible(KEYS[2])
+
+local function key(n, which) return KEYS[3 + 3 * (n - 1) + which] end
+local function argument(n, which) return ARGV[FIRST + EACH * (n - 1) + which] end
+
+local known, highest = {}, nil
+for n = 1, count do
+    local payment, id = key(n, 1), string.sub(argument(n, 1), 1, 8)
+    known[payment] = known[payment] or redis.call('HMGET', payment, 'body', 'answer', 'applied')
+    if not highest or above(id, highest) then highest = id end
+end
+if not why then
+    note_id(KEYS[3], highest, KEEP)
+    if ARGV[2] ~= '1' then
+        local expired, asked = redis.call('HGET', KEYS[3], EXPIRED), {}
+        for n = 1, count do
+            if not known[key(n, 1)][1] and may_have_expired(string.sub(argument(n, 1), 1, 8), expired) then
+                asked[#asked + 1] = n
+            end
+        end
+        if #asked > 0 then return {'ask', asked} end
+    end
+end
+
+local entries, order, spent = {}, {}, 0
+
+-- How many bytes a history adds to the answer.
+local function cost(history)
+    return entries[history] and 0 or redis.call('STRLEN', history)
+end
+
+local function add(history, entry, keep)
+    local entity = entries[history]
+    if not entity then
+        order[#order + 1] = history
+        entity = {keep = keep, index = #order}
+        entries[history] = entity
+    end
+    -- A payment that is claimed twice at once has one entry.
+    if entity[#entity] ~= entry then entity[#entity + 1] = entry end
+    return entity.index
+end
+
+local answers = {}
+for n = 1, count do
+    local payment, customer, terminal, body = key(n, 1), key(n, 2), key(n, 3), argument(n, 1)
+    local is = known[payment]
+    if is[1] and is[1] ~= body then
         answers[n] = {'conflict'}
-    elseif known[2] then
-        answers[n] = {'answered', known[2]}
+    elseif is[2] then
+        answers[n] = {'answered', is[2]}
     elseif why then
         answers[n] = {'incompatible', why}
     else
-        local applied = known[3]
-        if not applied then
-            applied = string.format('%.0f', redis.call('INCR', KEYS[1]))
-            redis.call('HSET', payment, 'body', body, 'applied', applied)
-            redis.call('EXPIRE', payment, ANSWER_KEEP)
+        if count > 1 then
+            spent = spent + cost(customer) + cost(terminal)
+            if #order > 0 and spent > ANSWER_BYTES then break end
+        end
+        if not is[3] then
+            is = {body, false, string.format('%.0f', redis.call('INCR', KEYS[1]))}
+            known[payment] = is
+            redis.call('HSET', payment, 'body', body, 'applied', is[3])
+            redis.call('EXPIRE', payment, KEEP)
         end
         answers[n] = {
-            'claimed',
-            applied,
-            merge(customer, floor, ARGV[3 * n - 1], CUSTOMER_KEEP, SLACK),
-            merge(terminal, floor, ARGV[3 * n], TERMINAL_KEEP, SLACK),
+            is[3],
+            add(customer, argument(n, 2), CUSTOMER_KEEP),
+            add(terminal, argument(n, 3), TERMINAL_KEEP),
         }
     end
 end
-return answers
+local floor, histories = string.rep('\0', 8), {}
+for _, history in ipairs(order) do
+    local merged, late = merge(history, floor, table.concat(entries[history]), entries[history].keep, SLACK)
+    histories[#histories + 1] = merged
+    histories[#histories + 1] = late
+end
+return {'claimed', answers, histories}
