@@ -9,6 +9,7 @@ local MOST_BYTES = 24 * 50000
 local KEPT_ENTRIES = 45000
 -- What one SETRANGE costs in the append-only file, in bytes; about.
 local COMMAND_BYTES = 80
+local DAY = 86400
 
 local function position(s, at)
     return struct.unpack('>I4I4I4I4', s, at)
@@ -103,11 +104,22 @@ local function fold(history, late)
     return string.sub(history, 1, 8) .. union(string.sub(history, 9), table.concat(sorted))
 end
 
+-- The second of the newest entry that decides which ones are too old. One that is dated in the future, as by a wrong
+-- clock, must not displace the others.
+local function newest(s)
+    return math.min(second(s, #s - 23), tonumber(redis.call('TIME')[1]) + DAY)
+end
+
 -- How many of the oldest entries to drop: those that are older than the newest by keep seconds, once one is older than
 -- that by slack seconds, and those that are too many.
 local function surplus(history, late, keep, slack)
-    local cut, low, high = second(history, #history - 23) - keep, 0, (#history - 8) / 24
-    if second(history, 9) > cut - slack then high = 0 end
+    local low, high, cut = 0, (#history - 8) / 24, nil
+    if second(history, 9) > second(history, #history - 23) - keep - slack then
+        high = 0
+    else
+        cut = newest(history) - keep
+        if second(history, 9) > cut - slack then high = 0 end
+    end
     while low < high do
         local mid = math.floor((low + high) / 2)
         if second(history, 9 + mid * 24) <= cut then low = mid + 1 else high = mid end
@@ -177,8 +189,7 @@ local function merge(key, floor, entries, keep, slack)
     if #old == 8 or before(old, #old - 23, entries, 1) then
         is = {history = old .. entries, late = late, from = #old + 1, changes = {}, late_changes = {}, too_old = ''}
     else
-        local newest = math.max(second(old, #old - 23), second(entries, #entries - 23))
-        is = place(old, late, entries, newest - keep - slack)
+        is = place(old, late, entries, math.max(newest(old), newest(entries)) - keep - slack)
     end
     floor = later(floor, string.sub(old, 1, 8))
     if is.too_old ~= '' then floor = later(string.sub(is.too_old, -24, -17), floor) end

@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Final
 
 from contracts.features import CUSTOMER_HORIZON_DAYS, FEATURES_VERSION, TERMINAL_HORIZON_DAYS
-from contracts.labels import LABEL_DELAY_DAYS
+from contracts.labels import DAY, LABEL_DELAY_DAYS
 from contracts.online_state import (
     APPLIED_BEFORE_RECOVERY,
     CUSTOMER_KEEP,
@@ -37,6 +37,7 @@ outbox can hold."""
 
 _CONSTANTS: Final[dict[str, int | str]] = {
     "ANSWER_BYTES": ANSWER_BYTES,
+    "DAY": DAY,
     "EXPIRED": EXPIRED,
     "APPLIED_BEFORE_RECOVERY": APPLIED_BEFORE_RECOVERY,
     "CUSTOMER_HORIZON_DAYS": str(CUSTOMER_HORIZON_DAYS),

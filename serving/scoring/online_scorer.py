@@ -26,7 +26,7 @@ from serving.scoring.payment import Payment
 CHUNK: Final = 250
 """Payments of a batch in one round: bounds the memory for their histories, and how long others wait for Valkey."""
 CHUNKS_AT_ONCE: Final = 2
-"""Chunks of a batch in progress: one computes while the other waits for Valkey."""
+"""Chunks of all batches in progress: one computes while the other waits for Valkey."""
 LONG_BYTES: Final = 512 * 1024
 """Histories of a round from which on its arithmetic is moved off the event loop."""
 P = ParamSpec("P")
@@ -45,6 +45,7 @@ class OnlineScorer:
         self._recent = recent
         self._clock = clock
         self._metrics = metrics
+        self._chunks = asyncio.Semaphore(CHUNKS_AT_ONCE)
         self._ask_log_at = -math.inf
         self._transitions = TransitionLogger("old ids not checked", recovered="old ids checked again")
 
@@ -157,8 +158,9 @@ class OnlineScorer:
 
         async def work_off() -> None:
             for number, chunk in chunks:
-                # Threaded, so that single payments do not wait for a batch's arithmetic.
-                answers[number] = await self.score_round(champion, chunk, turn, threaded=True)
+                async with self._chunks:
+                    # Threaded, so that single payments do not wait for a batch's arithmetic.
+                    answers[number] = await self.score_round(champion, chunk, turn, threaded=True)
 
         tasks = [asyncio.create_task(work_off()) for _ in range(CHUNKS_AT_ONCE)]
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -68,7 +69,7 @@ def unpack(history: bytes) -> tuple[int, dict[tuple[int, int], int]]:
 
 @pytest.mark.parametrize("slack", [0, 60])
 @given(st.lists(st.tuples(entries, st.integers(0, 250)), min_size=1, max_size=6))
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_merging_is_a_union_by_position_cut_to_the_horizon(
     client: valkey.Valkey, slack: int, batches: list[tuple[list[Entry], int]]
 ) -> None:
@@ -122,7 +123,10 @@ def written(client: valkey.Valkey) -> int:
     return size
 
 
-@pytest.mark.parametrize(("entry", "most"), [((5, 1, 5), 0), ((98, 1, 5), 0), ((5, 1, 4), 120), ((5, 0, 5), 120), ((98, 0, 5), 600), ((99, 99, 5), 120)])
+@pytest.mark.parametrize(
+    ("entry", "most"),
+    [((5, 1, 5), 0), ((98, 1, 5), 0), ((5, 1, 4), 120), ((5, 0, 5), 120), ((98, 0, 5), 600), ((99, 99, 5), 120)],
+)
 def test_merging_one_entry_writes_as_much_as_one_entry(client: valkey.Valkey, entry: Entry, most: int) -> None:
     """Wherever it belongs: to the end, near it, or far back, or a report of a payment there."""
     client.delete(KEY, f"{KEY}:late")
@@ -167,6 +171,17 @@ def test_an_entity_with_too_many_entries_keeps_the_newest_and_its_floor_says_so(
     assert min(kept)[0] == floor + 1
     assert max(kept)[0] == 50_001
     assert len(kept) <= 50_000
+
+
+def test_an_entry_dated_in_the_future_displaces_nothing(client: valkey.Valkey) -> None:
+    client.delete(KEY, f"{KEY}:late")
+    now, keep = int(time.time()), 38 * 86_400
+    merge(client, [(now - n, 1, 5) for n in range(50)], keep=keep)
+    merge(client, [(now + 400 * 86_400, 2, 5)], keep=keep)
+    for n in range(1, 30):
+        merge(client, [(now + n, 3, 5)], keep=keep)
+    assert unpack(stored(client))[0] == 0
+    assert len(unpack(stored(client))[1]) == 50 + 1 + 29
 
 
 def test_a_repeated_merge_changes_nothing(client: valkey.Valkey) -> None:

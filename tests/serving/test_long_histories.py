@@ -28,12 +28,12 @@ DAY = 86_400
 Fresh = Callable[[], int]
 
 
-def fill(client: valkey.Valkey, terminal: int, payments: int, days: int = 36) -> None:
-    """Give a terminal a history of payments over the days before T."""
-    seconds = np.linspace(T - days * DAY, T - 1, payments).astype(np.int64)
+def fill(client: valkey.Valkey, terminal: int, payments: int, until: int = T) -> None:
+    """Give a terminal a history of payments over the 36 days before an instant."""
+    seconds = np.linspace(until - 36 * DAY, until - 1, payments).astype(np.int64)
     values = pack_reported(np.full(payments, 100), np.full(payments, NEVER))
     entries = pack_entries(seconds, np.arange(payments, dtype=np.int64), values)
-    client.set(terminal_key(terminal), pack_second(T - 90 * DAY) + entries.tobytes())
+    client.set(terminal_key(terminal), pack_second(until - 90 * DAY) + entries.tobytes())
 
 
 def test_payments_at_one_terminal_share_its_history(valkey_server: Any, state: Any, fresh: Fresh) -> None:

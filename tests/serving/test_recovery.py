@@ -14,7 +14,7 @@ import psycopg
 import pytest
 import valkey
 
-from contracts.online_state import APPLIED_KEY, DECISIONS_KEY, FORMAT, META_KEY, Stamp
+from contracts.online_state import APPLIED_KEY, DECISIONS_KEY, FORMAT, IDS_KEY, META_KEY, Stamp
 from demo.embedded_servers import Server, start_valkey
 from serving.online_store.scripts import CLAIM
 from serving.scoring.payment import Payment
@@ -22,6 +22,7 @@ from tests.serving.conftest import Start
 from tests.serving.running import ScorerProcess, body, wait_for
 
 T = 1_535_900_000
+DAY = 86_400
 Fresh = Callable[[], int]
 
 
@@ -259,9 +260,9 @@ def test_a_payment_claimed_by_a_dead_scorer_is_still_answered(
     payment = Payment(fresh(), fresh(), fresh(), 100, T)
     with connect(own_valkey) as client:
         kept_at = f"p:{payment.transaction_id}"
-        keys = [APPLIED_KEY, META_KEY, kept_at, f"c:{payment.customer_id}", f"t:{payment.terminal_id}"]
-        arguments = [payment.body, payment.customer_entry, payment.terminal_entry]
-        (claimed,) = cast(Any, client.eval(CLAIM.source, len(keys), *keys, *arguments))
+        keys = [APPLIED_KEY, META_KEY, IDS_KEY, kept_at, f"c:{payment.customer_id}", f"t:{payment.terminal_id}"]
+        arguments = [2 * DAY, 0, payment.body, payment.customer_entry, payment.terminal_entry]
+        _, (claimed,), _ = cast(Any, client.eval(CLAIM.source, len(keys), *keys, *arguments))
         wait_for(lambda: client.xlen(DECISIONS_KEY) == 0)
         follower = (fresh(), payment.customer_id, fresh(), 100, T + 1)
         own.score(*follower)
@@ -271,10 +272,10 @@ def test_a_payment_claimed_by_a_dead_scorer_is_still_answered(
         asked = (payment.transaction_id, payment.customer_id, payment.terminal_id, 100, T)
         answer = own.score(*asked)
         kept: Any = client.hget(kept_at, "answer")
-        assert json.loads(kept)["applied"] == int(claimed[1])
+        assert json.loads(kept)["applied"] == int(claimed[0])
         assert own.features(asked[0])["customer_tx_count_1d"] == 1
         assert own.score(*asked) == answer
-        assert 37 * 86_400 < client.ttl(kept_at) <= 38 * 86_400
+        assert DAY < client.ttl(kept_at) <= 2 * DAY
 
 
 def test_a_restarted_scorer_repeats_first_answers(own: ScorerProcess, fresh: Fresh) -> None:

@@ -1,7 +1,6 @@
 -- Which ids may have been answered so long ago that their answers have expired, without remembering each id: the highest
 -- id of every day on which ids were claimed is kept. What is above the highest one of the days that are old enough is new,
 -- or its answer is still there. Ids are 8 bytes, big-endian. The clock is Valkey's, as it is for expiry.
-local DAY = 86400
 
 local function above(a, b)
     local a1, a2 = struct.unpack('>I4I4', a)
