@@ -10,7 +10,7 @@
 | `p:<transaction_id>` | hash of a scored payment: `body`, `applied`, and `answer` once it is answered |
 | `decisions` | stream of the decisions that are not in PostgreSQL yet |
 
-The keys `rate:*` are not part of it: they count the requests of API keys with a rate
+The keys `rate:*` are not part of it: they count the payments of API keys with a rate
 (`serving/middleware/rate_limits.py`).
 
 An entry is three big-endian int64: second, transaction id, and a value. The first two are its position. The value is
