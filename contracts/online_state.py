@@ -12,7 +12,7 @@
 | `state:ids` | hash: the highest id claimed on each day, to tell which answers may have expired |
 | `decisions` | stream of the decisions that are not in PostgreSQL yet |
 
-The keys `rate:*` are not part of it: they count the requests of API keys with a rate
+The keys `rate:*` are not part of it: they count the payments of API keys with a rate
 (`serving/middleware/rate_limits.py`).
 
 An entry is three big-endian int64: second, transaction id, and a value. The first two are its position. The value is

@@ -17,6 +17,8 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 MAX_ID: Final = 2**63 - 1
 MAX_AMOUNT: Final = Decimal("1000000.00")
 MAX_AMOUNT_CENTS: Final = 100_000_000
+MAX_AMOUNT_TEXT: Final = 64
+"""Characters of an amount that is sent as text."""
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_CLOCK_SKEW: Final = timedelta(minutes=5)
 """How far a payment may be dated ahead of the receiver's clock."""
@@ -81,9 +83,12 @@ def _cut_to_seconds(value: datetime) -> datetime:
     return from_epoch_seconds(seconds)
 
 
-def _no_bool(value: object) -> object:
+def _no_bool_nor_long_text(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("must be a number, not true or false")
+    # Decimal reads any number of digits, which takes a while.
+    if isinstance(value, str) and len(value) > MAX_AMOUNT_TEXT:
+        raise ValueError(f"must have at most {MAX_AMOUNT_TEXT} characters")
     return value
 
 
@@ -93,7 +98,7 @@ Amount = Annotated[
     Decimal,
     # Before the validator, so that pydantic checks them in Rust; after it, they would be checked in Python.
     Field(ge=0, le=MAX_AMOUNT, decimal_places=2, allow_inf_nan=False),
-    BeforeValidator(_no_bool),
+    BeforeValidator(_no_bool_nor_long_text),
     WithJsonSchema(
         {
             "anyOf": [

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+import gc
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 
 from fastapi import FastAPI
 
@@ -40,7 +41,8 @@ def create_app(settings: Settings, clock: Clock = machine_clock) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with aclosing(counter), open_services(settings, secrets, clock, metrics) as services:
             app.state.services = services
-            yield
+            with without_full_collections():
+                yield
 
     app = FastAPI(
         title="Fraud scorer",
@@ -61,3 +63,14 @@ def create_app(settings: Settings, clock: Clock = machine_clock) -> FastAPI:
     app.add_middleware(AuthMiddleware, api_keys=api_keys)
     app.add_middleware(RequestContextMiddleware, metrics=metrics)
     return app
+
+
+@contextmanager
+def without_full_collections() -> Iterator[None]:
+    """Exclude what exists now, mostly code, from garbage collection: going through it takes 100 ms each time."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

@@ -21,3 +21,11 @@ class IdempotencyConflictError(Exception):
 
 class RegistryError(Exception):
     """The model registry did not answer as expected; worth retrying."""
+
+
+class RateExceededError(Exception):
+    """An API key is over its rate; `wait` is in whole seconds, None if waiting does not help."""
+
+    def __init__(self, message: str, wait: int | None) -> None:
+        super().__init__(message)
+        self.headers = {} if wait is None else {"Retry-After": str(wait)}

@@ -14,15 +14,25 @@ from starlette.exceptions import HTTPException
 from valkey.exceptions import ValkeyError
 
 from serving.api.schemas import Problem
-from serving.errors import IdempotencyConflictError, NotReadyError
+from serving.errors import IdempotencyConflictError, NotReadyError, RateExceededError
 from serving.observability.logging import event
 
 MAX_ERRORS: Final = 50
 LONGEST_NAME: Final = 80
 RETRY: Final = {"Retry-After": "1"}
+UNEXPLAINED: Final = "There was an error parsing the body"
 NOT_JSON: Final = (
     "the body is not readable as JSON: it must be UTF-8, not nested too deeply, and without very long numbers"
 )
+
+
+class RequestErrors(RequestValidationError):
+    """More errors than are listed: `total` counts all."""
+
+    def __init__(self, listed: Sequence[Any], total: int) -> None:
+        super().__init__(listed)
+        self.total = total
+
 
 Documented = dict[int | str, dict[str, Any]]
 COMMON: Final[Documented] = {
@@ -43,14 +53,15 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(IdempotencyConflictError, _conflict)
     app.add_exception_handler(NotReadyError, _not_ready)
+    app.add_exception_handler(RateExceededError, _rate_exceeded)
     app.add_exception_handler(ValkeyError, _valkey_unavailable)
     app.add_exception_handler(psycopg.Error, _postgres_unavailable)
 
 
 async def _http(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    # FastAPI's own message for a body that Python's parser rejects does not say why.
-    detail = NOT_JSON if error.status_code == 400 else str(error.detail)
+    # FastAPI's own message for a body that Python's parser rejects.
+    detail = NOT_JSON if error.detail == UNEXPLAINED else str(error.detail)
     return _problem(error.status_code, detail, error.headers)
 
 
@@ -59,7 +70,8 @@ async def _invalid(request: Request, error: Exception) -> Response:
     is_json = "json" in request.headers.get("content-type", "")
     errors = error.errors()
     detail = [_readable(one, is_json) for one in errors[:MAX_ERRORS]]
-    return _json(422, {"detail": detail, "errors": len(errors)})
+    total = error.total if isinstance(error, RequestErrors) else len(errors)
+    return _json(422, {"detail": detail, "errors": total})
 
 
 def _readable(error: Mapping[str, Any], is_json: bool) -> dict[str, Any]:
@@ -88,6 +100,11 @@ async def _conflict(_: Request, error: Exception) -> Response:
 
 async def _not_ready(_: Request, error: Exception) -> Response:
     return _problem(503, str(error), RETRY)
+
+
+async def _rate_exceeded(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RateExceededError)
+    return _problem(429, str(error), error.headers)
 
 
 async def _valkey_unavailable(request: Request, error: Exception) -> Response:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from serving.api.bounded_body import BatchRoute
 from serving.api.deps import ServicesDep, documented_key, reject_future_instants
 from serving.api.error_handlers import BODY, COMMON, TOO_LARGE
 from serving.api.schemas import ReportBatch, ReportsAnswer
 
-router = APIRouter(tags=["reports"], dependencies=[documented_key])
+router = APIRouter(tags=["reports"], dependencies=[documented_key], route_class=BatchRoute)
 
 
 @router.post("/v1/fraud-reports", responses=COMMON | BODY | TOO_LARGE)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from contracts.transaction import Transaction
+from serving.api.bounded_body import PaymentRoute
 from serving.api.deps import Explain, ServicesDep, as_json, documented_key, reject_future_instants
 from serving.api.error_handlers import BODY, COMMON, CONFLICT, TOO_LARGE
 from serving.api.schemas import Answer
 from serving.scoring.decision_records import answer_of
 from serving.scoring.payment import Payment
 
-router = APIRouter(tags=["score"], dependencies=[documented_key])
+router = APIRouter(tags=["score"], dependencies=[documented_key], route_class=PaymentRoute)
 
 
 @router.post("/v1/score", response_model=Answer, responses=COMMON | BODY | CONFLICT | TOO_LARGE)

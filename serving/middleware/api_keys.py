@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 from limits import RateLimitItem, parse
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
-from serving.errors import SettingsError
+from serving.errors import RateExceededError, SettingsError
 from serving.middleware.rate_limits import RateCounter
 
 Scope = Literal["score", "report", "read"]
@@ -25,7 +25,7 @@ SCOPES: Final[tuple[tuple[str, Scope], ...]] = (
 
 
 class ApiKey(BaseModel):
-    """A key, stored as its SHA-256 in hexadecimal. `rate` is like `100/second`, None for no limit."""
+    """A key, stored as its SHA-256 in hexadecimal. `rate` is in payments, like `100/second`, None for no limit."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -68,12 +68,20 @@ def is_protected(path: str) -> bool:
 
 
 class ApiKeys:
-    """Finds keys, and counts the requests of those with a rate limit."""
+    """Finds keys, and counts the payments of those with a rate limit; a request without a payment counts as one."""
 
     def __init__(self, keys: Sequence[ApiKey], counter: RateCounter) -> None:
-        self._keys = keys
-        self._rates: dict[str, RateLimitItem] = {key.sha256: parse(key.rate) for key in keys if key.rate}
         self._counter = counter
+        self._keys: tuple[ApiKey, ...] = ()
+        self._rates: dict[str, RateLimitItem] = {}
+        self.replace(keys)
+
+    def replace(self, keys: Sequence[ApiKey]) -> bool:
+        """Accept these keys and no others; returns whether they differ from the ones before."""
+        differs = self._keys != tuple(keys)
+        self._keys = tuple(keys)
+        self._rates = {key.sha256: parse(key.rate) for key in keys if key.rate}
+        return differs
 
     def find(self, presented: bytes) -> ApiKey | None:
         """The presented key, None if unknown. Every digest is compared, so that the timing reveals nothing."""
@@ -84,7 +92,19 @@ class ApiKeys:
                 found = key
         return found
 
-    async def seconds_to_wait(self, key: ApiKey) -> int:
-        """Count one request against the key's rate; returns 0 if it is allowed, else the whole seconds to wait."""
+    async def charge(self, key: ApiKey) -> None:
+        """Count one payment, or one other request, against the key's rate. Raises `RateExceededError`."""
         rate = self._rates.get(key.sha256)
-        return 0 if rate is None else await self._counter.seconds_to_wait(rate, key.sha256)
+        if rate is not None and (wait := await self._counter.seconds_to_wait(rate, key.sha256)):
+            raise RateExceededError(f"rate limit exceeded: the key {key.name!r} allows {key.rate}", wait)
+
+    async def charge_rest(self, key: ApiKey, items: int, what: str) -> None:
+        """Count the other items of a batch whose first is counted. Raises `RateExceededError`."""
+        rate = self._rates.get(key.sha256)
+        if rate is None or items <= 1:
+            return
+        told = f"rate limit exceeded: the body has {items:,} {what}, and the key {key.name!r} allows {key.rate}"
+        if items > rate.amount:
+            raise RateExceededError(f"{told}: send at most {rate.amount:,} in one request", None)
+        if wait := await self._counter.seconds_to_wait(rate, key.sha256, items - 1):
+            raise RateExceededError(told, wait)

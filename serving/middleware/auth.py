@@ -1,17 +1,21 @@
-"""Authenticate and authorise requests before their body is read."""
+"""Authenticate and authorise requests before their body is read, and count them against their key's rate."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from serving.errors import RateExceededError
 from serving.middleware.api_keys import ApiKeys, is_protected, scope_of
 
 HEADER: Final = "X-API-Key"
+CHARGE: Final = "serving.charge"
+"""The entry of a request's ASGI scope that counts the rest of a batch."""
 
 
 class AuthMiddleware:
@@ -40,11 +44,22 @@ class AuthMiddleware:
         wanted = scope_of(scope["path"])
         if wanted is not None and wanted not in key.scopes:
             return _reject(403, f"missing required scope {wanted!r}: the key {key.name!r} does not have it")
-        if wait := await self._api_keys.seconds_to_wait(key):
-            return _reject(
-                429, f"rate limit exceeded: the key {key.name!r} allows {key.rate}", {"Retry-After": str(wait)}
-            )
+        try:
+            await self._api_keys.charge(key)
+        except RateExceededError as error:
+            return _reject(429, str(error), error.headers)
+        if key.rate is not None:
+            scope[CHARGE] = partial(self._api_keys.charge_rest, key)
         return None
+
+
+async def charge_items(scope: Scope, items: int, what: str) -> None:
+    """Count a batch of so many payments or reports against the key's rate; the middleware counted the first.
+
+    Raises `RateExceededError`.
+    """
+    if CHARGE in scope:
+        await scope[CHARGE](items, what)
 
 
 def _reject(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:

@@ -18,11 +18,16 @@ MAX_BODIES: Final = 16
 """Bodies of the largest size that may be under way at the same time, in one worker."""
 SMALL_BYTES: Final = 64 * 1024
 """Bodies up to this are always read: single payments must not wait for batches."""
+LARGE_BODIES: Final = ("/v1/score/batch", "/v1/fraud-reports")
+"""The paths that take a larger body; everywhere else it is one payment at most."""
 NO_BODY: Final = {"type": "http.request", "body": b"", "more_body": False}
 
 
 class TooLargeError(Exception):
-    """One body is too large."""
+    """One body is too large; `most` is its limit in bytes."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
 
 
 class TooManyError(Exception):
@@ -30,9 +35,10 @@ class TooManyError(Exception):
 
 
 class BodyLimitMiddleware:
-    """ASGI middleware: 413 for a body above `max_bytes`, 503 while bodies of `MAX_BODIES` times that are under way.
+    """ASGI middleware: 413 for a body above its limit, 503 while bodies of `MAX_BODIES * max_bytes` are under way.
 
-    The application receives the body as one message. Paths that need no key use no body, so theirs is not read.
+    The limit is `max_bytes` on the paths of `LARGE_BODIES` and `SMALL_BYTES` elsewhere. The application receives the
+    body as one message. Paths that need no key use no body, so theirs is not read.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
@@ -49,8 +55,8 @@ class BodyLimitMiddleware:
         pieces: list[bytes] = []
         try:
             first = await self._read(scope, receive, pieces) if is_protected(scope["path"]) else NO_BODY
-        except TooLargeError:
-            detail = f"the body is larger than {self._max_bytes} bytes: send it in parts"
+        except TooLargeError as error:
+            detail = f"the body is larger than {error.most} bytes: send it in parts"
             await JSONResponse({"detail": detail}, status_code=413)(scope, receive, send)
             return
         except TooManyError:
@@ -74,8 +80,9 @@ class BodyLimitMiddleware:
 
         Raises `TooLargeError`, or `TooManyError`.
         """
-        if _declared(scope) > self._max_bytes:
-            raise TooLargeError
+        most = self._max_bytes if scope["path"] in LARGE_BODIES else min(SMALL_BYTES, self._max_bytes)
+        if _declared(scope) > most:
+            raise TooLargeError(most)
         size = 0
         while True:
             message = await receive()
@@ -84,8 +91,8 @@ class BodyLimitMiddleware:
             pieces.append(message.get("body", b""))
             size += len(pieces[-1])
             self._under_way += len(pieces[-1])
-            if size > self._max_bytes:
-                raise TooLargeError
+            if size > most:
+                raise TooLargeError(most)
             if self._under_way > MAX_BODIES * self._max_bytes and size > SMALL_BYTES:
                 raise TooManyError
             if not message.get("more_body", False):

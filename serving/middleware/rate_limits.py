@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from limits import RateLimitItem
@@ -18,42 +19,63 @@ from serving.retries import SHARED_RATES_SECONDS
 
 PREFIX: Final = "rate"
 """The prefix of the keys in Valkey: two expiring counters for each API key with a rate, named by its digest."""
+Reset = Callable[[RateLimitItem, str], Awaitable[bool]]
+"""Forgets the windows of a name that come from a wrong clock; returns whether there were any."""
 
 
 class RateCounter:
     """Counts in Valkey, or in this process while Valkey does not answer.
 
     Valkey's sliding window adds the weighted counter of the previous window, on Valkey's own clock, so workers with
-    different clocks agree. It takes one round trip, and a second if the request is rejected.
+    different clocks agree. It takes one round trip, and two more if the request is rejected. A clock that went back
+    does not prolong a window.
     """
 
     def __init__(self, client: Valkey) -> None:
         pool: Any = client.connection_pool  # limits passes it on, but types its options as numbers and strings
-        storage = RedisStorage("async+valkey://", connection_pool=pool, key_prefix=PREFIX)
         self._client = client
-        self._shared = SlidingWindowCounterRateLimiter(storage)
-        self._own = MovingWindowRateLimiter(MemoryStorage())
+        self._shared_windows = RedisStorage("async+valkey://", connection_pool=pool, key_prefix=PREFIX)
+        self._own_windows = MemoryStorage()
+        self._shared = SlidingWindowCounterRateLimiter(self._shared_windows)
+        self._own = MovingWindowRateLimiter(self._own_windows)
         self._away = False
         self._retry_at = -math.inf
 
-    async def seconds_to_wait(self, rate: RateLimitItem, name: str) -> int:
-        """Count one request against a rate; returns 0 if it is allowed, else the whole seconds to wait."""
+    async def seconds_to_wait(self, rate: RateLimitItem, name: str, cost: int = 1) -> int:
+        """Count `cost` payments against a rate; returns 0 if they are allowed, else the whole seconds to wait.
+
+        If they are not allowed, none is counted.
+        """
         if time.monotonic() >= self._retry_at:
             if self._away:
                 # One request tries Valkey; concurrent requests do not wait for it.
                 self._retry_at = time.monotonic() + SHARED_RATES_SECONDS
             try:
-                wait = await _count(self._shared, rate, name)
+                wait = await _count(self._shared, self._reset_shared, rate, name, cost)
             except ValkeyError as error:
                 self._fall_back(error)
             else:
                 self._recover()
                 return wait
-        return await _count(self._own, rate, name)
+        return await _count(self._own, self._reset_own, rate, name, cost)
 
     async def aclose(self) -> None:
         """Close the connections to Valkey."""
         await self._client.aclose(close_connection_pool=True)
+
+    async def _reset_shared(self, rate: RateLimitItem, name: str) -> bool:
+        length = rate.get_expiry()
+        _, previous, _, current = await self._shared_windows.get_sliding_window(rate.key_for(name), length)
+        # A current window is kept for another length, as the next one's previous. Longer: Valkey's clock went back.
+        if wrong := previous > length or current > 2 * length:
+            await self._shared.clear(rate, name)
+        return wrong
+
+    async def _reset_own(self, rate: RateLimitItem, name: str) -> bool:
+        newest = next(iter(self._own_windows.events.get(rate.key_for(name), ())), None)
+        if wrong := newest is not None and newest.atime > time.time():
+            await self._own.clear(rate, name)
+        return wrong
 
     def _fall_back(self, error: ValkeyError) -> None:
         self._retry_at = time.monotonic() + SHARED_RATES_SECONDS
@@ -68,8 +90,12 @@ class RateCounter:
             event("rates counted in Valkey again")
 
 
-async def _count(limiter: RateLimiter, rate: RateLimitItem, name: str) -> int:
-    if await limiter.hit(rate, name):
+async def _count(limiter: RateLimiter, reset: Reset, rate: RateLimitItem, name: str, cost: int) -> int:
+    if await limiter.hit(rate, name, cost=cost) or (
+        await reset(rate, name) and await limiter.hit(rate, name, cost=cost)
+    ):
         return 0
+    # When the oldest count leaves the window there is room for one; after a whole window there is for more.
     window = await limiter.get_window_stats(rate, name)
-    return max(1, math.ceil(window.reset_time - time.time()))
+    wait = window.reset_time - time.time() if cost == 1 else math.inf
+    return max(1, math.ceil(min(wait, rate.get_expiry())))

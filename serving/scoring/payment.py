@@ -76,9 +76,3 @@ class Payment:
 def terminal_entry(second: int, transaction_id: int, cents: int, reported: int) -> bytes:
     """A payment's entry in its terminal's history; `reported` is the second of its earliest report."""
     return _ENTRY.pack(second, transaction_id, min(reported, NOT_REPORTED) << CENTS_BITS | cents)
-
-
-def location_of(body: bytes) -> Location:
-    """The location in a packed body."""
-    _, _, terminal_id, cents, second = _BODY.unpack(body)
-    return terminal_id, second, cents

@@ -33,8 +33,8 @@ def secrets(secrets_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     folder = tmp_path_factory.mktemp("secrets")
     for name in ("valkey_password", "decisions_password"):
         (folder / name).write_text((secrets_dir / name).read_text())
-    scopes = {"all": ["score", "report", "read"], "slow": ["read"], "shared": ["read"]}
-    rates = {"slow": "3/hour", "shared": "20/hour"}
+    scopes = {"all": ["score", "report", "read"], "slow": ["read"], "shared": ["read"], "batches": ["score", "report"]}
+    rates = {"slow": "3/hour", "shared": "20/hour", "batches": "100/hour"}
     keys = [
         {
             "name": name,

@@ -17,7 +17,7 @@ from contracts.transaction import from_epoch_seconds
 from demo.embedded_servers import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
-KEYS = {name: f"key-{name}" for name in ("all", "score", "report", "read", "slow", "shared")}
+KEYS = {name: f"key-{name}" for name in ("all", "score", "report", "read", "slow", "shared", "batches")}
 
 
 @dataclass

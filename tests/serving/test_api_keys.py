@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from serving.errors import SettingsError
 from serving.middleware.api_keys import parse_keys
-from tests.serving.running import KEYS, ScorerProcess, body
+from tests.serving.running import KEYS, ScorerProcess, body, reports_body
 
+T = 1_536_700_000
+BATCH, REPORTS = "/v1/score/batch", "/v1/fraud-reports"
 PROTECTED = {
     "/v1/score": ("POST", "score"),
     "/v1/score/batch": ("POST", "score"),
@@ -70,6 +73,31 @@ def test_a_key_over_its_rate_is_told_to_wait(scorer: ScorerProcess) -> None:
     assert 3_500 < int(answer.headers["Retry-After"]) <= 3_600
     assert "3/hour" in answer.json()["detail"]
     assert scorer.client.get("/v1/model").status_code == 200
+
+
+def test_a_rate_counts_payments_and_reports_not_requests(scorer: ScorerProcess, fresh: Callable[[], int]) -> None:
+    def send(path: str, count: int) -> Any:
+        made = [body(fresh(), fresh(), fresh(), 100, T) for _ in range(count)]
+        sent = {"transactions": made} if path == BATCH else reports_body(*((fresh(), T) for _ in range(count)))
+        return ask(scorer, "POST", path, KEYS["batches"], json=sent)
+
+    too_large = send(BATCH, 101)
+    assert too_large.status_code == 429
+    assert "101 transactions" in too_large.json()["detail"]
+    assert "send at most 100 in one request" in too_large.json()["detail"]
+    assert "Retry-After" not in too_large.headers, "waiting does not help"
+    # Each request counts its first payment: one so far.
+    assert send(BATCH, 60).status_code == 200
+    refused = send(REPORTS, 40)
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "3600")
+    assert "40 reports" in refused.json()["detail"]
+    assert send(REPORTS, 30).status_code == 200
+    one = ask(scorer, "POST", "/v1/score", KEYS["batches"], json=body(fresh(), fresh(), fresh(), 100, T))
+    assert one.status_code == 200
+    # Invalid payments count too: checking them is the work.
+    assert ask(scorer, "POST", BATCH, KEYS["batches"], json={"transactions": [{}] * 6}).status_code == 422
+    assert send(BATCH, 2).status_code == 429
+    assert ask(scorer, "POST", "/v1/score", KEYS["batches"], json={}).status_code == 429
 
 
 def test_responses_and_logs_leak_nothing(scorer: ScorerProcess) -> None:

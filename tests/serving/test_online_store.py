@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 import valkey
 
-from contracts.online_state import DECISIONS_KEY, META_KEY, RECONCILED, Stamp, payment_key
+from contracts.online_state import (
+    DAYS_KEY,
+    DECISIONS_KEY,
+    LOCATION,
+    META_KEY,
+    RECONCILED,
+    Stamp,
+    index_key,
+    payment_key,
+)
 from serving.errors import OnlineStoreUnavailableError
 from serving.online_store.protocol import Answered, Claim, Conflict
-from serving.online_store.store import ValkeyOnlineStore, connect
-from serving.scoring.payment import Payment
+from serving.online_store.scripts import Script
+from serving.online_store.store import REPORTS_AT_ONCE, Call, ValkeyOnlineStore, connect
+from serving.scoring.payment import Location, Payment, terminal_entry
 
 T = 1_536_100_000
 DATABASE = 14
@@ -93,3 +104,62 @@ def test_reserved_is_not_applied(valkey_server: Any, state: Any, fresh: Fresh) -
     (conflict,) = ask(valkey_server, lambda online: online.claim([other]))
     assert isinstance(conflict, Conflict)
     assert 0 < state.ttl(payment_key(payment.transaction_id)) <= 2 * 86_400
+
+
+def test_payments_are_located_where_they_are_scored_or_in_the_newest_day(
+    valkey_server: Any, state: Any, fresh: Fresh
+) -> None:
+    """The lake's days can have a payment twice, if it was corrected."""
+    ids = [fresh() for _ in range(2 * REPORTS_AT_ONCE + 100)]
+    # 8 bytes of which Lua must not make a number or the end of a text.
+    ids += [0, 2**63 - 1, 10, 2**32]
+    expected: dict[int, Location] = {}
+    days = [f"2018-08-{day:02}" for day in range(1, 31)]
+    state.sadd(DAYS_KEY, *days)
+    for n, number in enumerate(ids):
+        for day in days[n % 13 : n % 13 + n % 3 : 2 - n % 2] if n % 5 else []:
+            expected[number] = (n, T + int(day[-2:]), n * 7)
+            state.hset(index_key(day), number.to_bytes(8, "big"), np.array([expected[number]], LOCATION).tobytes())
+        payment = Payment(number, 1, 10**12 + n, 100 + n, T)
+        if n % 7 == 0:
+            state.hset(payment_key(number), mapping={"body": payment.body, "applied": n})
+            expected[number] = (payment.terminal_id, payment.second, payment.cents)
+        elif n % 7 == 1:
+            # Reserved, but in no history yet.
+            state.hset(payment_key(number), mapping={"body": payment.body})
+    assert 0 < len(expected) < len(ids)
+    assert ask(valkey_server, lambda online: online.locate(ids)) == expected
+    assert ask(valkey_server, lambda online: online.locate([])) == {}
+    state.delete(DAYS_KEY)
+    assert ask(valkey_server, lambda online: online.locate(ids[-3:])) == {
+        number: expected[number] for n, number in enumerate(ids) if n % 7 == 0 and number in ids[-3:]
+    }
+
+
+def test_large_reports_take_turns_in_small_parts(valkey_server: Any, state: Any, fresh: Fresh) -> None:
+    ids = [fresh() for _ in range(1_000)]
+    entries = {number: terminal_entry(T, number, 100, T) for number in ids}
+    under_way: list[int] = []
+    most, sizes = 0, []
+
+    async def report(online: ValkeyOnlineStore) -> None:
+        real = online._run
+
+        async def run(script: Script, calls: Sequence[Call]) -> list[Any]:
+            nonlocal most
+            under_way.append(1)
+            most = max(most, len(under_way))
+            sizes.append(sum(len(keys) for keys, _ in calls))
+            answers = await real(script, calls)
+            under_way.pop()
+            return answers
+
+        online._run = run  # type: ignore[method-assign]
+        await asyncio.gather(
+            *(online.locate(ids) for _ in range(3)), *(online.merge_reports(entries) for _ in range(2))
+        )
+
+    ask(valkey_server, report)
+    assert most == 1
+    assert max(sizes) <= REPORTS_AT_ONCE + 1
+    assert sum(sizes) >= 5 * len(ids)

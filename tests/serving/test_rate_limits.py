@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 import valkey
-from limits import parse
+from limits import RateLimitItem, parse
 
 from demo.embedded_servers import Server, start_valkey
 from serving.middleware import rate_limits
@@ -111,6 +111,61 @@ def test_an_unresponsive_valkey_delays_at_most_one_request(own_valkey: Server) -
             assert time.monotonic() - begin < 3
         finally:
             os.kill(own_valkey.process.pid, signal.SIGCONT)
+        await counter.aclose()
+
+    asyncio.run(scenario())
+
+
+def test_a_batch_counts_as_many_payments_or_not_at_all(own_valkey: Server) -> None:
+    async def scenario() -> None:
+        counter = counter_of(own_valkey)
+        for _ in range(2):
+            assert await counter.seconds_to_wait(RATE, "a-key", 2) == 0
+            assert await counter.seconds_to_wait(RATE, "a-key", 2) == 3_600
+            assert await counter.seconds_to_wait(RATE, "a-key") == 0
+            # The same while each worker counts.
+            own_valkey.stop()
+        await counter.aclose()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("suffix", ["", "/-1"], ids=["the current window", "the previous window"])
+def test_a_clock_of_valkey_that_went_back_does_not_prolong_a_window(own_valkey: Server, suffix: str) -> None:
+    rate = parse("3/minute")
+
+    async def scenario() -> None:
+        counter = counter_of(own_valkey)
+        await waits_of(counter, rate, 3)
+        with valkey.Valkey(port=own_valkey.port, password=own_valkey.password) as client:
+            # As if the clock went back by an hour: Valkey keeps the time at which a key expires.
+            (key,) = client.keys(f"{PREFIX}:*")
+            client.set(key.decode() + suffix, 3_000, px=3_600_000)
+        assert await waits_of(counter, rate, 5) == [False, False, False, True, True]
+        assert 0 < await counter.seconds_to_wait(rate, "a-key") <= 60
+        await counter.aclose()
+
+    asyncio.run(scenario())
+
+
+async def waits_of(counter: RateCounter, rate: RateLimitItem, requests: int) -> list[bool]:
+    return [await counter.seconds_to_wait(rate, "a-key") > 0 for _ in range(requests)]
+
+
+def test_a_clock_of_this_machine_that_went_back_does_not_prolong_a_window(
+    own_valkey: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rate, real, offset = parse("3/minute"), time.time, 3_600.0
+    own_valkey.stop()
+    monkeypatch.setattr(time, "time", lambda: real() + offset)
+
+    async def scenario() -> None:
+        nonlocal offset
+        counter = counter_of(own_valkey)
+        assert await waits_of(counter, rate, 4) == [False, False, False, True]
+        offset = 0.0
+        assert await waits_of(counter, rate, 4) == [False, False, False, True]
+        assert await counter.seconds_to_wait(rate, "a-key") <= 60
         await counter.aclose()
 
     asyncio.run(scenario())

@@ -172,11 +172,11 @@ def test_a_payment_in_the_future_is_rejected(scorer: ScorerProcess, fresh: Fresh
 
 def test_too_large_a_body_is_rejected_however_it_is_sent(scorer: ScorerProcess) -> None:
     large = b" " * (5 * 2**20)
-    pieces = (large[n : n + 65_536] for n in range(0, len(large), 65_536))
-    for content in (large, pieces):
-        answer = scorer.client.post("/v1/score", content=content, headers={"Content-Type": "application/json"})
-        assert answer.status_code == 413
-        assert "4194304 bytes" in answer.json()["detail"]
+    for path, most in (("/v1/score/batch", 4 * 2**20), ("/v1/fraud-reports", 4 * 2**20), ("/v1/score", 64 * 2**10)):
+        for content in (large, (large[n : n + 65_536] for n in range(0, len(large), 65_536))):
+            answer = scorer.client.post(path, content=content, headers={"Content-Type": "application/json"})
+            assert answer.status_code == 413
+            assert f"{most} bytes" in answer.json()["detail"]
 
 
 def test_an_unknown_decision_is_not_found(scorer: ScorerProcess) -> None:
