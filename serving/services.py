@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import httpx
 
 from serving.clock import Clock
+from serving.decision_log.backpressure import Backpressure
 from serving.decision_log.log import PostgresDecisionLog
 from serving.decision_log.outbox_relay import OutboxRelay
 from serving.decision_log.protocol import DecisionLog
@@ -48,6 +49,7 @@ class Services:
     breaker: CircuitBreaker
     champions: ChampionWatcher
     log: DecisionLog
+    backpressure: Backpressure
     scorer: Scorer
     reporter: FraudReporter
     background: Background
@@ -76,7 +78,8 @@ async def open_services(
         recent = RecentAnswers()
         breaker = CircuitBreaker(metrics)
         reconciler = Reconciler(breaker, store, log, recent, clock, metrics)
-        relay = OutboxRelay(client, log, metrics, breaker.trip)
+        backpressure = Backpressure(settings.scorer_max_decisions_waiting, metrics)
+        relay = OutboxRelay(client, log, metrics, backpressure, breaker.trip)
         background = Background()
         # Requests should not reach a scorer that is not ready. What takes longer continues in the background.
         await asyncio.gather(
@@ -88,10 +91,10 @@ async def open_services(
         background.start("outbox relay", relay.run())
         online = OnlineScorer(store, recent, clock, metrics)
         degraded = DegradedScorer(log, recent, clock, metrics, reconciler.backfill)
-        scorer = Scorer(champions, breaker, online, degraded)
+        scorer = Scorer(champions, breaker, online, degraded, backpressure)
         reporter = FraudReporter(store, log, metrics)
         try:
-            yield Services(clock, metrics, store, breaker, champions, log, scorer, reporter, background)
+            yield Services(clock, metrics, store, breaker, champions, log, backpressure, scorer, reporter, background)
         finally:
             await background.stop()
             with contextlib.suppress(TimeoutError):

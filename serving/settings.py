@@ -35,6 +35,8 @@ class Settings(BaseSettings):
     """How often the registry is polled for the champion."""
     scorer_champion_dir: Path = Path("var/champion")
     """Where the last verified champion is cached, for a start without the registry."""
+    scorer_max_decisions_waiting: int = Field(default=100_000, ge=1)
+    """Decisions that may wait for PostgreSQL, 1.3 KB of Valkey's memory each, before batches are rejected."""
     scorer_timeout_seconds: float = Field(default=1.0, ge=0.5)
     """How long Valkey and PostgreSQL may take to answer."""
 

@@ -52,7 +52,8 @@ class Readiness:
 async def check_readiness(services: Services) -> Readiness:
     """Check every part."""
     store, log = await asyncio.gather(_check_store(services), _check_log(services))
-    return Readiness({"online_state": store, "model": _check_model(services), "decision_log": log})
+    checks = {"online_state": store, "model": _check_model(services), "decision_log": log}
+    return Readiness(checks | {"capacity": _check_capacity(services)})
 
 
 async def _check_store(services: Services) -> Check:
@@ -83,6 +84,15 @@ async def _check_log(services: Services) -> Check:
     except psycopg.Error as error:
         return Check(False, f"{_away('PostgreSQL', error)}: check DECISIONS_URL, and that PostgreSQL runs; {MEANWHILE}")
     return Check(True, "reachable")
+
+
+def _check_capacity(services: Services) -> Check:
+    """How full the outbox and Valkey are, as the relay last measured them."""
+    pressure = services.backpressure
+    if pressure.problem:
+        meanwhile = "payments" if pressure.full else "batches, not single payments,"
+        return Check(False, f"{pressure.problem}; until then, {meanwhile} are rejected")
+    return Check(True, pressure.state)
 
 
 def _away(what: str, error: Exception) -> str:
