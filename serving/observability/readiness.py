@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import psycopg
+from psycopg.errors import LockNotAvailable
 from valkey.exceptions import ValkeyError
 
 from serving.decision_log.schema import TablesError
@@ -81,6 +82,8 @@ async def _check_log(services: Services) -> Check:
         await services.log.check()
     except TablesError as error:
         return Check(False, f"{error}; {MEANWHILE}")
+    except LockNotAvailable:
+        return Check(False, f"a table of the decision log is locked: end the session that locks it; {MEANWHILE}")
     except psycopg.Error as error:
         return Check(False, f"{_away('PostgreSQL', error)}: check DECISIONS_URL, and that PostgreSQL runs; {MEANWHILE}")
     return Check(True, "reachable")
