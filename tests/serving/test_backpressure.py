@@ -166,10 +166,12 @@ def test_a_batch_waits_for_room_in_order_of_arrival() -> None:
         await asyncio.sleep(0.1)
         seen.append("room")
         pressure.measured(0, Memory())
+        # One that comes when there is room, and others still wait.
+        tasks.append(asyncio.create_task(batch("late")))
         await asyncio.gather(*tasks)
         return seen
 
-    assert asyncio.run(run()) == ["room", "a", "b", "c"]
+    assert asyncio.run(run()) == ["room", "a", "b", "c", "late"]
 
 
 def test_only_some_batches_wait_and_the_others_are_rejected_at_once() -> None:
