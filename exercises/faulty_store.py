@@ -13,6 +13,7 @@ from typing import Any, Literal
 from valkey.exceptions import ConnectionError as ValkeyConnectionError
 
 from serving.clock import machine_clock
+from serving.decision_log.backpressure import Backpressure
 from serving.observability.metrics import Metrics
 from serving.recovery.circuit_breaker import CircuitBreaker
 from serving.recovery.recent_answers import RecentAnswers
@@ -78,6 +79,7 @@ class PipelineScorer:
             self.breaker,
             SimpleNamespace(score_round=self._with),  # type: ignore[arg-type]
             SimpleNamespace(score_round=self._without),  # type: ignore[arg-type]
+            Backpressure(1, metrics),
         )
 
     async def score(self, id_: int, customer: int) -> Any:

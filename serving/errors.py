@@ -15,6 +15,10 @@ class OnlineStoreUnavailableError(NotReadyError):
     """The online store answers, but this code cannot use it, or not yet; the message says why."""
 
 
+class OverloadedError(NotReadyError):
+    """The stores would be full soon, so nothing was claimed; the message says what is full."""
+
+
 class IdempotencyConflictError(Exception):
     """A transaction id already exists with a different payload."""
 

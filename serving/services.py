@@ -12,6 +12,7 @@ import httpx
 
 from contracts.labels import DAY
 from serving.clock import Clock
+from serving.decision_log.backpressure import Backpressure
 from serving.decision_log.log import PostgresDecisionLog
 from serving.decision_log.outbox_relay import OutboxRelay
 from serving.decision_log.protocol import DecisionLog
@@ -49,6 +50,7 @@ class Services:
     breaker: CircuitBreaker
     champions: ChampionWatcher
     log: DecisionLog
+    backpressure: Backpressure
     scorer: Scorer
     reporter: FraudReporter
     background: Background
@@ -77,7 +79,8 @@ async def open_services(
         recent = RecentAnswers()
         breaker = CircuitBreaker(metrics)
         reconciler = Reconciler(breaker, store, log, recent, clock, metrics)
-        relay = OutboxRelay(client, log, metrics, breaker.trip)
+        backpressure = Backpressure(settings.scorer_max_decisions_waiting, metrics)
+        relay = OutboxRelay(client, log, metrics, backpressure, breaker.trip)
         background = Background()
         # Requests should not reach a scorer that is not ready. What takes longer continues in the background.
         await asyncio.gather(
@@ -89,10 +92,10 @@ async def open_services(
         background.start("outbox relay", relay.run())
         online = OnlineScorer(store, log, recent, clock, metrics)
         degraded = DegradedScorer(log, recent, clock, metrics, reconciler.backfill)
-        scorer = Scorer(champions, breaker, online, degraded)
+        scorer = Scorer(champions, breaker, online, degraded, backpressure)
         reporter = FraudReporter(store, log, metrics)
         try:
-            yield Services(clock, metrics, store, breaker, champions, log, scorer, reporter, background)
+            yield Services(clock, metrics, store, breaker, champions, log, backpressure, scorer, reporter, background)
         finally:
             await background.stop()
             with contextlib.suppress(TimeoutError):

@@ -37,6 +37,8 @@ class Settings(BaseSettings):
     """Where the last verified champion is cached, for a start without the registry."""
     scorer_answer_days: float = Field(default=2.0, ge=1, le=365)
     """How long the online store repeats the answer to a payment; afterwards the decision log is asked."""
+    scorer_max_decisions_waiting: int = Field(default=100_000, ge=1)
+    """Decisions that may wait for PostgreSQL, 1.3 KB of Valkey's memory each, before batches are rejected."""
     scorer_timeout_seconds: float = Field(default=1.0, ge=0.5)
     """How long Valkey and PostgreSQL may take to answer."""
 

@@ -46,7 +46,9 @@ class PostgresDecisionLog:
             password=password,
             connect_timeout=max(1, round(timeout)),
             application_name="scorer",
-            options=f"-c timezone=UTC -c statement_timeout={int(STATEMENT * timeout * 1000)}",
+            options=f"-c timezone=UTC -c statement_timeout={int(STATEMENT * timeout * 1000)} "
+            # A table that another session locks must not use up the deadline of a request.
+            f"-c lock_timeout={int(timeout * 1000)}",
         )
         self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
             conninfo,

@@ -21,6 +21,7 @@ from valkey.asyncio import Valkey
 from valkey.exceptions import ResponseError, ValkeyError
 
 from contracts.online_state import DECISIONS_KEY
+from serving.decision_log.backpressure import Backpressure, Memory
 from serving.decision_log.protocol import Appendable
 from serving.observability.logging import event
 from serving.observability.metrics import Metrics
@@ -29,7 +30,11 @@ from serving.retries import OUTBOX_SECONDS
 
 GROUP: Final = "decision-log"
 BATCH: Final = 100
-"""PostgreSQL takes some milliseconds for these; more would delay what shares its core."""
+"""While few wait. PostgreSQL takes some milliseconds for these; more would delay what shares its core."""
+LARGEST_BATCH: Final = 2_000
+"""While many wait: a busy event loop gives the relay few turns, so each must move many."""
+MEMORY_SECONDS: Final = 1.0
+"""How often Valkey is asked for its memory, while there is enough."""
 BLOCK_MS: Final = 400
 RECLAIM_SECONDS: Final = 5.0
 GATHER_SECONDS: Final = 0.2
@@ -44,7 +49,12 @@ class OutboxRelay:
     """Moves decisions from the outbox to the decision log."""
 
     def __init__(
-        self, client: Valkey, log: Appendable, metrics: Metrics, on_failure: Callable[[Exception], None]
+        self,
+        client: Valkey,
+        log: Appendable,
+        metrics: Metrics,
+        backpressure: Backpressure,
+        on_failure: Callable[[Exception], None],
     ) -> None:
         """`on_failure` is called when Valkey does not answer, or has lost its data."""
         self._on_failure = on_failure
@@ -53,7 +63,13 @@ class OutboxRelay:
         self._log = log
         self._metrics = metrics
         self._consumer = f"{socket.gethostname()}-{os.getpid()}"
+        self._backpressure = backpressure
+        # Whether entries may be pending under this consumer's name: read and not acknowledged.
+        self._unfinished = True
+        self._rereading = False
         self._reclaimed_at = float("-inf")
+        self._memory = Memory()
+        self._memory_at = float("-inf")
         self._transitions = TransitionLogger("decisions not relayed", recovered="decisions relayed again")
 
     async def run(self) -> None:
@@ -73,8 +89,10 @@ class OutboxRelay:
 
     async def finish(self) -> None:
         """Relay what is left; stop at the first failure, since the stream keeps it."""
-        while moved := await self._try(None):
-            pass
+        moved: int | None = 1
+        while moved:
+            self._unfinished = True
+            moved = await self._try(None)
         if moved == 0:
             # Nothing is pending under this consumer's name, which is not used again.
             with contextlib.suppress(ValkeyError, OSError):
@@ -83,8 +101,6 @@ class OutboxRelay:
     async def _try(self, block_ms: int | None) -> int | None:
         """Relay one batch; its size, None if it failed."""
         try:
-            # First, so that the metric is right while PostgreSQL is away, which is when it matters.
-            self._metrics.waiting.set(await self._client.xlen(DECISIONS_KEY))
             moved = await self._move(block_ms)
         except (ValkeyError, psycopg.Error, OSError) as error:
             if isinstance(error, ValkeyError):
@@ -100,6 +116,7 @@ class OutboxRelay:
         entries = await self._next(block_ms)
         if entries:
             await self._record(entries)
+        self._unfinished = self._rereading
         return len(entries)
 
     async def _record(self, entries: Sequence[Entry]) -> None:
@@ -132,7 +149,11 @@ class OutboxRelay:
         try:
             await self._reclaim()
             self._has_group = True
-            return await self._read("0", None) or await self._read(">", block_ms)
+            self._rereading = self._unfinished
+            if self._rereading and (entries := await self._read("0", None)):
+                return entries
+            self._rereading, self._unfinished = False, True
+            return await self._read(">", block_ms)
         except ResponseError as error:
             if not str(error).startswith("NOGROUP"):
                 raise
@@ -152,24 +173,53 @@ class OutboxRelay:
                 raise
 
     async def _reclaim(self) -> None:
-        """Take over what another process read and did not finish."""
+        """Take over what another process read and did not finish, or this one whose connection broke."""
         if time.monotonic() - self._reclaimed_at < RECLAIM_SECONDS:
             return
         idle = int(RECLAIM_SECONDS * 1000)
-        await self._client.xautoclaim(DECISIONS_KEY, GROUP, self._consumer, idle, count=BATCH, justid=True)
+        claimed = await self._client.xautoclaim(
+            DECISIONS_KEY, GROUP, self._consumer, idle, count=LARGEST_BATCH, justid=True
+        )
+        self._unfinished = self._unfinished or bool(claimed)
         self._reclaimed_at = time.monotonic()
 
     async def _read(self, after: str, block_ms: int | None) -> list[Entry]:
+        """Measure and read, in one round trip: on a busy event loop each one takes long."""
         streams: Any = {DECISIONS_KEY: after}
-        answer = await self._client.xreadgroup(GROUP, self._consumer, streams, count=BATCH, block=block_ms)
+        count = batch_size(self._backpressure.waiting)
+        measure = self._memory.scarce or time.monotonic() - self._memory_at >= MEMORY_SECONDS
+        async with self._client.pipeline(transaction=False) as pipe:
+            pipe.xlen(DECISIONS_KEY)
+            if measure:
+                pipe.info("memory")
+            pipe.xreadgroup(GROUP, self._consumer, streams, count=count, block=block_ms)
+            # Raised here, since the pipeline would put its own words before the error's.
+            answers = await pipe.execute(raise_on_error=False)
+        for error in answers:
+            if isinstance(error, Exception):
+                raise error
+        waiting, *info, found = answers
+        self._measured(waiting, info)
         # A pending entry that was deleted meanwhile comes without fields.
-        return [(number, fields) for _, entries in answer for number, fields in entries if fields]
+        return [(number, fields) for _, entries in found for number, fields in entries if fields]
+
+    def _measured(self, waiting: int, info: Sequence[dict[str, Any]]) -> None:
+        """Pass on what was measured, before PostgreSQL is asked: while it is away is when it matters."""
+        if info:
+            self._memory = Memory.of(info[0])
+            self._memory_at = time.monotonic()
+        self._backpressure.measured(waiting, self._memory)
 
     async def _acknowledge(self, numbers: Sequence[bytes]) -> None:
         async with self._client.pipeline(transaction=True) as pipe:
             pipe.xack(DECISIONS_KEY, GROUP, *numbers)
             pipe.xdel(DECISIONS_KEY, *numbers)
             await pipe.execute()
+
+
+def batch_size(waiting: int) -> int:
+    """How many decisions to move at a time while so many wait."""
+    return min(max(BATCH, waiting // 2), LARGEST_BATCH)
 
 
 def reason_of(error: Exception) -> str:

@@ -21,9 +21,10 @@ COLUMNS: Final = (
 )
 APPEND: Final = f"""
 insert into serving.decisions ({COLUMNS})
-select {COLUMNS} from jsonb_populate_recordset(null::serving.decisions, %s::jsonb)
+select {COLUMNS} from jsonb_populate_recordset(null::serving.decisions, %s::jsonb) with ordinality
 -- Always in one order: two scorers that write the same rows must not deadlock.
-order by transaction_id
+-- Of two decisions on a payment, the first.
+order by transaction_id, ordinality
 on conflict (transaction_id) do nothing
 """
 FIND: Final = f"select {COLUMNS} from serving.decisions where transaction_id = any(%s)"

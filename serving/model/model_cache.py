@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from contracts.bundle import BundleError, verify
+from contracts.durable import flush, flush_tree, publish
 from serving.model.champion import FILES
 from serving.model.registry_client import Version
 
@@ -39,11 +40,13 @@ class ModelCache:
         fresh = self._folder / f"{target.name}.{os.getpid()}"
         shutil.rmtree(fresh, ignore_errors=True)
         shutil.copytree(files, fresh)
+        flush_tree(fresh)
         shutil.rmtree(target, ignore_errors=True)
         fresh.rename(target)
+        flush(self._folder)
         name = self._folder / f"{fresh.name}.json"
         name.write_text(json.dumps(asdict(version)) + "\n")
-        name.replace(self._folder / CURRENT)
+        publish(name, self._folder / CURRENT)
         for other in self._folder.glob("version-*"):
             if other != target and other.is_dir():
                 shutil.rmtree(other, ignore_errors=True)

@@ -63,6 +63,11 @@ class Metrics:
         self.waiting = gauge(
             "scorer_decisions_waiting", "Decisions not in PostgreSQL yet", multiprocess_mode="livemostrecent"
         )
+        self.store_memory = gauge(
+            "scorer_store_memory_ratio",
+            "Valkey's used memory as a share of maxmemory, 0 without a limit",
+            multiprocess_mode="livemostrecent",
+        )
         self.drained = counter("scorer_decisions_drained", "Decisions written to PostgreSQL")
         self.set_aside = counter(
             "scorer_decisions_set_aside", "Decisions that PostgreSQL rejects, kept in a stream of their own"

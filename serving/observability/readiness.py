@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import psycopg
+from psycopg.errors import LockNotAvailable
 from valkey.exceptions import ValkeyError
 
 from serving.decision_log.schema import TablesError
@@ -52,7 +53,8 @@ class Readiness:
 async def check_readiness(services: Services) -> Readiness:
     """Check every part."""
     store, log = await asyncio.gather(_check_store(services), _check_log(services))
-    return Readiness({"online_state": store, "model": _check_model(services), "decision_log": log})
+    checks = {"online_state": store, "model": _check_model(services), "decision_log": log}
+    return Readiness(checks | {"capacity": _check_capacity(services)})
 
 
 async def _check_store(services: Services) -> Check:
@@ -80,9 +82,20 @@ async def _check_log(services: Services) -> Check:
         await services.log.check()
     except TablesError as error:
         return Check(False, f"{error}; {MEANWHILE}")
+    except LockNotAvailable:
+        return Check(False, f"a table of the decision log is locked: end the session that locks it; {MEANWHILE}")
     except psycopg.Error as error:
         return Check(False, f"{_away('PostgreSQL', error)}: check DECISIONS_URL, and that PostgreSQL runs; {MEANWHILE}")
     return Check(True, "reachable")
+
+
+def _check_capacity(services: Services) -> Check:
+    """How full the outbox and Valkey are, as the relay last measured them."""
+    pressure = services.backpressure
+    if pressure.problem:
+        meanwhile = "payments" if pressure.full else "batches, not single payments,"
+        return Check(False, f"{pressure.problem}; until then, {meanwhile} are rejected")
+    return Check(True, pressure.state)
 
 
 def _away(what: str, error: Exception) -> str:

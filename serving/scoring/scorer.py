@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Final
 
 from valkey.exceptions import ValkeyError
 
-from serving.errors import IdempotencyConflictError, OnlineStoreUnavailableError
+from serving.decision_log.backpressure import Backpressure
+from serving.errors import IdempotencyConflictError, OnlineStoreUnavailableError, OverloadedError
 from serving.model.champion import Champion
 from serving.model.champion_watcher import ChampionWatcher
 from serving.online_store.protocol import Conflict
@@ -29,22 +31,31 @@ UNAVAILABLE: Final = (ValkeyError, OnlineStoreUnavailableError)
 class Scorer:
     """Scores single payments and batches.
 
-    Methods raise `IdempotencyConflictError`, and `NotReadyError` without a model or with both stores unavailable.
+    Methods raise `IdempotencyConflictError`, and `NotReadyError` without a model, with both stores unavailable or
+    with too much in them.
     """
 
     def __init__(
-        self, champions: ChampionWatcher, breaker: CircuitBreaker, online: OnlineScorer, degraded: DegradedScorer
+        self,
+        champions: ChampionWatcher,
+        breaker: CircuitBreaker,
+        online: OnlineScorer,
+        degraded: DegradedScorer,
+        backpressure: Backpressure,
     ) -> None:
         self._champions = champions
         self._breaker = breaker
         self._online = online
         self._degraded = degraded
+        self._backpressure = backpressure
         self._batcher: MicroBatcher[Payment, Record | Conflict] = MicroBatcher(
             self._score_round, ROUND_SIZE, ROUNDS_AT_ONCE
         )
 
     async def score(self, payment: Payment, explain: bool) -> Record:
         """Score one payment, in a round with others that wait; a repeated one gets its first answer."""
+        if self._backpressure.full and self._breaker.closed:
+            raise OverloadedError(f"payments are rejected for now: {self._backpressure.problem}")
         answer = await self._batcher.ask(payment)
         if isinstance(answer, Conflict):
             raise _conflict(payment)
@@ -55,7 +66,9 @@ class Scorer:
         champion = self._champions.current
         first = _first_indexes(payments)
         unique = sorted((payments[index] for index in first.values()), key=lambda payment: payment.position)
-        records = await self._score_unique(champion, unique, first)
+        # Degraded payments go to PostgreSQL, not to the outbox.
+        async with self._backpressure.batch(len(unique)) if self._breaker.closed else nullcontext():
+            records = await self._score_unique(champion, unique, first)
         found = {record["transaction_id"]: record for record in records}
         answers = [found[payment.transaction_id] for payment in payments]
         if explain:

@@ -23,6 +23,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from contracts.days import DayRange
+from contracts.durable import flush, flush_folders
 from spark_jobs.errors import JobError
 from spark_jobs.lake.layout import STAGING, Lake, rows_in
 from spark_jobs.lake.schemas import SORTED_BY, STAGED, TABLES, arrow_schema
@@ -70,16 +71,22 @@ class Staging:
         and that each file has as many rows as its task reported. Raises `JobError`, with the lake unchanged.
         """
         check(staged, expected)
+        moved: list[Path] = []
         for one in staged:
             target = self.lake.file(one.table, one.day)
             target.parent.mkdir(parents=True, exist_ok=True)
+            # Its task has flushed it.
             one.path.replace(target)
+            moved.append(target)
         kept = {(one.table, one.day) for one in staged}
         for table in tables:
             for day in self.lake.days_within(table, days):
                 if (table, day) not in kept:
                     # Removed atomically by a rename; deleted with the staging folder.
-                    self.lake.file(table, day).parent.replace(self.folder / f"retired-{uuid4().hex}")
+                    retired = self.lake.file(table, day).parent
+                    retired.replace(self.folder / f"retired-{uuid4().hex}")
+                    moved.append(retired)
+        flush_folders(moved, self.lake.root)
 
 
 @contextmanager
@@ -152,6 +159,7 @@ def stage_days(
         path = Path(folder) / f"{table}-{day}-{uuid4().hex}.parquet"
         one_day = ordered.slice(start, end - start).select(schema.names).cast(schema).combine_chunks()
         pq.write_table(one_day, path, compression="zstd", row_group_size=1 << 20)
+        flush(path)
         yield _staged_batch(Staged(table, day, end - start, path, counts or {} if number == 0 else {}))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ import valkey
 from contracts.features import FEATURES_VERSION
 from contracts.online_state import DECISIONS_KEY, META_KEY, RECONCILED, Stamp
 from demo.embedded_servers import Server, start_postgres
+from serving.decision_log.log import PostgresDecisionLog
 from serving.decision_log.outbox_relay import GROUP, SET_ASIDE_KEY
 from tests.serving.conftest import Start
 from tests.serving.running import ScorerProcess, reports_body, wait_for
@@ -206,3 +209,52 @@ def test_a_record_that_postgresql_rejects_is_set_aside_and_the_others_are_record
     wait_for(own_state.drained)
     assert recorded(url) == [1, 2, 800, 801]
     assert "scorer_decisions_set_aside_total 6.0" in scorer.client.get("/metrics").text
+
+
+def test_a_locked_table_holds_up_neither_the_relay_nor_readiness(
+    start: Start, own_state: OwnState, postgres: Any, make_database: Make, recorded: Recorded, secrets: Path
+) -> None:
+    """A session that locks the table, such as a migration, must not use up the deadlines of statements."""
+    url = make_database(postgres, "decisions_locked")
+    scorer = start(VALKEY_URL=own_state.address, DECISIONS_URL=url, SCORER_TIMEOUT_SECONDS="2")
+    password = (secrets / "decisions_password").read_text().strip()
+    with psycopg.connect(url, user="scorer", password=password) as other:
+        other.execute("lock table serving.decisions")
+        began = time.monotonic()
+        scorer.score(1, 1, 1, 100, T)
+        check = scorer.client.get("/readyz").json()["checks"]["decision_log"]
+        assert not check["ok"]
+        assert "a table of the decision log is locked" in check["detail"]
+        wait_for(lambda: "LockNotAvailable: canceling statement due to lock timeout" in scorer.log.read_text())
+        # A statement without a lock timeout ends at its deadline, after 22 s.
+        assert time.monotonic() - began < 15
+        assert own_state.client.xlen(DECISIONS_KEY) == 1
+    wait_for(own_state.drained)
+    assert recorded(url) == [1]
+    wait_for(lambda: scorer.client.get("/readyz").json()["checks"]["decision_log"]["ok"])
+
+
+def test_of_many_decisions_on_a_payment_the_first_counts(
+    start: Start, own_state: OwnState, postgres: Any, make_database: Make, secrets: Path
+) -> None:
+    url = make_database(postgres, "decisions_twice")
+    scorer = start(VALKEY_URL=own_state.address, DECISIONS_URL=url)
+    scorer.score(0, 1, 1, 100, T)
+    wait_for(own_state.drained)
+    good = orjson.loads(own_state.client.hget("p:0", "answer"))
+    # So many that PostgreSQL would not sort equal ids in their order by chance.
+    kept = [good | {"transaction_id": 1 + n % 7, "customer_id": n} for n in range(200, 0, -1)]
+    password = (secrets / "decisions_password").read_text().strip()
+
+    async def append() -> int:
+        log = PostgresDecisionLog(url, password, 5)
+        await log.open()
+        try:
+            return await log.append([orjson.dumps(record) for record in kept])
+        finally:
+            await log.close()
+
+    assert asyncio.run(append()) == 7
+    with psycopg.connect(url, user="scorer", password=password) as connection:
+        rows = connection.execute("select customer_id from serving.decisions where transaction_id > 0").fetchall()
+    assert sorted(number for (number,) in rows) == list(range(194, 201))

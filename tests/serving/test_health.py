@@ -23,7 +23,7 @@ def test_ready_and_alive(scorer: ScorerProcess) -> None:
     assert readiness["ready"]
     assert not readiness["degraded"]
     assert {name: check["ok"] for name, check in readiness["checks"].items()} == {
-        "online_state": True, "model": True, "decision_log": True,
+        "online_state": True, "model": True, "decision_log": True, "capacity": True,
     }  # fmt: skip
     assert scorer.client.get("/livez").json() == {"alive": True, "dead_tasks": []}
 

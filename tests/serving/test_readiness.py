@@ -24,11 +24,13 @@ def test_a_valkey_that_was_just_restarted_is_one_of_the_checks() -> None:
         breaker=SimpleNamespace(problem=""),
         champions=SimpleNamespace(current=SimpleNamespace(version="7"), problem=""),
         log=SimpleNamespace(check=reachable),
+        backpressure=SimpleNamespace(problem="", state=""),
     )
     checks = asyncio.run(check_readiness(services)).checks
     assert {name: check.ok for name, check in checks.items()} == {
         "online_state": False,
         "model": True,
         "decision_log": True,
+        "capacity": True,
     }
     assert checks["online_state"].detail.startswith("Valkey was restarted; until ")

@@ -16,6 +16,7 @@ from spark_jobs.errors import JobError
 from spark_jobs.lake.layout import Lake
 from spark_jobs.lake.schemas import TABLES, arrow_schema, with_day
 from spark_jobs.lake.staged_write import Staged, split_days, stage_days, staging
+from tests.disk import record
 from tests.spark_jobs.lakes import FIRST_DAY, RawRow, digests, write_raw
 
 DAYS = [FIRST_DAY + timedelta(days=n) for n in range(4)]
@@ -114,3 +115,22 @@ def test_a_damaged_day_is_named_with_what_to_do(tmp_path: Path) -> None:
     Lake(tmp_path).file("raw", DAYS[0]).write_bytes(b"no parquet")
     with pytest.raises(JobError, match=r"raw/day=2024-03-01/part.parquet cannot be read as Parquet .*: remove it"):
         Lake(tmp_path).rows("raw", DAYS[:1])
+
+
+def test_days_are_on_the_disk_before_their_names_and_names_before_the_job_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power failure, each published day is whole and no removed day is back."""
+    write_raw(tmp_path, [(DAYS[2], RawRow(9))])
+    disk = record(monkeypatch, tmp_path)
+    publish(Lake(tmp_path), [(DAYS[0], RawRow(1)), (DAYS[1], RawRow(2))], {DAYS[0]: 1, DAYS[1]: 1})
+    for day in DAYS[:2]:
+        renamed = disk.index("rename", f"raw/day={day}/part.parquet")
+        (staged,) = [n for n, (_, path) in enumerate(disk.steps) if f"/raw-{day}-" in path]
+        assert disk.steps[staged][0] == "flush"
+        assert staged < renamed
+        # The file's name, the day's and the table's.
+        for folder in (f"raw/day={day}", "raw", "."):
+            assert disk.index("flush", folder) > renamed
+    (retired,) = [n for n, (step, path) in enumerate(disk.steps) if step == "rename" and "/retired-" in path]
+    assert disk.index("flush", "raw") > retired

@@ -223,6 +223,7 @@ def production(model: Callable[[], str | None], store: Callable[[], bool]) -> Fa
         breaker=SimpleNamespace(problem=""),
         champions=ChampionWatcher(),
         log=SimpleNamespace(check=reachable),
+        backpressure=SimpleNamespace(problem="", state="empty"),
         background=SimpleNamespace(dead=list),
     )
     return app
