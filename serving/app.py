@@ -16,6 +16,7 @@ from serving.clock import Clock, machine_clock
 from serving.middleware.api_keys import ApiKeys, parse_keys
 from serving.middleware.auth import AuthMiddleware
 from serving.middleware.body_limit import BodyLimitMiddleware
+from serving.middleware.key_file import KeyFile
 from serving.middleware.rate_limits import RateCounter
 from serving.middleware.request_context import RequestContextMiddleware
 from serving.observability.metrics import Metrics
@@ -41,6 +42,7 @@ def create_app(settings: Settings, clock: Clock = machine_clock) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with aclosing(counter), open_services(settings, secrets, clock, metrics) as services:
             app.state.services = services
+            services.background.start("api keys", KeyFile(settings.secrets_dir, api_keys, metrics).run())
             with without_full_collections():
                 yield
 
