@@ -13,6 +13,7 @@ from serving.api.docs import add_docs
 from serving.api.error_handlers import add_error_handlers
 from serving.api.openapi import add_openapi
 from serving.clock import Clock, machine_clock
+from serving.middleware.allowed_hosts import AllowedHostsMiddleware, parse_hosts
 from serving.middleware.api_keys import ApiKeys, parse_keys
 from serving.middleware.auth import AuthMiddleware
 from serving.middleware.body_limit import BodyLimitMiddleware
@@ -63,6 +64,7 @@ def create_app(settings: Settings, clock: Clock = machine_clock) -> FastAPI:
     add_openapi(app)
     app.add_middleware(BodyLimitMiddleware, max_bytes=settings.scorer_max_body_bytes)
     app.add_middleware(AuthMiddleware, api_keys=api_keys)
+    app.add_middleware(AllowedHostsMiddleware, allowed=parse_hosts(settings.scorer_allowed_hosts))
     app.add_middleware(RequestContextMiddleware, metrics=metrics)
     return app
 
