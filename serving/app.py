@@ -13,9 +13,11 @@ from serving.api.docs import add_docs
 from serving.api.error_handlers import add_error_handlers
 from serving.api.openapi import add_openapi
 from serving.clock import Clock, machine_clock
+from serving.middleware.allowed_hosts import AllowedHostsMiddleware, parse_hosts
 from serving.middleware.api_keys import ApiKeys, parse_keys
 from serving.middleware.auth import AuthMiddleware
 from serving.middleware.body_limit import BodyLimitMiddleware
+from serving.middleware.key_file import KeyFile
 from serving.middleware.rate_limits import RateCounter
 from serving.middleware.request_context import RequestContextMiddleware
 from serving.observability.metrics import Metrics
@@ -41,6 +43,7 @@ def create_app(settings: Settings, clock: Clock = machine_clock) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with aclosing(counter), open_services(settings, secrets, clock, metrics) as services:
             app.state.services = services
+            services.background.start("api keys", KeyFile(settings.secrets_dir, api_keys, metrics).run())
             with without_full_collections():
                 yield
 
@@ -61,6 +64,7 @@ def create_app(settings: Settings, clock: Clock = machine_clock) -> FastAPI:
     add_openapi(app)
     app.add_middleware(BodyLimitMiddleware, max_bytes=settings.scorer_max_body_bytes)
     app.add_middleware(AuthMiddleware, api_keys=api_keys)
+    app.add_middleware(AllowedHostsMiddleware, allowed=parse_hosts(settings.scorer_allowed_hosts))
     app.add_middleware(RequestContextMiddleware, metrics=metrics)
     return app
 

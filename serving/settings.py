@@ -27,6 +27,8 @@ class Settings(BaseSettings):
     secrets_dir: Path = Path("var/secrets")
     scorer_host: str = "127.0.0.1"
     scorer_port: int = Field(default=8000, ge=0, le=65535)
+    scorer_allowed_hosts: str = "localhost,scorer"
+    """Names that requests may be sent to, separated by commas; `*` for any. IP addresses are always allowed."""
     scorer_workers: int = Field(default=1, ge=1, le=64)
     """The number of worker processes. They share each key's rate limit, in Valkey."""
     scorer_access_log: bool = False

@@ -60,6 +60,9 @@ class Metrics:
             "1 while the registry's champion is not in use or not known",
             multiprocess_mode="livemax",
         )
+        self.api_keys_problem = gauge(
+            "scorer_api_keys_problem", "1 while the file of the API keys is invalid", multiprocess_mode="livemax"
+        )
         self.waiting = gauge(
             "scorer_decisions_waiting", "Decisions not in PostgreSQL yet", multiprocess_mode="livemostrecent"
         )

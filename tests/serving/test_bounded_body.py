@@ -250,8 +250,8 @@ def test_other_tasks_run_between_slices() -> None:
 
 def test_the_scorer_excludes_its_code_from_garbage_collection(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     @asynccontextmanager
-    async def no_services(*_: object) -> AsyncIterator[None]:
-        yield
+    async def no_services(*_: object) -> AsyncIterator[SimpleNamespace]:
+        yield SimpleNamespace(background=SimpleNamespace(start=lambda _, work: work.close()))
 
     async def frozen() -> int:
         async with app.router.lifespan_context(app):

@@ -58,13 +58,16 @@ def answer_on(connection: socket.socket) -> tuple[int, str]:
 
 
 HEADS = {
-    "a header line": (431, [b"GET /livez HTTP/1.1\r\nHost: a\r\nX: ", *[b"x" * MEBIBYTE] * 50]),
-    "many headers": (431, [b"GET /livez HTTP/1.1\r\nHost: a\r\n", *[b"X: y\r\n" * 10_000] * 50]),
-    "few more than allowed": (431, [b"GET /livez HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 101 + b"\r\n"]),
-    "a whole head": (431, [b"GET /livez HTTP/1.1\r\nHost: a\r\nX: " + b"x" * (MAX_HEAD_BYTES + 1) + b"\r\n\r\n"]),
+    "a header line": (431, [b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: ", *[b"x" * MEBIBYTE] * 50]),
+    "many headers": (431, [b"GET /livez HTTP/1.1\r\nHost: localhost\r\n", *[b"X: y\r\n" * 10_000] * 50]),
+    "few more than allowed": (431, [b"GET /livez HTTP/1.1\r\nHost: localhost\r\n" + b"X: y\r\n" * 101 + b"\r\n"]),
+    "a whole head": (
+        431,
+        [b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * (MAX_HEAD_BYTES + 1) + b"\r\n\r\n"],
+    ),
     "a URL": (414, [b"GET /", *[b"x" * MEBIBYTE] * 50]),
-    "a whole URL": (414, [b"GET /" + b"x" * (MAX_URL_BYTES + 1) + b" HTTP/1.1\r\nHost: a\r\n\r\n"]),
-    "trailers": (431, [b"GET /livez HTTP/1.1\r\nHost: a\r\nX:" + b" " * 40_000, *[b" " * MEBIBYTE] * 20]),
+    "a whole URL": (414, [b"GET /" + b"x" * (MAX_URL_BYTES + 1) + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"]),
+    "trailers": (431, [b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX:" + b" " * 40_000, *[b" " * MEBIBYTE] * 20]),
 }
 
 
@@ -82,9 +85,9 @@ def test_a_head_that_is_too_large_is_refused_and_stops_nobody(own: ScorerProcess
 
 def test_large_and_several_requests_on_one_connection_are_served(own: ScorerProcess) -> None:
     """Neither pipelined requests nor a long head within the limit are refused."""
-    one = b"GET /livez HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 20_000 + b"\r\n\r\n"
+    one = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 20_000 + b"\r\n\r\n"
     with closing(connect(own)) as connection:
-        connection.sendall(one * 3 + one.replace(b"Host: a", b"Host: a\r\nConnection: close"))
+        connection.sendall(one * 3 + one.replace(b"Host: localhost", b"Host: localhost\r\nConnection: close"))
         received = b""
         while piece := connection.recv(65_536):
             received += piece
@@ -109,8 +112,8 @@ def test_a_request_that_does_not_end_is_timed_out(hurried: ScorerProcess, fresh:
     unfinished = {
         b"": "headers",
         b"GET /livez HTT": "headers",
-        b"GET /livez HTTP/1.1\r\nHost: a\r\n": "headers",
-        b"POST /v1/score HTTP/1.1\r\nHost: a\r\n" + key + b"Content-Length: 100\r\n\r\n{": "body",
+        b"GET /livez HTTP/1.1\r\nHost: localhost\r\n": "headers",
+        b"POST /v1/score HTTP/1.1\r\nHost: localhost\r\n" + key + b"Content-Length: 100\r\n\r\n{": "body",
     }
     with ExitStack() as stack:
         connections = {start: stack.enter_context(closing(connect(hurried))) for start in unfinished}
@@ -140,7 +143,7 @@ def test_half_sent_requests_give_way_to_new_connections(hurried: ScorerProcess, 
     with ExitStack() as stack:
         held = [stack.enter_context(closing(connect(hurried))) for _ in range(60)]
         for connection in held:
-            connection.sendall(b"GET /livez HTTP/1.1\r\nHost: a\r\n")
+            connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n")
         hurried.client.close()
         for _ in range(5):
             hurried.__post_init__()
@@ -153,7 +156,7 @@ def test_half_sent_requests_give_way_to_new_connections(hurried: ScorerProcess, 
 
 @pytest.mark.parametrize("path", ["/livez", "/", "/docs", "/nowhere"])
 def test_a_body_without_a_key_is_not_read(own: ScorerProcess, path: str) -> None:
-    head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {4 * MEBIBYTE}\r\n\r\n".encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {4 * MEBIBYTE}\r\n\r\n".encode()
     before = memory_of(own)
     with ExitStack() as stack:
         for _ in range(40):
@@ -167,7 +170,7 @@ def test_a_body_without_a_key_is_not_read(own: ScorerProcess, path: str) -> None
 
 def test_bodies_under_way_have_a_total(own: ScorerProcess, fresh: Fresh) -> None:
     key = f"X-API-Key: {KEYS['all']}\r\nContent-Type: application/json\r\n"
-    head = f"POST /v1/score/batch HTTP/1.1\r\nHost: a\r\n{key}Content-Length: {4 * MEBIBYTE}\r\n\r\n".encode()
+    head = f"POST /v1/score/batch HTTP/1.1\r\nHost: localhost\r\n{key}Content-Length: {4 * MEBIBYTE}\r\n\r\n".encode()
     refused = 0
     with ExitStack() as stack:
         for _ in range(20):

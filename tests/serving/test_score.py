@@ -133,7 +133,7 @@ RAW = {
     "huge exponent": (json.dumps(GOOD).replace("1.0", "1e400").encode(), 422),
     "huge exponent as text": (json.dumps(GOOD).replace("1.0", '"1e999999999"').encode(), 422),
     "endless integer": (b'{"transaction_id": ' + b"9" * 10_000 + b"}", 400),
-    "deeply nested": (b"[" * 100_000, 400),
+    "deeply nested": (b"[" * 50_000, 400),
     "half a surrogate pair": (b'{"\\ud800": 1}', 422),
     "invalid UTF-8": (b'{"transaction_id": "\xff\xfe"}', 400),
     "not JSON": (b"amount=1", 422),
@@ -152,8 +152,10 @@ def test_a_body_that_is_not_a_json_payment_is_rejected(scorer: ScorerProcess, ca
 @pytest.mark.parametrize("path", ["/v1/score/", "/v1/model/", "/readyz/", "/docs/"])
 def test_no_path_redirects_to_the_host_of_the_request(scorer: ScorerProcess, path: str) -> None:
     answer = scorer.client.get(path, headers={"Host": "elsewhere.example"}, follow_redirects=False)
+    assert answer.status_code == 400
+    answer = scorer.client.get(path, headers={"Host": "localhost"}, follow_redirects=False)
     assert answer.status_code == 404
-    assert "elsewhere" not in answer.text + str(answer.headers)
+    assert "localhost" not in answer.text + str(answer.headers)
 
 
 def test_another_content_type_is_told_what_to_send(scorer: ScorerProcess) -> None:
