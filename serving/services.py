@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import httpx
 
 from serving.clock import Clock
-from serving.decision_log.log import PostgresDecisionLog
+from serving.decision_log.log import PostgresDecisionLog, connections_per_worker
 from serving.decision_log.outbox_relay import OutboxRelay
 from serving.decision_log.protocol import DecisionLog
 from serving.model.champion_watcher import ChampionWatcher
@@ -63,7 +63,9 @@ async def open_services(
     """
     timeout = settings.scorer_timeout_seconds
     client = connect(settings.valkey_url, secrets.valkey_password.get_secret_value(), timeout)
-    log = PostgresDecisionLog(settings.decisions_url, secrets.decisions_password.get_secret_value(), timeout)
+    connections = connections_per_worker(settings.scorer_workers, settings.scorer_decisions_connections)
+    password = secrets.decisions_password.get_secret_value()
+    log = PostgresDecisionLog(settings.decisions_url, password, timeout, connections)
     await log.open()
     async with httpx.AsyncClient(base_url=settings.mlflow_tracking_uri, timeout=REGISTRY_TIMEOUT_SECONDS) as registry:
         champions = ChampionWatcher(

@@ -37,6 +37,8 @@ class Settings(BaseSettings):
     """Where the last verified champion is cached, for a start without the registry."""
     scorer_timeout_seconds: float = Field(default=1.0, ge=0.5)
     """How long Valkey and PostgreSQL may take to answer."""
+    scorer_decisions_connections: int = Field(default=80, ge=2)
+    """PostgreSQL connections of all workers together. Each worker has at most 8, and at least 2."""
 
 
 class Secrets(BaseSettings):

@@ -10,14 +10,14 @@ from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 import orjson
-from psycopg import AsyncConnection, Error, OperationalError
+from psycopg import AsyncConnection, OperationalError
 from psycopg.conninfo import make_conninfo
 from psycopg.errors import UndefinedTable
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool
 
-from serving.decision_log import queries
+from serving.decision_log import queries, repair_lock
 from serving.decision_log.schema import check_tables
 from serving.scoring.decision_records import Record, iso
 from serving.scoring.payment import Location
@@ -25,8 +25,12 @@ from serving.settings import DECISIONS_OWNER
 
 Result = TypeVar("Result")
 CONNECTIONS: Final = 8
+"""Connections of one process, at most."""
 STATEMENT: Final = 10
-"""PostgreSQL's statement timeout, as a multiple of `SCORER_TIMEOUT_SECONDS`; only abandoned statements reach it."""
+"""PostgreSQL's limit for a statement, and for an idle transaction, as a multiple of `SCORER_TIMEOUT_SECONDS`; only an
+abandoned call or a stopped process reaches it."""
+KEEPALIVE: Final = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
+"""Seconds, seconds and number of TCP's probes: a connection over a dead network ends after some ten seconds."""
 LONG: Final = 11
 SHORT: Final = 2.5
 """Deadline of a call, as a multiple of `SCORER_TIMEOUT_SECONDS`: long in the background, short for a request."""
@@ -39,19 +43,12 @@ class PostgresDecisionLog:
     It may still be executed; every statement here may be repeated.
     """
 
-    def __init__(self, url: str, password: str, timeout: float) -> None:
-        conninfo = make_conninfo(
-            url,
-            user=DECISIONS_OWNER,
-            password=password,
-            connect_timeout=max(1, round(timeout)),
-            application_name="scorer",
-            options=f"-c timezone=UTC -c statement_timeout={int(STATEMENT * timeout * 1000)}",
-        )
+    def __init__(self, url: str, password: str, timeout: float, connections: int = CONNECTIONS) -> None:
+        """`connections` limits those of this process; recovery needs two."""
         self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
-            conninfo,
+            _conninfo(url, password, timeout),
             min_size=0,
-            max_size=CONNECTIONS,
+            max_size=connections,
             # Without a server a call fails after this, before its deadline.
             timeout=timeout,
             # The pool's own backoff would go on for minutes after PostgreSQL is back; callers retry instead.
@@ -119,29 +116,18 @@ class PostgresDecisionLog:
 
     @asynccontextmanager
     async def repair_lock(self) -> AsyncIterator[bool]:
-        """Whether this process holds the lock for recovery, until the context ends."""
+        """Whether this process has the lock for recovery, until the context ends or the process stops."""
         async with AsyncExitStack() as stack:
             try:
                 # Not abandoned: its connection is still needed, or must be closed.
                 async with asyncio.timeout(self._long):
                     connection = await stack.enter_async_context(self._connection())
-                    got = await (await connection.execute(queries.TRY_REPAIR_LOCK)).fetchone()
+                    got = await repair_lock.acquire(connection)
             except TimeoutError as error:
                 raise _late(self._long) from error
-            held = bool(got and got["got"])
-            try:
-                yield held
-            finally:
-                if held:
-                    await self._unlock(connection)
-
-    async def _unlock(self, connection: AsyncConnection[DictRow]) -> None:
-        try:
-            async with asyncio.timeout(self._long):
-                await connection.execute(queries.REPAIR_UNLOCK)
-        except (Error, TimeoutError):
-            # The lock ends with its connection.
-            await connection.close()
+            if got:
+                await stack.enter_async_context(repair_lock.kept(connection, self._long))
+            yield got
 
     async def _records(self, query: str, arguments: Any) -> list[Record]:
         return [_as_record(row) for row in await _within(self._long, self._rows(query, arguments))]
@@ -174,6 +160,28 @@ class PostgresDecisionLog:
             except UndefinedTable:
                 self._checked = False
                 raise
+
+
+def connections_per_worker(workers: int, together: int) -> int:
+    """The connections of each of `workers` processes that have `together`; at least the two that recovery needs."""
+    return max(2, min(CONNECTIONS, together // workers))
+
+
+def _conninfo(url: str, password: str, timeout: float) -> str:
+    longest = int(STATEMENT * timeout * 1000)
+    limits = {"statement_timeout": longest, "idle_in_transaction_session_timeout": longest}
+    # The server's side of the connection, which has these names there.
+    limits |= {f"tcp_{name}": value for name, value in KEEPALIVE.items()}
+    return make_conninfo(
+        url,
+        user=DECISIONS_OWNER,
+        password=password,
+        connect_timeout=max(1, round(timeout)),
+        tcp_user_timeout=longest,
+        application_name="scorer",
+        options=" ".join(["-c timezone=UTC", *(f"-c {name}={value}" for name, value in limits.items())]),
+        **KEEPALIVE,
+    )
 
 
 async def _within(seconds: float, call: Coroutine[Any, Any, Result]) -> Result:

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from typing import Final
 
-_REPAIR_LOCK: Final = 7_240_462
-TRY_REPAIR_LOCK: Final = f"select pg_try_advisory_lock({_REPAIR_LOCK}) as got"
-REPAIR_UNLOCK: Final = f"select pg_advisory_unlock({_REPAIR_LOCK})"
 CHECK: Final = "select 1 from serving.decisions limit 1"
 HIGHEST: Final = "select max(applied) as highest from serving.decisions"
 
