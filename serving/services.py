@@ -14,6 +14,7 @@ from serving.clock import Clock
 from serving.decision_log.log import PostgresDecisionLog, connections_per_worker
 from serving.decision_log.outbox_relay import OutboxRelay
 from serving.decision_log.protocol import DecisionLog
+from serving.decision_log.report_relay import ReportRelay
 from serving.model.champion_watcher import ChampionWatcher
 from serving.model.model_cache import ModelCache
 from serving.model.registry_client import RegistryClient
@@ -24,6 +25,7 @@ from serving.online_store.fraud_reports import FraudReporter
 from serving.online_store.protocol import OnlineStore
 from serving.online_store.store import ValkeyOnlineStore, connect
 from serving.recovery.circuit_breaker import CircuitBreaker
+from serving.recovery.confirmer import MOST_REPORT_BYTES, Confirmer, UnconfirmedReports
 from serving.recovery.recent_answers import RecentAnswers
 from serving.recovery.reconciler import Reconciler
 from serving.scoring.degraded_scorer import DegradedScorer
@@ -75,10 +77,12 @@ async def open_services(
             settings.scorer_poll_seconds,
         )
         store = ValkeyOnlineStore(client, timeout)
-        recent = RecentAnswers()
+        recent = RecentAnswers(settings.scorer_unconfirmed_bytes // settings.scorer_workers)
+        reports = UnconfirmedReports(MOST_REPORT_BYTES)
         breaker = CircuitBreaker(metrics)
-        reconciler = Reconciler(breaker, store, log, recent, clock, metrics)
+        reconciler = Reconciler(breaker, store, log, recent, reports, metrics)
         relay = OutboxRelay(client, log, metrics, breaker.trip)
+        report_relay = ReportRelay(client, log, metrics)
         background = Background()
         # Requests should not reach a scorer that is not ready. What takes longer continues in the background.
         await asyncio.gather(
@@ -88,16 +92,18 @@ async def open_services(
         background.start("reconciler", reconciler.run())
         background.start("champions", champions.run())
         background.start("outbox relay", relay.run())
+        background.start("report relay", report_relay.run())
+        background.start("confirmer", Confirmer(recent, reports, log, metrics).run())
         online = OnlineScorer(store, recent, clock, metrics)
         degraded = DegradedScorer(log, recent, clock, metrics, reconciler.backfill)
         scorer = Scorer(champions, breaker, online, degraded)
-        reporter = FraudReporter(store, log, metrics)
+        reporter = FraudReporter(store, log, breaker, reports, metrics)
         try:
             yield Services(clock, metrics, store, breaker, champions, log, scorer, reporter, background)
         finally:
             await background.stop()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(relay.finish(), FINISH_SECONDS)
+                await asyncio.wait_for(asyncio.gather(relay.finish(), report_relay.finish()), FINISH_SECONDS)
             await log.close()
             await client.aclose(close_connection_pool=True)
             event("stopped")

@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     scorer_decisions_connections: int = Field(default=80, ge=2)
     """PostgreSQL connections of all workers together. Each worker has at most 8, and at least 2."""
 
+    scorer_unconfirmed_bytes: int = Field(default=128 * MEBIBYTE, ge=1)
+    """Memory of all workers together for responses that are not known to be in PostgreSQL yet."""
+
 
 class Secrets(BaseSettings):
     """Passwords and keys; each field is read from the file of its name in the secrets folder, and from nowhere else."""

@@ -21,6 +21,7 @@ from serving.decision_log import queries, repair_lock
 from serving.decision_log.schema import check_tables
 from serving.scoring.decision_records import Record, iso
 from serving.scoring.payment import Location
+from serving.scoring.report import Report
 from serving.settings import DECISIONS_OWNER
 
 Result = TypeVar("Result")
@@ -104,10 +105,33 @@ class PostgresDecisionLog:
         """Decisions with sequence numbers above `number`, in their order."""
         return await self._records(queries.APPLIED_AFTER, [number, limit])
 
-    async def recorded(self, after: tuple[datetime, int], until: datetime, limit: int) -> list[Record]:
-        """Decisions made with history, in order of (instant, id), after a position and before an instant."""
+    async def recorded(self, after: tuple[datetime, int], until: int, limit: int) -> list[Record]:
+        """Decisions with sequence numbers up to `until`, in order of (payment's instant, id), after a position."""
         asked = {"after": after[0], "number": after[1], "until": until, "limit": limit}
         return await self._records(queries.RECORDED, asked)
+
+    async def missing(self, ids: Sequence[int]) -> set[int]:
+        """The payments among these without a decision."""
+        rows = await _within(self._long, self._rows(queries.MISSING, [list(ids)]))
+        return {row["transaction_id"] for row in rows}
+
+    async def append_reports(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write fraud reports (`Report.as_row`); of several reports of one payment the earliest stays."""
+        await _within(self._long, self._count(queries.APPEND_REPORTS, [orjson.dumps(rows).decode()]))
+
+    async def missing_reports(self, keys: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
+        """The reports (payment, second) among these that are not recorded, and no earlier one of the payment."""
+        asked = [[number for number, _ in keys], [second for _, second in keys]]
+        rows = await _within(self._long, self._rows(queries.MISSING_REPORTS, asked))
+        return {(row["transaction_id"], row["reported"]) for row in rows}
+
+    async def reports_after(self, position: tuple[int, int], limit: int) -> list[Report]:
+        """Recorded reports in order of (sequence number, payment), after a position."""
+        return await self._reports(queries.REPORTS_AFTER, [*position, limit])
+
+    async def reports_since(self, position: tuple[int, int], limit: int) -> list[Report]:
+        """Recorded reports in order of the position of their payments (second, id), after one."""
+        return await self._reports(queries.REPORTS_SINCE, [*position, limit])
 
     async def locate(self, ids: Sequence[int]) -> dict[int, Location]:
         """Terminal, second and cents of the payments that have a decision."""
@@ -131,6 +155,9 @@ class PostgresDecisionLog:
 
     async def _records(self, query: str, arguments: Any) -> list[Record]:
         return [_as_record(row) for row in await _within(self._long, self._rows(query, arguments))]
+
+    async def _reports(self, query: str, arguments: Any) -> list[Report]:
+        return [_as_report(row) for row in await _within(self._long, self._rows(query, arguments))]
 
     async def _find(self, ids: Sequence[int]) -> dict[int, Record]:
         return {row["transaction_id"]: _as_record(row) for row in await self._rows(queries.FIND, [list(ids)])}
@@ -226,3 +253,8 @@ def _as_record(row: dict[str, Any]) -> Record:
         "occurred_at": iso(row["occurred_at"]),
         "decided_at": iso(row["decided_at"]),
     }
+
+
+def _as_report(row: dict[str, Any]) -> Report:
+    location = (row["terminal_id"], row["second"], row["cents"])
+    return Report(row["transaction_id"], row["reported"], location, row["applied"])
