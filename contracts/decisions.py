@@ -8,5 +8,5 @@ from __future__ import annotations
 
 from typing import Final
 
-TABLES_VERSION: Final = "0001"
+TABLES_VERSION: Final = "0002"
 """Versions sort as text. A newer version contains everything that an older one does."""

@@ -6,11 +6,12 @@
 | `c:<customer_id>:late`, `t:<terminal_id>:late` | late entries in order of arrival, until `merge` folds them in |
 | `i:<day>` | hash of the payments that came from the lake: id (8 bytes, big-endian) -> `LOCATION` |
 | `state:days` | set of the days that have an `i:<day>` |
-| `state:meta` | hash: the fields of `Stamp` as text, and the two fields of recovery below |
-| `state:applied` | counter of applied payments, which gives each payment its sequence number |
+| `state:meta` | hash: the fields of `Stamp` as text, and the fields of recovery below |
+| `state:applied` | counter that gives sequence numbers: one to each payment, and one to some fraud reports together |
 | `p:<transaction_id>` | hash of a scored payment: `body`, `applied`, and `answer` once it is answered |
 | `state:ids` | hash: the highest id claimed on each day, to tell which answers may have expired |
 | `decisions` | stream of the decisions that are not in PostgreSQL yet |
+| `fraud_reports` | stream of the accepted fraud reports that are not in PostgreSQL yet |
 
 The keys `rate:*` are not part of it: they count the payments of API keys with a rate
 (`serving/middleware/rate_limits.py`).
@@ -46,10 +47,15 @@ RECONCILED: Final = "decisions_adopted"
 APPLIED_BEFORE_RECOVERY: Final = "known_to"
 """Field of `state:meta` while decisions are replayed after a failure: what `state:applied` was before
 recovery raised it."""
+REPAIRED_BY: Final = "repaired_by"
+"""Field of `state:meta` during recovery: a random token of the scorer that began the latest one."""
+RECOVERED_RUN: Final = "recovered_run"
+"""Field of `state:meta`: the run id of the Valkey server for which recovery was last complete."""
 DAYS_KEY: Final = "state:days"
 APPLIED_KEY: Final = "state:applied"
 IDS_KEY: Final = "state:ids"
 DECISIONS_KEY: Final = "decisions"
+REPORTS_KEY: Final = "fraud_reports"
 
 CENTS_BITS: Final = 27
 NOT_REPORTED: Final = 2**36 - 1

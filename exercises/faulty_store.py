@@ -12,13 +12,14 @@ from typing import Any, Literal
 
 from valkey.exceptions import ConnectionError as ValkeyConnectionError
 
-from serving.clock import machine_clock
 from serving.decision_log.backpressure import Backpressure
 from serving.observability.metrics import Metrics
 from serving.recovery.circuit_breaker import CircuitBreaker
+from serving.recovery.confirmer import UnconfirmedReports
 from serving.recovery.recent_answers import RecentAnswers
 from serving.recovery.reconciler import Reconciler
 from serving.scoring.payment import Payment
+from serving.scoring.report import Report
 from serving.scoring.scorer import Scorer
 
 Mood = Literal["answers", "takes its time", "raises", "hangs", "takes it and hangs"]
@@ -73,7 +74,8 @@ class PipelineScorer:
         self.records: dict[int, dict[str, Any]] = {}
         metrics = Metrics()
         self.breaker = CircuitBreaker(metrics)
-        self.reconciler = Reconciler(self.breaker, self, self, RecentAnswers(), machine_clock, metrics)
+        reports = UnconfirmedReports(most_bytes=1)
+        self.reconciler = Reconciler(self.breaker, self, self, RecentAnswers(), reports, metrics)
         self.scorer = Scorer(
             SimpleNamespace(current="a champion"),  # type: ignore[arg-type]
             self.breaker,
@@ -120,13 +122,25 @@ class PipelineScorer:
         del ids
         return []
 
-    async def mark_reconciled(self) -> None:
+    async def start_repair(self) -> bytes:
+        return b"a token"
+
+    async def finish_repair(self, token: bytes, *, lost: bool) -> None:
+        del token, lost
+
+    async def recovered_run(self) -> str:
+        return "the same"
+
+    async def written_to(self) -> None:
         return None
+
+    async def sequence(self) -> int:
+        return 0
+
+    async def merge_reports(self, reports: Sequence[Report]) -> None:
+        del reports
 
     async def applied_before_recovery(self) -> None:
-        return None
-
-    async def clear_applied_before_recovery(self) -> None:
         return None
 
     async def reconciliation_id(self) -> bytes:
@@ -157,8 +171,19 @@ class PipelineScorer:
     async def append(self, kept: Sequence[bytes]) -> int:
         return len(kept)
 
-    async def recorded(self, after: tuple[datetime, int], until: datetime, limit: int) -> list[Any]:
+    async def append_reports(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        del rows
+
+    async def recorded(self, after: tuple[datetime, int], until: int, limit: int) -> list[Any]:
         del after, until, limit
+        return []
+
+    async def reports_after(self, position: tuple[int, int], limit: int) -> list[Report]:
+        del position, limit
+        return []
+
+    async def reports_since(self, position: tuple[int, int], limit: int) -> list[Report]:
+        del position, limit
         return []
 
     async def applied_after(self, number: int, limit: int) -> list[Any]:

@@ -13,9 +13,10 @@ import httpx
 from contracts.labels import DAY
 from serving.clock import Clock
 from serving.decision_log.backpressure import Backpressure
-from serving.decision_log.log import PostgresDecisionLog
+from serving.decision_log.log import PostgresDecisionLog, connections_per_worker
 from serving.decision_log.outbox_relay import OutboxRelay
 from serving.decision_log.protocol import DecisionLog
+from serving.decision_log.report_relay import ReportRelay
 from serving.model.champion_watcher import ChampionWatcher
 from serving.model.model_cache import ModelCache
 from serving.model.registry_client import RegistryClient
@@ -26,6 +27,7 @@ from serving.online_store.fraud_reports import FraudReporter
 from serving.online_store.protocol import OnlineStore
 from serving.online_store.store import ValkeyOnlineStore, connect
 from serving.recovery.circuit_breaker import CircuitBreaker
+from serving.recovery.confirmer import MOST_REPORT_BYTES, Confirmer, UnconfirmedReports
 from serving.recovery.recent_answers import RecentAnswers
 from serving.recovery.reconciler import Reconciler
 from serving.scoring.degraded_scorer import DegradedScorer
@@ -66,7 +68,9 @@ async def open_services(
     """
     timeout = settings.scorer_timeout_seconds
     client = connect(settings.valkey_url, secrets.valkey_password.get_secret_value(), timeout)
-    log = PostgresDecisionLog(settings.decisions_url, secrets.decisions_password.get_secret_value(), timeout)
+    connections = connections_per_worker(settings.scorer_workers, settings.scorer_decisions_connections)
+    password = secrets.decisions_password.get_secret_value()
+    log = PostgresDecisionLog(settings.decisions_url, password, timeout, connections)
     await log.open()
     async with httpx.AsyncClient(base_url=settings.mlflow_tracking_uri, timeout=REGISTRY_TIMEOUT_SECONDS) as registry:
         champions = ChampionWatcher(
@@ -76,11 +80,13 @@ async def open_services(
             settings.scorer_poll_seconds,
         )
         store = ValkeyOnlineStore(client, timeout, round(settings.scorer_answer_days * DAY))
-        recent = RecentAnswers()
+        recent = RecentAnswers(settings.scorer_unconfirmed_bytes // settings.scorer_workers)
+        reports = UnconfirmedReports(MOST_REPORT_BYTES)
         breaker = CircuitBreaker(metrics)
-        reconciler = Reconciler(breaker, store, log, recent, clock, metrics)
+        reconciler = Reconciler(breaker, store, log, recent, reports, metrics)
         backpressure = Backpressure(settings.scorer_max_decisions_waiting, metrics)
         relay = OutboxRelay(client, log, metrics, backpressure, breaker.trip)
+        report_relay = ReportRelay(client, log, metrics)
         background = Background()
         # Requests should not reach a scorer that is not ready. What takes longer continues in the background.
         await asyncio.gather(
@@ -90,16 +96,18 @@ async def open_services(
         background.start("reconciler", reconciler.run())
         background.start("champions", champions.run())
         background.start("outbox relay", relay.run())
+        background.start("report relay", report_relay.run())
+        background.start("confirmer", Confirmer(recent, reports, log, metrics).run())
         online = OnlineScorer(store, log, recent, clock, metrics)
         degraded = DegradedScorer(log, recent, clock, metrics, reconciler.backfill)
         scorer = Scorer(champions, breaker, online, degraded, backpressure)
-        reporter = FraudReporter(store, log, metrics)
+        reporter = FraudReporter(store, log, breaker, reports, metrics)
         try:
             yield Services(clock, metrics, store, breaker, champions, log, backpressure, scorer, reporter, background)
         finally:
             await background.stop()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(relay.finish(), FINISH_SECONDS)
+                await asyncio.wait_for(asyncio.gather(relay.finish(), report_relay.finish()), FINISH_SECONDS)
             await log.close()
             await client.aclose(close_connection_pool=True)
             event("stopped")

@@ -43,6 +43,11 @@ class Settings(BaseSettings):
     """Decisions that may wait for PostgreSQL, 1.3 KB of Valkey's memory each, before batches are rejected."""
     scorer_timeout_seconds: float = Field(default=1.0, ge=0.5)
     """How long Valkey and PostgreSQL may take to answer."""
+    scorer_decisions_connections: int = Field(default=80, ge=2)
+    """PostgreSQL connections of all workers together. Each worker has at most 8, and at least 2."""
+
+    scorer_unconfirmed_bytes: int = Field(default=128 * MEBIBYTE, ge=1)
+    """Memory of all workers together for responses that are not known to be in PostgreSQL yet."""
 
 
 class Secrets(BaseSettings):

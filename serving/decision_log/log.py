@@ -10,23 +10,28 @@ from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 import orjson
-from psycopg import AsyncConnection, Error, OperationalError
+from psycopg import AsyncConnection, OperationalError
 from psycopg.conninfo import make_conninfo
 from psycopg.errors import UndefinedTable
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool
 
-from serving.decision_log import queries
+from serving.decision_log import queries, repair_lock
 from serving.decision_log.schema import check_tables
 from serving.scoring.decision_records import Record, iso
 from serving.scoring.payment import Location
+from serving.scoring.report import Report
 from serving.settings import DECISIONS_OWNER
 
 Result = TypeVar("Result")
 CONNECTIONS: Final = 8
+"""Connections of one process, at most."""
 STATEMENT: Final = 10
-"""PostgreSQL's statement timeout, as a multiple of `SCORER_TIMEOUT_SECONDS`; only abandoned statements reach it."""
+"""PostgreSQL's limit for a statement, and for an idle transaction, as a multiple of `SCORER_TIMEOUT_SECONDS`; only an
+abandoned call or a stopped process reaches it."""
+KEEPALIVE: Final = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
+"""Seconds, seconds and number of TCP's probes: a connection over a dead network ends after some ten seconds."""
 LONG: Final = 11
 SHORT: Final = 2.5
 """Deadline of a call, as a multiple of `SCORER_TIMEOUT_SECONDS`: long in the background, short for a request."""
@@ -39,21 +44,12 @@ class PostgresDecisionLog:
     It may still be executed; every statement here may be repeated.
     """
 
-    def __init__(self, url: str, password: str, timeout: float) -> None:
-        conninfo = make_conninfo(
-            url,
-            user=DECISIONS_OWNER,
-            password=password,
-            connect_timeout=max(1, round(timeout)),
-            application_name="scorer",
-            options=f"-c timezone=UTC -c statement_timeout={int(STATEMENT * timeout * 1000)} "
-            # A table that another session locks must not use up the deadline of a request.
-            f"-c lock_timeout={int(timeout * 1000)}",
-        )
+    def __init__(self, url: str, password: str, timeout: float, connections: int = CONNECTIONS) -> None:
+        """`connections` limits those of this process; recovery needs two."""
         self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
-            conninfo,
+            _conninfo(url, password, timeout),
             min_size=0,
-            max_size=CONNECTIONS,
+            max_size=connections,
             # Without a server a call fails after this, before its deadline.
             timeout=timeout,
             # The pool's own backoff would go on for minutes after PostgreSQL is back; callers retry instead.
@@ -114,10 +110,33 @@ class PostgresDecisionLog:
         """Decisions with sequence numbers above `number`, in their order."""
         return await self._records(queries.APPLIED_AFTER, [number, limit])
 
-    async def recorded(self, after: tuple[datetime, int], until: datetime, limit: int) -> list[Record]:
-        """Decisions made with history, in order of (instant, id), after a position and before an instant."""
+    async def recorded(self, after: tuple[datetime, int], until: int, limit: int) -> list[Record]:
+        """Decisions with sequence numbers up to `until`, in order of (payment's instant, id), after a position."""
         asked = {"after": after[0], "number": after[1], "until": until, "limit": limit}
         return await self._records(queries.RECORDED, asked)
+
+    async def missing(self, ids: Sequence[int]) -> set[int]:
+        """The payments among these without a decision."""
+        rows = await _within(self._long, self._rows(queries.MISSING, [list(ids)]))
+        return {row["transaction_id"] for row in rows}
+
+    async def append_reports(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write fraud reports (`Report.as_row`); of several reports of one payment the earliest stays."""
+        await _within(self._long, self._count(queries.APPEND_REPORTS, [orjson.dumps(rows).decode()]))
+
+    async def missing_reports(self, keys: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
+        """The reports (payment, second) among these that are not recorded, and no earlier one of the payment."""
+        asked = [[number for number, _ in keys], [second for _, second in keys]]
+        rows = await _within(self._long, self._rows(queries.MISSING_REPORTS, asked))
+        return {(row["transaction_id"], row["reported"]) for row in rows}
+
+    async def reports_after(self, position: tuple[int, int], limit: int) -> list[Report]:
+        """Recorded reports in order of (sequence number, payment), after a position."""
+        return await self._reports(queries.REPORTS_AFTER, [*position, limit])
+
+    async def reports_since(self, position: tuple[int, int], limit: int) -> list[Report]:
+        """Recorded reports in order of the position of their payments (second, id), after one."""
+        return await self._reports(queries.REPORTS_SINCE, [*position, limit])
 
     async def locate(self, ids: Sequence[int]) -> dict[int, Location]:
         """Terminal, second and cents of the payments that have a decision."""
@@ -126,32 +145,24 @@ class PostgresDecisionLog:
 
     @asynccontextmanager
     async def repair_lock(self) -> AsyncIterator[bool]:
-        """Whether this process holds the lock for recovery, until the context ends."""
+        """Whether this process has the lock for recovery, until the context ends or the process stops."""
         async with AsyncExitStack() as stack:
             try:
                 # Not abandoned: its connection is still needed, or must be closed.
                 async with asyncio.timeout(self._long):
                     connection = await stack.enter_async_context(self._connection())
-                    got = await (await connection.execute(queries.TRY_REPAIR_LOCK)).fetchone()
+                    got = await repair_lock.acquire(connection)
             except TimeoutError as error:
                 raise _late(self._long) from error
-            held = bool(got and got["got"])
-            try:
-                yield held
-            finally:
-                if held:
-                    await self._unlock(connection)
-
-    async def _unlock(self, connection: AsyncConnection[DictRow]) -> None:
-        try:
-            async with asyncio.timeout(self._long):
-                await connection.execute(queries.REPAIR_UNLOCK)
-        except (Error, TimeoutError):
-            # The lock ends with its connection.
-            await connection.close()
+            if got:
+                await stack.enter_async_context(repair_lock.kept(connection, self._long))
+            yield got
 
     async def _records(self, query: str, arguments: Any) -> list[Record]:
         return [_as_record(row) for row in await _within(self._long, self._rows(query, arguments))]
+
+    async def _reports(self, query: str, arguments: Any) -> list[Report]:
+        return [_as_report(row) for row in await _within(self._long, self._rows(query, arguments))]
 
     async def _find(self, ids: Sequence[int]) -> dict[int, Record]:
         return {row["transaction_id"]: _as_record(row) for row in await self._rows(queries.FIND, [list(ids)])}
@@ -181,6 +192,30 @@ class PostgresDecisionLog:
             except UndefinedTable:
                 self._checked = False
                 raise
+
+
+def connections_per_worker(workers: int, together: int) -> int:
+    """The connections of each of `workers` processes that have `together`; at least the two that recovery needs."""
+    return max(2, min(CONNECTIONS, together // workers))
+
+
+def _conninfo(url: str, password: str, timeout: float) -> str:
+    longest = int(STATEMENT * timeout * 1000)
+    limits = {"statement_timeout": longest, "idle_in_transaction_session_timeout": longest}
+    # A table that another session locks must not use up the deadline of a request.
+    limits["lock_timeout"] = int(timeout * 1000)
+    # The server's side of the connection, which has these names there.
+    limits |= {f"tcp_{name}": value for name, value in KEEPALIVE.items()}
+    return make_conninfo(
+        url,
+        user=DECISIONS_OWNER,
+        password=password,
+        connect_timeout=max(1, round(timeout)),
+        tcp_user_timeout=longest,
+        application_name="scorer",
+        options=" ".join(["-c timezone=UTC", *(f"-c {name}={value}" for name, value in limits.items())]),
+        **KEEPALIVE,
+    )
 
 
 async def _within(seconds: float, call: Coroutine[Any, Any, Result]) -> Result:
@@ -225,3 +260,8 @@ def _as_record(row: dict[str, Any]) -> Record:
         "occurred_at": iso(row["occurred_at"]),
         "decided_at": iso(row["decided_at"]),
     }
+
+
+def _as_report(row: dict[str, Any]) -> Report:
+    location = (row["terminal_id"], row["second"], row["cents"])
+    return Report(row["transaction_id"], row["reported"], location, row["applied"])

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from serving.scoring.decision_records import Record
 from serving.scoring.payment import Location
+from serving.scoring.report import Report
 
 
 class FindableLog(Protocol):
@@ -41,17 +42,34 @@ class Appendable(Protocol):
         """Write decisions; how many were new."""
 
 
-class ReconcilableLog(Appendable, Protocol):
+class AppendableReports(Protocol):
+    """The log as the relay of fraud reports uses it."""
+
+    async def append_reports(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write fraud reports (`Report.as_row`); of several reports of one payment the earliest stays."""
+
+
+class Confirming(Protocol):
+    """The log as `Confirmer` uses it."""
+
+    async def missing(self, ids: Sequence[int]) -> set[int]:
+        """The payments among these without a decision."""
+
+    async def missing_reports(self, keys: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
+        """The reports (payment, second) among these that are not recorded, and no earlier one of the payment."""
+
+
+class ReconcilableLog(Appendable, AppendableReports, Protocol):
     """The log as recovery uses it."""
 
     def repair_lock(self) -> AbstractAsyncContextManager[bool]:
-        """Whether this process holds the lock for recovery, until the context ends."""
+        """Whether this process has the lock for recovery, until the context ends or the process stops."""
 
     async def find(self, ids: Sequence[int]) -> dict[int, Record]:
         """The decisions on these payments, of those that have one."""
 
     async def highest(self) -> int:
-        """The highest recorded sequence number, 0 if there is none."""
+        """The highest recorded sequence number of decisions and reports, 0 if there is none."""
 
     async def highest_id(self) -> int:
         """The highest id of a recorded payment, 0 if there is none."""
@@ -59,11 +77,17 @@ class ReconcilableLog(Appendable, Protocol):
     async def applied_after(self, number: int, limit: int) -> list[Record]:
         """Decisions with sequence numbers above `number`, in their order."""
 
-    async def recorded(self, after: tuple[datetime, int], until: datetime, limit: int) -> list[Record]:
-        """Decisions made with history, in order of (instant, id), after a position and before an instant."""
+    async def recorded(self, after: tuple[datetime, int], until: int, limit: int) -> list[Record]:
+        """Decisions with sequence numbers up to `until`, in order of (payment's instant, id), after a position."""
 
     async def pending_backfill(self, after: int, limit: int) -> list[Record]:
         """Degraded decisions that are not in the online store yet, in order of id, after one id."""
 
     async def mark_backfilled(self, numbers: Mapping[int, int]) -> None:
         """Note that these payments are in the online store now, with these sequence numbers."""
+
+    async def reports_after(self, position: tuple[int, int], limit: int) -> list[Report]:
+        """Recorded reports in order of (sequence number, payment), after a position."""
+
+    async def reports_since(self, position: tuple[int, int], limit: int) -> list[Report]:
+        """Recorded reports in order of the position of their payments (second, id), after one."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Final
 
-_REPAIR_LOCK: Final = 7_240_462
-TRY_REPAIR_LOCK: Final = f"select pg_try_advisory_lock({_REPAIR_LOCK}) as got"
-REPAIR_UNLOCK: Final = f"select pg_advisory_unlock({_REPAIR_LOCK})"
 CHECK: Final = "select 1 from serving.decisions limit 1"
-HIGHEST: Final = "select max(applied) as highest from serving.decisions"
+HIGHEST: Final = """
+select greatest(
+    (select max(applied) from serving.decisions), (select max(applied) from serving.fraud_reports)
+) as highest
+"""
 HIGHEST_ID: Final = "select max(transaction_id) as highest from serving.decisions"
 
 COLUMNS: Final = (
@@ -28,6 +29,10 @@ order by transaction_id, ordinality
 on conflict (transaction_id) do nothing
 """
 FIND: Final = f"select {COLUMNS} from serving.decisions where transaction_id = any(%s)"
+MISSING: Final = """
+select asked.transaction_id from unnest(%s::bigint[]) as asked (transaction_id)
+where not exists (select from serving.decisions as d where d.transaction_id = asked.transaction_id)
+"""
 RECORD: Final = f"""
 with added as (
     insert into serving.decisions ({COLUMNS})
@@ -61,8 +66,8 @@ where decisions.transaction_id = numbered.transaction_id
 """
 RECORDED: Final = f"""
 select {COLUMNS} from serving.decisions
-where (decided_at, transaction_id) > (%(after)s::timestamptz, %(number)s) and decided_at < %(until)s and applied > 0
-order by decided_at, transaction_id limit %(limit)s
+where (occurred_at, transaction_id) > (%(after)s::timestamptz, %(number)s) and applied between 1 and %(until)s
+order by occurred_at, transaction_id limit %(limit)s
 """
 APPLIED_AFTER: Final = f"""
 select {COLUMNS} from serving.decisions where applied > %s order by applied limit %s
@@ -71,4 +76,34 @@ LOCATE: Final = """
 select transaction_id, terminal_id, floor(extract(epoch from occurred_at))::bigint as second,
     (amount * 100)::bigint as cents
 from serving.decisions where transaction_id = any(%s)
+"""
+
+REPORT_COLUMNS: Final = "transaction_id, reported_at, terminal_id, amount, occurred_at, applied"
+APPEND_REPORTS: Final = f"""
+insert into serving.fraud_reports as known ({REPORT_COLUMNS})
+select distinct on (transaction_id) {REPORT_COLUMNS}
+from jsonb_populate_recordset(null::serving.fraud_reports, %s::jsonb)
+-- Always in one order: two scorers that write the same rows must not deadlock.
+order by transaction_id, reported_at
+on conflict (transaction_id) do update set reported_at = excluded.reported_at, applied = excluded.applied
+where excluded.reported_at < known.reported_at
+"""
+MISSING_REPORTS: Final = """
+select asked.transaction_id, asked.reported from unnest(%s::bigint[], %s::bigint[]) as asked (transaction_id, reported)
+where not exists (
+    select from serving.fraud_reports as known
+    where known.transaction_id = asked.transaction_id and known.reported_at <= to_timestamp(asked.reported)
+)
+"""
+_REPORTS: Final = """
+select transaction_id, floor(extract(epoch from reported_at))::bigint as reported, terminal_id,
+    floor(extract(epoch from occurred_at))::bigint as second, (amount * 100)::bigint as cents, applied
+from serving.fraud_reports
+"""
+REPORTS_AFTER: Final = (
+    f"{_REPORTS} where (applied, transaction_id) > (%s, %s) order by applied, transaction_id limit %s"
+)
+REPORTS_SINCE: Final = f"""
+{_REPORTS} where (occurred_at, transaction_id) > (to_timestamp(%s::bigint), %s)
+order by occurred_at, transaction_id limit %s
 """

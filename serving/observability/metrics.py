@@ -76,6 +76,20 @@ class Metrics:
             "scorer_decisions_set_aside", "Decisions that PostgreSQL rejects, kept in a stream of their own"
         )
 
+        self.reports_waiting = gauge(
+            "scorer_fraud_reports_waiting",
+            "Entries of accepted fraud reports that are not in PostgreSQL yet",
+            multiprocess_mode="livemostrecent",
+        )
+        self.unconfirmed = gauge(
+            "scorer_unconfirmed",
+            "Responses and fraud reports not known to be in PostgreSQL yet, kept in memory until they are",
+            multiprocess_mode="livesum",
+        )
+        self.unconfirmed_dropped = counter(
+            "scorer_unconfirmed_dropped", "Responses and fraud reports dropped from memory before they were confirmed"
+        )
+
     def show_model(self, version: str, features_version: str) -> None:
         """Set the model in use."""
         if self._shown:

@@ -1,16 +1,25 @@
-"""Take fraud reports: locate each payment and merge its earliest report into its terminal's history."""
+"""Take fraud reports: locate each payment, merge its earliest report into its terminal's history, and record it."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import orjson
 
 from contracts.transaction import FraudReport, epoch_seconds
 from serving.decision_log.protocol import DecisionLog
+from serving.errors import OnlineStoreUnavailableError
 from serving.observability.metrics import Metrics
 from serving.online_store.protocol import OnlineStore
-from serving.scoring.payment import Location, terminal_entry
+from serving.recovery.circuit_breaker import CircuitBreaker
+from serving.recovery.confirmer import UnconfirmedReports
+from serving.scoring.payment import Location
+from serving.scoring.report import Report
+
+CHUNK: Final = 100
+"""Reports merged by one script: others wait for Valkey meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -22,23 +31,51 @@ class Outcome:
 
 
 class FraudReporter:
-    """Takes reports. Raises `ValkeyError`, and `psycopg.Error` if only the decision log could know a payment."""
+    """Takes reports. A report that it accepts is in the outbox, and in memory until it is known to be in the log.
 
-    def __init__(self, store: OnlineStore, log: DecisionLog, metrics: Metrics) -> None:
+    Raises `ValkeyError` and `OnlineStoreUnavailableError`, and `psycopg.Error` if only the decision log could know a
+    payment.
+    """
+
+    def __init__(
+        self,
+        store: OnlineStore,
+        log: DecisionLog,
+        breaker: CircuitBreaker,
+        unconfirmed: UnconfirmedReports,
+        metrics: Metrics,
+    ) -> None:
         self._store = store
         self._log = log
+        self._breaker = breaker
+        self._unconfirmed = unconfirmed
         self._metrics = metrics
 
     async def take(self, reports: Sequence[FraudReport]) -> Outcome:
-        """Merge these reports; all payments are located first, so an error leaves nothing half-done."""
+        """Merge these reports; all payments are located first, so a report of which nothing is known stops none."""
+        self._require_store()
         earliest = _earliest(reports)
         locations = await self._locate(list(earliest))
-        await self._store.merge_reports(_by_terminal(earliest, locations))
+        known = [Report(number, earliest[number], location) for number, location in locations.items()]
+        for start in range(0, len(known), CHUNK):
+            await self._accept(known[start : start + CHUNK])
         unknown = [number for number in earliest if number not in locations]
         accepted = sum(report.transaction_id in locations for report in reports)
         self._metrics.reports.labels("accepted").inc(accepted)
         self._metrics.reports.labels("unknown").inc(len(reports) - accepted)
         return Outcome(accepted, unknown)
+
+    async def _accept(self, reports: Sequence[Report]) -> None:
+        # Until recovery is complete, the store may give a number again.
+        self._require_store()
+        applied = await self._store.accept_reports(reports)
+        for report in reports:
+            numbered = replace(report, applied=applied)
+            self._unconfirmed.add(numbered.key, orjson.dumps(numbered.as_row()))
+
+    def _require_store(self) -> None:
+        if not self._breaker.closed:
+            raise OnlineStoreUnavailableError(f"{self._breaker.problem}; fraud reports need the online store: retry")
 
     async def _locate(self, ids: list[int]) -> dict[int, Location]:
         if not ids:
@@ -55,12 +92,3 @@ def _earliest(reports: Sequence[FraudReport]) -> dict[int, int]:
         second = epoch_seconds(report.reported_at)
         earliest[report.transaction_id] = min(second, earliest.get(report.transaction_id, second))
     return earliest
-
-
-def _by_terminal(earliest: Mapping[int, int], locations: Mapping[int, Location]) -> dict[int, bytes]:
-    """Packed entries for each terminal, in order of position."""
-    entries: defaultdict[int, list[bytes]] = defaultdict(list)
-    for number, (terminal_id, second, cents) in locations.items():
-        entries[terminal_id].append(terminal_entry(second, number, cents, earliest[number]))
-    # Entries are big-endian and never negative, so they sort as their positions do.
-    return {terminal_id: b"".join(sorted(packed)) for terminal_id, packed in entries.items()}

@@ -5,11 +5,13 @@ Every method raises `ValkeyError` if the store does not answer in time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Protocol
 
 from serving.scoring.payment import Location, Payment
+from serving.scoring.report import Report
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,11 @@ class OnlineStore(Protocol):
     async def locate(self, ids: Sequence[int]) -> dict[int, Location]:
         """Terminal, second and cents of the payments that are known, whether scored or read from the lake."""
 
-    async def merge_reports(self, entries: Mapping[int, bytes]) -> None:
-        """Merge packed entries with the seconds of their reports into each terminal's history."""
+    async def accept_reports(self, reports: Sequence[Report]) -> int:
+        """Merge reports into the histories of their terminals and append them to the outbox; their sequence number.
+
+        Raises `OnlineStoreUnavailableError` if the state is incompatible.
+        """
 
 
 class ReconcilableStore(Protocol):
@@ -104,17 +109,35 @@ class ReconcilableStore(Protocol):
     async def advance_sequence(self, recorded: int, *, forgotten: bool) -> None:
         """Never reuse a sequence number: go above the highest recorded one, and far above if some may be forgotten."""
 
+    async def sequence(self) -> int:
+        """The highest sequence number given so far."""
+
     async def applied_before_recovery(self) -> int | None:
         """The counter before recovery raised it; None once all decisions above it are replayed."""
-
-    async def clear_applied_before_recovery(self) -> None:
-        """Record that all decisions above it are replayed."""
 
     async def may_have_expired(self, highest: int) -> None:
         """Note that the answers to ids up to `highest` may have expired."""
 
     async def reconciliation_id(self) -> bytes:
-        """The id that `mark_reconciled` wrote last; empty if the state has none, as after a loss of data."""
+        """The id of the last recovery from a loss of data; empty if the state has none, as after another loss."""
 
-    async def mark_reconciled(self) -> None:
-        """Record in the stamp, as a new random id, that every recorded decision is in the state."""
+    async def merge_reports(self, reports: Sequence[Report]) -> None:
+        """Write recorded reports into the histories of their terminals."""
+
+    async def written_to(self) -> date | None:
+        """The last day that the state was written for from the lake; None without a valid one."""
+
+    async def recovered_run(self) -> str:
+        """The run id of the server for which recovery was last complete; empty if the stamp has none."""
+
+    async def start_repair(self) -> bytes:
+        """Note in the stamp who repairs the state; a token for `finish_repair`.
+
+        Raises `OnlineStoreUnavailableError` if there is no stamp.
+        """
+
+    async def finish_repair(self, token: bytes, *, lost: bool) -> None:
+        """Record in the stamp that everything recorded is in the state; after a loss as a new reconciliation id.
+
+        Raises `OnlineStoreUnavailableError` if the state was lost or another scorer began to repair it since the token.
+        """

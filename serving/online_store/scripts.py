@@ -19,6 +19,8 @@ from contracts.online_state import (
     FORMAT,
     MERGE_LUA,
     RECONCILED,
+    RECOVERED_RUN,
+    REPAIRED_BY,
     SLACK,
     TERMINAL_KEEP,
 )
@@ -48,6 +50,8 @@ _CONSTANTS: Final[dict[str, int | str]] = {
     "LOST": LOST.decode(),
     "NOT_RECONCILED": NOT_RECONCILED,
     "RECONCILED": RECONCILED,
+    "RECOVERED_RUN": RECOVERED_RUN,
+    "REPAIRED_BY": REPAIRED_BY,
     "SKIP": SKIP,
     "SLACK": SLACK,
     "TERMINAL_HORIZON_DAYS": str(TERMINAL_HORIZON_DAYS),
@@ -91,6 +95,8 @@ STORE_ANSWERS: Final = _script("store_answers")
 MERGE_DECISIONS: Final = _script("merge_decisions", MERGE_LUA, _KNOWN_IDS)
 ADVANCE_SEQUENCE: Final = _script("advance_sequence")
 MAY_HAVE_EXPIRED: Final = _script("may_have_expired", _KNOWN_IDS)
-MARK_RECONCILED: Final = _script("mark_reconciled")
+START_REPAIR: Final = _script("start_repair")
+FINISH_REPAIR: Final = _script("finish_repair")
+ACCEPT_REPORTS: Final = _script("accept_reports", MERGE_LUA, _INCOMPATIBLE)
 MERGE_REPORTS: Final = _script("merge_reports", MERGE_LUA)
 LOCATE: Final = _script("locate")

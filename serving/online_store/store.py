@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
+from datetime import date
 from typing import Any, Final, cast
 
 import numpy as np
-from libvalkey import pack_command
-from valkey.asyncio import BlockingConnectionPool, Valkey
-from valkey.asyncio.connection import AbstractConnection
-from valkey.exceptions import NoScriptError, ResponseError
-from valkey.exceptions import TimeoutError as ValkeyTimeoutError
+import orjson
+from valkey.asyncio import Valkey
 
 from contracts.labels import DAY
 from contracts.online_state import (
@@ -24,6 +22,8 @@ from contracts.online_state import (
     LOCATION,
     META_KEY,
     RECONCILED,
+    RECOVERED_RUN,
+    REPORTS_KEY,
     customer_key,
     index_key,
     payment_key,
@@ -31,59 +31,41 @@ from contracts.online_state import (
     with_late,
 )
 from serving.errors import OnlineStoreUnavailableError
+from serving.online_store.connection import ScriptConnection, connect
 from serving.online_store.protocol import Answered, AskLog, Claim, Claimed, Conflict
 from serving.online_store.scripts import (
+    ACCEPT_REPORTS,
     ADVANCE_SEQUENCE,
     CHECK_STAMP,
     CLAIM,
+    FINISH_REPAIR,
     LOCATE,
     LOST,
-    MARK_RECONCILED,
     MAY_HAVE_EXPIRED,
     MERGE_DECISIONS,
     MERGE_REPORTS,
     RESERVE,
+    START_REPAIR,
     STORE_ANSWERS,
-    Script,
 )
-from serving.retries import valkey_retry
 from serving.scoring.payment import Location, Payment
+from serving.scoring.report import Report, by_terminal
 
-CONNECTIONS: Final = 32
-ROUND_TRIPS: Final = 16
-"""Connections kept for scripts, at most; the rest of the pool serves everything else."""
+__all__ = ["ValkeyOnlineStore", "connect"]
+
 REPORTS_AT_ONCE: Final = 100
 """Reports in one script or round trip. Each unknown id is looked up in the index of every day, up to 45 of them, and
 payments wait for Valkey meanwhile, some 5 ms."""
-Call = tuple[Sequence[str], Sequence[bytes]]
 
 
-def connect(url: str, password: str, timeout: float) -> Valkey:
-    """A Valkey client that answers or fails within about `timeout` seconds."""
-    pool = BlockingConnectionPool.from_url(
-        url,
-        password=password,
-        max_connections=CONNECTIONS,
-        timeout=timeout,
-        socket_timeout=timeout,
-        socket_connect_timeout=timeout,
-        retry=valkey_retry(),
-    )
-    return Valkey.from_pool(pool)
-
-
-class ValkeyOnlineStore:
+class ValkeyOnlineStore(ScriptConnection):
     """Implements the protocols of the online store. Every method raises `ValkeyError` if Valkey does not answer."""
 
     def __init__(self, client: Valkey, timeout: float, answer_seconds: int = 2 * DAY) -> None:
         """`answer_seconds`: how long answers are kept, a day at least."""
-        self._client = client
+        super().__init__(client, timeout)
         self._keep = str(answer_seconds).encode()
-        self._timeout = timeout
-        self._round_trips = asyncio.Semaphore(ROUND_TRIPS)
         self._reports = asyncio.Semaphore(1)
-        self._idle: list[AbstractConnection] = []
-        self._run_id = ""
 
     async def incompatible(self) -> str:
         """Why this code cannot use the stored state, empty if it can."""
@@ -155,34 +137,53 @@ class ValkeyOnlineStore:
         flag = b"1" if forgotten else b"0"
         await self._call(ADVANCE_SEQUENCE, [APPLIED_KEY, META_KEY], [str(recorded).encode(), flag])
 
+    async def sequence(self) -> int:
+        """The highest sequence number given so far."""
+        return int(await self._client.get(APPLIED_KEY) or 0)
+
     async def applied_before_recovery(self) -> int | None:
         """The counter before recovery raised it; None once all decisions above it are replayed."""
         found: bytes | None = await self._client.hget(META_KEY, APPLIED_BEFORE_RECOVERY)  # type: ignore[misc]
         return int(found) if found else None
 
-    async def clear_applied_before_recovery(self) -> None:
-        """Record that all decisions above it are replayed."""
-        await self._client.hdel(META_KEY, APPLIED_BEFORE_RECOVERY)  # type: ignore[misc]
+    async def start_repair(self) -> bytes:
+        """Note in the stamp who repairs the state; a token for `finish_repair`.
+
+        Raises `OnlineStoreUnavailableError` if there is no stamp.
+        """
+        token = secrets.token_hex(8).encode()
+        if not await self._call(START_REPAIR, [META_KEY], [token]):
+            raise OnlineStoreUnavailableError("Valkey lost its data")
+        return token
+
+    async def finish_repair(self, token: bytes, *, lost: bool) -> None:
+        """Record in the stamp that everything recorded is in the state; after a loss as a new reconciliation id.
+
+        Raises `OnlineStoreUnavailableError` if the state was lost or another scorer began to repair it since the token.
+        """
+        unique = secrets.token_hex(8) if lost else ""
+        if not await self._call(FINISH_REPAIR, [META_KEY], [token, self._run_id.encode(), unique.encode()]):
+            raise OnlineStoreUnavailableError("Valkey lost its data, or another scorer took over its recovery")
 
     async def may_have_expired(self, highest: int) -> None:
         """Note that the answers to ids up to `highest` may have expired."""
         await self._call(MAY_HAVE_EXPIRED, [IDS_KEY], [highest.to_bytes(8, "big")])
 
-    async def pin_run(self) -> str:
-        """Accept only the Valkey server that runs now; its run id, a new one after every start."""
-        self._run_id = await self.current_run()
-        return self._run_id
+    async def recovered_run(self) -> str:
+        """The run id of the server for which recovery was last complete; empty if the stamp has none."""
+        found: bytes | None = await self._client.hget(META_KEY, RECOVERED_RUN)  # type: ignore[misc]
+        return (found or b"").decode()
 
-    async def current_run(self) -> str:
-        """The run id of the Valkey server that runs now."""
-        return str((await self._client.info("server"))["run_id"])
-
-    async def mark_reconciled(self) -> None:
-        """Record in the stamp, as a new random id, that every recorded decision is in the state."""
-        await self._call(MARK_RECONCILED, [META_KEY], [secrets.token_hex(8).encode()])
+    async def written_to(self) -> date | None:
+        """The last day that the state was written for from the lake; None without a valid one."""
+        found: bytes | None = await self._client.hget(META_KEY, "written_to")  # type: ignore[misc]
+        try:
+            return date.fromisoformat((found or b"").decode())
+        except ValueError:
+            return None
 
     async def reconciliation_id(self) -> bytes:
-        """The id that `mark_reconciled` wrote last; empty if the state has none, as after a loss of data."""
+        """The id of the last recovery from a loss of data; empty if the state has none, as after another loss."""
         found: bytes | None = await self._client.hget(META_KEY, RECONCILED)  # type: ignore[misc]
         return found or b""
 
@@ -207,9 +208,22 @@ class ValkeyOnlineStore:
                 found |= await self._locate(ids[start : start + REPORTS_AT_ONCE])
         return found
 
-    async def merge_reports(self, entries: Mapping[int, bytes]) -> None:
-        """Merge packed entries with the seconds of their reports into each terminal's history."""
-        calls = [([terminal_key(number)], [packed]) for number, packed in entries.items()]
+    async def accept_reports(self, reports: Sequence[Report]) -> int:
+        """Merge reports into the histories of their terminals and append them to the outbox; their sequence number.
+
+        Raises `OnlineStoreUnavailableError` if the state is incompatible.
+        """
+        entries = by_terminal(reports)
+        keys = [APPLIED_KEY, META_KEY, REPORTS_KEY, *map(terminal_key, entries)]
+        packed = orjson.dumps([report.as_row() for report in reports])
+        async with self._reports:
+            answer = await self._call(ACCEPT_REPORTS, keys, [packed, *entries.values()])
+        _raise_if_incompatible(answer)
+        return int(answer[1])
+
+    async def merge_reports(self, reports: Sequence[Report]) -> None:
+        """Write recorded reports into the histories of their terminals."""
+        calls = [([terminal_key(number)], [packed]) for number, packed in by_terminal(reports).items()]
         for start in range(0, len(calls), REPORTS_AT_ONCE):
             async with self._reports:
                 await self._run(MERGE_REPORTS, calls[start : start + REPORTS_AT_ONCE])
@@ -219,82 +233,6 @@ class ValkeyOnlineStore:
         arguments = [index_key("").encode(), *(number.to_bytes(8, "big") for number in ids)]
         (locations,) = await self._run(LOCATE, [(keys, arguments)])
         return {number: _unpack_location(packed) for number, packed in zip(ids, locations, strict=True) if packed}
-
-    async def _call(self, script: Script, keys: Sequence[str], arguments: Sequence[bytes]) -> Any:
-        """Run a script; load it first if Valkey does not have it."""
-        packed = pack_command(("EVALSHA", script.sha, len(keys), *keys, *arguments))
-        try:
-            return await self._send(packed)
-        except NoScriptError:
-            await self._client.script_load(script.source)
-            return await self._send(packed)
-
-    async def _send(self, packed: bytes) -> Any:
-        """The answer to one packed command, for half the CPU time of `execute_command`.
-
-        The command is packed in C and sent over a connection that is kept, with one deadline for the round trip.
-        """
-        async with self._round_trips:
-            connection = self._idle.pop() if self._idle else await self._connection()
-
-            async def ask() -> Any:
-                if not connection.is_connected:
-                    await connection.connect()  # type: ignore[no-untyped-call]
-                    await self._require_pinned_run(connection)
-                await connection.send_packed_command(packed)
-                return await connection.read_response()
-
-            try:
-                async with asyncio.timeout(self._timeout):
-                    return await connection.retry.call_with_retry(ask, lambda _: connection.disconnect())
-            except TimeoutError as error:
-                raise ValkeyTimeoutError(f"no response within {self._timeout} s") from error
-            finally:
-                # A failed connection is closed and reconnects on its next use.
-                self._idle.append(connection)
-
-    async def _connection(self) -> AbstractConnection:
-        connection: AbstractConnection = await self._client.connection_pool.get_connection("EVALSHA")  # type: ignore[no-untyped-call]
-        connection.socket_timeout = None
-        try:
-            async with asyncio.timeout(self._timeout):
-                await self._require_pinned_run(connection)
-        except BaseException as error:
-            await self._client.connection_pool.release(connection)
-            if isinstance(error, TimeoutError):
-                raise ValkeyTimeoutError(f"no response within {self._timeout} s") from error
-            raise
-        return connection
-
-    async def _require_pinned_run(self, connection: AbstractConnection) -> None:
-        """Raise `OnlineStoreUnavailableError` if a new connection leads to a run of Valkey other than the pinned one.
-
-        A restart may lose the last second of writes, so recovery comes before anything else is asked.
-        """
-        await connection.send_command("INFO", "server")
-        found = _run_id(await connection.read_response())
-        if self._run_id and found != self._run_id:
-            await connection.disconnect()
-            raise OnlineStoreUnavailableError("Valkey was restarted")
-
-    async def _run(self, script: Script, calls: Sequence[Call]) -> list[Any]:
-        """Run a script for each call, in order, in one round trip; load it first if Valkey does not have it."""
-        commands = [("EVALSHA", script.sha, len(keys), *keys, *arguments) for keys, arguments in calls]
-        try:
-            return await self._pipeline(commands)
-        except NoScriptError:
-            await self._client.script_load(script.source)
-            return await self._pipeline(commands)
-
-    async def _pipeline(self, commands: Iterable[tuple[Any, ...]]) -> list[Any]:
-        async with self._client.pipeline(transaction=False) as pipe:
-            for command in commands:
-                pipe.execute_command(*command)
-            answers: list[Any] = await pipe.execute(raise_on_error=False)
-        for answer in answers:
-            if isinstance(answer, ResponseError):
-                raise answer
-        return answers
 
 
 def _keys_of(payment: Payment) -> list[str]:
@@ -318,12 +256,6 @@ def _flag(is_so: bool) -> bytes:
 def _raise_if_incompatible(answer: Sequence[Any]) -> None:
     if answer[0] == b"incompatible":
         raise OnlineStoreUnavailableError(answer[1].decode())
-
-
-def _run_id(info: bytes) -> str:
-    """The run id in the answer to INFO."""
-    lines = info.decode().splitlines()
-    return next(line.partition(":")[2] for line in lines if line.startswith("run_id:"))
 
 
 def _unpack_location(packed: bytes) -> Location:

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import Enum
@@ -48,8 +46,6 @@ class CircuitBreaker:
         self.state = State.OPEN
         self.trips = 0
         """How often it tripped: recovery that began before the latest trip must not close it."""
-        self.tripped_at = math.inf
-        """When it tripped, by the monotonic clock; infinity while it is recovered."""
         self.missed = False
         """Whether payments were scored degraded since the last complete recovery."""
         self._metrics = metrics
@@ -78,8 +74,6 @@ class CircuitBreaker:
     def trip(self, error: Exception) -> None:
         """The store failed: open until recovery is complete."""
         self.trips += 1
-        if self.closed:
-            self.tripped_at = time.monotonic()
         self._unrecovered.set()
         self._enter(State.OPEN, reason(error))
 
@@ -101,7 +95,7 @@ class CircuitBreaker:
         """Use the store. If it is not `recovered`, nothing is known to be missing, and recovery is still to come."""
         if recovered:
             self._unrecovered.clear()
-            self.tripped_at, self.missed = math.inf, False
+            self.missed = False
         self._enter(State.CLOSED, "")
 
     async def needs_recovery(self, patience: float) -> bool:

@@ -1,42 +1,46 @@
-"""The latest answers of this process: a failure may lose them before they reach the decision log."""
+"""The answers of this process: all that may be missing in the decision log, and the latest of the others."""
 
 from __future__ import annotations
 
-import math
-import time
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Final
 
+from serving.recovery.unconfirmed import Unconfirmed
+
 MOST: Final = 20_000
-"""Answers kept: some seconds of them under full load, at 1.3 KB each."""
+"""Confirmed answers kept: some seconds of them under full load, at 1.3 KB each."""
+MOST_BYTES: Final = 128 * 2**20
 
 
 class RecentAnswers:
-    """The newest answers by payment, with the time they were given; the oldest are evicted."""
+    """Answers by payment: those not known to be in the decision log, and the newest confirmed ones."""
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, most_bytes: int = MOST_BYTES, most: int = MOST) -> None:
+        """`most_bytes` limits what is unconfirmed, `most` the number of confirmed answers."""
+        self.unconfirmed = Unconfirmed[int](most_bytes)
         self._most = most
-        self._kept: OrderedDict[int, tuple[float, bytes]] = OrderedDict()
+        self._confirmed: OrderedDict[int, bytes] = OrderedDict()
 
     def add(self, transaction_id: int, answer: bytes) -> None:
         """Keep an answer."""
-        self._kept[transaction_id] = (time.monotonic(), answer)
-        self._kept.move_to_end(transaction_id)
-        if len(self._kept) > self._most:
-            self._kept.popitem(last=False)
+        self.unconfirmed.add(transaction_id, answer)
 
     def get(self, transaction_id: int) -> bytes | None:
         """A payment's answer, if it is kept."""
-        found = self._kept.get(transaction_id)
-        return found[1] if found else None
+        return self.unconfirmed.get(transaction_id) or self._confirmed.get(transaction_id)
 
-    def last(self, seconds: float, before: float = math.inf) -> list[int]:
-        """The payments answered since `seconds` before an instant of the monotonic clock, oldest first.
+    def confirm(self, ids: Iterable[int]) -> None:
+        """These payments are in the log."""
+        for number in ids:
+            if (answer := self.unconfirmed.pop(number)) is not None:
+                self._confirmed[number] = answer
+                self._confirmed.move_to_end(number)
+        while len(self._confirmed) > self._most:
+            self._confirmed.popitem(last=False)
 
-        If nothing was answered so late, the seconds count back from the newest answer.
-        """
-        if not self._kept:
-            return []
-        newest, _ = next(reversed(self._kept.values()))
-        since = min(before, newest) - seconds
-        return [number for number, (at, _) in self._kept.items() if at >= since]
+    def all(self) -> list[int]:
+        """All payments with an answer here, the confirmed ones first, each part oldest first."""
+        unconfirmed = self.unconfirmed.oldest()
+        again = set(unconfirmed)
+        return [*(number for number in self._confirmed if number not in again), *unconfirmed]

@@ -1,41 +1,52 @@
-"""The latest answers: found by payment, listed since an instant, limited in number."""
+"""Answers stay in memory until they are known to be in the decision log; what is unconfirmed has a limit."""
 
 from __future__ import annotations
 
-import math
+from hypothesis import given
+from hypothesis import strategies as st
 
-import pytest
-
-from serving.recovery import recent_answers as module
 from serving.recovery.recent_answers import RecentAnswers
+from serving.recovery.unconfirmed import ENTRY_BYTES, Unconfirmed
+
+steps = st.lists(st.tuples(st.sampled_from(["add", "confirm"]), st.integers(0, 5)), max_size=60)
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """A clock that a test sets."""
-    now = [100.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
-    return now
+@given(steps=steps)
+def test_what_is_not_confirmed_is_kept_in_any_order_of_answers_and_confirmations(steps: list[tuple[str, int]]) -> None:
+    recent, unconfirmed, latest = RecentAnswers(most=2), dict[int, bytes](), dict[int, bytes]()
+    for n, (step, number) in enumerate(steps):
+        if step == "add":
+            unconfirmed.pop(number, None)
+            unconfirmed[number] = latest[number] = str(n).encode()
+            recent.add(number, latest[number])
+        else:
+            unconfirmed.pop(number, None)
+            recent.confirm([number])
+    assert recent.unconfirmed.oldest() == list(unconfirmed)
+    assert {number: recent.get(number) for number in unconfirmed} == unconfirmed
+    everything = recent.all()
+    assert len(set(everything)) == len(everything)
+    assert everything[len(everything) - len(unconfirmed) :] == list(unconfirmed)
+    assert all(recent.get(number) == latest[number] for number in everything)
 
 
-def test_the_newest_are_kept_and_listed_in_order() -> None:
-    recent = RecentAnswers(most=3)
+def test_the_newest_confirmed_answers_are_kept_for_repeats() -> None:
+    recent = RecentAnswers(most=2)
     for number in range(4):
         recent.add(number, str(number).encode())
-    assert recent.get(0) is None
-    assert recent.get(3) == b"3"
-    recent.add(1, b"again")
-    assert recent.last(math.inf) == [2, 3, 1]
+    recent.confirm([0, 2, 1])
+    assert [recent.get(number) for number in range(4)] == [None, b"1", b"2", b"3"]
+    assert recent.all() == [2, 1, 3]
 
 
-def test_those_of_the_last_seconds_before_an_instant(clock: list[float]) -> None:
-    recent = RecentAnswers()
-    assert recent.last(10) == []
-    for number, at in enumerate((100.0, 105.0, 112.0)):
-        clock[0] = at
-        recent.add(number, b"")
-    assert recent.last(10, before=114.0) == [1, 2]
-    assert recent.last(2, before=106.0) == [1, 2]
-    assert recent.last(2, before=114.0) == [2]
-    # The fault was noticed long after the last answer, which may be lost all the same.
-    assert recent.last(10, before=500.0) == [1, 2]
+def test_the_oldest_are_dropped_and_counted_beyond_the_limit() -> None:
+    kept = Unconfirmed[str](most_bytes=2 * (ENTRY_BYTES + 10))
+    for key in "abc":
+        kept.add(key, b"0123456789")
+    assert (kept.oldest(), kept.dropped, len(kept)) == (["b", "c"], 1, 2)
+    # Confirmed ones make room, and so does a smaller value.
+    kept.confirm(["b", "unknown"])
+    kept.add("c", b"")
+    kept.add("d", b"0123456789")
+    assert (kept.oldest(), kept.dropped) == (["c", "d"], 1)
+    assert kept.oldest(1) == ["c"]

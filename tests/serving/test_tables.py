@@ -10,6 +10,7 @@ import psycopg
 import pytest
 import valkey
 
+from contracts.decisions import TABLES_VERSION
 from contracts.online_state import META_KEY, RECONCILED, Stamp
 from tests.serving.conftest import TEMPLATE, Start, create_database, migrate
 from tests.serving.running import ScorerProcess, wait_for
@@ -62,4 +63,4 @@ def test_older_tables_are_rejected_and_newer_ones_accepted(
         admin.execute("update serving.alembic_version set version_num = %s", [version])
     found = log_check(start(VALKEY_URL=address, DECISIONS_URL=url))
     assert found["ok"] == ok
-    assert ok or "of version 0000, and 0001 is needed: run `python -m bank.migrate`" in found["detail"]
+    assert ok or f"of version 0000, and {TABLES_VERSION} is needed: run `python -m bank.migrate`" in found["detail"]
