@@ -25,8 +25,6 @@ from contracts.online_state import (
     TERMINAL_KEEP,
 )
 
-ANSWER_KEEP: Final = max(CUSTOMER_KEEP, TERMINAL_KEEP)
-"""Seconds of recorded decisions that are replayed after a loss."""
 NOT_RECONCILED: Final = "the recorded decisions are not in the online state yet"
 ANSWER_BYTES: Final = 4 * 2**20
 """Bytes of histories that one call of a script reads, about: it bounds how long Valkey serves nothing else."""
