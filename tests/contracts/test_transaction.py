@@ -74,6 +74,7 @@ def test_valid_amounts(amount: float | str, cents: int) -> None:
         ("amount", 1.005),
         ("amount", None),
         ("amount", "twelve"),
+        ("amount", "0" * 64 + "1"),
         ("amount", True),
         ("amount", float("nan")),
         ("amount", float("inf")),

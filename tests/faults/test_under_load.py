@@ -27,6 +27,7 @@ from contracts.features import FEATURES, customer_features, feature_matrix, paym
 from contracts.labels import NEVER
 from contracts.online_state import CENTS_BITS, DECISIONS_KEY, META_KEY, NOT_REPORTED, Stamp, unpack_history, with_late
 from demo.embedded_servers import Server, start_postgres, start_valkey
+from tests.faults.attacks import ATTACKS
 from tests.faults.clients import Clients, Payment, Told, World
 from tests.serving.registry_stub import RegistryStub
 from tests.serving.running import KEYS, ScorerProcess, command_of, wait_for
@@ -34,6 +35,9 @@ from tests.serving.running import KEYS, ScorerProcess, command_of, wait_for
 PAYMENTS = int(os.environ.get("PAYMENTS") or 100_000)
 CLIENTS = 8
 OUTAGE_SECONDS = float(os.environ.get("OUTAGE_SECONDS") or 10)
+ATTACK_SECONDS = 5
+SLOWEST_SECONDS = 3
+"""No response takes longer during an attack; without one, a busy machine needs some tenths of a second."""
 TIMEOUT_SECONDS = 300
 """Seconds: with all cores taken by clients, some 3,000 decisions a second are put back into an empty state."""
 START = 1_530_000_000
@@ -226,6 +230,21 @@ def test_without_a_fault(system: System) -> None:
     with load(system):
         under_load(system, OUTAGE_SECONDS / 2)
     probe(system)
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_an_attack_does_not_keep_others_waiting(system: System, attack: str) -> None:
+    told = system.clients.told
+    before, told.slowest = set(told.answers), 0.0
+    with load(system, seconds_after=0):
+        ATTACKS[attack](system.scorer.port, KEYS["all"], ATTACK_SECONDS)
+        system.clients.raise_errors()
+        slowest = told.slowest
+    print(f"{attack}: the slowest response took {slowest:.2f} s")
+    assert slowest < SLOWEST_SECONDS
+    answers = [told.answers[number][0] for number in told.answers.keys() - before]
+    assert answers
+    assert not any(answer["degraded"] for answer in answers)
 
 
 def test_valkey_is_killed_and_restarted_on_its_data(system: System) -> None:
