@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from contracts.bundle import MODEL_NAME
@@ -35,6 +35,8 @@ class Settings(BaseSettings):
     """How often the registry is polled for the champion."""
     scorer_champion_dir: Path = Path("var/champion")
     """Where the last verified champion is cached, for a start without the registry."""
+    scorer_max_bundle_bytes: int = Field(default=64 * MEBIBYTE, ge=1)
+    """The largest size of a model version's files together."""
     scorer_timeout_seconds: float = Field(default=1.0, ge=0.5)
     """How long Valkey and PostgreSQL may take to answer."""
 
@@ -47,6 +49,24 @@ class Secrets(BaseSettings):
     valkey_password: SecretStr = Field(min_length=1)
     decisions_password: SecretStr = Field(min_length=1)
     api_keys: SecretStr = Field(min_length=1)
+    model_public_keys: SecretStr = Field(min_length=1)
+    mlflow_login: SecretStr | None = None
+    """`user:password`, if MLflow asks for a login."""
+
+    @field_validator("mlflow_login")
+    @classmethod
+    def _has_user_and_password(cls, login: SecretStr | None) -> SecretStr | None:
+        if login is not None and not all(login.get_secret_value().partition(":")):
+            raise ValueError("it is not user:password")
+        return login
+
+    @property
+    def mlflow_auth(self) -> tuple[str, str] | None:
+        """The user and the password for MLflow, None if it asks for no login."""
+        if self.mlflow_login is None:
+            return None
+        user, _, password = self.mlflow_login.get_secret_value().partition(":")
+        return user, password
 
     @classmethod
     def settings_customise_sources(
@@ -78,4 +98,4 @@ def read_secrets(folder: Path) -> Secrets:
         return Secrets(_secrets_dir=folder)  # type: ignore[call-arg]  # mypy sees only the fields
     except ValidationError as error:
         files = ", ".join(str(folder / str(e["loc"][0])) for e in error.errors())
-        raise SettingsError(f"secrets are missing or empty in {files}: write them, or set SECRETS_DIR") from None
+        raise SettingsError(f"secrets are missing or malformed in {files}: write them, or set SECRETS_DIR") from None
