@@ -135,7 +135,7 @@ def champion(settings: Settings) -> str | None:
     query = {"name": settings.model_name, "alias": "champion"}
     address = f"{settings.mlflow_tracking_uri}/api/2.0/mlflow/registered-models/alias"
     try:
-        answer = _patient(lambda: httpx.get(address, params=query, timeout=10))
+        answer = _patient(lambda: httpx.get(address, params=query, timeout=10, auth=_login(settings)))
     except httpx.HTTPError as error:
         raise BootstrapError(
             f"MLflow at {settings.mlflow_tracking_uri} does not answer ({error!r}): {AGAIN}"
@@ -148,6 +148,14 @@ def champion(settings: Settings) -> str | None:
         )
     version: str = answer.json()["model_version"]["version"]
     return version
+
+
+def _login(settings: Settings) -> tuple[str, str] | None:
+    """The user and the password for MLflow; None without a file `mlflow_login`."""
+    if not (settings.secrets_dir / "mlflow_login").exists():
+        return None
+    user, _, password = read_secret(settings.secrets_dir, "mlflow_login").partition(":")
+    return user, password
 
 
 def wait_for_champion(settings: Settings) -> str:

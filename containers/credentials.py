@@ -16,7 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from demo.secret_files import PASSWORDS, read_secret, write_atomically, write_secrets
+from containers.mlflow_users import ADMIN, TRAINING, USERS
+from demo.secret_files import PASSWORDS, PUBLIC_KEYS, SIGNING_KEY, read_secret, write_atomically, write_secrets
 
 MADE: Final = (
     *PASSWORDS,
@@ -24,7 +25,10 @@ MADE: Final = (
     "airflow_db_password",
     "airflow_fernet_seed",
     "mlflow_db_password",
+    "mlflow_session_secret",
+    *(f"mlflow_{user}_password" for user in USERS),
 )
+PIPELINE: Final = ("bank_reader_password", "decisions_reader_password", "valkey_password")
 HOLDERS: Final[Mapping[str, tuple[str, ...]]] = {
     "postgres": ("bank_admin_password",),
     "valkey": ("valkey_password", "valkey.acl"),
@@ -37,7 +41,8 @@ HOLDERS: Final[Mapping[str, tuple[str, ...]]] = {
         "airflow_db_password",
         "mlflow_db_password",
     ),
-    "mlflow": ("mlflow.pgpass",),
+    "mlflow": ("mlflow.pgpass", "mlflow_login", "mlflow_session_secret"),
+    "mlflow-users": ("mlflow_users.json",),
     "airflow": (
         "airflow.pgpass",
         "airflow_api_secret",
@@ -45,11 +50,20 @@ HOLDERS: Final[Mapping[str, tuple[str, ...]]] = {
         "airflow_jwt_secret",
         "airflow_users.json",
     ),
-    "pipeline": ("bank_reader_password", "decisions_reader_password", "valkey_password"),
-    "bootstrap": ("airflow_password", "bank_feed_password"),
+    "pipeline": PIPELINE,
+    # Where the tasks run: Spark's drivers, training, and the promotion, which signs.
+    "training": (*PIPELINE, "mlflow_login", SIGNING_KEY),
+    "bootstrap": ("airflow_password", "bank_feed_password", "mlflow_login"),
     "bank": ("bank_feed_password", "scorer_api_key"),
-    "scorer": ("api_keys", "decisions_password", "valkey_password"),
+    "scorer": ("api_keys", "decisions_password", "mlflow_login", PUBLIC_KEYS, "valkey_password"),
 }
+LOGINS: Final[Mapping[str, str]] = {
+    "mlflow": "health",
+    "training": TRAINING,
+    "bootstrap": "bootstrap",
+    "scorer": "scorer",
+}
+"""The user with which each holder logs in to MLflow."""
 FOREIGN: Final = frozenset({"postgres", "valkey"})
 """Holders whose images run as another user: their files are world-readable, but only they mount the volume."""
 ADDRESSES: Final = ("SCORER_URL", "AIRFLOW_URL", "MLFLOW_URL")
@@ -68,7 +82,7 @@ def make(folder: Path, environment: Mapping[str, str]) -> dict[str, int]:
     )
     for holder, names in HOLDERS.items():
         mode = 0o444 if holder in FOREIGN else 0o600
-        _mirror(folder / holder, {name: _content(kept, name) for name in names}, mode)
+        _mirror(folder / holder, {name: _content(kept, holder, name) for name in names}, mode)
     return {holder: len(names) for holder, names in HOLDERS.items()}
 
 
@@ -79,11 +93,13 @@ def show(folder: Path) -> str:
         "SCORER_API_KEY": read_secret(kept, "scorer_api_key"),
         "AIRFLOW_USER": USER,
         "AIRFLOW_PASSWORD": read_secret(kept, "airflow_password"),
+        "MLFLOW_USER": ADMIN,
+        "MLFLOW_PASSWORD": read_secret(kept, f"mlflow_{ADMIN}_password"),
     }
     return "".join(f"{name}={value}\n" for name, value in lines.items())
 
 
-def _content(kept: Path, name: str) -> str:
+def _content(kept: Path, holder: str, name: str) -> str:
     """The content of a file: a secret, or a secret in the format that its reader needs."""
     match name:
         case "valkey.acl":
@@ -97,6 +113,9 @@ def _content(kept: Path, name: str) -> str:
             return base64.urlsafe_b64encode(hashlib.sha256(seed).digest()).decode()
         case "airflow_users.json":
             return json.dumps({USER: read_secret(kept, "airflow_password")})
+        case "mlflow_users.json" | "mlflow_login":
+            passwords = {user: read_secret(kept, f"mlflow_{user}_password") for user in USERS}
+            return json.dumps(passwords) if name.endswith(".json") else f"{LOGINS[holder]}:{passwords[LOGINS[holder]]}"
         case _:
             return read_secret(kept, name)
 

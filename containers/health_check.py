@@ -1,25 +1,28 @@
-"""A health check: `python -m containers.health_check URL [PART.NAME=VALUE ...]`.
+"""A health check: `python -m containers.health_check [--login FILE] URL [PART.NAME=VALUE ...]`.
 
-Exits with 0 if the URL answers 200 and its JSON has these values; otherwise prints the reason and exits with 1. It runs
-every few seconds, so it imports only the standard library.
+Exits with 0 if the URL answers 200 and its JSON has these values; otherwise prints the reason and exits with 1. FILE
+has `user:password`. The check runs every few seconds, so it imports only the standard library.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
 import urllib.request
 from collections.abc import Sequence
 from functools import reduce
+from pathlib import Path
 from typing import Any, Final
 
 TIMEOUT_SECONDS: Final = 4
 
 
-def why_not(url: str, wanted: Sequence[str]) -> str:
+def why_not(url: str, wanted: Sequence[str], login: Path | None = None) -> str:
     """The reason why the check fails, empty if it passes."""
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:
+        request = urllib.request.Request(url, headers=_headers(login))
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
             content = json.load(answer) if wanted else None
     except (OSError, ValueError) as error:
         return f"{url}: {error}"
@@ -31,9 +34,18 @@ def why_not(url: str, wanted: Sequence[str]) -> str:
     return ""
 
 
+def _headers(login: Path | None) -> dict[str, str]:
+    if login is None:
+        return {}
+    return {"Authorization": f"Basic {base64.b64encode(login.read_bytes().strip()).decode()}"}
+
+
 def main() -> int:
     """The command; returns its exit code."""
-    problem = why_not(sys.argv[1], sys.argv[2:])
+    login, arguments = None, sys.argv[1:]
+    if arguments[0] == "--login":
+        login, arguments = Path(arguments[1]), arguments[2:]
+    problem = why_not(arguments[0], arguments[1:], login)
     if problem:
         print(problem)
     return 1 if problem else 0

@@ -31,6 +31,8 @@ METADATA: Final = f"{BUNDLE_DIR}/bundle.json"
 CARD_MARKDOWN: Final = f"{BUNDLE_DIR}/card.md"
 CARD_HTML: Final = f"{BUNDLE_DIR}/card.html"
 MANIFEST: Final = f"{BUNDLE_DIR}/manifest.json"
+SCORER_FILES: Final = (METADATA, TREES, CARD_MARKDOWN, CARD_HTML)
+"""The files that the scorer loads, besides the manifest with their checksums."""
 
 MODEL_NAME: Final = "fraud"
 CHAMPION: Final = "champion"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from demo.embedded_servers import free_port
-from demo.installation import DEMO, Installation
+from demo.installation import DEMO, Installation, require_signed_models
 
 COPIED: Final = ("secrets", "mlflow", "postgres", "valkey")
 
@@ -16,8 +16,9 @@ COPIED: Final = ("secrets", "mlflow", "postgres", "valkey")
 def copy_of_demo(folder: Path, demo: Path = DEMO) -> Installation:
     """An installation in `folder` with a copy of the demo's data, on free ports.
 
-    Its lake is a link to the demo's, so it must only be read.
+    Its lake is a link to the demo's, so it must only be read. Raises `ServerError` if the demo is of an older version.
     """
+    require_signed_models(demo)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name in COPIED:

@@ -10,6 +10,7 @@ from typing import Final
 
 from demo.embedded_servers import ROOT, ServerError
 from demo.java import java_home
+from demo.secret_files import PUBLIC_KEYS
 from demo.spark_archive import CONF, jvm_options
 
 DEMO: Final = ROOT / "var/demo"
@@ -91,6 +92,12 @@ class Installation:
         """Create the folders that commands expect to exist."""
         for folder in (self.logs, self.scratch, CONF):
             folder.mkdir(parents=True, exist_ok=True)
+
+
+def require_signed_models(folder: Path) -> None:
+    """Raise `ServerError` for a demo of an older version, whose champion has no signature and would be rejected."""
+    if not (folder / "secrets" / PUBLIC_KEYS).exists():
+        raise ServerError(f"the data in {folder} is from a version that signed no models: run `make demo` again")
 
 
 @cache

@@ -14,7 +14,7 @@ from rich.console import Console
 from demo.command import INTERRUPTED, run_command
 from demo.embedded_servers import ROOT, claim_port, tail
 from demo.http_servers import start_mlflow, start_scorer
-from demo.installation import DEMO, Installation, python_of
+from demo.installation import DEMO, Installation, python_of, require_signed_models
 from demo.options import Options, read_options
 from demo.run import start_stores, wait_until
 from demo.secret_files import read_secret
@@ -34,8 +34,10 @@ def main() -> int:
 def serve(options: Options, console: Console, stack: ExitStack) -> NoReturn:
     """Start the servers, print their addresses and wait for the scorer.
 
-    Raises `StepFailed` when the scorer ends, KeyboardInterrupt on Ctrl-C.
+    Raises `StepFailed` when the scorer ends, `ServerError` if the demo is of an older version, KeyboardInterrupt on
+    Ctrl-C.
     """
+    require_signed_models(DEMO)
     installation = Installation(
         folder=DEMO,
         postgres_port=claim_port(options.postgres_port, "POSTGRES_PORT"),

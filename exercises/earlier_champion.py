@@ -15,6 +15,9 @@ import httpx
 from mlflow import MlflowClient
 
 from exercises.expect import UnavailableError
+from modeling.settings import read_settings
+from modeling.tracking.bundle_signature import read_signing_key, sign_version, stored_manifest
+from modeling.tracking.mlflow_client import registry
 
 CHAMPION: Final = "champion"
 MODEL: Final = os.environ.get("MODEL_NAME") or "fraud"
@@ -64,7 +67,16 @@ def make_earlier_champion(folder: Path) -> Scene:
     part = _lake_until(lake, last, folder)
     run_id = _command("modeling.train", "--from", first, "--to", last, lake=part)["run_id"]
     version = _command("modeling.evaluate", "--run-id", run_id, lake=part)["model_version"]
+    _sign(version)
     return Scene(client, version, present.version, present.tags["run_id"], days)
+
+
+def _sign(version: str) -> None:
+    """Sign a version as the gate does: the scorer accepts no other champion."""
+    settings = read_settings()
+    with registry(settings) as client:
+        found = client.get_model_version(settings.model_name, version)
+        sign_version(client, read_signing_key(settings), found, stored_manifest(found), settings)
 
 
 def _lake_until(lake: Path, last: str, folder: Path) -> Path:

@@ -30,6 +30,13 @@ class FakeRegistry:
             (folder / FILES[0]).write_text("half of a fi")
 
 
+class NoSignatures:
+    """Accepts every version: these bundles are not signed."""
+
+    def check(self, version: Version, root: Path) -> None:
+        """Check nothing."""
+
+
 async def load_verified(folder: Path, version: str) -> SimpleNamespace:
     """Verify a bundle's files as the pipeline does, and load a stub instead of real trees. Raises `BundleError`."""
     verify(folder, FILES)

@@ -33,8 +33,8 @@ def running_pipeline(folder: Path) -> Iterator[dict[str, str]]:
     adopt_orphans()
     try:
         with ExitStack() as stack:
-            place = copy_of_demo(folder)
             try:
+                place = copy_of_demo(folder)
                 start_stores(place, stack)
                 mlflow = start_mlflow(place)
                 stack.callback(mlflow.stop)

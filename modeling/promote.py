@@ -10,7 +10,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from contracts.bundle import CHAMPION, METADATA, TREES, Bundle, BundleError, probability, read_bundle, verify
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from contracts.bundle import CHAMPION, Bundle, BundleError, probability, read_bundle
 from contracts.days import DayRange
 from modeling.data.dataset import Dataset, read_test
 from modeling.errors import ModelingError
@@ -21,8 +23,14 @@ from modeling.models.candidate import Candidate
 from modeling.models.treelite_export import margins, read_trees
 from modeling.runner import run
 from modeling.settings import Settings, read_settings
+from modeling.tracking.bundle_signature import (
+    has_valid_signature,
+    read_signing_key,
+    sign_version,
+    stored_manifest,
+    verified_manifest,
+)
 from modeling.tracking.mlflow_client import (
-    MODEL_FILE,
     champion_version,
     download_model,
     read_run,
@@ -38,14 +46,20 @@ class MeasuredVersion:
 
     version: Any
     bundle: Bundle
+    manifest: bytes
     metrics: GateMetrics
 
 
-def promote(run_id: str, settings: Settings) -> dict[str, Any]:
+def promote(run_id: str, settings: Settings, *, sign_again: bool = False) -> dict[str, Any]:
     """Compare a registered run with the current champion on the run's test window and promote it if it passes the gate.
 
-    Returns its version, whether it was promoted, and the reason. Raises `ModelingError` for a run without a version.
+    A promoted version is signed before the alias moves. `sign_again`: sign the run's version if it is the champion and
+    has no signature of the present key, as after an upgrade or a new key.
+
+    Returns its version, whether it was promoted, and the reason. Raises `ModelingError` for a run without a version, or
+    without the key that signs.
     """
+    key = read_signing_key(settings)
     with registry(settings) as client:
         trained = read_run(client, run_id)
         version = version_of(client, run_id, settings)
@@ -55,20 +69,46 @@ def promote(run_id: str, settings: Settings) -> dict[str, Any]:
             )
         champion = champion_version(client, settings)
         if champion is not None and champion.version == version.version:
-            return _result(version, GateDecision(False, "it is already the champion"))
-        decision = _apply_gate(trained.candidate, version, champion, settings)
+            return _result(version, GateDecision(False, _renew(client, key, champion, settings, sign_again)))
+        decision, manifest = _decide(trained.candidate, version, champion, settings)
         record_gate_decision(client, version, decision, settings)
         if decision.promoted:
+            # First the signature: the scorer rejects a champion without one.
+            sign_version(client, key, version, manifest, settings)
             client.set_registered_model_alias(settings.model_name, CHAMPION, version.version)
         return _result(version, decision)
 
 
-def _apply_gate(candidate: Candidate, version: Any, champion: Any | None, settings: Settings) -> GateDecision:
+def _renew(client: Any, key: Ed25519PrivateKey, champion: Any, settings: Settings, sign_again: bool) -> str:
+    """Sign the champion if its signature is not valid and `sign_again` says so; returns what was found."""
+    try:
+        manifest = stored_manifest(champion)
+    except BundleError as error:
+        return f"it is already the champion, but its bundle is not usable: {error}"
+    if has_valid_signature(key, champion, manifest, settings):
+        return "it is already the champion"
+    if not sign_again:
+        return (
+            "it is already the champion, but the present key did not sign it: if nobody else changed it in MLflow, add "
+            "--sign-again"
+        )
+    sign_version(client, key, champion, manifest, settings)
+    return "it is already the champion, and is signed again"
+
+
+def _decide(candidate: Candidate, version: Any, champion: Any | None, settings: Settings) -> tuple[GateDecision, bytes]:
+    """The gate's decision, and the manifest of the files that it measured."""
     test = read_test(settings.lake, candidate.split)
     try:
         challenger = _measured(version, test, settings.costs)
     except BundleError as error:
-        return GateDecision(False, f"its bundle is not usable: {error}")
+        return GateDecision(False, f"its bundle is not usable: {error}"), b""
+    return _apply_gate(candidate, challenger, champion, test, settings), challenger.manifest
+
+
+def _apply_gate(
+    candidate: Candidate, challenger: MeasuredVersion, champion: Any | None, test: Dataset, settings: Settings
+) -> GateDecision:
     if champion is None:
         return first_champion(challenger.metrics)
     try:
@@ -101,12 +141,12 @@ def _measured(version: Any, test: Dataset, costs: Costs) -> MeasuredVersion:
     """Measure a version on the test window with its bundle, as the scorer runs it. Raises `BundleError`."""
     with tempfile.TemporaryDirectory() as folder:
         root = download_model(version.source.removeprefix("models:/"), Path(folder))
-        verify(root, [TREES, METADATA, MODEL_FILE])
+        manifest = verified_manifest(root)
         bundle = read_bundle(root)
         scores = probability(margins(read_trees(root), test.features), bundle.calibration)
     found = measure(scores, test, bundle.thresholds, costs)
     metrics = GateMetrics(found["average_precision"], found["cost_per_1000"], found["cost_per_1000_approving_all"])
-    return MeasuredVersion(version, bundle, metrics)
+    return MeasuredVersion(version, bundle, manifest, metrics)
 
 
 def _result(version: Any, decision: GateDecision) -> dict[str, Any]:
@@ -117,7 +157,9 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m modeling.promote", description=__doc__)
     parser.add_argument("--run-id", required=True)
-    print(json.dumps(promote(parser.parse_args().run_id, read_settings())))
+    parser.add_argument("--sign-again", action="store_true", help="sign the champion: after an upgrade, for a new key")
+    given = parser.parse_args()
+    print(json.dumps(promote(given.run_id, read_settings(), sign_again=given.sign_again)))
 
 
 if __name__ == "__main__":

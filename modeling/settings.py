@@ -21,6 +21,7 @@ class Settings(BaseSettings):
     lake_uri: str = "var/lake"
     mlflow_tracking_uri: str = "http://127.0.0.1:5000"
     model_name: str = MODEL_NAME
+    secrets_dir: Path = Path("var/secrets")
     review_cost: float = Field(default=5.0, ge=0)
     """The cost of an analyst's review of one payment, in the currency of the payments."""
     decline_cost: float = Field(default=25.0, ge=0)

@@ -20,6 +20,7 @@ from serving.middleware.body_limit import BodyLimitMiddleware
 from serving.middleware.key_file import KeyFile
 from serving.middleware.rate_limits import RateCounter
 from serving.middleware.request_context import RequestContextMiddleware
+from serving.model.signature_check import SignatureCheck
 from serving.observability.metrics import Metrics
 from serving.online_store.store import connect
 from serving.services import open_services
@@ -37,11 +38,12 @@ def create_app(settings: Settings, clock: Clock = machine_clock) -> FastAPI:
     valkey_password = secrets.valkey_password.get_secret_value()
     counter = RateCounter(connect(settings.valkey_url, valkey_password, settings.scorer_timeout_seconds))
     api_keys = ApiKeys(parse_keys(secrets.api_keys.get_secret_value()), counter)
+    signatures = SignatureCheck(settings.secrets_dir, settings.model_name)
     metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with aclosing(counter), open_services(settings, secrets, clock, metrics) as services:
+        async with aclosing(counter), open_services(settings, secrets, signatures, clock, metrics) as services:
             app.state.services = services
             services.background.start("api keys", KeyFile(settings.secrets_dir, api_keys, metrics).run())
             with without_full_collections():

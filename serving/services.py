@@ -20,6 +20,7 @@ from serving.decision_log.report_relay import ReportRelay
 from serving.model.champion_watcher import ChampionWatcher
 from serving.model.model_cache import ModelCache
 from serving.model.registry_client import RegistryClient
+from serving.model.signature_check import SignatureCheck
 from serving.observability.background import Background
 from serving.observability.logging import event
 from serving.observability.metrics import Metrics
@@ -60,7 +61,7 @@ class Services:
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings, secrets: Secrets, clock: Clock, metrics: Metrics
+    settings: Settings, secrets: Secrets, signatures: SignatureCheck, clock: Clock, metrics: Metrics
 ) -> AsyncIterator[Services]:
     """Connect and start the background tasks; at the end, stop them and relay what is left in the outbox.
 
@@ -72,10 +73,13 @@ async def open_services(
     password = secrets.decisions_password.get_secret_value()
     log = PostgresDecisionLog(settings.decisions_url, password, timeout, connections)
     await log.open()
-    async with httpx.AsyncClient(base_url=settings.mlflow_tracking_uri, timeout=REGISTRY_TIMEOUT_SECONDS) as registry:
+    async with httpx.AsyncClient(
+        base_url=settings.mlflow_tracking_uri, timeout=REGISTRY_TIMEOUT_SECONDS, auth=secrets.mlflow_auth
+    ) as registry:
         champions = ChampionWatcher(
-            RegistryClient(registry, settings.model_name),
+            RegistryClient(registry, settings.model_name, settings.scorer_max_bundle_bytes),
             ModelCache(settings.scorer_champion_dir),
+            signatures,
             metrics,
             settings.scorer_poll_seconds,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from contracts.bundle import MODEL_NAME
@@ -41,11 +41,12 @@ class Settings(BaseSettings):
     """How long the online store repeats the answer to a payment; afterwards the decision log is asked."""
     scorer_max_decisions_waiting: int = Field(default=100_000, ge=1)
     """Decisions that may wait for PostgreSQL, 1.3 KB of Valkey's memory each, before batches are rejected."""
+    scorer_max_bundle_bytes: int = Field(default=64 * MEBIBYTE, ge=1)
+    """The largest size of a model version's files together."""
     scorer_timeout_seconds: float = Field(default=1.0, ge=0.5)
     """How long Valkey and PostgreSQL may take to answer."""
     scorer_decisions_connections: int = Field(default=80, ge=2)
     """PostgreSQL connections of all workers together. Each worker has at most 8, and at least 2."""
-
     scorer_unconfirmed_bytes: int = Field(default=128 * MEBIBYTE, ge=1)
     """Memory of all workers together for responses that are not known to be in PostgreSQL yet."""
 
@@ -58,6 +59,24 @@ class Secrets(BaseSettings):
     valkey_password: SecretStr = Field(min_length=1)
     decisions_password: SecretStr = Field(min_length=1)
     api_keys: SecretStr = Field(min_length=1)
+    model_public_keys: SecretStr = Field(min_length=1)
+    mlflow_login: SecretStr | None = None
+    """`user:password`, if MLflow asks for a login."""
+
+    @field_validator("mlflow_login")
+    @classmethod
+    def _has_user_and_password(cls, login: SecretStr | None) -> SecretStr | None:
+        if login is not None and not all(login.get_secret_value().partition(":")):
+            raise ValueError("it is not user:password")
+        return login
+
+    @property
+    def mlflow_auth(self) -> tuple[str, str] | None:
+        """The user and the password for MLflow, None if it asks for no login."""
+        if self.mlflow_login is None:
+            return None
+        user, _, password = self.mlflow_login.get_secret_value().partition(":")
+        return user, password
 
     @classmethod
     def settings_customise_sources(
@@ -89,4 +108,4 @@ def read_secrets(folder: Path) -> Secrets:
         return Secrets(_secrets_dir=folder)  # type: ignore[call-arg]  # mypy sees only the fields
     except ValidationError as error:
         files = ", ".join(str(folder / str(e["loc"][0])) for e in error.errors())
-        raise SettingsError(f"secrets are missing or empty in {files}: write them, or set SECRETS_DIR") from None
+        raise SettingsError(f"secrets are missing or malformed in {files}: write them, or set SECRETS_DIR") from None

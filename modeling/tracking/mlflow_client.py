@@ -24,6 +24,8 @@ MODEL_ID_TAG: Final = "model_id"
 BASELINE_ID_TAG: Final = "baseline_model_id"
 RUN_ID_TAG: Final = "run_id"
 TAG_LENGTH: Final = 1_000
+LOGIN: Final = "mlflow_login"
+"""The secret file with `user:password`, where MLflow asks for a login."""
 DEFAULTS: Final = {
     # MLflow's defaults are 120 s and 7 attempts: minutes of silence if the server is down.
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
@@ -52,6 +54,7 @@ def registry(settings: Settings) -> Iterator[Any]:
     import mlflow
     import requests
 
+    _log_in(settings)
     # It warns that pip's version is unknown; the environments have no pip.
     logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
     mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
@@ -63,6 +66,19 @@ def registry(settings: Settings) -> Iterator[Any]:
             f"the request to MLflow at {settings.mlflow_tracking_uri} (MLFLOW_TRACKING_URI) failed "
             f"({' '.join(str(error).split())[:300]}): check that MLflow runs there, then run this command again"
         ) from error
+
+
+def _log_in(settings: Settings) -> None:
+    """Have MLflow's client use the login of the secret `mlflow_login`, if there is one. Raises `ModelingError`."""
+    file = settings.secrets_dir / LOGIN
+    if not file.exists():
+        return
+    user, _, password = file.read_text().strip().partition(":")
+    if not (user and password):
+        raise ModelingError(f"{file} is not user:password: write MLflow's login, or delete the file")
+    # The client reads them nowhere else.
+    os.environ.setdefault("MLFLOW_TRACKING_USERNAME", user)
+    os.environ.setdefault("MLFLOW_TRACKING_PASSWORD", password)
 
 
 def read_run(client: Any, run_id: str) -> TrainedRun:

@@ -10,11 +10,10 @@ import numpy as np
 import treelite
 
 from contracts.bundle import (
-    CARD_HTML,
-    CARD_MARKDOWN,
     METADATA,
     REBUILD,
     RETRAIN,
+    SCORER_FILES,
     TREES,
     Bundle,
     BundleError,
@@ -28,8 +27,7 @@ from serving.explain.shapley import Game, game_of, shapley_values
 from serving.explain.tree_paths import Leaves, read_leaves
 from serving.model.model_card import Card, read_card
 
-FILES: Final = (METADATA, TREES, CARD_MARKDOWN, CARD_HTML)
-"""The files of a model version that the scorer loads, besides the manifest with their checksums."""
+FILES: Final = SCORER_FILES
 TOLERANCE: Final = 1e-9
 
 

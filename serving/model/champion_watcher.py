@@ -13,6 +13,7 @@ from serving.model.champion import Champion
 from serving.model.model_cache import ModelCache
 from serving.model.registry_client import RegistryClient, Version
 from serving.model.sandbox_load import load_in_sandbox
+from serving.model.signature_check import SignatureCheck
 from serving.observability.logging import event
 from serving.observability.metrics import Metrics
 from serving.observability.transition_logger import TransitionLogger
@@ -22,9 +23,17 @@ from serving.retries import POLLS_BEFORE_RETRY
 class ChampionWatcher:
     """Holds the champion in use. It is swapped in one assignment, so a request ends with the one it began with."""
 
-    def __init__(self, registry: RegistryClient, cache: ModelCache, metrics: Metrics, poll_seconds: float) -> None:
+    def __init__(
+        self,
+        registry: RegistryClient,
+        cache: ModelCache,
+        signatures: SignatureCheck,
+        metrics: Metrics,
+        poll_seconds: float,
+    ) -> None:
         self._registry = registry
         self._cache = cache
+        self._signatures = signatures
         self._metrics = metrics
         self._poll_seconds = poll_seconds
         self._current: Champion | None = None
@@ -81,12 +90,12 @@ class ChampionWatcher:
             self._report(problem + self._cached_rejected)
             return
         try:
-            cached = self._cache.read()
-            if cached is None:
-                self._report(problem)
-                return
-            version, files = cached
-            champion = await load_in_sandbox(files, version.number)
+            with tempfile.TemporaryDirectory(prefix="champion-") as folder:
+                version = self._cache.copy(Path(folder))
+                if version is None:
+                    self._report(problem)
+                    return
+                champion = await self._load_signed(version, Path(folder))
         except BundleError as error:
             self._cached_rejected = f"; the version cached on disk is rejected because {error}"
             self._report(problem + self._cached_rejected)
@@ -103,7 +112,7 @@ class ChampionWatcher:
         try:
             with tempfile.TemporaryDirectory(prefix="champion-") as folder:
                 await self._registry.download(version, Path(folder))
-                champion = await load_in_sandbox(Path(folder), version.number)
+                champion = await self._load_signed(version, Path(folder))
                 # In a thread: another worker may hold its lock.
                 await asyncio.to_thread(self._store, version, Path(folder))
         except BundleError as error:
@@ -115,6 +124,11 @@ class ChampionWatcher:
         self._rejected = None
         self._report("")
         event("champion loaded", version=champion.version)
+
+    async def _load_signed(self, version: Version, files: Path) -> Champion:
+        """Load files that nothing else writes, once their signature is verified. Raises `BundleError`."""
+        self._signatures.check(version, files)
+        return await load_in_sandbox(files, version.number)
 
     def _use(self, champion: Champion, version: Version) -> None:
         self._current, self._loaded, self._cached_rejected = champion, version, ""

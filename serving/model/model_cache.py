@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from contracts.bundle import BundleError, verify
+from contracts.bundle import MANIFEST, BundleError, verify
 from contracts.durable import flush, flush_tree, publish
 from serving.model.champion import FILES
 from serving.model.registry_client import Version
@@ -61,6 +61,21 @@ class ModelCache:
         except BundleError:
             return False
         return True
+
+    def copy(self, folder: Path) -> Version | None:
+        """Copy the cached version's files to `folder`; None if there is none. Raises `BundleError`.
+
+        What is verified in a private folder cannot change before it is loaded.
+        """
+        cached = self.read()
+        if cached is None:
+            return None
+        version, files = cached
+        for name in (MANIFEST, *FILES):
+            if (files / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(files / name, folder / name)
+        return version
 
     def read(self) -> tuple[Version, Path] | None:
         """The cached version and the folder of its files, None if there is none. Raises `BundleError`."""

@@ -128,7 +128,9 @@ class Stack:
         """The champion in MLflow's registry."""
         query = {"name": "fraud", "alias": "champion"}
         address = self.credentials["MLFLOW_URL"] + "/api/2.0/mlflow/registered-models/alias"
-        found: dict[str, Any] = httpx.get(address, params=query, timeout=30).raise_for_status().json()["model_version"]
+        login = self.credentials["MLFLOW_USER"], self.credentials["MLFLOW_PASSWORD"]
+        answer = httpx.get(address, params=query, auth=login, timeout=30).raise_for_status()
+        found: dict[str, Any] = answer.json()["model_version"]
         return found
 
     def live_days(self) -> list[date]:

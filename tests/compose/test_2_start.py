@@ -119,6 +119,7 @@ def test_credentials_are_those_of_the_running_containers(stack: Stack) -> None:
     found = stack.credentials
     assert set(found) == {
         "SCORER_URL", "SCORER_API_KEY", "MLFLOW_URL", "AIRFLOW_URL", "AIRFLOW_USER", "AIRFLOW_PASSWORD",
+        "MLFLOW_USER", "MLFLOW_PASSWORD",
     }  # fmt: skip
     assert found["SCORER_URL"] == f"http://127.0.0.1:{stack.ports['SCORER']}"
     assert found["AIRFLOW_USER"] == USER

@@ -8,10 +8,14 @@ import signal
 import socket
 import stat
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from demo import serve
+from demo.demo_copy import copy_of_demo
 from demo.embedded_servers import (
     Server,
     ServerError,
@@ -24,7 +28,8 @@ from demo.embedded_servers import (
     start_valkey,
     wait_ready,
 )
-from demo.secret_files import PASSWORDS, read_secret, write_secrets
+from demo.options import Options
+from demo.secret_files import PASSWORDS, PUBLIC_KEYS, SIGNING_KEY, read_secret, write_secrets
 
 
 def query(server: Server, password: str) -> subprocess.CompletedProcess[str]:
@@ -91,8 +96,25 @@ def test_secrets_are_created_once_and_private_to_their_owner(tmp_path: Path) -> 
     before = {path.name: path.read_text() for path in folder.iterdir()}
     write_secrets(folder)
     assert {path.name: path.read_text() for path in folder.iterdir()} == before
-    assert set(before) == {*PASSWORDS, "api_keys"}
+    assert set(before) == {*PASSWORDS, "api_keys", SIGNING_KEY, PUBLIC_KEYS}
     assert len(set(before.values())) == len(before)
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in folder.iterdir())
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert read_secret(folder, "scorer_api_key") not in before["api_keys"]
+
+
+def test_a_demo_of_a_version_that_signed_no_models_is_not_started_or_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demo = tmp_path / "demo"
+    write_secrets(demo / "secrets")
+    for name in (SIGNING_KEY, PUBLIC_KEYS):
+        (demo / "secrets" / name).unlink()
+    (tmp_path / "copy").mkdir()
+    monkeypatch.setattr(serve, "DEMO", demo)
+    told = f"the data in {demo} is from a version that signed no models: run `make demo` again"
+    with pytest.raises(ServerError, match=told):
+        copy_of_demo(tmp_path / "copy", demo)
+    assert (tmp_path / "copy").exists()
+    with ExitStack() as stack, pytest.raises(ServerError, match=told):
+        serve.serve(Options(), Console(), stack)

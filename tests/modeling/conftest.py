@@ -43,11 +43,11 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def settings_for(mlflow_uri: str, lake: Path, request: pytest.FixtureRequest) -> SettingsFor:
+def settings_for(mlflow_uri: str, lake: Path, secrets_dir: Path, request: pytest.FixtureRequest) -> SettingsFor:
     """Settings with a separate registered model."""
 
     def make(lake_uri: Path = lake, **others: object) -> Settings:
-        mine = {"mlflow_tracking_uri": mlflow_uri, "model_name": request.node.name} | others
+        mine = {"mlflow_tracking_uri": mlflow_uri, "model_name": request.node.name, "secrets_dir": secrets_dir} | others
         return Settings.model_validate({"lake_uri": str(lake_uri)} | mine)
 
     return make

@@ -285,6 +285,7 @@ def test_the_commands_end_with_one_line_of_json(settings_for: SettingsFor, lake:
         "LAKE_URI": lake.as_uri(),
         "MLFLOW_TRACKING_URI": settings.mlflow_tracking_uri,
         "MODEL_NAME": settings.model_name,
+        "SECRETS_DIR": str(settings.secrets_dir),
     }
     said: dict[str, Any] = {}
     options = ["--from", str(DAYS.first), "--to", str(DAYS.last)]

@@ -17,10 +17,12 @@ import valkey
 from psycopg import sql
 
 from contracts.online_state import META_KEY, Stamp
+from contracts.signature import PUBLIC_KEYS
 from demo.installation import python_of
 from tests.serving.bundles import write_bundle
 from tests.serving.registry_stub import RegistryStub
 from tests.serving.running import KEYS, ROOT, ScorerProcess
+from tests.serving.signing import KEY, public
 
 DATABASE = 9
 TEMPLATE = "decisions_migrated"
@@ -45,6 +47,7 @@ def secrets(secrets_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
         for name, key in KEYS.items()
     ]
     (folder / "api_keys").write_text(json.dumps(keys) + "\n")
+    (folder / PUBLIC_KEYS).write_text(f"{public(KEY)}\n")
     return folder
 
 

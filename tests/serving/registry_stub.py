@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from contracts.bundle import MANIFEST, MODEL_NAME
+from contracts.signature import SIGNATURE_TAG, sign
+from tests.serving.signing import KEY
+
 ALIAS = "/api/2.0/mlflow/registered-models/alias"
 LOGGED = "/api/2.0/mlflow/logged-models/"
 NO_ALIAS = b'{"error_code": "INVALID_PARAMETER_VALUE", "message": "Registered model alias champion not found."}'
@@ -17,10 +21,14 @@ ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts/"
 
 
 class RegistryStub:
-    """A registry of folders; `champion` is the number of the version with that alias."""
+    """A registry of folders; `champion` is the number of the version with that alias.
+
+    `promote` signs what it makes champion with `KEY`, as the promoting job does.
+    """
 
     def __init__(self) -> None:
         self.versions: dict[str, Path] = {}
+        self.signatures: dict[str, str] = {}
         self.champion: str | None = None
         self.downloads: list[str] = []
         stub = self
@@ -44,6 +52,8 @@ class RegistryStub:
         """Register the bundle under `root` and make it champion."""
         version = str(len(self.versions) + 1)
         self.versions[version] = root
+        if (root / MANIFEST).exists():
+            self.signatures[version] = sign(KEY, MODEL_NAME, version, (root / MANIFEST).read_bytes())
         self.champion = version
         return version
 
@@ -61,7 +71,11 @@ class RegistryStub:
         if path == ALIAS:
             if self.champion is None:
                 return 400, NO_ALIAS
-            return _json("model_version", {"version": self.champion, "source": f"models:/m-{self.champion}"})
+            version = {"version": self.champion, "source": f"models:/m-{self.champion}"}
+            tags = [{"key": "gate", "value": "promoted"}]
+            if self.champion in self.signatures:
+                tags.append({"key": SIGNATURE_TAG, "value": self.signatures[self.champion]})
+            return _json("model_version", version | {"tags": tags})
         if path.startswith(LOGGED):
             number = path.removeprefix(f"{LOGGED}m-")
             return _json("model", {"info": {"artifact_uri": f"mlflow-artifacts:/0/models/m-{number}/artifacts"}})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from contracts.bundle import CARD_HTML, CARD_MARKDOWN, MANIFEST, METADATA, TREES, BundleError, write_manifest
 from contracts.features import FEATURES, FEATURES_VERSION
+from contracts.signature import sign
 from serving.errors import RegistryError
 from serving.model.champion import FILES
 from serving.model.champion_watcher import ChampionWatcher
@@ -26,7 +28,9 @@ from tests.serving.bundles import REFERENCE, margin, write_bundle
 from tests.serving.conftest import Start
 from tests.serving.registry_stub import RegistryStub
 from tests.serving.running import ScorerProcess, wait_for
+from tests.serving.signing import KEY, signature_check
 
+MAX_BYTES = 2**20
 T = 1_535_700_000
 Fresh = Callable[[], int]
 
@@ -198,8 +202,9 @@ def test_a_rejected_version_is_not_retried_at_every_poll(tmp_path: Path) -> None
 
     async def poll(times: int) -> None:
         async with httpx.AsyncClient(base_url=stub.url) as client:
-            kept = ModelCache(tmp_path / "kept")
-            champions = ChampionWatcher(RegistryClient(client, "fraud"), kept, Metrics(), poll_seconds=1)
+            kept, signatures = ModelCache(tmp_path / "kept"), signature_check(tmp_path)
+            asked = RegistryClient(client, "fraud", MAX_BYTES)
+            champions = ChampionWatcher(asked, kept, signatures, Metrics(), poll_seconds=1)
             for _ in range(times):
                 await champions.refresh()
 
@@ -218,7 +223,7 @@ def test_any_broken_connection_is_a_registry_that_does_not_answer() -> None:
 
     async def ask() -> None:
         async with httpx.AsyncClient(transport=httpx.MockTransport(broken), base_url="http://registry") as client:
-            await RegistryClient(client, "fraud").champion()
+            await RegistryClient(client, "fraud", MAX_BYTES).champion()
 
     with pytest.raises(RegistryError, match="does not answer"):
         asyncio.run(ask())
@@ -271,14 +276,18 @@ def test_a_start_without_the_registry_uses_the_cached_version_and_says_so(
 
 async def refreshed(url: str, cache: Path) -> ChampionWatcher:
     """A watcher after its first poll."""
-    async with httpx.AsyncClient(base_url=url) as client:
-        champions = ChampionWatcher(RegistryClient(client, "fraud"), ModelCache(cache), Metrics(), poll_seconds=1)
-        await champions.refresh()
-        return champions
+    with tempfile.TemporaryDirectory() as keys:
+        async with httpx.AsyncClient(base_url=url) as client:
+            asked, signatures = RegistryClient(client, "fraud", MAX_BYTES), signature_check(Path(keys))
+            champions = ChampionWatcher(asked, ModelCache(cache), signatures, Metrics(), poll_seconds=1)
+            await champions.refresh()
+            return champions
 
 
 def test_a_registry_that_lost_its_models_leaves_the_cached_champion(tmp_path: Path) -> None:
-    ModelCache(tmp_path / "cache").keep(Version("3", "models:/m-3"), write_bundle(tmp_path / "bundle"))
+    root = write_bundle(tmp_path / "bundle")
+    signature = sign(KEY, "fraud", "3", (root / MANIFEST).read_bytes())
+    ModelCache(tmp_path / "cache").keep(Version("3", "models:/m-3", signature), root)
     champions = asyncio.run(refreshed(RegistryStub().url, tmp_path / "cache"))
     assert champions.current.version == "3"
     assert champions.problem.startswith("the registry has no champion yet")

@@ -30,7 +30,7 @@ def test_an_invalid_host(settings: dict[str, str], tmp_path: Path) -> None:
     assert "SCORER_HOST" in fails(settings | {"SCORER_HOST": "no.such.host.invalid"}, tmp_path / "log")
 
 
-@pytest.mark.parametrize("name", ["valkey_password", "decisions_password", "api_keys"])
+@pytest.mark.parametrize("name", ["valkey_password", "decisions_password", "api_keys", "model_public_keys"])
 def test_a_missing_or_empty_secret(settings: dict[str, str], tmp_path: Path, name: str) -> None:
     folder = tmp_path / "secrets"
     shutil.copytree(settings["SECRETS_DIR"], folder)
@@ -40,6 +40,25 @@ def test_a_missing_or_empty_secret(settings: dict[str, str], tmp_path: Path, nam
     # A variable of that name is no substitute: only the file counts.
     missing = settings | {"SECRETS_DIR": str(folder), name.upper(): "[]"}
     assert str(folder / name) in fails(missing, tmp_path / "missing")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("model_public_keys", "c2hvcnQ=", "does not contain public keys of promoted models"),
+        ("model_public_keys", "-----BEGIN PUBLIC KEY-----", "does not contain public keys of promoted models"),
+        ("mlflow_login", "a password alone", "missing or malformed"),
+        ("mlflow_login", ":password", "missing or malformed"),
+    ],
+)
+def test_a_malformed_secret(settings: dict[str, str], tmp_path: Path, name: str, content: str, told: str) -> None:
+    folder = tmp_path / "secrets"
+    shutil.copytree(settings["SECRETS_DIR"], folder)
+    (folder / name).write_text(f"{content}\n")
+    said = fails(settings | {"SECRETS_DIR": str(folder)}, tmp_path / "log")
+    assert str(folder / name) in said
+    assert told in said
+    assert content not in said
 
 
 def test_a_missing_secrets_folder(settings: dict[str, str], tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ import pytest
 import serving.model.champion_watcher
 from contracts.bundle import BundleError
 from exercises.expect import Description, expect
-from exercises.fake_registry import FakeRegistry, load_verified
+from exercises.fake_registry import FakeRegistry, NoSignatures, load_verified
 from exercises.threads import at_every_step, in_thread
 from serving.model.model_cache import ModelCache
 from serving.model.registry_client import Version
@@ -348,7 +348,13 @@ def test_fails_when_tested(world: World) -> None:
 def test_agrees_with_production(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving.model.champion_watcher, "load_in_sandbox", load_verified)
     registry = FakeRegistry()
-    watcher = serving.model.champion_watcher.ChampionWatcher(registry, ModelCache(tmp_path), Metrics(), 1.0)  # type: ignore[arg-type]
+    watcher = serving.model.champion_watcher.ChampionWatcher(
+        registry,  # type: ignore[arg-type]
+        ModelCache(tmp_path),
+        NoSignatures(),  # type: ignore[arg-type]
+        Metrics(),
+        1.0,
+    )
     rng = random.Random(3)
     stop, actual = threading.Event(), set[object]()
 
