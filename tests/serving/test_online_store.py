@@ -22,10 +22,12 @@ from contracts.online_state import (
     payment_key,
 )
 from serving.errors import OnlineStoreUnavailableError
+from serving.online_store.connection import Call
 from serving.online_store.protocol import Answered, Claim, Conflict
 from serving.online_store.scripts import Script
-from serving.online_store.store import REPORTS_AT_ONCE, Call, ValkeyOnlineStore, connect
-from serving.scoring.payment import Location, Payment, terminal_entry
+from serving.online_store.store import REPORTS_AT_ONCE, ValkeyOnlineStore, connect
+from serving.scoring.payment import Location, Payment
+from serving.scoring.report import Report
 
 T = 1_536_100_000
 DATABASE = 14
@@ -138,7 +140,7 @@ def test_payments_are_located_where_they_are_scored_or_in_the_newest_day(
 
 def test_large_reports_take_turns_in_small_parts(valkey_server: Any, state: Any, fresh: Fresh) -> None:
     ids = [fresh() for _ in range(1_000)]
-    entries = {number: terminal_entry(T, number, 100, T) for number in ids}
+    reports = [Report(number, T, (number, T, 100)) for number in ids]
     under_way: list[int] = []
     most, sizes = 0, []
 
@@ -156,7 +158,7 @@ def test_large_reports_take_turns_in_small_parts(valkey_server: Any, state: Any,
 
         online._run = run  # type: ignore[method-assign]
         await asyncio.gather(
-            *(online.locate(ids) for _ in range(3)), *(online.merge_reports(entries) for _ in range(2))
+            *(online.locate(ids) for _ in range(3)), *(online.merge_reports(reports) for _ in range(2))
         )
 
     ask(valkey_server, report)
