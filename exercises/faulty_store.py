@@ -186,6 +186,10 @@ class PipelineScorer:
         del position, limit
         return []
 
+    async def numbered(self, after: int, until: int) -> list[int]:
+        del after, until
+        return []
+
     async def applied_after(self, number: int, limit: int) -> list[Any]:
         del number, limit
         return []

@@ -110,6 +110,12 @@ class PostgresDecisionLog:
         """Decisions with sequence numbers above `number`, in their order."""
         return await self._records(queries.APPLIED_AFTER, [number, limit])
 
+    async def numbered(self, after: int, until: int) -> list[int]:
+        """The payments with sequence numbers above one, up to another."""
+        return [
+            row["transaction_id"] for row in await _within(self._long, self._rows(queries.NUMBERED, [after, until]))
+        ]
+
     async def recorded(self, after: tuple[datetime, int], until: int, limit: int) -> list[Record]:
         """Decisions with sequence numbers up to `until`, in order of (payment's instant, id), after a position."""
         asked = {"after": after[0], "number": after[1], "until": until, "limit": limit}

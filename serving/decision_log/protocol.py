@@ -77,6 +77,9 @@ class ReconcilableLog(Appendable, AppendableReports, Protocol):
     async def applied_after(self, number: int, limit: int) -> list[Record]:
         """Decisions with sequence numbers above `number`, in their order."""
 
+    async def numbered(self, after: int, until: int) -> list[int]:
+        """The payments with sequence numbers above one, up to another."""
+
     async def recorded(self, after: tuple[datetime, int], until: int, limit: int) -> list[Record]:
         """Decisions with sequence numbers up to `until`, in order of (payment's instant, id), after a position."""
 

@@ -72,6 +72,7 @@ order by occurred_at, transaction_id limit %(limit)s
 APPLIED_AFTER: Final = f"""
 select {COLUMNS} from serving.decisions where applied > %s order by applied limit %s
 """
+NUMBERED: Final = "select transaction_id from serving.decisions where applied > %s and applied <= %s"
 LOCATE: Final = """
 select transaction_id, terminal_id, floor(extract(epoch from occurred_at))::bigint as second,
     (amount * 100)::bigint as cents

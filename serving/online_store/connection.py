@@ -69,6 +69,7 @@ class ScriptConnection:
 
         The command is packed in C and sent over a connection that is kept, with one deadline for the round trip.
         """
+        run = self._run_id
         async with self._round_trips:
             connection = self._idle.pop() if self._idle else await self._connection()
 
@@ -76,6 +77,9 @@ class ScriptConnection:
                 if not connection.is_connected:
                     await connection.connect()  # type: ignore[no-untyped-call]
                     await self._require_pinned_run(connection)
+                if self._run_id != run:
+                    # Pinned meanwhile: a payment that waited must not be claimed before recovery is complete.
+                    raise OnlineStoreUnavailableError("Valkey was restarted")
                 await connection.send_packed_command(packed)
                 return await connection.read_response()
 

@@ -52,7 +52,7 @@ class FraudReporter:
         self._metrics = metrics
 
     async def take(self, reports: Sequence[FraudReport]) -> Outcome:
-        """Merge these reports; all payments are located first, so a report of which nothing is known stops none."""
+        """Accept these reports; all payments are located first. After an error some may be accepted: send all again."""
         self._require_store()
         earliest = _earliest(reports)
         locations = await self._locate(list(earliest))

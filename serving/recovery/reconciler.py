@@ -55,9 +55,9 @@ class Reconciler:
         self._reconciliation_id = b""
         self._sequence = 0
         self._went_back = False
-        # The trips for which these are done.
-        self._numbers_raised = -1
+        # The trips for which these are done, and for the one the run of the server.
         self._recent_saved = 0
+        self._numbers_raised = (-1, "")
 
     async def run(self) -> None:
         """Recover the store whenever the breaker has tripped, for ever."""
@@ -134,9 +134,10 @@ class Reconciler:
     async def _has_gone_back(self) -> bool:
         """Whether the server runs on with older data, as after it replicated another one."""
         before, self._sequence = self._sequence, await self._store.sequence()
-        # Numbers were given before this was noticed, so the counter no longer tells what is missing.
-        self._went_back = self._went_back or self._sequence < before
-        return self._went_back
+        gone_back = self._sequence < before
+        # Until recovery: numbers were given before this was noticed, so the counter does not tell what is missing.
+        self._went_back |= gone_back
+        return gone_back
 
     async def _save_recent(self) -> None:
         """Append what is at risk to the log, once after each trip: other scorers may be asked for it."""
@@ -146,11 +147,13 @@ class Reconciler:
             self._recent_saved = trips
 
     async def _raise_numbers(self, attempt: int) -> None:
-        """Once after each trip: other scorers may know of numbers that the store forgot."""
-        if self._numbers_raised != attempt:
-            forgotten = attempt > 0 or self._restarted()
-            await self._store.advance_sequence(await self._log.highest(), forgotten=forgotten)
-            self._numbers_raised = attempt
+        """Once after each trip, and again for a store that lost the new counter: others may know of later numbers."""
+        raised = self._numbers_raised == (attempt, self._run_id)
+        if raised and not await self._has_gone_back():
+            return
+        forgotten = attempt > 0 or self._restarted()
+        await self._store.advance_sequence(await self._log.highest(), forgotten=forgotten)
+        self._numbers_raised, self._sequence = (attempt, self._run_id), await self._store.sequence()
 
     def _may_lack(self, attempt: int) -> bool:
         """Whether the store may lack payments or answers."""

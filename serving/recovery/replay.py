@@ -51,7 +51,8 @@ class Replay:
 
     async def above(self, number: int) -> None:
         """All that a store lacks whose counter was at a number, whichever scorer gave the numbers above it."""
-        await each_chunk(self._decisions_above(max(0, number - IN_PROGRESS)), self._merge_unanswered)
+        await self.these(await self._log.numbered(max(0, number - IN_PROGRESS), number))
+        await each_chunk(self._decisions_above(number), self.merge)
         await each_chunk(self._reports_above(number), self._store.merge_reports)
 
     async def pending(self) -> int:
@@ -65,6 +66,7 @@ class Replay:
     async def these(self, ids: list[int]) -> None:
         """The decisions on these payments, as recorded: another scorer's answer may have come first."""
         for asked in chunks(ids):
+            # A payment's answer is stored after everything else of it.
             unanswered = await self._store.unanswered(asked)
             await self.merge(list((await self._log.find(unanswered)).values()) if unanswered else [])
 
@@ -82,11 +84,6 @@ class Replay:
             [(Payment.recorded(record), pack(record), record["applied"]) for record in records]
         )
         return dict(zip((record["transaction_id"] for record in records), numbers, strict=True))
-
-    async def _merge_unanswered(self, records: list[Record]) -> None:
-        """Merge what is missing: a payment's answer is stored after everything else of it."""
-        missing = set(await self._store.unanswered([record["transaction_id"] for record in records]))
-        await self.merge([record for record in records if record["transaction_id"] in missing])
 
     def _decisions(self, since: datetime, until: int) -> Read[Record]:
         async def read(last: Record | None) -> list[Record]:

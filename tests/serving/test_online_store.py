@@ -86,6 +86,25 @@ def test_an_answer_without_its_claim_is_not_kept(valkey_server: Any, state: Any,
     assert state.xlen(DECISIONS_KEY) == before
 
 
+def test_a_call_that_began_before_a_restart_is_rejected_after_the_new_run_is_accepted(
+    valkey_server: Any, state: Any, fresh: Fresh
+) -> None:
+    payment = Payment(fresh(), fresh(), fresh(), 100, T)
+
+    async def wait(online: ValkeyOnlineStore) -> None:
+        online._run_id = "another"
+        online._round_trips = asyncio.Semaphore(0)
+        claim = asyncio.create_task(online.claim([payment]))
+        await asyncio.sleep(0)
+        await online.pin_run()
+        online._round_trips.release()
+        with pytest.raises(OnlineStoreUnavailableError, match="was restarted"):
+            await claim
+        assert [type(one) for one in await online.claim([payment])] == [Claim]
+
+    ask(valkey_server, wait)
+
+
 def test_a_restarted_valkey_is_rejected_until_it_is_accepted(valkey_server: Any, state: Any) -> None:
     async def after_another(online: ValkeyOnlineStore) -> str:
         online._run_id = "another"

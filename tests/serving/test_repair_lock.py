@@ -14,9 +14,10 @@ from typing import Any, TypeVar
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from serving.decision_log import repair_lock
-from serving.decision_log.log import CONNECTIONS, PostgresDecisionLog, connections_per_worker
+from serving.decision_log.log import CONNECTIONS, PostgresDecisionLog, _conninfo, connections_per_worker
 from tests.serving.running import ROOT
 
 T = TypeVar("T")
@@ -128,6 +129,12 @@ def test_a_stopped_process_keeps_no_transaction_open(url: str, password: str) ->
         "statement_timeout": "10s",
         "tcp_keepalives_idle": "5",
     }
+
+
+def test_a_connection_over_a_dead_network_ends() -> None:
+    found = conninfo_to_dict(_conninfo("postgresql://127.0.0.1:5432/decisions", "secret", 1.0))
+    names = ("keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout", "connect_timeout")
+    assert {name: found[name] for name in names} == dict(zip(names, ["5", "2", "3", "10000", "1"], strict=True))
 
 
 @pytest.mark.parametrize(("workers", "each"), [(1, CONNECTIONS), (10, CONNECTIONS), (16, 5), (40, 2), (64, 2)])

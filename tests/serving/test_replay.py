@@ -44,6 +44,12 @@ class Log:
     def __init__(self, numbers: Sequence[int]) -> None:
         self.rows = [record(number, applied) for number, applied in enumerate(numbers)]
 
+    async def numbered(self, after: int, until: int) -> list[int]:
+        return [row["transaction_id"] for row in self.rows if after < row["applied"] <= until]
+
+    async def find(self, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+        return {number: self.rows[number] for number in ids}
+
     async def applied_after(self, number: int, limit: int) -> list[dict[str, Any]]:
         found = sorted((row for row in self.rows if row["applied"] > number), key=lambda row: row["applied"])
         return found[:limit]
