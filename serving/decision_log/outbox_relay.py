@@ -31,6 +31,8 @@ from serving.retries import OUTBOX_SECONDS
 GROUP: Final = "decision-log"
 BATCH: Final = 100
 """While few wait. PostgreSQL takes some milliseconds for these; more would delay what shares its core."""
+MANY: Final = 1_000
+"""Single payments as fast as they go leave fewer waiting."""
 LARGEST_BATCH: Final = 2_000
 """While many wait: a busy event loop gives the relay few turns, so each must move many."""
 MEMORY_SECONDS: Final = 1.0
@@ -219,7 +221,7 @@ class OutboxRelay:
 
 def batch_size(waiting: int) -> int:
     """How many decisions to move at a time while so many wait."""
-    return min(max(BATCH, waiting // 2), LARGEST_BATCH)
+    return min(waiting // 2, LARGEST_BATCH) if waiting >= MANY else BATCH
 
 
 def reason_of(error: Exception) -> str:

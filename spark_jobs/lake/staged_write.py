@@ -154,13 +154,16 @@ def stage_days(
     ordered = rows.combine_chunks().sort_by([(name, "ascending") for name in ("day", *SORTED_BY[table])])
     days = ordered["day"].to_numpy()
     starts = np.flatnonzero(np.concatenate(([True], days[1:] != days[:-1])))
+    staged: list[Staged] = []
     for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(days)], strict=True)):
         day = days[start].item()
         path = Path(folder) / f"{table}-{day}-{uuid4().hex}.parquet"
         one_day = ordered.slice(start, end - start).select(schema.names).cast(schema).combine_chunks()
         pq.write_table(one_day, path, compression="zstd", row_group_size=1 << 20)
-        flush(path)
-        yield _staged_batch(Staged(table, day, end - start, path, counts or {} if number == 0 else {}))
+        staged.append(Staged(table, day, end - start, path, counts or {} if number == 0 else {}))
+    # All together, which takes a fraction of one after another.
+    flush(*(one.path for one in staged))
+    yield from map(_staged_batch, staged)
 
 
 def split_days(rows: Mapping[date, int], per_task: int = ROWS_PER_TASK) -> list[list[date]]:

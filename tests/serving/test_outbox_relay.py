@@ -20,6 +20,7 @@ from serving.decision_log.outbox_relay import (
     BATCH,
     GROUP,
     LARGEST_BATCH,
+    MANY,
     SET_ASIDE_KEY,
     UNRECORDABLE,
     OutboxRelay,
@@ -149,7 +150,7 @@ def test_many_entries_of_a_dead_process_are_taken_over_together(
 
 
 def test_batches_grow_with_the_outbox(valkey_server: Any, outbox: Any) -> None:
-    assert [batch_size(n) for n in (0, 2 * BATCH, 600, 10**6)] == [BATCH, BATCH, 300, LARGEST_BATCH]
+    assert [batch_size(n) for n in (0, MANY - 1, MANY, 3_000, 10**6)] == [BATCH, BATCH, 500, 1_500, LARGEST_BATCH]
     log = Log()
     fill(outbox, [str(n).encode() for n in range(5_000)])
     relay(valkey_server, log, lambda one: one.finish())
