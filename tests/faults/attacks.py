@@ -13,7 +13,7 @@ from typing import Final
 
 MEBIBYTE: Final = 2**20
 FIELDS: Final = 466_000
-"""Unknown fields, as many as 4 MiB can have."""
+"""Unknown fields, almost as many as 4 MiB can have."""
 Attack = Callable[[int, str, float], None]
 """Attacks the scorer at a port with a valid key for some seconds."""
 
@@ -42,9 +42,9 @@ def half_sent_requests(port: int, _: str, seconds: float) -> None:
 
 
 def unknown_fields(port: int, key: str, seconds: float) -> None:
-    """Batches of one payment with very many unknown fields, four at a time."""
-    names = itertools.product(string.ascii_lowercase.encode(), repeat=4)
-    fields = b",".join(b'"%s":1' % bytes(name) for name in itertools.islice(names, FIELDS - 10))
+    """Batches of one payment with very many unknown fields, twelve at a time."""
+    names = itertools.product(string.ascii_letters.encode(), repeat=4)
+    fields = b",".join(b'"%s":1' % bytes(name) for name in itertools.islice(names, FIELDS))
     body = b'{"transactions":[{' + fields + b"}]}"
     request = _head("/v1/score/batch", key, len(body)) + body
 
@@ -53,7 +53,7 @@ def unknown_fields(port: int, key: str, seconds: float) -> None:
             connection.sendall(request)
             connection.recv(MEBIBYTE)
 
-    threads = [threading.Thread(target=_repeat, args=(attack, seconds)) for _ in range(4)]
+    threads = [threading.Thread(target=_repeat, args=(attack, seconds)) for _ in range(12)]
     for thread in threads:
         thread.start()
     for thread in threads:
