@@ -26,6 +26,8 @@ MADE: Final = (
     "airflow_fernet_seed",
     "mlflow_db_password",
     "mlflow_session_secret",
+    "valkey_pipeline_password",
+    "valkey_scorer_password",
     *(f"mlflow_{user}_password" for user in USERS),
 )
 PIPELINE: Final = ("bank_reader_password", "decisions_reader_password", "valkey_password")
@@ -64,6 +66,19 @@ LOGINS: Final[Mapping[str, str]] = {
     "scorer": "scorer",
 }
 """The user with which each holder logs in to MLflow."""
+VALKEY: Final[Mapping[str, str]] = {
+    # No command that empties, configures or stops the server.
+    "scorer": "~c:* ~t:* ~i:* ~p:* ~state:* ~decisions ~decisions:* ~rate:* +@all -@admin -@dangerous +info",
+    # The histories and their stamp, but no payment, response or decision.
+    "pipeline": "~c:* ~t:* ~i:* ~state:days ~state:meta +@all -@admin -@dangerous",
+}
+"""What Valkey's users may do; `default`, for people, may do everything. contracts/online_state.py has the keys."""
+VALKEY_USERS: Final[Mapping[str, str]] = {
+    "pipeline": "valkey_pipeline_password",
+    "training": "valkey_pipeline_password",
+    "scorer": "valkey_scorer_password",
+}
+"""The secret that each holder has as `valkey_password`."""
 FOREIGN: Final = frozenset({"postgres", "valkey"})
 """Holders whose images run as another user: their files are world-readable, but only they mount the volume."""
 ADDRESSES: Final = ("SCORER_URL", "AIRFLOW_URL", "MLFLOW_URL")
@@ -103,8 +118,7 @@ def _content(kept: Path, holder: str, name: str) -> str:
     """The content of a file: a secret, or a secret in the format that its reader needs."""
     match name:
         case "valkey.acl":
-            digest = hashlib.sha256(read_secret(kept, "valkey_password").encode()).hexdigest()
-            return f"user default on #{digest} ~* &* +@all"
+            return _valkey_users(kept)
         case "airflow.pgpass" | "mlflow.pgpass":
             role = name.removesuffix(".pgpass")
             return f"*:*:{role}:{role}:{read_secret(kept, f'{role}_db_password')}"
@@ -117,7 +131,17 @@ def _content(kept: Path, holder: str, name: str) -> str:
             passwords = {user: read_secret(kept, f"mlflow_{user}_password") for user in USERS}
             return json.dumps(passwords) if name.endswith(".json") else f"{LOGINS[holder]}:{passwords[LOGINS[holder]]}"
         case _:
-            return read_secret(kept, name)
+            return read_secret(kept, VALKEY_USERS.get(holder, name) if name == "valkey_password" else name)
+
+
+def _valkey_users(kept: Path) -> str:
+    """The lines of Valkey's file of users, with the digests of their passwords."""
+
+    def digest(secret: str) -> str:
+        return hashlib.sha256(read_secret(kept, secret).encode()).hexdigest()
+
+    users = [f"user {user} on #{digest(f'valkey_{user}_password')} {rules}" for user, rules in VALKEY.items()]
+    return "\n".join([f"user default on #{digest('valkey_password')} ~* &* +@all", *users])
 
 
 def _mirror(folder: Path, files: Mapping[str, str], mode: int) -> None:

@@ -1,4 +1,6 @@
-"""Create MLflow's users, with their present passwords and permissions: `python -m containers.mlflow_users`.
+"""Create MLflow's users, with their present passwords and permissions, and the registered model.
+
+`python -m containers.mlflow_users`
 
 It writes to MLflow's database, whose tables it creates if they are missing; repeatable.
 """
@@ -31,18 +33,27 @@ def write_users(store: Any, passwords: Mapping[str, str]) -> None:
                 store.grant_user_permission(user, kind, "*", "MANAGE" if user == TRAINING else "READ")
 
 
+def create_model(registry: Any, name: str) -> None:
+    """Create an empty registered model: asked about one that does not exist, MLflow answers 403, not 404."""
+    if not registry.search_registered_models(f"name='{name}'"):
+        registry.create_registered_model(name)
+
+
 def main() -> None:
     """The command."""
     from mlflow.server.auth.sqlalchemy_store import SqlAlchemyStore
+    from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as Registry
 
     parser = argparse.ArgumentParser(prog="python -m containers.mlflow_users", description=__doc__)
     parser.add_argument("--database", required=True, help="MLflow's database, as SQLAlchemy's URL")
     parser.add_argument("--passwords", required=True, type=Path, help="a file with a JSON object: password by user")
+    parser.add_argument("--model", default="fraud", help="the registered model")
     given = parser.parse_args()
     passwords = json.loads(given.passwords.read_text())
     store = SqlAlchemyStore()
     store.init_db(given.database)
     write_users(store, passwords)
+    create_model(Registry(given.database), given.model)
     print(json.dumps({"users": list(passwords)}))
 
 

@@ -80,6 +80,35 @@ def test_each_credential_volume_is_mounted_only_by_its_holder(stack: Stack) -> N
     assert {holder: users - {"credentials"} for holder, users in holders.items()} == expected
 
 
+def test_the_scorer_and_the_pipeline_have_their_own_users_of_valkey(stack: Stack) -> None:
+    services = stack.config["services"]
+    users = {name: (one.get("environment") or {}).get("VALKEY_URL") for name, one in services.items()}
+    assert {name: url for name, url in users.items() if url} == {
+        "airflow-scheduler": "valkey://pipeline@valkey:6379/0",
+        "scorer": "valkey://scorer@valkey:6379/0",
+    }
+
+
+def test_every_service_has_limits_on_cores_and_open_files(stack: Stack) -> None:
+    for name, service in stack.config["services"].items():
+        assert 0 < float(service["cpus"]) <= 2, name
+        # The scorer keeps 10,000 connections and 200 files open.
+        assert 10_200 <= service["ulimits"]["nofile"] <= 65_536, name
+
+
+def test_only_a_service_with_a_port_has_a_network_that_leads_out_and_shares_it_with_none(stack: Stack) -> None:
+    internal = {name for name, network in stack.config["networks"].items() if network.get("internal")}
+    assert internal == {"line", "serving"}
+    users: dict[str, list[str]] = {}
+    for name, service in stack.config["services"].items():
+        outside = set(service.get("networks") or {}) - internal
+        assert len(outside) == bool(service.get("ports")), name
+        assert service.get("networks") or service["network_mode"] == "none", name
+        for network in outside:
+            users.setdefault(network, []).append(name)
+    assert sorted(map(len, users.values())) == [1, 1, 1, 1]
+
+
 @pytest.mark.parametrize("image", IMAGES)
 @pytest.mark.usefixtures("stack")
 def test_an_image_has_its_own_user_and_no_build_tools(image: str) -> None:

@@ -89,6 +89,20 @@ def test_the_scorer_cannot_reach_airflow_and_spark(stack: Stack) -> None:
         assert not reaches(addresses[name], port)
 
 
+def test_mlflow_asks_for_a_login_and_the_scorer_s_may_only_read(stack: Stack) -> None:
+    address = stack.credentials["MLFLOW_URL"] + "/api/2.0/mlflow/registered-models/get?name=fraud"
+    assert httpx.get(address, timeout=30).status_code == 401
+    assert httpx.get(address, auth=("admin", "a wrong password"), timeout=30).status_code == 401
+    login = "tuple(Path('/run/credentials/scorer/mlflow_login').read_text().strip().split(':', 1))"
+    url = "http://mlflow:5000/api/2.0/mlflow/registered-models"
+    code = (
+        f"import httpx; from pathlib import Path; auth = {login}; "
+        f"print(httpx.get('{url}/get?name=fraud', auth=auth).status_code, "
+        f"httpx.post('{url}/create', json={{'name': 'another'}}, auth=auth).status_code)"
+    )
+    assert stack.sh("scorer", f'python -c "{code}"').split() == ["200", "403"]
+
+
 def test_a_service_holds_its_own_secrets_and_no_others(stack: Stack) -> None:
     held = {
         name: set(stack.sh(name, "find /run/credentials -type f").split())

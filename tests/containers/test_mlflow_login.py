@@ -76,6 +76,11 @@ def server(folder: Path) -> Iterator[str]:
     running.stop()
 
 
+def test_before_the_first_promotion_a_reader_is_told_that_there_is_no_champion(server: str) -> None:
+    answer = httpx.get(f"{server}{ALIAS}?name=fraud&alias=champion", auth=("scorer", PASSWORDS["scorer"]), timeout=60)
+    assert (answer.status_code, "not found" in answer.text) == (400, True)
+
+
 @pytest.fixture(scope="module")
 def model(server: str) -> str:
     """A registered model with a version that is champion, made with the login for training; returns its file's path."""
@@ -83,7 +88,6 @@ def model(server: str) -> str:
         run = client.post(f"{API}/runs/create", json={"experiment_id": "0"}).raise_for_status().json()["run"]["info"]
         path = f"/api/2.0/mlflow-artifacts/artifacts/0/{run['run_id']}/artifacts/bundle/manifest.json"
         client.put(path, content=b"{}").raise_for_status()
-        client.post(f"{API}/registered-models/create", json={"name": "fraud"}).raise_for_status()
         version = {"name": "fraud", "source": run["artifact_uri"], "run_id": run["run_id"]}
         client.post(f"{API}/model-versions/create", json=version).raise_for_status()
         tag = {"name": "fraud", "version": "1", "key": "bundle_signature", "value": "of a test"}

@@ -11,6 +11,7 @@ import modeling.promote
 from contracts.bundle import METADATA, BundleError, write_manifest
 from contracts.signature import PUBLIC_KEYS, SIGNATURE_TAG, SIGNING_KEY, parse_public_keys, verify_signature
 from demo.secret_files import write_secrets
+from exercises import earlier_champion
 from modeling.errors import ModelingError
 from modeling.evaluation.gate import GateDecision
 from modeling.promote import promote
@@ -97,6 +98,18 @@ def test_a_champion_from_before_signatures_is_signed_by_promoting_it_again(setti
     assert "the present key did not sign it" in promote(run_id, settings)["reason"]
     assert SIGNATURE_TAG not in version_tags(settings, "1")
     promote(run_id, settings, sign_again=True)
+    assert is_signed(settings, "1")
+
+
+def test_the_earlier_champion_of_the_capstones_is_signed(
+    settings_for: SettingsFor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_for(model_name="earlier")
+    trained(settings)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", settings.mlflow_tracking_uri)
+    monkeypatch.setenv("MODEL_NAME", settings.model_name)
+    monkeypatch.setenv("SECRETS_DIR", str(settings.secrets_dir))
+    earlier_champion._sign("1")
     assert is_signed(settings, "1")
 
 
