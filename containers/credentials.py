@@ -68,7 +68,7 @@ LOGINS: Final[Mapping[str, str]] = {
 """The user with which each holder logs in to MLflow."""
 VALKEY: Final[Mapping[str, str]] = {
     # No command that empties, configures or stops the server.
-    "scorer": "~c:* ~t:* ~i:* ~p:* ~state:* ~decisions ~decisions:* ~rate:* +@all -@admin -@dangerous +info",
+    "scorer": "~c:* ~t:* ~i:* ~p:* ~state:* ~decisions* ~fraud_reports* ~rate:* +@all -@admin -@dangerous +info",
     # The histories and their stamp, but no payment, response or decision.
     "pipeline": "~c:* ~t:* ~i:* ~state:days ~state:meta +@all -@admin -@dangerous",
 }

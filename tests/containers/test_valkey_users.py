@@ -13,8 +13,11 @@ from demo.embedded_servers import free_port, launch_process, listens, site_packa
 from demo.secret_files import read_secret
 
 Ask = Callable[[str, str], str]
-KEYS = ("c:1", "t:1", "i:2025-01-01", "state:meta", "state:days")
-DECIDED = ("p:1", "decisions", "decisions:set_aside", "state:applied", "rate:everything")
+KEYS = ("c:1", "c:1:late", "t:1", "t:1:late", "i:2025-01-01", "state:meta", "state:days")
+DECIDED = (
+    "p:1", "decisions", "decisions:set_aside", "fraud_reports", "fraud_reports:set_aside", "state:applied", "state:ids",
+    "rate:everything",
+)  # fmt: skip
 DANGEROUS = ("flushall", "flushdb", "keys *", "config get *", "shutdown", "acl list", "client list", "replicaof no one")
 
 
