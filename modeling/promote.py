@@ -89,7 +89,7 @@ def _renew(client: Any, key: Ed25519PrivateKey, champion: Any, settings: Setting
         return "it is already the champion"
     if not sign_again:
         return (
-            "it is already the champion, but the present key did not sign it: if nobody else changed it in MLflow, add "
+            "it is already the champion, but the present key did not sign it: if you trust what MLflow has, add "
             "--sign-again"
         )
     sign_version(client, key, champion, manifest, settings)

@@ -12,7 +12,7 @@ from contracts.signature import PUBLIC_KEYS
 from serving.model.signature_check import SignatureCheck
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"the key of the tests' champions ")
-OTHER_KEY = Ed25519PrivateKey.from_private_bytes(b"a key that nobody was told of...")
+OTHER_KEY = Ed25519PrivateKey.from_private_bytes(b"a key that was not accepted yet.")
 
 
 def public(key: Ed25519PrivateKey) -> str:
