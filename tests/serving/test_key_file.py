@@ -49,7 +49,7 @@ def metric(scorer: ScorerProcess) -> float:
 def test_keys_are_rotated_and_revoked_in_every_worker(
     start: Start, state: valkey.Valkey, secrets: Path, tmp_path: Path
 ) -> None:
-    for name in ("valkey_password", "decisions_password"):
+    for name in ("valkey_password", "decisions_password", "model_public_keys"):
         (tmp_path / name).write_text((secrets / name).read_text())
     write(tmp_path, json.dumps([entry("old")]))
     scorer = start(ready=False, SECRETS_DIR=str(tmp_path), SCORER_WORKERS="2")
