@@ -29,7 +29,7 @@ from serving.decision_log.outbox_relay import (
 from serving.observability.metrics import Metrics
 from serving.online_store.store import connect
 
-DATABASE = 13
+DATABASE = 10
 BAD = b"bad"
 UNSTEADY = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
