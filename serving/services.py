@@ -105,7 +105,7 @@ async def open_services(
         online = OnlineScorer(store, log, recent, clock, metrics)
         degraded = DegradedScorer(log, recent, clock, metrics, reconciler.backfill)
         scorer = Scorer(champions, breaker, online, degraded, backpressure)
-        reporter = FraudReporter(store, log, breaker, reports, metrics)
+        reporter = FraudReporter(store, log, breaker, reports, backpressure, metrics)
         try:
             yield Services(clock, metrics, store, breaker, champions, log, backpressure, scorer, reporter, background)
         finally:

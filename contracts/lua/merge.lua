@@ -41,6 +41,7 @@ end
 -- The byte at which the first entry of the history from byte i on begins that does not come before entries at j.
 local function find(history, i, entries, j)
     local low, high = 0, (#history + 1 - i) / 24
+    if high > 0 and not before(history, i, entries, j) then return i end
     while low < high do
         local mid = math.floor((low + high) / 2)
         if before(history, i + mid * 24, entries, j) then low = mid + 1 else high = mid end
@@ -95,13 +96,12 @@ local function union(a, b)
     return table.concat(parts)
 end
 
--- The history with late entries at their places.
-local function fold(history, late)
-    if late == '' then return history end
+-- Entries in order of position.
+local function sort(late)
     local sorted = {}
     for at = 1, #late, 24 do sorted[#sorted + 1] = string.sub(late, at, at + 23) end
     table.sort(sorted, function(a, b) return before(a, 1, b, 1) end)
-    return string.sub(history, 1, 8) .. union(string.sub(history, 9), table.concat(sorted))
+    return table.concat(sorted)
 end
 
 -- The second of the newest entry that decides which ones are too old. One that is dated in the future, as by a wrong
@@ -110,23 +110,24 @@ local function newest(s)
     return math.min(second(s, #s - 23), tonumber(redis.call('TIME')[1]) + DAY)
 end
 
--- How many of the oldest entries to drop: those that are older than the newest by keep seconds, once one is older than
--- that by slack seconds, and those that are too many.
-local function surplus(history, late, keep, slack)
-    local low, high, cut = 0, (#history - 8) / 24, nil
-    if second(history, 9) > second(history, #history - 23) - keep - slack then
-        high = 0
-    else
-        cut = newest(history) - keep
-        if second(history, 9) > cut - slack then high = 0 end
-    end
+-- The second up to which entries are too old: older than the newest by keep seconds. nil while no entry is older than that
+-- by slack seconds.
+local function cut_of(history, keep, slack)
+    if second(history, 9) > second(history, #history - 23) - keep - slack then return nil end
+    local cut = newest(history) - keep
+    if second(history, 9) > cut - slack then return nil end
+    return cut
+end
+
+-- How many of the oldest entries to drop: those up to the cut, and those that are too many.
+local function surplus(history, cut)
+    local count = (#history - 8) / 24
+    local low, high = 0, cut and count or 0
     while low < high do
         local mid = math.floor((low + high) / 2)
         if second(history, 9 + mid * 24) <= cut then low = mid + 1 else high = mid end
     end
-    if #history - 8 + #late - low * 24 > MOST_BYTES then
-        low = (#history - 8) / 24 - KEPT_ENTRIES + #late / 24
-    end
+    if (count - low) * 24 > MOST_BYTES then return count - KEPT_ENTRIES end
     return low
 end
 
@@ -141,35 +142,37 @@ local function write(key, was, whole, changes, from)
 end
 
 -- Find the places of sorted entries that are not all newer than the history, and return what becomes of the history and of
--- the late entries: their bytes, what changes in them, from which byte on the history is another, and the entries that are
--- older than `oldest`, of which only the second is kept.
+-- the late entries: their bytes, what changes in them, from which byte on the history is another, the late entries that
+-- are added, and those that are too old: up to the second `oldest`.
 local function place(old, late, entries, oldest)
-    local is = {history = old, late = late, from = #old + 1, changes = {}, late_changes = {}, too_old = ''}
-    local i, added, too_old = 9, {}, {}
+    local is = {history = old, late = late, from = #old + 1, changes = {}}
+    local i, added, too_old, late_changes = 9, {}, {}, {}
     for j = 1, #entries, 24 do
         i = find(old, i, entries, j)
-        if #old + 1 - i <= END_BYTES then
+        local is_old, at = second(entries, j) <= oldest, nil
+        if i <= #old and not before(entries, j, old, i) then
+            lower(old, i, entries, j, is.changes)
+        elseif is_old then
+            too_old[#too_old + 1] = string.sub(entries, j, j + 23)
+        elseif #old + 1 - i <= END_BYTES then
             -- From here on the end of the history is written again.
             local rest = string.sub(old, i)
             local merged = union(rest, string.sub(entries, j))
             if merged ~= rest then is.history, is.from = string.sub(old, 1, i - 1) .. merged, i end
             break
-        elseif not before(entries, j, old, i) then
-            lower(old, i, entries, j, is.changes)
         else
-            local at = find_late(late, entries, j)
+            at = find_late(late, entries, j)
             if at then
-                lower(late, at, entries, j, is.late_changes)
+                lower(late, at, entries, j, late_changes)
             else
-                local to = second(entries, j) > oldest and added or too_old
-                to[#to + 1] = string.sub(entries, j, j + 23)
+                added[#added + 1] = string.sub(entries, j, j + 23)
             end
         end
     end
-    table.sort(is.late_changes, function(a, b) return a[1] < b[1] end)
+    table.sort(late_changes, function(a, b) return a[1] < b[1] end)
     is.history = with_changes(is.history, is.changes)
-    is.late = with_changes(late, is.late_changes) .. table.concat(added)
-    is.too_old = table.concat(too_old)
+    is.late, is.late_changes = with_changes(late, late_changes), late_changes
+    is.added, is.too_old = table.concat(added), table.concat(too_old)
     return is
 end
 
@@ -179,7 +182,8 @@ end
 
 -- Merge sorted entries into the history at key and return it, and its late entries; both as they are before old entries
 -- are dropped, since the payments merged may be old ones. Of two entries at the same position the lesser value stays (the
--- earlier report). Merging is idempotent, and commutative up to what is dropped; `floor` rises with what is.
+-- earlier report). Merging is idempotent, and commutative up to what is dropped; `floor` rises with what is, and nothing
+-- up to it is added again.
 -- Every write goes to the append-only file too, so only what changes is written.
 local function merge(key, floor, entries, keep, slack)
     slack = slack or 0
@@ -187,20 +191,19 @@ local function merge(key, floor, entries, keep, slack)
     local old, late = redis.call('GET', key) or string.rep('\0', 8), redis.call('GET', late_key) or ''
     local is
     if #old == 8 or before(old, #old - 23, entries, 1) then
-        is = {history = old .. entries, late = late, from = #old + 1, changes = {}, late_changes = {}, too_old = ''}
+        is = {history = old .. entries, late = late, from = #old + 1, changes = {}, late_changes = {}}
+        is.added, is.too_old = '', ''
     else
-        is = place(old, late, entries, math.max(newest(old), newest(entries)) - keep - slack)
+        local cut = math.max(newest(old), newest(entries)) - keep - slack
+        is = place(old, late, entries, math.max(cut, second(old, 1)))
     end
     floor = later(floor, string.sub(old, 1, 8))
     if is.too_old ~= '' then floor = later(string.sub(is.too_old, -24, -17), floor) end
-    local drop = surplus(is.history, is.late, keep, slack)
-    if drop > 0 or #is.late > LATE_BYTES then
-        local folded = fold(is.history, is.late)
-        if drop > 0 then
-            -- Late entries among the oldest are dropped with them.
-            drop = math.max(drop, (find(folded, 9, is.history, 9 + drop * 24) - 9) / 24)
-            floor = later(string.sub(folded, drop * 24 - 15, drop * 24 - 8), floor)
-        end
+    local cut, late_bytes = cut_of(is.history, keep, slack), #is.late + #is.added
+    if cut or late_bytes > LATE_BYTES or #is.history - 8 + late_bytes > MOST_BYTES then
+        local folded = string.sub(is.history, 1, 8) .. union(union(string.sub(is.history, 9), sort(is.late)), is.added)
+        local drop = surplus(folded, cut)
+        if drop > 0 then floor = later(string.sub(folded, drop * 24 - 15, drop * 24 - 8), floor) end
         redis.call('SET', key, floor .. string.sub(folded, 9 + drop * 24))
         redis.call('DEL', late_key)
     else
@@ -210,7 +213,7 @@ local function merge(key, floor, entries, keep, slack)
             table.insert(is.changes, 1, {1, floor})
         end
         write(key, #old, stored, is.changes, is.from)
-        write(late_key, #late, is.late, is.late_changes, #late + 1)
+        write(late_key, #late, is.late .. is.added, is.late_changes, #late + 1)
     end
-    return is.history, is.late .. is.too_old
+    return is.history, is.late .. is.added .. is.too_old
 end

@@ -96,9 +96,9 @@ def _loads(body: bytes) -> Any:
 def _reject_excess(body: bytes, bounds: Bounds, most: str) -> None:
     """Raise `HTTPException` for a body that would cost more than its bytes suggest."""
     if bounds.exceeded_by(body):
-        raise HTTPException(413, f"the body has more fields and texts than {most} can have: send it in parts")
+        raise HTTPException(413, f"the body has more fields and strings than {most} can have: send it in parts")
     if has_long_number(body):
-        raise HTTPException(400, f"the body has more than {LONGEST_NUMBER} digits in a row: no field is so long")
+        raise HTTPException(400, f"the body has more than {LONGEST_NUMBER} digits in a row: no field may be that long")
 
 
 def _is_json(request: Request) -> bool:

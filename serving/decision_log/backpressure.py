@@ -61,7 +61,7 @@ class Memory:
 
 
 class Backpressure:
-    """How full the outbox and Valkey are, and who may therefore be scored."""
+    """How full the outbox and Valkey are, and whether payments may be scored."""
 
     def __init__(self, max_waiting: int, metrics: Metrics) -> None:
         """`max_waiting` limits the decisions in the outbox."""
@@ -122,6 +122,11 @@ class Backpressure:
             raise self._overloaded(self._refusal() or "other batches come first") from None
         finally:
             self._queued -= 1
+
+    def require_memory(self) -> None:
+        """Raise `OverloadedError` while reports could fill Valkey."""
+        if self.memory.ratio > BATCH_RATIO:
+            raise OverloadedError(f"fraud reports are rejected for now: {self._problem(0)}; retry")
 
     def _refusal(self) -> str:
         return self._problem(self._under_way + self._unmeasured)

@@ -146,7 +146,7 @@ class PostgresDecisionLog:
 
     async def locate(self, ids: Sequence[int]) -> dict[int, Location]:
         """Terminal, second and cents of the payments that have a decision."""
-        rows = await _within(self._long, self._rows(queries.LOCATE, [list(ids)]))
+        rows = await _within(self._short, self._rows(queries.LOCATE, [list(ids)]))
         return {row["transaction_id"]: (row["terminal_id"], row["second"], row["cents"]) for row in rows}
 
     @asynccontextmanager

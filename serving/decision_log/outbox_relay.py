@@ -32,7 +32,7 @@ GROUP: Final = "decision-log"
 BATCH: Final = 100
 """While few wait. PostgreSQL takes some milliseconds for these; more would delay what shares its core."""
 MANY: Final = 1_000
-"""Single payments as fast as they go leave fewer waiting."""
+"""Single payments at full speed leave fewer waiting."""
 LARGEST_BATCH: Final = 2_000
 """While many wait: a busy event loop gives the relay few turns, so each must move many."""
 MEMORY_SECONDS: Final = 1.0
@@ -75,7 +75,7 @@ class OutboxRelay:
         self._transitions = TransitionLogger("decisions not relayed", recovered="decisions relayed again")
 
     async def run(self) -> None:
-        """Relay for ever; while Valkey or PostgreSQL is away, retry."""
+        """Relay until cancelled; while Valkey or PostgreSQL is away, retry."""
         while True:
             try:
                 moved = await self._try(BLOCK_MS)

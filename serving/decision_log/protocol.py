@@ -23,7 +23,7 @@ class FindableLog(Protocol):
 
 
 class DecisionLog(FindableLog, Protocol):
-    """The log as requests use it: each call answers or fails within the short deadline, except `locate`."""
+    """The log as requests use it: each call answers or fails within the short deadline."""
 
     async def check(self) -> None:
         """Fail unless the table can be read."""

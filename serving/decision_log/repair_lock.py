@@ -27,7 +27,7 @@ Connection = AsyncConnection[dict[str, Any]]
 
 
 async def acquire(connection: Connection) -> bool:
-    """Take the lock if it is free, for as long as the session says something every `LEASE_SECONDS`."""
+    """Take the lock if it is free, for as long as the session sends a query every `LEASE_SECONDS`."""
     row = await (await connection.execute(_ACQUIRE)).fetchone()
     return bool(row and row["got"])
 

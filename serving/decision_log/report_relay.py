@@ -27,6 +27,11 @@ BATCH: Final = 20
 """Entries, of up to 250 reports each."""
 SECONDS: Final = 0.5
 SET_ASIDE_KEY: Final = f"{REPORTS_KEY}:set_aside"
+MOVE: Final = """
+if redis.call('XDEL', KEYS[1], ARGV[1]) == 0 then return 0 end
+redis.call('XADD', KEYS[2], '*', unpack(ARGV, 2))
+return 1
+"""
 Entry = tuple[bytes, Mapping[bytes, bytes]]
 INVALID: Final = (*UNRECORDABLE, KeyError, TypeError, ValueError)
 """Errors of the data, which no retry overcomes."""
@@ -42,7 +47,7 @@ class ReportRelay:
         self._transitions = TransitionLogger("fraud reports not relayed", recovered="fraud reports relayed again")
 
     async def run(self) -> None:
-        """Relay for ever; while Valkey or PostgreSQL is away, retry."""
+        """Relay until cancelled; while Valkey or PostgreSQL is away, retry."""
         while True:
             try:
                 if await self._try() == BATCH:
@@ -85,11 +90,11 @@ class ReportRelay:
         await self._client.xdel(REPORTS_KEY, *(number for number, _ in entries))
 
     async def _set_aside(self, number: bytes, fields: Mapping[bytes, bytes], reason: str) -> None:
-        """Move an entry to the stream `SET_ASIDE_KEY`, with the reason; one transaction, so it is in one of the two."""
-        async with self._client.pipeline(transaction=True) as pipe:
-            pipe.xadd(SET_ASIDE_KEY, dict(fields) | {b"reason": reason.encode()})
-            pipe.xdel(REPORTS_KEY, number)
-            await pipe.execute()
+        """Move an entry to the stream `SET_ASIDE_KEY`, with the reason, unless another worker has."""
+        values = [part for field in (dict(fields) | {b"reason": reason.encode()}).items() for part in field]
+        moved = await self._client.execute_command("EVAL", MOVE, 2, REPORTS_KEY, SET_ASIDE_KEY, number, *values)  # type: ignore[no-untyped-call]
+        if not moved:
+            return
         self._metrics.set_aside.inc()
         event("fraud reports set aside", logging.ERROR, entry=number.decode(), stream=SET_ASIDE_KEY, reason=reason)
 

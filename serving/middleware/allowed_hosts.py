@@ -24,7 +24,7 @@ DETAIL: Final = (
 
 
 class AllowedHostsMiddleware:
-    """ASGI middleware: 400 for another host. A request without a Host header, as of a simple health check, may pass."""
+    """ASGI middleware: 400 for another host. A request without one, such as a health check, may pass."""
 
     def __init__(self, app: ASGIApp, allowed: Sequence[str]) -> None:
         self._app = app

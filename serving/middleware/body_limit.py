@@ -35,7 +35,7 @@ class TooManyError(Exception):
 
 
 class BodyLimitMiddleware:
-    """ASGI middleware: 413 for a body above its limit, 503 while bodies of `MAX_BODIES * max_bytes` are under way.
+    """ASGI middleware: 413 for a body above its limit, 503 while requests with bodies of `MAX_BODIES * max_bytes` are.
 
     The limit is `max_bytes` on the paths of `LARGE_BODIES` and `SMALL_BYTES` elsewhere. The application receives the
     body as one message. Paths that need no key use no body, so theirs is not read.
@@ -52,34 +52,33 @@ class BodyLimitMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        pieces: list[bytes] = []
+        counted: list[int] = []
         try:
-            first = await self._read(scope, receive, pieces) if is_protected(scope["path"]) else NO_BODY
+            first = await self._read(scope, receive, counted) if is_protected(scope["path"]) else NO_BODY
+            waiting: list[Message] = [first]
+
+            async def replay() -> Message:
+                return waiting.pop() if waiting else await receive()
+
+            await self._app(scope, replay, send)
         except TooLargeError as error:
             detail = f"the body is larger than {error.most} bytes: send it in parts"
             await JSONResponse({"detail": detail}, status_code=413)(scope, receive, send)
-            return
         except TooManyError:
             detail = f"bodies of {MAX_BODIES * self._max_bytes} bytes are under way: retry"
             self._refusals.add(503, detail, scope["client"][0] if scope.get("client") else "")
             busy = JSONResponse({"detail": detail}, status_code=503, headers={"Retry-After": "1"})
             await busy(scope, receive, send)
-            return
         finally:
-            self._under_way -= sum(map(len, pieces))
-            pieces.clear()
-        waiting: list[Message] = [first]
+            # Until the response: a batch may wait for its turn, and is in memory meanwhile.
+            self._under_way -= sum(counted)
 
-        async def replay() -> Message:
-            return waiting.pop() if waiting else await receive()
-
-        await self._app(scope, replay, send)
-
-    async def _read(self, scope: Scope, receive: Receive, pieces: list[bytes]) -> Message:
-        """The whole body as one message, a disconnect message unchanged; `pieces` receives what was read.
+    async def _read(self, scope: Scope, receive: Receive, counted: list[int]) -> Message:
+        """The whole body as one message, a disconnect message unchanged; `counted` receives the sizes of its pieces.
 
         Raises `TooLargeError`, or `TooManyError`.
         """
+        pieces: list[bytes] = []
         most = self._max_bytes if scope["path"] in LARGE_BODIES else min(SMALL_BYTES, self._max_bytes)
         if _declared(scope) > most:
             raise TooLargeError(most)
@@ -90,6 +89,7 @@ class BodyLimitMiddleware:
                 return message
             pieces.append(message.get("body", b""))
             size += len(pieces[-1])
+            counted.append(len(pieces[-1]))
             self._under_way += len(pieces[-1])
             if size > most:
                 raise TooLargeError(most)

@@ -40,6 +40,7 @@ class ChampionWatcher:
         self._loaded: Version | None = None
         self._rejected: Version | None = None
         self._polls_since_rejection = 0
+        self._polls_since_cached = 0
         self._transitions = TransitionLogger(
             "champion not loaded", "champion not loaded", problem="the registry was not asked yet"
         )
@@ -58,7 +59,7 @@ class ChampionWatcher:
         return self._transitions.problem
 
     async def run(self) -> None:
-        """Poll for ever."""
+        """Poll until cancelled."""
         while True:
             await self.refresh()
             await asyncio.sleep(self._poll_seconds)
@@ -86,7 +87,8 @@ class ChampionWatcher:
 
     async def _fall_back(self, problem: str) -> None:
         """Without a champion in use, load the cached one."""
-        if self._current is not None or self._cached_rejected:
+        self._polls_since_cached += 1
+        if self._current is not None or (self._cached_rejected and self._polls_since_cached < POLLS_BEFORE_RETRY):
             self._report(problem + self._cached_rejected)
             return
         try:
@@ -98,8 +100,10 @@ class ChampionWatcher:
                 champion = await self._load_signed(version, Path(folder))
         except BundleError as error:
             self._cached_rejected = f"; the version cached on disk is rejected because {error}"
+            self._polls_since_cached = 0
             self._report(problem + self._cached_rejected)
             return
+        self._cached_rejected = ""
         self._use(champion, version)
         self._report(problem)
         event("champion loaded from the cache", logging.WARNING, version=champion.version, reason=problem)

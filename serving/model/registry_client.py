@@ -31,7 +31,7 @@ _UNCOMPRESSED: Final = {"Accept-Encoding": "identity"}
 class Version:
     """A registered version: its number, the URI of its logged model, and its signature, empty if it has none.
 
-    The number names a folder of the cache. Raises ValueError if it is no number.
+    The number names a folder of the cache. Raises ValueError if it is not a number.
     """
 
     number: str
@@ -40,9 +40,9 @@ class Version:
 
     def __post_init__(self) -> None:
         if not _NUMBER.fullmatch(self.number):
-            raise ValueError(f"version {self.number[:100]!r} is no number")
+            raise ValueError(f"version {self.number[:100]!r} is not a number")
         if not isinstance(self.signature, str):
-            raise TypeError(f"the signature of version {self.number} is no text")
+            raise TypeError(f"the signature of version {self.number} is not a string")
 
 
 @dataclass(frozen=True)

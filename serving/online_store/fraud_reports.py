@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import orjson
 
 from contracts.transaction import FraudReport, epoch_seconds
+from serving.decision_log.backpressure import Backpressure
 from serving.decision_log.protocol import DecisionLog
 from serving.errors import OnlineStoreUnavailableError
 from serving.observability.metrics import Metrics
@@ -33,8 +34,8 @@ class Outcome:
 class FraudReporter:
     """Takes reports. A report that it accepts is in the outbox, and in memory until it is known to be in the log.
 
-    Raises `ValkeyError` and `OnlineStoreUnavailableError`, and `psycopg.Error` if only the decision log could know a
-    payment.
+    Raises `ValkeyError`, `OnlineStoreUnavailableError` and `OverloadedError`, and `psycopg.Error` if only the decision
+    log could know a payment.
     """
 
     def __init__(
@@ -43,17 +44,20 @@ class FraudReporter:
         log: DecisionLog,
         breaker: CircuitBreaker,
         unconfirmed: UnconfirmedReports,
+        backpressure: Backpressure,
         metrics: Metrics,
     ) -> None:
         self._store = store
         self._log = log
         self._breaker = breaker
         self._unconfirmed = unconfirmed
+        self._backpressure = backpressure
         self._metrics = metrics
 
     async def take(self, reports: Sequence[FraudReport]) -> Outcome:
         """Accept these reports; all payments are located first. After an error some may be accepted: send all again."""
         self._require_store()
+        self._backpressure.require_memory()
         earliest = _earliest(reports)
         locations = await self._locate(list(earliest))
         known = [Report(number, earliest[number], location) for number, location in locations.items()]
@@ -68,10 +72,8 @@ class FraudReporter:
     async def _accept(self, reports: Sequence[Report]) -> None:
         # Until recovery is complete, the store may give a number again.
         self._require_store()
-        applied = await self._store.accept_reports(reports)
-        for report in reports:
-            numbered = replace(report, applied=applied)
-            self._unconfirmed.add(numbered.key, orjson.dumps(numbered.as_row()))
+        for report in await self._store.accept_reports(reports):
+            self._unconfirmed.add(report.key, orjson.dumps(report.as_row()))
 
     def _require_store(self) -> None:
         if not self._breaker.closed:

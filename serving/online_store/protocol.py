@@ -81,8 +81,8 @@ class OnlineStore(Protocol):
     async def locate(self, ids: Sequence[int]) -> dict[int, Location]:
         """Terminal, second and cents of the payments that are known, whether scored or read from the lake."""
 
-    async def accept_reports(self, reports: Sequence[Report]) -> int:
-        """Merge reports into the histories of their terminals and append them to the outbox; their sequence number.
+    async def accept_reports(self, reports: Sequence[Report]) -> list[Report]:
+        """Merge reports into the histories of their terminals and append them to the outbox; with sequence numbers.
 
         Raises `OnlineStoreUnavailableError` if the state is incompatible.
         """

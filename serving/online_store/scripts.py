@@ -1,4 +1,5 @@
-"""The scorer's Lua scripts: each runs atomically in Valkey and is idempotent, except `ADVANCE_SEQUENCE`.
+"""The scorer's Lua scripts: each runs atomically in Valkey. All may be repeated; `ADVANCE_SEQUENCE` and
+`ACCEPT_REPORTS` then give other numbers.
 
 A script is its file in `lua/`, preceded by what it needs: the constants below, `contracts/lua/merge.lua`,
 `lua/incompatible.lua`, `lua/known_ids.lua`. The head of each file describes its keys and arguments.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any, Final, cast
 
@@ -36,6 +37,7 @@ from serving.online_store.protocol import Answered, AskLog, Claim, Claimed, Conf
 from serving.online_store.scripts import (
     ACCEPT_REPORTS,
     ADVANCE_SEQUENCE,
+    ANSWER_BYTES,
     CHECK_STAMP,
     CLAIM,
     FINISH_REPAIR,
@@ -208,25 +210,52 @@ class ValkeyOnlineStore(ScriptConnection):
                 found |= await self._locate(ids[start : start + REPORTS_AT_ONCE])
         return found
 
-    async def accept_reports(self, reports: Sequence[Report]) -> int:
-        """Merge reports into the histories of their terminals and append them to the outbox; their sequence number.
+    async def accept_reports(self, reports: Sequence[Report]) -> list[Report]:
+        """Merge reports into the histories of their terminals and append them to the outbox; with sequence numbers.
 
-        Raises `OnlineStoreUnavailableError` if the state is incompatible.
+        Raises `OnlineStoreUnavailableError` if the state is incompatible. After an error some may be accepted.
         """
+        return [report for part in await self._parts(reports) for report in await self._accept(part)]
+
+    async def merge_reports(self, reports: Sequence[Report]) -> None:
+        """Write recorded reports into the histories of their terminals."""
+        for part in await self._parts(reports):
+            calls = [([terminal_key(number)], [packed]) for number, packed in by_terminal(part).items()]
+            async with self._reports:
+                await self._run(MERGE_REPORTS, calls)
+
+    async def _accept(self, reports: Sequence[Report]) -> list[Report]:
         entries = by_terminal(reports)
         keys = [APPLIED_KEY, META_KEY, REPORTS_KEY, *map(terminal_key, entries)]
         packed = orjson.dumps([report.as_row() for report in reports])
         async with self._reports:
             answer = await self._call(ACCEPT_REPORTS, keys, [packed, *entries.values()])
         _raise_if_incompatible(answer)
-        return int(answer[1])
+        return [replace(report, applied=int(answer[1])) for report in reports]
 
-    async def merge_reports(self, reports: Sequence[Report]) -> None:
-        """Write recorded reports into the histories of their terminals."""
-        calls = [([terminal_key(number)], [packed]) for number, packed in by_terminal(reports).items()]
-        for start in range(0, len(calls), REPORTS_AT_ONCE):
-            async with self._reports:
-                await self._run(MERGE_REPORTS, calls[start : start + REPORTS_AT_ONCE])
+    async def _parts(self, reports: Sequence[Report]) -> list[list[Report]]:
+        """Reports for one call each: at most `REPORTS_AT_ONCE`, with about `ANSWER_BYTES` of histories."""
+        terminals = list({report.location[0] for report in reports})
+        sizes = dict(zip(terminals, await self._sizes(terminals), strict=True))
+        parts: list[list[Report]] = []
+        room, last = 0, None
+        for report in sorted(reports, key=lambda report: report.location[0]):
+            terminal = report.location[0]
+            more = 0 if terminal == last else sizes[terminal]
+            if not parts or len(parts[-1]) >= REPORTS_AT_ONCE or more > room:
+                parts.append([])
+                room, more = ANSWER_BYTES, sizes[terminal]
+            parts[-1].append(report)
+            room, last = room - more, terminal
+        return parts
+
+    async def _sizes(self, terminals: Sequence[int]) -> list[int]:
+        """The bytes of the histories of these terminals."""
+        found: list[int] = []
+        for start in range(0, len(terminals), REPORTS_AT_ONCE):
+            chunk = terminals[start : start + REPORTS_AT_ONCE]
+            found += await self._pipeline([("STRLEN", terminal_key(number)) for number in chunk])
+        return found
 
     async def _locate(self, ids: Sequence[int]) -> dict[int, Location]:
         keys = [DAYS_KEY, *map(payment_key, ids)]

@@ -43,14 +43,14 @@ class Confirmer:
         )
 
     async def run(self) -> None:
-        """Confirm for ever; without PostgreSQL everything stays unconfirmed."""
+        """Confirm until cancelled; without PostgreSQL everything stays unconfirmed."""
         while True:
             await asyncio.sleep(SECONDS)
             self.observe()
             try:
                 await self.confirm()
             except (psycopg.Error, OSError):
-                # The outbox relay and `/readyz` tell of it.
+                # The outbox relay and `/readyz` report it.
                 continue
             except Exception:
                 event("confirmation failed", logging.ERROR, exc_info=True)
@@ -70,7 +70,7 @@ class Confirmer:
         total = self._recent.unconfirmed.dropped + self._reports.dropped
         new, self._dropped = total - self._dropped, total
         self._metrics.unconfirmed_dropped.inc(new)
-        problem = "more is unconfirmed than SCORER_UNCONFIRMED_BYTES allows" if new else ""
+        problem = "too much is unconfirmed for the memory kept for it (SCORER_UNCONFIRMED_BYTES)" if new else ""
         self._transitions.update(
             problem, until_then="the oldest are in Valkey's outbox alone, which a failover may lose"
         )

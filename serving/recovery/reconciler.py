@@ -60,7 +60,7 @@ class Reconciler:
         self._numbers_raised = (-1, "")
 
     async def run(self) -> None:
-        """Recover the store whenever the breaker has tripped, for ever."""
+        """Recover the store whenever the breaker has tripped, until cancelled."""
         while True:
             try:
                 if not await self._breaker.needs_recovery(SWEEP_SECONDS):

@@ -1,6 +1,6 @@
 """Write into the online store what the decision log has: decisions and fraud reports.
 
-Merging is idempotent and its order does not matter (`contracts/lua/merge.lua`), so what is read too much does no harm.
+Merging is idempotent and its order does not matter (`contracts/lua/merge.lua`), so reading too much is harmless.
 Nothing is read in the order of a scorer's clock, which may be wrong. Sequence numbers tell what a store lacks that lost
 its latest writes; the instants of the payments themselves tell what an empty one needs.
 """
@@ -42,7 +42,7 @@ class Replay:
     async def everything(self) -> int:
         """All that the state needs after a loss; the number of decisions.
 
-        Later decisions are backfilled as they are made, so the numbers that are recorded now end it.
+        Later decisions are backfilled as they are made, so stop at the highest number recorded now.
         """
         since = needed_since(await self._store.written_to())
         done = await each_chunk(self._decisions(since, await self._log.highest()), self.merge)

@@ -77,7 +77,7 @@ def compute_features(claims: Sequence[Claim]) -> Computed:
 def _side(histories: Sequence[bytes], own: Sequence[bytes]) -> _Side:
     """The kernel's input from n histories and the n payments' own entries. One history may be that of several payments.
 
-    It may go on after a payment's entry: the kernel reads nothing there.
+    It may continue past a payment's entry: the kernel reads nothing there.
     """
     slots: dict[int, int] = {}
     unique: list[bytes] = []
@@ -123,7 +123,7 @@ def _find(history: bytes, entry: bytes) -> tuple[int, bool]:
 
 
 def _late(slot: Ints, row: Ints, counts: Ints) -> NDArray[np.bool_]:
-    """Whether a history has an entry after a payment's own that is no payment of this call; shape (n,)."""
+    """Whether a history has an entry after a payment's own that is not one of this call's payments; shape (n,)."""
     after = counts[slot] - 1 - row
     if not after.any():
         return after > 0

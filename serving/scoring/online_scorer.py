@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from typing import Final, ParamSpec, TypeVar
 
@@ -27,6 +27,8 @@ CHUNK: Final = 250
 """Payments of a batch in one round: bounds the memory for their histories, and how long others wait for Valkey."""
 CHUNKS_AT_ONCE: Final = 2
 """Chunks of all batches in progress: one computes while the other waits for Valkey."""
+ASK_SECONDS: Final = 0.3
+"""How long a round waits for the decision log."""
 LONG_BYTES: Final = 512 * 1024
 """Histories of a round from which on its arithmetic is moved off the event loop."""
 P = ParamSpec("P")
@@ -100,20 +102,22 @@ class OnlineScorer:
 
     async def _restore(self, payments: Sequence[Payment]) -> None:
         """Write the recorded answers to payments into the store again. Without the log the payments count as new."""
-        if time.monotonic() < self._ask_log_at:
-            self._metrics.unchecked.inc(len(payments))
-            return
-        try:
-            found = await self._log.find([payment.transaction_id for payment in payments])
-        except (psycopg.Error, OSError) as error:
-            self._ask_log_at = time.monotonic() + LOG_SECONDS
-            self._metrics.unchecked.inc(len(payments))
-            self._transitions.update(f"{type(error).__name__}: {error}".strip())
-            return
-        self._transitions.update("")
-        recorded = [(Payment.recorded(record), pack(record), record["applied"]) for record in found.values()]
-        if recorded:
-            await self._store.merge_decisions(recorded)
+        for start in range(0, len(payments), CHUNK):
+            ids = [payment.transaction_id for payment in payments[start : start + CHUNK]]
+            if time.monotonic() < self._ask_log_at:
+                self._metrics.unchecked.inc(len(ids))
+                continue
+            try:
+                async with asyncio.timeout(ASK_SECONDS):
+                    found = await self._log.find(ids)
+            except (psycopg.Error, OSError) as error:
+                self._ask_log_at = time.monotonic() + LOG_SECONDS
+                self._metrics.unchecked.inc(len(ids))
+                self._transitions.update(f"{type(error).__name__}: {error}".strip())
+                continue
+            self._transitions.update("")
+            if found:
+                await self._store.merge_decisions(await asyncio.to_thread(_as_recorded, found.values()))
 
     def _answers(
         self,
@@ -171,6 +175,10 @@ class OnlineScorer:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         return [answer for number in sorted(answers) for answer in answers[number]]
+
+
+def _as_recorded(records: Iterable[Record]) -> list[tuple[Payment, bytes, int]]:
+    return [(Payment.recorded(record), pack(record), record["applied"]) for record in records]
 
 
 def _long(claims: Sequence[Claim]) -> bool:

@@ -28,6 +28,9 @@ from contracts.online_state import (
 BIG = 2**63 - 1
 KEEP = 100
 KEY = "c:test"
+CALL = "merge(KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]))"
+RETURNING = f"{MERGE_LUA} return {{{CALL}}}"
+WRITING = f"{MERGE_LUA} {CALL}"
 
 Entry = tuple[int, int, int]
 entries = st.lists(
@@ -50,9 +53,8 @@ def client(valkey_server: Any) -> Iterator[valkey.Valkey]:
 
 def merge(client: valkey.Valkey, batch: list[Entry], floor: int = 0, slack: int = 0, keep: int = KEEP) -> bytes:
     """The history that the script returns, with its late entries at their places."""
-    script = MERGE_LUA + "return {merge(KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]))}"
     packed = pack_entries(*np.array(sorted(batch), dtype=np.int64).reshape(-1, 3).T).tobytes()
-    returned: list[bytes] = client.eval(script, 1, KEY, pack_second(floor), packed, keep, slack)
+    returned: list[bytes] = client.eval(RETURNING, 1, KEY, pack_second(floor), packed, keep, slack)
     return with_late(*returned)
 
 
@@ -143,7 +145,8 @@ def test_many_late_entries_write_in_proportion_to_what_they_are(client: valkey.V
     merge(client, [(second, 1, 5) for second in seconds], keep=keep)
     before = written(client)
     for n in range(1_100):
-        merge(client, [(10 + n % 50, 2 + n, 5)], keep=keep)
+        entry = pack_entries(np.array([10 + n % 50]), np.array([2 + n]), np.array([5])).tobytes()
+        client.eval(WRITING, 1, KEY, pack_second(0), entry, keep, 0)
     # The history of 480 kB is written again once in 512 entries, not for each.
     assert written(client) - before < 1_100 * 120 + 2 * 520_000
     assert len(stored(client)) == 8 + 24 * 21_100
@@ -163,14 +166,35 @@ def test_an_entity_with_too_many_entries_keeps_the_newest_and_its_floor_says_so(
     client.delete(KEY, f"{KEY}:late")
     keep = 2**40
     merge(client, [(second, 1, 5) for second in range(1, 50_001)], keep=keep)
+    assert unpack(stored(client))[0] == 0
     merge(client, [(3, 2, 5)], keep=keep)
     floor, kept = unpack(stored(client))
-    assert (floor, min(kept)[0]) == (5_001, 5_002)
+    assert (floor, min(kept)[0], len(kept)) == (5_000, 5_001, 45_000)
     merge(client, [(50_001, 1, 5)], keep=keep)
     floor, kept = unpack(stored(client))
-    assert min(kept)[0] == floor + 1
-    assert max(kept)[0] == 50_001
-    assert len(kept) <= 50_000
+    assert (floor, max(kept)[0], len(kept)) == (5_000, 50_001, 45_001)
+
+
+def test_merging_too_many_entries_again_changes_nothing(client: valkey.Valkey) -> None:
+    """As the writer does with the payments of a busy terminal, day after day."""
+    client.delete(KEY, f"{KEY}:late")
+    entries = [(second, 1, 5) for second in range(1, 60_001)]
+    for _ in range(4):
+        merge(client, entries, keep=2**40)
+        floor, kept = unpack(stored(client))
+        assert (floor, len(kept), max(kept)[0]) == (15_000, 45_000, 60_000)
+
+
+def test_many_late_entries_at_once_are_folded_in(client: valkey.Valkey) -> None:
+    client.delete(KEY, f"{KEY}:late")
+    keep = 2**40
+    merge(client, [(100, 1, 5), *((second, 1, 5) for second in range(40_000, 41_000))], keep=keep)
+    merge(client, [(second, 1, 5) for second in range(200, 30_000)], keep=keep)
+    floor, kept = unpack(stored(client))
+    assert (floor, len(kept)) == (0, 1_001 + 29_800)
+    merge(client, [(second, 1, 5) for second in range(30_000, 55_000)], keep=keep)
+    floor, kept = unpack(stored(client))
+    assert (len(kept), max(kept)[0], min(kept)[0]) == (45_000, 54_999, floor + 1)
 
 
 def test_an_entry_dated_in_the_future_displaces_nothing(client: valkey.Valkey) -> None:

@@ -190,3 +190,12 @@ def test_only_some_batches_wait_and_the_others_are_rejected_at_once() -> None:
         return early, sum(isinstance(error, OverloadedError) for error in late)
 
     assert asyncio.run(run()) == (5, MOST_WAITING + 5)
+
+
+def test_reports_are_rejected_while_memory_is_scarce() -> None:
+    pressure = Backpressure(LIMIT, Metrics())
+    pressure.measured(0, Memory(80, 100))
+    pressure.require_memory()
+    pressure.measured(0, Memory(90, 100))
+    with pytest.raises(OverloadedError, match="fraud reports are rejected for now: 90% of Valkey's memory is used"):
+        pressure.require_memory()

@@ -300,7 +300,7 @@ def test_a_version_that_is_no_number_touches_no_folder(tmp_path: Path, number: s
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere/kept").touch()
     champions = asyncio.run(refreshed(stub.url, tmp_path / "deep/cache"))
-    assert "is no number" in champions.problem
+    assert "is not a number" in champions.problem
     assert not (tmp_path / "deep").exists()
     assert (tmp_path / "elsewhere/kept").exists()
 

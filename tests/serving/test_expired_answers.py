@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +16,7 @@ from serving.observability.metrics import Metrics
 from serving.online_store.scripts import EXPIRED
 from serving.online_store.store import ValkeyOnlineStore
 from serving.recovery.recent_answers import RecentAnswers
-from serving.scoring.online_scorer import OnlineScorer
+from serving.scoring.online_scorer import CHUNK, OnlineScorer
 from serving.scoring.payment import Payment
 from tests.serving.running import ScorerProcess, body, wait_for
 from tests.serving.test_fraud_reports import reported
@@ -128,3 +129,39 @@ def test_without_the_log_an_old_id_counts_as_new(valkey_server: Any, own_state: 
     assert [record["degraded"] for record in ask(valkey_server, score)] == [False, False]
     assert asked == [payments[0].transaction_id]
     assert b"scorer_old_ids_unchecked_total 2.0" in metrics.render()
+
+
+def test_many_old_ids_are_asked_for_in_parts(valkey_server: Any, own_state: valkey.Valkey, fresh: Fresh) -> None:
+    payments = [Payment(fresh(), fresh(), fresh(), 100, T) for _ in range(2 * CHUNK + 10)]
+    own_state.hset(IDS_KEY, EXPIRED, pack(payments[-1].transaction_id))
+    asked: list[int] = []
+
+    class Log:
+        async def find(self, ids: Any) -> Any:
+            asked.append(len(ids))
+            return {}
+
+    async def reserve(store: Any) -> Any:
+        now = datetime(2026, 1, 1, tzinfo=UTC)
+        return await OnlineScorer(store, Log(), RecentAnswers(), lambda: now, Metrics()).reserve(payments)
+
+    assert ask(valkey_server, reserve) is None
+    assert asked == [CHUNK, CHUNK, 10]
+
+
+def test_a_log_that_hangs_delays_a_round_for_a_moment_only(
+    valkey_server: Any, own_state: valkey.Valkey, fresh: Fresh
+) -> None:
+    payment = Payment(fresh(), fresh(), fresh(), 100, T)
+    own_state.hset(IDS_KEY, EXPIRED, pack(payment.transaction_id))
+
+    class Hanging:
+        async def find(self, _: Any) -> Any:
+            await asyncio.Event().wait()
+
+    async def score(store: Any) -> Any:
+        now = datetime(2026, 1, 1, tzinfo=UTC)
+        scorer = OnlineScorer(store, Hanging(), RecentAnswers(), lambda: now, Metrics())
+        return await asyncio.wait_for(scorer.score_round(telling_champion(), [payment]), 10)
+
+    assert [record["degraded"] for record in ask(valkey_server, score)] == [False]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 import valkey
 
 from contracts.labels import NEVER
@@ -20,7 +21,9 @@ from contracts.online_state import (
 )
 from serving.online_store.protocol import Claim
 from serving.online_store.scripts import ANSWER_BYTES
+from serving.online_store.store import ValkeyOnlineStore
 from serving.scoring.payment import Payment
+from serving.scoring.report import Report
 from tests.serving.test_online_store import T, ask, state
 
 __all__ = ["state"]
@@ -77,6 +80,27 @@ def test_many_payments_at_one_terminal_are_merged_with_one_write(valkey_server: 
     before = state.info("persistence")["aof_current_size"]
     ask(valkey_server, lambda online: online.merge_decisions(recorded))
     assert state.info("persistence")["aof_current_size"] - before < 250 * 800
+
+
+def test_reports_at_busy_terminals_are_accepted_in_parts(
+    valkey_server: Any, state: Any, fresh: Fresh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminals, calls = [fresh() for _ in range(40)], []
+    for terminal in terminals:
+        fill(state, terminal, 20_000)
+    reports = [Report(n, T, (terminal, T - 1, 100)) for n, terminal in enumerate([*terminals, *terminals], start=10**6)]
+    real = ValkeyOnlineStore._call
+
+    async def call(self: Any, script: Any, keys: Any, arguments: Any) -> Any:
+        calls.append([key for key in keys if key.startswith("t:")])
+        return await real(self, script, keys, arguments)
+
+    monkeypatch.setattr(ValkeyOnlineStore, "_call", call)
+    accepted = ask(valkey_server, lambda online: online.accept_reports(reports))
+    assert sorted(report.transaction_id for report in accepted) == [report.transaction_id for report in reports]
+    assert all(report.applied for report in accepted)
+    assert max(len(keys) for keys in calls) <= ANSWER_BYTES // (20_000 * 24)
+    assert sorted(key for keys in calls for key in keys) == sorted(terminal_key(terminal) for terminal in terminals)
 
 
 def test_a_state_of_format_2_is_taken_over(valkey_server: Any, state: Any) -> None:

@@ -1,4 +1,4 @@
--- Raise the counter above every number that may have been given. The only script that is not idempotent.
+-- Raise the counter above every number that may have been given. Not idempotent.
 -- KEYS counter, stamp; ARGV the highest recorded number, and '1' if the state may have lost later numbers.
 -- The counter's old value stays in the stamp until everything above it is replayed.
 local now = tonumber(redis.call('GET', KEYS[1]) or '0')
