@@ -15,7 +15,7 @@ from tests.serving.conftest import TEMPLATE, Start, create_database, migrate
 from tests.serving.running import ScorerProcess, wait_for
 
 T = 1_535_900_000
-DATABASES = iter((12, 15))
+DATABASES = iter((0, 12, 15))
 
 
 @pytest.fixture
