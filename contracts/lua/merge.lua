@@ -194,8 +194,9 @@ local function merge(key, floor, entries, keep, slack)
         is = {history = old .. entries, late = late, from = #old + 1, changes = {}, late_changes = {}}
         is.added, is.too_old = '', ''
     else
-        local cut = math.max(newest(old), newest(entries)) - keep - slack
-        is = place(old, late, entries, math.max(cut, second(old, 1)))
+        -- A floor of 0 means that nothing was dropped yet.
+        local cut, dropped = math.max(newest(old), newest(entries)) - keep - slack, second(old, 1)
+        is = place(old, late, entries, math.max(cut, dropped > 0 and dropped or -1))
     end
     floor = later(floor, string.sub(old, 1, 8))
     if is.too_old ~= '' then floor = later(string.sub(is.too_old, -24, -17), floor) end
