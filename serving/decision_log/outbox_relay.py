@@ -35,8 +35,8 @@ MANY: Final = 1_000
 """Single payments at full speed leave fewer waiting."""
 LARGEST_BATCH: Final = 2_000
 """While many wait: a busy event loop gives the relay few turns, so each must move many."""
-MEMORY_SECONDS: Final = 1.0
-"""How often Valkey is asked for its memory, while there is enough."""
+MEMORY_SECONDS: Final = 0.1
+"""How often Valkey is asked for its memory, while there is enough: in a second, batches could fill what is left."""
 BLOCK_MS: Final = 400
 RECLAIM_SECONDS: Final = 5.0
 GATHER_SECONDS: Final = 0.2
