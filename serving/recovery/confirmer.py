@@ -53,6 +53,7 @@ class Confirmer:
                 # The outbox relay and `/readyz` report it.
                 continue
             except Exception:
+                # An unexpected error is logged with its trace and retried: all stays unconfirmed, and nothing is lost.
                 event("confirmation failed", logging.ERROR, exc_info=True)
 
     async def confirm(self) -> None:
