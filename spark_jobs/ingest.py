@@ -15,6 +15,7 @@ from contracts.days import DayRange
 from spark_jobs.io.bank_source import read_bank
 from spark_jobs.io.postgres import connect
 from spark_jobs.lake.layout import Lake
+from spark_jobs.lake.sources import write_source_numbers
 from spark_jobs.lake.staged_write import Output, ToOutput, split_days, staging, write_staged
 from spark_jobs.lake.timestamps import to_timestamps
 from spark_jobs.runner import Result
@@ -46,6 +47,7 @@ def ingest(spark: SparkSession, settings: Settings, days: DayRange) -> Result:
             staged = write_staged(frame, {table: OUTPUTS[table]}, own, days, expected)
             written[table] = sum(one.rows for one in staged)
             print(f"{JOB} {days}: wrote {written[table]:,} rows to {lake.root / table}", flush=True)
+        write_source_numbers(lake.root, dict(_rows(cursor, "select source, number from bank.sources")))
     return {"rows_in": counted["raw"], "rows_out": written["raw"], "reports": written["reports"]}
 
 
