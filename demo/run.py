@@ -111,6 +111,7 @@ def _run_steps(
         **model_facts(installation),
         live_scored=played["scored"],
         live_mismatches=compared["mismatches"] + compared["missing"],
+        repeated_ids=compared["repeated_ids"],
         decisions=played["decisions"],
         latency_ms=played["latency_ms"],
         steps=steps.done,

@@ -32,6 +32,7 @@ SUMMARY_KEYS = [
     "live_mismatches",
     "decisions",
     "latency_ms",
+    "repeated_ids",
     "steps",
     "peak_memory_mb",
 ]
@@ -132,7 +133,7 @@ print(json.dumps([watch.peak_mb, stop_descendants(), orphan]))
 def test_the_summary_has_the_keys_that_programs_read(tmp_path: Path) -> None:
     summary = Summary(
         transactions_loaded=10, quarantined=1, feature_rows=9, model_version="1", test_average_precision=0.5,
-        live_scored=3, live_mismatches=0, decisions={"approve": 2, "review": 1, "decline": 0},
+        live_scored=3, live_mismatches=0, repeated_ids=0, decisions={"approve": 2, "review": 1, "decline": 0},
         latency_ms={"p50": 1.0, "p99": 2.0}, steps=[], peak_memory_mb=1.0, frauds=1, frauds_caught=1, seconds=1.0,
     )  # fmt: skip
     summary.write(tmp_path / "summary.json")
