@@ -1,8 +1,12 @@
-"""The events of one day of a feed, in order of time: its payments and the fraud reports due on that day."""
+"""The events of one day of a feed, in order of time: its payments and the fraud reports due on that day.
+
+Of the payments with one id, the scorer keeps the first it gets, so they must be sent in the order of
+`contracts/repeated_ids.py`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
@@ -60,8 +64,13 @@ class Event:
 
 
 def events_of(feed: Feed, day: date) -> list[Event]:
-    """The payments that arrive on a day and the fraud reports made on it, in order."""
+    """The payments that arrive on a day and the fraud reports made on it, in order; of one id in the feed's order."""
     return sorted(_events(feed, day), key=lambda event: event.order)
+
+
+def in_landing_order(events: Sequence[Event], numbers: Mapping[str, int]) -> list[Event]:
+    """The events in order, those of one id by the `numbers` of their sources and by their rows."""
+    return sorted(events, key=lambda event: (*event.order, numbers[event.source], event.row["source_row"]))
 
 
 def independent_runs(events: Sequence[Event], at_most: int) -> Iterator[list[Event]]:

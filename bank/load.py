@@ -18,6 +18,7 @@ from bank.options import add_feed_options, feed_of, non_negative_int
 from bank.progress import progress_of
 from bank.runner import run
 from bank.settings import read_settings
+from bank.source_numbers import number_sources
 
 
 @dataclass
@@ -62,8 +63,11 @@ def _land_all(bank: psycopg.Connection, feed: Feed, until: datetime) -> tuple[in
     rows = rows_new = reports_new = 0
     # Cached: asked once for each source, before its first row lands.
     is_new = cache(partial(is_new_source, bank))
+    number = cache(lambda source: number_sources(bank, [source]))
     with progress_of("loading", feed.total()) as progress:
         for batch in feed.batches():
+            # Also a source whose rows are all held out: files have the numbers of their order.
+            number(batch.source)
             payments = arrived_before(batch.rows, until)
             reports = arrived_before(reports_of(batch.rows), until)
             new = is_new("transactions", batch.source), is_new("fraud_reports", batch.source)

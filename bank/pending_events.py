@@ -9,7 +9,7 @@ import psycopg
 
 from bank.events import Event, events_of
 from bank.feed import Feed
-from bank.replay import day_to_play
+from bank.replay import as_landed, day_to_play
 
 
 def next_day(
@@ -19,7 +19,7 @@ def next_day(
     first = _last_begun(bank, feed, held_out)
     for day in held_out:
         if first <= day < now.date() and (events := unrecorded(bank, day_to_play(feed, day, now))):
-            return day, events
+            return day, as_landed(bank, events)
     return None
 
 

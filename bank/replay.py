@@ -23,7 +23,7 @@ import psycopg
 import pyarrow as pa
 
 from bank.errors import BankError, IdConflictError
-from bank.events import Event, events_of, independent_runs
+from bank.events import Event, events_of, in_landing_order, independent_runs
 from bank.feed import Feed, require_days
 from bank.landing import land, open_bank, take_turns
 from bank.options import add_feed_options, feed_of, non_negative_int, positive_int
@@ -31,6 +31,7 @@ from bank.progress import progress_of
 from bank.runner import run
 from bank.scorer_client import Answer, ScorerClient
 from bank.settings import read_settings
+from bank.source_numbers import number_sources
 from contracts.days import parse_day
 from contracts.transaction import MAX_CLOCK_SKEW
 
@@ -91,13 +92,21 @@ class Outcome:
     milliseconds: float = 0.0
 
 
-def replay(bank: psycopg.Connection, scorer: ScorerClient, events: Sequence[Event], clients: int = 1) -> ReplayResult:
+def replay(
+    bank: psycopg.Connection,
+    scorer: ScorerClient,
+    events: Sequence[Event],
+    clients: int = 1,
+    limit: int | None = None,
+) -> ReplayResult:
     """Send the events to the scorer and record them in the bank; all answered events are recorded, even on errors.
 
-    At most `clients` requests run at a time. Raises `BankError` if the scorer refuses an event.
+    At most `clients` requests run at a time, and the first `limit` events are sent. Raises `BankError` if the scorer
+    refuses an event.
     """
     played = ReplayResult()
     unrecorded: list[Event] = []
+    events = as_landed(bank, events)[:limit]
     with progress_of("live", len(events), "events") as progress, ThreadPoolExecutor(clients) as pool:
         try:
             for together in independent_runs(events, 1 if clients == 1 else RECORD_EVERY):
@@ -170,6 +179,11 @@ def _table_and_source(event: Event) -> tuple[bool, str]:
     return event.is_payment, event.source
 
 
+def as_landed(bank: psycopg.Connection, events: Sequence[Event]) -> list[Event]:
+    """The events in order, those of one id in the order in which their sources landed in the bank."""
+    return in_landing_order(events, number_sources(bank, (event.source for event in events)))
+
+
 def day_to_play(feed: Feed, day: date, now: datetime) -> list[Event]:
     """The events of a day. Raises `BankError` if it has no payments or is not over at `now`."""
     days = require_days(feed)
@@ -191,10 +205,10 @@ def main() -> None:
     options = parser.parse_args()
     now = datetime.now(UTC)
     start = time.monotonic()
-    events = day_to_play(feed_of(options, now), options.day, now)[: options.limit]
+    events = day_to_play(feed_of(options, now), options.day, now)
     settings = read_settings()
     with open_bank(settings) as bank, ScorerClient(settings.scorer_url, settings.secret("scorer_api_key")) as scorer:
-        played = replay(bank, scorer, events, options.clients)
+        played = replay(bank, scorer, events, options.clients, options.limit)
     if played.refused:
         print(
             f"{played.refused:,} payments rejected: their ids already exist with a different payload", file=sys.stderr

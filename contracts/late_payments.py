@@ -1,4 +1,4 @@
-"""Find the payments whose online and offline features differ because of late payments.
+"""Find the payments whose online and offline features differ because of late payments, and the days they change.
 
 A payment is late if the scorer applied it after a later payment of its customer or terminal. It is scored as of its
 own time and does not change earlier answers. Offline, the lake has it from the start and includes it in the features
@@ -8,14 +8,18 @@ them separately.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import date, timedelta
+
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.features import WINDOW_DAYS
+from contracts.features import CUSTOMER_HORIZON_DAYS, TERMINAL_HORIZON_DAYS, WINDOW_DAYS
 from contracts.labels import DAY, LABEL_DELAY
 
 Ints = NDArray[np.int64]
 LONGEST = max(WINDOW_DAYS) * DAY
+HORIZON_DAYS = max(CUSTOMER_HORIZON_DAYS, TERMINAL_HORIZON_DAYS)
 
 
 def touched_by_late(
@@ -32,6 +36,23 @@ def touched_by_late(
         by_entity = order[np.argsort(entity[order], kind="stable")]
         touched[by_entity] |= _followers(entity[by_entity], occurred[by_entity], applied[by_entity], nearest)
     return touched
+
+
+def may_depend_on(
+    customer_id: Ints, terminal_id: Ints, occurred: Ints, other: tuple[int, int, int]
+) -> NDArray[np.bool_]:
+    """Whether the features of each payment may depend on another one (customer, terminal, second); shape (n,)."""
+    customer, terminal, second = other
+    ago = occurred - second
+    by_customer = (customer_id == customer) & (ago >= 0) & (ago < LONGEST)
+    visible = ago - LABEL_DELAY
+    return np.asarray(by_customer | ((terminal_id == terminal) & (visible >= 0) & (visible < LONGEST)))
+
+
+def days_depending_on(changed: Iterable[date], days: Iterable[date]) -> list[date]:
+    """Those of `days` whose features depend on rows of the `changed` days, in order; a day depends on itself."""
+    late = sorted(changed)
+    return [day for day in sorted(days) if any(one <= day <= one + timedelta(days=HORIZON_DAYS) for one in late)]
 
 
 def _followers(entity: Ints, occurred: Ints, applied: Ints, nearest: int) -> NDArray[np.bool_]:

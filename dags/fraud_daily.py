@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, Param, task
 from airflow.sdk.exceptions import AirflowSkipException
 from shared import FEATURES, PROJECT, check_days, defaults
+from spark_job import IngestOperator
 
 JOBS = {
     "ingest": "Copy these days, unmodified, from the bank's landing tables to the raw layer of the lake.",
@@ -32,13 +34,16 @@ with DAG(
     doc_md="""### Transactions in, features out
 
 Runs each Spark job once over a range of days. Runs are idempotent: jobs replace whole days, so a repeated run changes
-nothing. The last task emits the Asset `fraud_features` with the days, which starts `fraud_training`; with `train`
+nothing. `hand_over` emits the Asset `fraud_features` with the days, which starts `fraud_training`; with `train`
 false (a live day) it is skipped.
+
+`ingest` also finds days with rows that landed after they were ingested. `run_again` starts another run for those and
+the days that depend on them; without any it is skipped.
 """,
 ) as dag:
-    previous: Any = None
+    jobs: dict[str, Any] = {}
     for job, purpose in JOBS.items():
-        operator = SparkSubmitOperator(
+        operator = (IngestOperator if job == "ingest" else SparkSubmitOperator)(
             task_id=job,
             application=str(PROJECT / "spark_jobs" / f"{job}.py"),
             name=f"{job} {{{{ params['from'] }}}}..{{{{ params['to'] }}}}",
@@ -48,9 +53,9 @@ false (a live day) it is skipped.
             pre_execute=check_days,
             doc_md=purpose,
         )
-        if previous is not None:
-            previous >> operator
-        previous = operator
+        if jobs:
+            list(jobs.values())[-1] >> operator
+        jobs[job] = operator
 
     @task(outlets=[FEATURES], doc_md="Emit the Asset with the days, unless `train` is false.")
     def hand_over(params: dict[str, Any], outlet_events: Any) -> None:
@@ -59,4 +64,13 @@ false (a live day) it is skipped.
             raise AirflowSkipException("'train' is false: fraud_training is not started for these days")
         outlet_events[FEATURES].extra = {name: params[name] for name in ("from", "to", "train")}
 
-    previous >> hand_over()  # type: ignore[call-arg, misc]  # Airflow passes both
+    # Mapped over what ingest returns: without late rows the scheduler skips it, and no task is started. The run waits
+    # until this one has ended.
+    run_again = TriggerDagRunOperator.partial(
+        task_id="run_again",
+        trigger_dag_id=dag.dag_id,
+        logical_date=None,
+        doc_md="Start a run for the days with rows that landed late, and for those that depend on them.",
+    ).expand(conf=jobs["ingest"].output)
+
+    jobs["write_online_state"] >> [hand_over(), run_again]  # type: ignore[call-arg, misc]  # Airflow passes both

@@ -111,6 +111,7 @@ def _run_steps(
         **model_facts(installation),
         live_scored=played["scored"],
         live_mismatches=compared["mismatches"] + compared["missing"],
+        repeated_ids=compared["repeated_ids"],
         decisions=played["decisions"],
         latency_ms=played["latency_ms"],
         steps=steps.done,
@@ -135,10 +136,16 @@ def model_facts(installation: Installation) -> dict[str, Any]:
 def run_dag(
     steps: Steps, installation: Installation, airflow: Airflow, dag: str, title: str, conf: dict[str, Any]
 ) -> None:
-    """Start a DAG run and follow it to its end. Raises `StepFailed`."""
+    """Start a DAG run and follow it to its end, and then those that it started itself. Raises `StepFailed`."""
     with asking_airflow(title, installation):
         run = airflow.start(dag, conf)
     follow(steps, installation, airflow, dag, run, title)
+    while True:
+        with asking_airflow(title, installation):
+            again = [run for run, state in airflow.runs(dag).items() if state in ("queued", "running")]
+        if not again:
+            return
+        follow(steps, installation, airflow, dag, again[-1], f"{title}, late rows")
 
 
 @contextmanager

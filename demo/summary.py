@@ -25,6 +25,7 @@ class Summary:
     test_average_precision: float
     live_scored: int
     live_mismatches: int
+    repeated_ids: int
     decisions: dict[str, int]
     latency_ms: dict[str, float]
     steps: list[dict[str, Any]]
@@ -64,6 +65,7 @@ class Summary:
             ("frauds caught (reviewed or declined)", f"{self.frauds_caught:,} of {self.frauds:,}"),
             ("latency, p50 / p99", f"{self.latency_ms['p50']:.1f} / {self.latency_ms['p99']:.1f} ms"),
             ("live payments whose features differ from Spark's", f"{self.live_mismatches:,}"),
+            ("live payments affected by a repeated id", f"{self.repeated_ids:,}"),
             ("peak memory", f"{self.peak_memory_mb:,.0f} MB"),
             ("time", f"{self.seconds:.0f} s"),
         ]

@@ -1,4 +1,7 @@
-"""Repeated transaction ids: of several otherwise valid rows, over all days, the first to arrive is kept."""
+"""Repeated transaction ids: of several otherwise valid rows, over all days, the first is kept.
+
+Which one is the first: `contracts/repeated_ids.py`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,9 @@ from typing import Final
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
+from contracts.repeated_ids import ORDER
 from spark_jobs.lake.layout import Lake, read_days
+from spark_jobs.lake.sources import read_source_numbers
 from spark_jobs.quarantine_reasons import REPEATED, reason
 
 BROADCAST_ROWS: Final = 300_000
@@ -31,7 +36,7 @@ def mark_repeats(spark: SparkSession, lake: Lake, checked: DataFrame, days: Sequ
     found = repeated.count()
     if found == 0:
         return checked
-    later = _later_rows(valid, _hinted(repeated, found))
+    later = _later_rows(valid, _hinted(repeated, found), read_source_numbers(spark, lake.root))
     later = later.where(F.col("day").isin(list(days))).select(*ROW_KEY, F.lit(REPEATED).alias("repeated"))
     marked = checked.join(_hinted(later, found), list(ROW_KEY), "left")
     return marked.withColumn("reason", F.coalesce("reason", "repeated")).drop("repeated")
@@ -42,10 +47,10 @@ def _valid_everywhere(spark: SparkSession, lake: Lake) -> DataFrame:
     return raw.where(reason().isNull()).select("transaction_id", "arrived_at", *ROW_KEY, "day")
 
 
-def _later_rows(valid: DataFrame, repeated: DataFrame) -> DataFrame:
-    by_arrival = Window.partitionBy("transaction_id").orderBy("arrived_at", *ROW_KEY)
-    numbered = valid.join(repeated, "transaction_id", "left_semi").withColumn("n", F.row_number().over(by_arrival))
-    return numbered.where("n > 1")
+def _later_rows(valid: DataFrame, repeated: DataFrame, numbers: DataFrame) -> DataFrame:
+    in_order = Window.partitionBy("transaction_id").orderBy(*(F.col(name).asc_nulls_last() for name in ORDER))
+    rows = valid.join(repeated, "transaction_id", "left_semi").join(F.broadcast(numbers), "source", "left")
+    return rows.withColumn("n", F.row_number().over(in_order)).where("n > 1")
 
 
 def _hinted(keys: DataFrame, about: int) -> DataFrame:

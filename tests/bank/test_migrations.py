@@ -98,6 +98,19 @@ def test_an_old_installation_gets_the_new_tables_and_keeps_its_data(settings: Se
         assert reader.execute("select count(*) from serving.decisions").fetchone() == (1,)
 
 
+def test_sources_that_landed_before_are_numbered_in_the_order_of_their_rows(legacy: Settings) -> None:
+    with connect(legacy, legacy.bank_url) as bank:
+        for row, source in enumerate(["z", "a", "z", "m", "a"]):
+            values = [source, row]
+            bank.execute(
+                "insert into bank.transactions (source, source_row, arrived_at) values (%s, %s, now())", values
+            )
+    migrate(legacy)
+    with connect(legacy, legacy.bank_url) as bank:
+        found = bank.execute("select source from bank.sources order by number").fetchall()
+    assert [source for (source,) in found] == ["t", "z", "a", "m"]
+
+
 def test_concurrent_migrations_take_turns(new: Settings) -> None:
     with ThreadPoolExecutor(4) as pool:
         done = list(pool.map(lambda _: migrate(new), range(4)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from datetime import timedelta
@@ -16,6 +17,7 @@ ORDER = {
     "fraud_daily": ["ingest", "validate", "build_features", "write_online_state", "hand_over"],
     "fraud_training": ["train", "evaluate", "promote"],
 }
+JOBS = ORDER["fraud_daily"][:-1]
 
 
 @pytest.mark.parametrize("name", OWNERS)
@@ -38,14 +40,60 @@ def test_each_task_has_owner_retries_timeout_and_purpose(dags: dict[str, Any], n
 
 @pytest.mark.parametrize("name", ORDER)
 def test_tasks_run_one_after_another(dags: dict[str, Any], name: str) -> None:
-    tasks = {task.task_id: task for task in dags[name].tasks}
+    tasks = {task.task_id: task for task in dags[name].tasks if task.task_id != "run_again"}
     assert set(tasks) == set(ORDER[name])
     for before, after in zip(ORDER[name], ORDER[name][1:], strict=False):
-        assert tasks[before].downstream_task_ids == {after}
+        assert tasks[before].downstream_task_ids - {"run_again"} == {after}
+
+
+def test_days_with_late_rows_run_again_once_all_jobs_are_done(dags: dict[str, Any]) -> None:
+    again = dags["fraud_daily"].get_task("run_again")
+    assert again.is_mapped
+    assert again.upstream_task_ids == {"ingest", "write_online_state"}
+    assert again.downstream_task_ids == set()
+    assert again.partial_kwargs["trigger_dag_id"] == "fraud_daily"
+
+
+LAST = '{"job": "ingest", "rows_in": 3, "days_to_rerun": %s, "seconds": 0.1}'
+
+
+@pytest.mark.parametrize(
+    ("days", "runs"),
+    [
+        ([], []),
+        (["2025-01-05"], [{"from": "2025-01-05", "to": "2025-01-05", "train": False}]),
+        (["2025-01-05", "2025-01-06", "2025-01-09"], [{"from": "2025-01-05", "to": "2025-01-09", "train": False}]),
+    ],
+)
+def test_ingest_s_result_is_the_run_for_the_days_that_it_names(
+    dags: dict[str, Any], monkeypatch: pytest.MonkeyPatch, days: list[str], runs: list[dict[str, Any]]
+) -> None:
+    """The job is a script that ends like ingest; the operator is the DAG's own."""
+    monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", '{"conn_type": "spark", "host": "local[2]"}')
+    lines = ["ingest: copying", '{"not": "the last"}', LAST % json.dumps(days), ""]
+    monkeypatch.setattr(
+        "airflow.providers.apache.spark.hooks.spark_submit.SparkSubmitHook._build_spark_submit_command",
+        lambda *_: [sys.executable, "-c", f"print({chr(10).join(lines)!r})"],
+    )
+    ingest = dags["fraud_daily"].get_task("ingest")
+    assert type(ingest).__name__ == "IngestOperator"
+    monkeypatch.setattr(ingest, "_hook", None)
+    assert ingest.execute({}) == runs
+    for conf in runs:
+        _resolve(dags["fraud_daily"], conf)
+
+
+@pytest.mark.parametrize("lines", [[], ["ended early"], ['{"job": "ingest"}'], ["{broken"]])
+def test_an_ingest_without_a_result_fails(lines: list[str]) -> None:
+    from airflow.sdk.exceptions import AirflowException
+    from spark_job import runs_again
+
+    with pytest.raises(AirflowException, match="does not end with its result"):
+        runs_again(lines)
 
 
 def test_a_range_of_days_is_one_run_of_each_job(dags: dict[str, Any]) -> None:
-    for task in dags["fraud_daily"].tasks[:-1]:
+    for task in dags["fraud_daily"].tasks[: len(JOBS)]:
         assert task.application.endswith(f"spark_jobs/{task.task_id}.py")
         assert task.application_args == ["--from", "{{ params['from'] }}", "--to", "{{ params['to'] }}"]
 
@@ -53,7 +101,7 @@ def test_a_range_of_days_is_one_run_of_each_job(dags: dict[str, Any]) -> None:
 def test_a_run_s_jobs_are_submitted_to_one_application(dags: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", '{"conn_type": "spark", "host": "local[2]"}')
     commands = []
-    for task in dags["fraud_daily"].tasks[:-1]:
+    for task in dags["fraud_daily"].tasks[: len(JOBS)]:
         *options, name, title, script = task._get_hook()._build_spark_submit_command(task.application)[:-4]
         assert (name, script) == ("--name", task.application)
         assert title.startswith(task.task_id)
@@ -65,7 +113,7 @@ def test_a_run_s_jobs_are_submitted_to_one_application(dags: dict[str, Any], mon
 
 def test_the_asset_connects_the_dags(dags: dict[str, Any]) -> None:
     outlets = {task.task_id: [asset.name for asset in task.outlets] for task in dags["fraud_daily"].tasks}
-    assert outlets == {job: [] for job in ORDER["fraud_daily"][:-1]} | {"hand_over": ["fraud_features"]}
+    assert outlets == {job: [] for job in [*JOBS, "run_again"]} | {"hand_over": ["fraud_features"]}
     assert "fraud_features" in str(dags["fraud_training"].timetable.asset_condition)
 
 

@@ -8,12 +8,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import httpx
 import psutil
 import pytest
 from rich.console import Console
 
+from demo.airflow_api import TaskDone
 from demo.embedded_servers import ROOT
 from demo.http_servers import task_log_tail
 from demo.installation import Installation
@@ -30,6 +32,7 @@ SUMMARY_KEYS = [
     "test_average_precision",
     "live_scored",
     "live_mismatches",
+    "repeated_ids",
     "decisions",
     "latency_ms",
     "steps",
@@ -96,6 +99,29 @@ def test_a_refused_or_late_answer_of_airflow_is_a_failed_step(installation: Inst
         run_dag(Steps(Console(quiet=True)), installation, Refusing(), "fraud_daily", "history", {})  # type: ignore[arg-type]
 
 
+def test_runs_that_a_run_started_are_followed_too(installation: Installation) -> None:
+    """For rows that landed late: the comparison that comes next needs their days."""
+
+    class Twice:
+        states: ClassVar = [{"first": "success", "again": "queued"}, {"first": "success", "again": "success"}]
+        followed: ClassVar[list[str]] = []
+
+        def start(self, *_: object) -> str:
+            return "first"
+
+        def runs(self, _: str) -> dict[str, str]:
+            return self.states.pop(0)
+
+        def follow(self, _: str, run: str, __: object) -> Iterator[TaskDone]:
+            self.followed.append(run)
+            yield TaskDone("ingest", "success", 1.0)
+
+    steps = Steps(Console(quiet=True))
+    run_dag(steps, installation, Twice(), "fraud_daily", "live day", {})  # type: ignore[arg-type]
+    assert Twice.followed == ["first", "again"]
+    assert [step["name"] for step in steps.done] == ["live day: ingest", "live day, late rows: ingest"]
+
+
 def test_a_step_says_how_long_it_took() -> None:
     steps = Steps(Console(quiet=True))
     with steps.step("one"):
@@ -132,7 +158,7 @@ print(json.dumps([watch.peak_mb, stop_descendants(), orphan]))
 def test_the_summary_has_the_keys_that_programs_read(tmp_path: Path) -> None:
     summary = Summary(
         transactions_loaded=10, quarantined=1, feature_rows=9, model_version="1", test_average_precision=0.5,
-        live_scored=3, live_mismatches=0, decisions={"approve": 2, "review": 1, "decline": 0},
+        live_scored=3, live_mismatches=0, repeated_ids=0, decisions={"approve": 2, "review": 1, "decline": 0},
         latency_ms={"p50": 1.0, "p99": 2.0}, steps=[], peak_memory_mb=1.0, frauds=1, frauds_caught=1, seconds=1.0,
     )  # fmt: skip
     summary.write(tmp_path / "summary.json")

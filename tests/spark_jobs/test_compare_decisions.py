@@ -3,10 +3,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from contracts.days import DayRange
@@ -54,11 +57,11 @@ def record(
 ) -> None:
     decisions.execute(
         "insert into serving.decisions "
-        "(transaction_id, customer_id, terminal_id, occurred_at, applied, features, degraded) "
-        "values (%s, %s, %s, %s, %s, %s, %s)",
+        "(transaction_id, customer_id, terminal_id, occurred_at, amount, applied, features, degraded) "
+        "values (%s, %s, %s, %s, %s, %s, %s, %s)",
         [
             *(payment.transaction_id, payment.customer_id, payment.terminal_id, from_epoch_seconds(payment.occurred)),
-            *(applied, json.dumps(features), degraded),
+            *(Decimal(payment.cents) / 100, applied, json.dumps(features), degraded),
         ],
     )
 
@@ -84,7 +87,7 @@ def test_equal_features_compare_without_a_mismatch(live_settings: Settings, deci
     # Of another day, which was not requested.
     record(decisions, Payment(1, 91, 91, 1, START - 1), 99, {})
     record(decisions, Payment(2, 92, 92, 1, START + DAY), 100, {})
-    expected = {"compared": 12, "mismatches": 0, "missing": 0, "touched_by_late": 0, "degraded": 0}
+    expected = {"compared": 12, "mismatches": 0, "missing": 0, "touched_by_late": 0, "degraded": 0, "repeated_ids": 0}
     assert compare_decisions(live_settings, TODAY) == expected
 
 
@@ -142,9 +145,75 @@ def test_late_and_degraded_payments_are_counted_separately(
             decisions, p, n, {} if p.customer_id in (0, 1) else by_definition(p, payments), degraded=p.customer_id == 1
         )
     found = compare_decisions(live_settings, TODAY)
-    assert found == {"compared": 3, "mismatches": 0, "missing": 0, "touched_by_late": 1, "degraded": 1}
+    counted = {"compared": 3, "mismatches": 0, "missing": 0, "touched_by_late": 1, "degraded": 1, "repeated_ids": 0}
+    assert found == counted
     whole = compare_decisions(live_settings, DayRange(DAYS[0], DAYS[38]))
     assert sum(v for k, v in whole.items() if k != "mismatches") == len(payments)
+
+
+def quarantine(settings: Settings, *repeats: Payment) -> None:
+    """Write payments to the quarantine as repeats."""
+    rows = []
+    for row, p in enumerate(repeats):
+        amount = f"{p.cents / 100:.2f}000"
+        raw = RawRow(row, p.transaction_id, p.customer_id, p.terminal_id, amount, p.occurred, p.occurred).row()
+        rows.append((p.day, {**raw, "reason": "transaction_id_repeated"}))
+    write_table(settings.lake_root, "quarantine", rows)
+
+
+def test_what_a_repeated_id_changes_is_counted_separately(
+    live_settings: Settings, decisions: psycopg.Connection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Payment 7 of customer 50 is in the history; the scorer decides another one with its id, and one after it."""
+    kept, scored = Payment(7, 50, 60, 500, START - 5 * DAY), Payment(7, 51, 61, 900, START + 100)
+    after, other = Payment(8, 51, 62, 100, START + 200), Payment(9, 50, 62, 100, START + 300)
+    lake = [kept, after, other, *a_day(2)]
+    write_clean(live_settings.lake_root, lake)
+    write_features(live_settings, lake)
+    quarantine(live_settings, scored)
+    for n, p in enumerate([scored, after, other, *a_day(2)]):
+        record(decisions, p, n, by_definition(p, [*lake, scored]))
+    found = compare_decisions(live_settings, TODAY)
+    assert found == {
+        "compared": 3, "mismatches": 0, "missing": 0, "touched_by_late": 0, "degraded": 0, "repeated_ids": 2
+    }  # fmt: skip
+    assert capsys.readouterr().err == ""
+    # The one of the history has a decision, though on another day and row.
+    history = compare_decisions(live_settings, DayRange(DAYS[33], DAYS[33]))
+    assert (history["repeated_ids"], history["missing"]) == (1, 0)
+
+
+def test_a_payment_that_the_lake_keeps_and_another_day_has_the_decision_of(
+    live_settings: Settings, decisions: psycopg.Connection
+) -> None:
+    kept, scored = Payment(7, 50, 60, 500, START + 5), Payment(7, 51, 61, 900, START - 38 * DAY)
+    write_clean(live_settings.lake_root, [kept])
+    write_features(live_settings, [kept])
+    quarantine(live_settings, scored)
+    assert compare_decisions(live_settings, TODAY)["missing"] == 1
+    record(decisions, scored, 1, {})
+    found = compare_decisions(live_settings, TODAY)
+    assert (found["missing"], found["repeated_ids"]) == (0, 1)
+    # A decision of an id that is repeated, but that no row of the bank has, is missing as any other.
+    record(decisions, Payment(10, 1, 1, 77, START + 9), 2, {})
+    quarantine(live_settings, scored, Payment(10, 1, 1, 78, START - DAY))
+    assert compare_decisions(live_settings, TODAY)["missing"] == 1
+
+
+def test_payments_after_a_late_row_that_the_scorer_never_got_are_counted_separately(
+    live_settings: Settings, decisions: psycopg.Connection
+) -> None:
+    late, after = Payment(7, 50, 60, 500, START - 3 * DAY), Payment(8, 50, 62, 100, START + 200)
+    write_clean(live_settings.lake_root, [late, after])
+    write_features(live_settings, [late, after])
+    record(decisions, after, 1, by_definition(after, [after]))
+    assert compare_decisions(live_settings, TODAY)["mismatches"] == 1, "its source says that it arrived in time"
+    path = live_settings.lake_root / f"clean/day={late.day}/part.parquet"
+    rows = pq.read_table(path, partitioning=None)
+    arrived = pa.array([from_epoch_seconds(START + 9)], rows.schema.field("arrived_at").type)
+    pq.write_table(rows.set_column(rows.schema.get_field_index("arrived_at"), "arrived_at", arrived), path)
+    found = compare_decisions(live_settings, TODAY)
+    assert (found["mismatches"], found["touched_by_late"], found["compared"]) == (0, 1, 0)
 
 
 def test_two_empty_sides_match(live_settings: Settings, decisions: psycopg.Connection) -> None:

@@ -51,7 +51,12 @@ def test_exactly_the_requested_days_are_ingested(
     spark: SparkSession, live_settings: Settings, bank: psycopg.Connection
 ) -> None:
     land_days(bank, 4)
-    assert ingest(spark, live_settings, MIDDLE) == {"rows_in": 12, "rows_out": 12, "reports": 3}
+    assert ingest(spark, live_settings, MIDDLE) == {
+        "rows_in": 12,
+        "rows_out": 12,
+        "reports": 3,
+        "days_to_rerun": [],
+    }
     lake = live_settings.lake_root
     assert days_of(lake, "raw") == days_of(lake, "reports") == DAYS[1:4]
     first, last = read_rows(lake, "raw")[:2]

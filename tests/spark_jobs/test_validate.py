@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 from datetime import date, timedelta
 
 import pytest
@@ -8,6 +9,7 @@ from pyspark.sql import SparkSession
 from contracts.days import DayRange
 from contracts.labels import DAY
 from spark_jobs.errors import JobError
+from spark_jobs.lake.sources import write_source_numbers
 from spark_jobs.settings import Settings
 from spark_jobs.validate import validate
 from tests.spark_jobs.lakes import FIRST_DAY, FIRST_SECOND, RawRow, digests, read_rows, write_raw
@@ -71,6 +73,32 @@ def test_the_first_valid_row_of_a_repeated_id_is_kept(spark: SparkSession, setti
     kept_out = {row["source_row"]: row["reason"] for row in read_rows(settings.lake_root, "quarantine")}
     repeated = "transaction_id_repeated"
     assert kept_out == {1: repeated, 2: repeated, 4: repeated, 5: "amount_negative"}
+
+
+def test_rows_of_one_id_and_arrival_are_ordered_by_the_numbers_of_their_sources(
+    spark: SparkSession, settings: Settings
+) -> None:
+    """Not by the source's name, which is a digest; sources without a number come last. A mix of all, in one frame."""
+    numbers = {"c": 1, "a": 2, "d": 10, "b": 9}
+    write_source_numbers(settings.lake_root, numbers)
+    rng = random.Random(5)
+    places = rng.sample([(source, row) for source in "abcdef" for row in range(60)], 240)
+    rows = [
+        on(rng.randrange(3), row, source=source, transaction_id=rng.randrange(40), arrived_at=at + rng.randrange(3))
+        for (source, row), at in zip(places, [FIRST_SECOND + 3 * DAY] * len(places), strict=True)
+    ]
+    write_raw(settings.lake_root, rows)
+    validate(spark, settings, ALL)
+    first: dict[object, RawRow] = {}
+    for _, row in sorted(rows, key=lambda one: _in_order(one[1], numbers)):
+        first.setdefault(row.transaction_id, row)
+    quarantined = {(row["source"], row["source_row"]) for row in read_rows(settings.lake_root, "quarantine")}
+    assert quarantined == {(row.source, row.source_row) for _, row in rows if row is not first[row.transaction_id]}
+    assert len(read_rows(settings.lake_root, "clean")) == len(first) == 40
+
+
+def _in_order(row: RawRow, numbers: dict[str, int]) -> tuple[object, ...]:
+    return row.arrived_at, numbers.get(row.source, 1_000), row.source, row.source_row
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])

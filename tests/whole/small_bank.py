@@ -30,9 +30,10 @@ Row = tuple[int, int, int, int, int, bool]
 
 @dataclass
 class SmallBank:
-    """The rows of the bank, with names for the planted ones."""
+    """The rows of the bank, with names for the planted ones; `corrections` are rows of other files, by name."""
 
     rows: list[Row] = field(default_factory=list)
+    corrections: dict[str, list[Row]] = field(default_factory=dict)
     planted: dict[str, int] = field(default_factory=dict)
 
     def plant(self, name: str, row: Row) -> None:
@@ -41,23 +42,28 @@ class SmallBank:
         self.rows.append(row)
 
     def write(self, folder: Path) -> None:
-        """Write the rows as one Parquet file in the published format."""
+        """Write the rows as Parquet files in the published format."""
         folder.mkdir(parents=True, exist_ok=True)
-        number, second, customer, terminal, cents, fraud = zip(*self.rows, strict=True)
-        pq.write_table(
-            pa.table(
-                {
-                    "TRANSACTION_ID": pa.array(number, pa.int64()),
-                    "TX_DATETIME": pa.array(np.array(second).astype("datetime64[s]").astype("datetime64[us]")),
-                    "CUSTOMER_ID": pa.array(customer, pa.int64()),
-                    "TERMINAL_ID": pa.array(terminal, pa.int64()),
-                    "TX_AMOUNT": pa.array(np.array(cents) / 100),
-                    "TX_FRAUD": pa.array(np.array(fraud).astype(np.int8)),
-                    "TX_FRAUD_SCENARIO": pa.array(np.array(fraud).astype(np.int8)),
-                }
-            ),
-            folder / "payments.parquet",
-        )
+        for name, rows in {"payments": self.rows, **self.corrections}.items():
+            _write(rows, folder / f"{name}.parquet")
+
+
+def _write(rows: list[Row], path: Path) -> None:
+    number, second, customer, terminal, cents, fraud = zip(*rows, strict=True)
+    pq.write_table(
+        pa.table(
+            {
+                "TRANSACTION_ID": pa.array(number, pa.int64()),
+                "TX_DATETIME": pa.array(np.array(second).astype("datetime64[s]").astype("datetime64[us]")),
+                "CUSTOMER_ID": pa.array(customer, pa.int64()),
+                "TERMINAL_ID": pa.array(terminal, pa.int64()),
+                "TX_AMOUNT": pa.array(np.array(cents) / 100),
+                "TX_FRAUD": pa.array(np.array(fraud).astype(np.int8)),
+                "TX_FRAUD_SCENARIO": pa.array(np.array(fraud).astype(np.int8)),
+            }
+        ),
+        path,
+    )
 
 
 def make_small_bank(seed: int = 3) -> SmallBank:
@@ -80,6 +86,14 @@ def make_small_bank(seed: int = 3) -> SmallBank:
     # Invalid rows: a negative amount, and a repeated id.
     small_bank.plant("negative", (900_009, LIVE - 3 * DAY, 14, 15, -500, False))
     small_bank.plant("repeated", (900_008, LIVE - 2 * DAY, 14, 15, 100, False))
+    # A live payment with the id of another customer's in the history, and two after it: the scorer decides all three.
+    small_bank.plant("known_id", (5, LIVE + 44_000, CUSTOMERS, 7, 5_500, False))
+    small_bank.plant("after_known_id", (900_010, LIVE + 44_001, CUSTOMERS, 7, 5_600, False))
+    small_bank.plant("after_both", (900_011, LIVE + 44_002, CUSTOMERS, 7, 5_700, False))
+    # Files that correct five live payments: the first file in order is the one that counts.
+    five = [row for row in small_bank.rows if LIVE <= row[1] < LIVE + 40_000][:5]
+    for name, more in (("a-corrections", 100), ("z-corrections", 200)):
+        small_bank.corrections[name] = [(*row[:4], row[4] + more, row[5]) for row in five]
     small_bank.rows.sort(key=lambda row: (row[1], row[0] != 900_002))
     return small_bank
 

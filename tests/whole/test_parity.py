@@ -13,7 +13,7 @@ import pytest
 from contracts.features import FEATURES
 from contracts.labels import DAY
 from tests.whole.pipeline import Pipeline
-from tests.whole.small_bank import BIG, HISTORY_END, LIVE, LIVE_DAY, Row, SmallBank
+from tests.whole.small_bank import BIG, CUSTOMERS, HISTORY_END, LIVE, LIVE_DAY, Row, SmallBank
 
 # The first test waits for the whole pipeline: databases, a history, a training.
 pytestmark = pytest.mark.timeout(900)
@@ -56,10 +56,21 @@ def test_every_feature_of_every_payment_is_equal(
     found = pipeline.run("spark_jobs.compare_decisions", "--from", str(LIVE_DAY), "--to", str(LIVE_DAY))
     followers = followers_of(small_bank, late_customer)
     assert len(followers) >= 2
-    assert replayed["scored"] == len(live)
+    assert (replayed["scored"], replayed["refused"]) == (len(live), 10)
     assert found["mismatches"] == found["missing"] == found["degraded"] == 0
     assert found["touched_by_late"] == len(followers)
-    assert found["compared"] == len(live) + 3 - len(followers)
+    # The payment with an id of the history, and two after it.
+    assert found["repeated_ids"] == 3
+    assert found["compared"] == len(live) + 3 - len(followers) - 3
+
+
+def test_of_repeated_ids_the_first_file_s_payments_count(
+    pipeline: Pipeline, small_bank: SmallBank, replayed: dict[str, Any]
+) -> None:
+    assert replayed["refused"] == 10
+    for row in small_bank.corrections["a-corrections"]:
+        assert float(pipeline.decision(row[0])["amount"]) == row[4] / 100
+    assert pipeline.decision(small_bank.planted["known_id"])["customer_id"] == CUSTOMERS
 
 
 def test_the_planted_cases_have_their_intended_effect(
@@ -87,6 +98,7 @@ def test_invalid_payments_are_quarantined_and_nothing_is_lost(pipeline: Pipeline
     assert found["rows_in"] == found["rows_good"] + found["rows_quarantined"]
     assert found["reasons"] == {"amount_negative": 1, "transaction_id_repeated": 1}
     assert pipeline.history["build_features"]["rows_out"] == found["rows_good"]
+    assert pipeline.history["ingest"]["days_to_rerun"] == []
 
 
 CHANGES = {
