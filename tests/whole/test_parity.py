@@ -13,7 +13,7 @@ import pytest
 from contracts.features import FEATURES
 from contracts.labels import DAY
 from tests.whole.pipeline import Pipeline
-from tests.whole.small_bank import BIG, CUSTOMERS, HISTORY_END, LIVE, LIVE_DAY, Row, SmallBank
+from tests.whole.small_bank import BIG, HISTORY_END, LIVE, LIVE_DAY, Row, SmallBank
 
 # The first test waits for the whole pipeline: databases, a history, a training.
 pytestmark = pytest.mark.timeout(900)
@@ -69,8 +69,10 @@ def test_of_repeated_ids_the_first_file_s_payments_count(
 ) -> None:
     assert replayed["refused"] == 10
     for row in small_bank.corrections["a-corrections"]:
-        assert float(pipeline.decision(row[0])["amount"]) == row[4] / 100
-    assert pipeline.decision(small_bank.planted["known_id"])["customer_id"] == CUSTOMERS
+        assert pipeline.decision(row[0])["features"]["amount"] == row[4] / 100
+    # The customer has no other payments than the planted ones.
+    seen = [pipeline.decision(small_bank.planted[name])["features"] for name in ("known_id", "after_both")]
+    assert [features["customer_tx_count_30d"] for features in seen] == [1, 3]
 
 
 def test_the_planted_cases_have_their_intended_effect(

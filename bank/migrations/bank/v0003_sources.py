@@ -14,11 +14,12 @@ down_revision = "0002"
 def upgrade() -> None:
     """Create the table and number the sources that have rows."""
     op.execute("""
-create table bank.sources (
+create table if not exists bank.sources (
     source text primary key,
     number bigint not null generated always as identity unique
 )""")
     op.execute("""
 insert into bank.sources (source)
 select source from (select source, min(ctid) as first_row from bank.transactions group by source) as landed
-order by first_row""")
+order by first_row
+on conflict do nothing""")
