@@ -83,7 +83,7 @@ def bank(servers: dict[str, str], postgres: Any) -> Iterator[psycopg.Connection]
     with psycopg.connect(
         servers["BANK_URL"], user="postgres", password=postgres.password, autocommit=True
     ) as connection:
-        connection.execute("truncate bank.transactions, bank.fraud_reports")
+        connection.execute("truncate bank.transactions, bank.fraud_reports, bank.unknown_labels")
         yield connection
 
 
