@@ -86,6 +86,7 @@ def test_one_that_is_reported_stays_left_out(own: Path) -> None:
     genuine = a_third(read_test(own, SPLIT), frauds=False)
     add_unknown_labels(own, genuine)
     before = read_test(own, SPLIT)
+    assert not np.isin(before.transaction_id, genuine).any()
     add_reports(own, dict.fromkeys(genuine, SPLIT.test.start_second + 7 * DAY))
     assert np.array_equal(read_test(own, SPLIT).transaction_id, before.transaction_id)
 
