@@ -5,7 +5,7 @@ The root of the version's artifacts has the scikit-learn model as MLflow wrote i
 | file | content |
 |---|---|
 | `trees.treelite` | the same trees as a treelite checkpoint, which predicts in microseconds |
-| `bundle.json` | `Bundle`: calibration, thresholds, reference for reasons, training window, metrics |
+| `bundle.json` | `Bundle`: the bank's zone, calibration, thresholds, reference for reasons, training window, metrics |
 | `card.md`, `card.html` | the model card, for people; the HTML page embeds its plots |
 | `manifest.json` | `{"files": {path below the root: SHA-256}}` of every file of the bundle |
 """
@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from contracts.features import CUSTOMER_HORIZON_DAYS, FEATURES, FEATURES_VERSION, TERMINAL_HORIZON_DAYS
 from contracts.labels import LABEL_DELAY_DAYS
+from contracts.zones import UTC, Zone
 
 BUNDLE_DIR: Final = "bundle"
 TREES: Final = f"{BUNDLE_DIR}/trees.treelite"
@@ -90,6 +91,8 @@ class Bundle(BaseModel):
     label_delay_days: int = LABEL_DELAY_DAYS
     customer_horizon_days: int = CUSTOMER_HORIZON_DAYS
     terminal_horizon_days: int = TERMINAL_HORIZON_DAYS
+    bank_zone: Zone = Field(default=UTC, exclude_if=lambda zone: zone.is_utc)
+    """The zone that night and weekend are local to, with its table; absent for UTC, as in bundles before zones."""
     calibration: Calibration
     thresholds: Thresholds
     reference: dict[str, float]

@@ -7,6 +7,9 @@ division.
 A history is a set of arrays of length n, sorted by (entity, occurred, transaction_id); `rows` are the indices of
 the rows whose features to compute. Instants are whole seconds since 1970. A payment's position is (occurred,
 transaction_id): its features depend on itself and on the payments of its entity with an earlier position.
+
+A payment whose label is unknown (`contracts/labels.py`) counts as a payment in every feature, and not as a fraud
+unless it is reported.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from contracts.fraud_runs import FRAUD_RUN_FEATURES, RUN_WINDOW_DAYS, fraud_run_
 from contracts.habit import HABIT_DAYS, HABIT_FEATURES, habit_features
 from contracts.histories import Floats, History, Ints, prefix_sums
 from contracts.labels import DAY, LABEL_DELAY, LABEL_DELAY_DAYS, NEVER, known_from
+from contracts.zones import UTC, Zone
 
 WINDOW_DAYS: Final = (1, 7, 30)
 PAYMENT_FEATURES: Final = ("amount", "is_weekend", "is_night")
@@ -46,10 +50,11 @@ _FIRST_WEEKDAY: Final = 3  # 1970-01-01 was a Thursday
 _REACH: Final = max(CUSTOMER_HORIZON_DAYS, TERMINAL_HORIZON_DAYS) * DAY
 
 
-def payment_features(occurred: Ints, cents: Ints) -> dict[str, Floats]:
-    """`PAYMENT_FEATURES`, computed from the payment alone, each of shape (n,)."""
-    weekday = (occurred // DAY + _FIRST_WEEKDAY) % 7
-    hour = occurred % DAY // 3600
+def payment_features(occurred: Ints, cents: Ints, zone: Zone = UTC) -> dict[str, Floats]:
+    """`PAYMENT_FEATURES`, computed from the payment alone, each of shape (n,). Night and weekend are in `zone`."""
+    local = zone.local(occurred)
+    weekday = (local // DAY + _FIRST_WEEKDAY) % 7
+    hour = local % DAY // 3600
     return {
         "amount": cents / 100,
         "is_weekend": (weekday >= 5).astype(np.float64),

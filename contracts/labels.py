@@ -2,6 +2,11 @@
 
 A fraud is known at t if `occurred_at + LABEL_DELAY <= t` and `reported_at <= t`. Features, evaluation, monitoring and
 retraining all use this module. All instants are whole seconds since 1970 (int64).
+
+A payment without a report counts as genuine, unless the bank says that its label is unknown (`bank.unknown_labels`):
+then it is neither. Training, thresholds, evaluation, the gate and the exploration leave it out, even if it is reported
+later: of unknown labels only frauds become known, so counting these alone would overstate their share. In features it
+counts as a payment, and as a fraud only once it is reported, like any other.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ been dropped: a history is complete after it. All three values are 0 or more, so
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from typing import Final
 
@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from contracts.features import CUSTOMER_HORIZON_DAYS, FEATURES_VERSION, TERMINAL_HORIZON_DAYS
 from contracts.histories import Ints
 from contracts.labels import DAY, LABEL_DELAY_DAYS, NEVER
+from contracts.zones import ZoneId
 
 ENTRY: Final = np.dtype([("occurred", ">i8"), ("transaction_id", ">i8"), ("value", ">i8")])
 LOCATION: Final = np.dtype([("terminal_id", ">i8"), ("occurred", ">i8"), ("cents", ">i8")])
@@ -74,9 +75,9 @@ MERGE_LUA: Final = files("contracts").joinpath("lua", "merge.lua").read_text("ut
 
 @dataclass(frozen=True)
 class Stamp:
-    """The versions and horizons that the state was written for, and its last day `written_to` (YYYY-MM-DD).
+    """The versions, horizons and zone that the state was written for, and its last day `written_to` (YYYY-MM-DD).
 
-    The scorer compares it with its own and rejects an incompatible state.
+    The scorer compares it with its own, and the zone with its model's, and rejects an incompatible state.
     """
 
     written_to: str
@@ -85,10 +86,12 @@ class Stamp:
     label_delay_days: int = LABEL_DELAY_DAYS
     customer_horizon_days: int = CUSTOMER_HORIZON_DAYS
     terminal_horizon_days: int = TERMINAL_HORIZON_DAYS
+    zone: ZoneId = field(default_factory=ZoneId)
 
     def fields(self) -> dict[str, str]:
-        """The stamp as the fields of a Valkey hash."""
-        return {name: str(value) for name, value in asdict(self).items()}
+        """The stamp as the fields of a Valkey hash; without those of the zone for UTC."""
+        versions = {name: str(value) for name, value in asdict(self).items() if name != "zone"}
+        return versions | self.zone.fields()
 
 
 def customer_key(customer_id: int) -> str:

@@ -26,6 +26,7 @@ class Installation:
     mlflow_port: int
     scorer_port: int
     airflow_port: int = 0
+    bank_zone: str = "UTC"
 
     @property
     def secrets(self) -> Path:
@@ -65,6 +66,7 @@ class Installation:
             "PATH": f"{bin_of('pipeline')}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "HOME": os.environ.get("HOME") or str(self.folder),
             "TZ": "UTC",
+            "BANK_ZONE": self.bank_zone,
             "LAKE_URI": str(self.folder / "lake"),
             "SECRETS_DIR": str(self.secrets),
             "BANK_URL": f"postgresql://127.0.0.1:{self.postgres_port}/bank",

@@ -35,6 +35,7 @@ def create_installation(options: Options) -> Installation:
         mlflow_port=claim_port(options.mlflow_port, "MLFLOW_PORT"),
         airflow_port=claim_port(options.airflow_port, "AIRFLOW_PORT"),
         scorer_port=claim_port(options.scorer_port, "SCORER_PORT"),
+        bank_zone=options.bank_zone,
     )
     shutil.rmtree(DEMO, ignore_errors=True)
     installation.make_folders()

@@ -59,6 +59,7 @@ def write_bundle(root: Path, candidate: Candidate, metrics: dict[str, float]) ->
     """Write `bundle.json` and the manifest under `root`."""
     window = candidate.split.training
     bundle = Bundle(
+        bank_zone=candidate.bank_zone,
         calibration=candidate.decider.calibration,
         thresholds=candidate.decider.thresholds,
         reference=candidate.reference,

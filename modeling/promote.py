@@ -115,6 +115,12 @@ def _apply_gate(
         present = _measured(champion, test, settings.costs)
     except BundleError as error:
         return GateDecision(True, f"the champion, version {champion.version}, is no longer usable: {error}")
+    if (zone := present.bundle.bank_zone.id) != candidate.bank_zone.id:
+        # On features of another zone, its metrics would not be its own.
+        old, new = zone.versus(candidate.bank_zone.id)
+        return GateDecision(
+            True, f"the champion, version {champion.version}, is for the zone {old}, and this version for {new}"
+        )
     return _why_not_comparable(challenger, present, candidate) or compare(challenger.metrics, present.metrics)
 
 

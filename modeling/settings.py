@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contracts.bundle import MODEL_NAME
+from contracts.zones import Zone, find_zone
 from modeling.errors import ModelingError
 from modeling.evaluation.costs import Costs
 
@@ -28,6 +29,18 @@ class Settings(BaseSettings):
     """The cost of declining a genuine payment: a call, a lost sale, an unused card."""
     reviews_per_1000: float = Field(default=10.0, ge=0, le=1_000)
     """The review budget: how many of 1,000 payments analysts can review, on average over the days."""
+    bank_zone: str = ""
+    """The IANA name of the bank's zone: training rejects features of another one. Empty: whatever they are for."""
+
+    @field_validator("bank_zone")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        return find_zone(name).name if name else ""
+
+    @property
+    def zone(self) -> Zone | None:
+        """The bank's zone, None if it is not set."""
+        return find_zone(self.bank_zone) if self.bank_zone else None
 
     @property
     def lake(self) -> Path:
@@ -48,5 +61,7 @@ def read_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        wrong = "; ".join(f"{str(e['loc'][0]).upper()}={e['input']}: {e['msg']}" for e in error.errors())
+        wrong = "; ".join(
+            f"{str(e['loc'][0]).upper()}={e['input']}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()
+        )
         raise ModelingError(f"invalid settings: {wrong}") from None

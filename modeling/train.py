@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from contracts.bundle import Thresholds
 from contracts.days import DayRange, add_day_range, day_range
 from contracts.features import FEATURES
+from contracts.zones import REBUILD_ALL, Zone, ZoneId, find_zone
 from modeling.data.dataset import Dataset, SplitData, read_split
-from modeling.data.lake import history_of
+from modeling.data.lake import history_of, require_reports
 from modeling.data.split import Split, split_days
+from modeling.errors import ModelingError
 from modeling.evaluation.costs import Costs, total_cost
 from modeling.evaluation.thresholds import cheapest_thresholds
 from modeling.models.candidate import Candidate, DecisionPolicy
@@ -28,9 +30,11 @@ from modeling.tracking.run_logger import parameters, parameters_fingerprint, tra
 def train(days: DayRange, settings: Settings) -> str:
     """Train on the lake's features of some days and log it to MLflow; returns the run's id. Raises `ModelingError`."""
     history = history_of(settings.lake, days)
+    require_reports(settings.lake)
     split = split_days(days)
     with registry(settings) as client:
         data = _read(split, settings)
+        zone = zone_of(data.zone, settings.zone)
         model, baseline = fit_candidate(data.training), fit_baseline(data.training)
         costs, budget = settings.costs, settings.reviews_per_1000
         decider = fit_decision_policy(model, data.validation, costs, budget)
@@ -46,6 +50,7 @@ def train(days: DayRange, settings: Settings) -> str:
             data_fingerprint=data.fingerprint,
             parameters_fingerprint=parameters_fingerprint(found),
             held_to_amount=any(model.monotonic_cst),
+            bank_zone=zone,
         )
         metrics = {"validation_cost_per_1000": _cost(model, decider, data.validation, costs)}
         return track(client, candidate, data, model, baseline, metrics, found)
@@ -64,11 +69,32 @@ def fit_decision_policy(model: Any, validation: Dataset, costs: Costs, reviews_p
     return DecisionPolicy(calibration=calibration, thresholds=thresholds)
 
 
+def zone_of(features: ZoneId, wanted: Zone | None) -> Zone:
+    """The zone that the features are for, with its table.
+
+    Raises `ModelingError` if it is not the `wanted` one, or if its rules have changed since the features were built.
+    """
+    if wanted is not None and wanted.id != features:
+        theirs, ours = features.versus(wanted.id)
+        raise ModelingError(f"the features are for the zone {theirs}, but BANK_ZONE is {ours}: {REBUILD_ALL}")
+    try:
+        found = find_zone(features.name)
+    except ValueError as error:
+        raise ModelingError(f"the features are for an unknown zone: {error}, then {REBUILD_ALL}") from None
+    if found.id != features:
+        raise ModelingError(
+            f"the rules of the zone {features} have changed since the features were built (package tzdata): "
+            f"{REBUILD_ALL}"
+        )
+    return found
+
+
 def _read(split: Split, settings: Settings) -> SplitData:
     print(f"training {split.training}, validation {split.validation}, test {split.test}", flush=True)
     data = read_split(settings.lake, split)
     for name, window in data.windows.items():
-        print(f"{name}: {len(window.frauds):,} payments, {window.frauds.sum():,} known frauds", flush=True)
+        left_out = f", {window.left_out:,} left out (unknown label)" if window.left_out else ""
+        print(f"{name}: {len(window.frauds):,} payments, {window.frauds.sum():,} known frauds{left_out}", flush=True)
     return data
 
 

@@ -83,7 +83,7 @@ async def open_services(
             metrics,
             settings.scorer_poll_seconds,
         )
-        store = ValkeyOnlineStore(client, timeout, round(settings.scorer_answer_days * DAY))
+        store = ValkeyOnlineStore(client, timeout, round(settings.scorer_answer_days * DAY), lambda: champions.zone)
         recent = RecentAnswers(settings.scorer_unconfirmed_bytes // settings.scorer_workers)
         reports = UnconfirmedReports(MOST_REPORT_BYTES)
         breaker = CircuitBreaker(metrics)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -26,10 +27,12 @@ from contracts.features import (
     payment_features,
     terminal_features,
 )
+from contracts.zones import UTC, Zone
 from spark_jobs.lake.histories import by_entity, read_payments, sorted_history, to_batches, with_reports
 from spark_jobs.lake.layout import Lake
 from spark_jobs.lake.staged_write import Output, by_day, staging, write_staged
 from spark_jobs.lake.timestamps import to_timestamps
+from spark_jobs.lake.zones import note_on_other_zones
 from spark_jobs.runner import Result
 from spark_jobs.session import run_spark_job
 from spark_jobs.settings import Settings
@@ -53,11 +56,13 @@ def build_features(spark: SparkSession, settings: Settings, days: DayRange) -> R
     with staging(lake, JOB) as own:
         payments = read_payments(spark, lake, history)
         featured = _customer_pass(payments, days, rows_read)
-        featured = _terminal_pass(with_reports(featured, spark, lake, days.last), days, rows_read)
+        featured = _terminal_pass(with_reports(featured, spark, lake, days.last), days, rows_read, settings.zone)
         featured = by_day(featured.withColumn("day", F.to_date(F.timestamp_seconds("occurred"))), wanted)
-        staged = write_staged(featured, {"features": _output}, own, days, wanted)
+        staged = write_staged(featured, {"features": partial(_output, settings.zone)}, own, days, wanted)
     rows_out = sum(one.rows for one in staged)
     print(f"{JOB} {days}: wrote {rows_out:,} rows to {lake.root / 'features'}", flush=True)
+    if note := note_on_other_zones(lake, days, settings.zone.id):
+        print(f"{JOB} {days}: {note}", flush=True)
     return {"rows_in": rows_in, "rows_out": rows_out}
 
 
@@ -67,9 +72,10 @@ def _customer_pass(payments: DataFrame, days: DayRange, rows: int) -> DataFrame:
     return by_entity(payments, "customer_id", rows).mapInArrow(customer_pass(days.start_second), _schema(columns))
 
 
-def _terminal_pass(payments: DataFrame, days: DayRange, rows: int) -> DataFrame:
+def _terminal_pass(payments: DataFrame, days: DayRange, rows: int, zone: Zone) -> DataFrame:
     """The payments of `days` with all `FEATURES`."""
-    return by_entity(payments, "terminal_id", rows).mapInArrow(terminal_pass(days.start_second), _schema(PUBLISHED))
+    task = terminal_pass(days.start_second, zone)
+    return by_entity(payments, "terminal_id", rows).mapInArrow(task, _schema(PUBLISHED))
 
 
 def customer_pass(start: int) -> Pass:
@@ -91,8 +97,11 @@ def customer_pass(start: int) -> Pass:
     return run
 
 
-def terminal_pass(start: int) -> Pass:
-    """A task that turns rows of whole terminals into `PUBLISHED` for the rows from second `start` on."""
+def terminal_pass(start: int, zone: Zone = UTC) -> Pass:
+    """A task that turns rows of whole terminals into `PUBLISHED` for the rows from second `start` on.
+
+    Night and weekend are in `zone`, which is sent to the executors with its table.
+    """
 
     def run(batches: Batches) -> Batches:
         history = sorted_history(batches, "terminal_id")
@@ -104,14 +113,14 @@ def terminal_pass(start: int) -> Pass:
         )
         columns: dict[str, np.ndarray] = {name: values[wanted] for name, values in history.items()}
         del history
-        found.update(payment_features(columns["occurred"], columns["amount_cents"]))
+        found.update(payment_features(columns["occurred"], columns["amount_cents"], zone))
         yield from to_batches({**columns, **found}, PUBLISHED)
 
     return run
 
 
-def _output(rows: pa.Table) -> Output:
-    return Output(rows.append_column("occurred_at", to_timestamps(rows["occurred"])))
+def _output(zone: Zone, rows: pa.Table) -> Output:
+    return Output(rows.append_column("occurred_at", to_timestamps(rows["occurred"])), metadata=zone.id.fields())
 
 
 def _schema(columns: tuple[str, ...]) -> StructType:

@@ -1,4 +1,4 @@
-"""Ingest: copy a range of days from the bank to the lake, payments to `raw` and fraud reports to `reports`.
+"""Ingest: copy a range of days from the bank to the lake: payments, fraud reports and unknown labels.
 
 It also finds the days before with rows that landed after they were ingested (`spark_jobs/late_rows.py`).
 """
@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from contracts.days import DayRange
-from spark_jobs.io.bank_source import read_bank
+from spark_jobs.io.bank_source import DAY_OF, read_bank
 from spark_jobs.io.postgres import connect
 from spark_jobs.lake.layout import Lake
 from spark_jobs.lake.sources import write_source_numbers
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Cursor
 
 JOB: Final = "ingest"
-LAKE_TABLES: Final = {"transactions": "raw", "fraud_reports": "reports"}
+LAKE_TABLES: Final = {"transactions": "raw", "fraud_reports": "reports", "unknown_labels": "unknown_labels"}
 READ_ROWS: Final = 50_000
 """About how many rows a task reads; both the reading and the writing worker hold them in memory."""
 
@@ -72,8 +72,9 @@ def ingest(spark: SparkSession, settings: Settings, days: DayRange) -> Result:
 
 def count_days(cursor: Cursor, landing: str, days: DayRange) -> dict[date, int]:
     """The number of rows of each day of a landing table; days without rows are left out."""
-    query = f"select day, count(*) from bank.{landing} where day between '{days.first}' and '{days.last}' group by day"
-    return dict(_rows(cursor, query))
+    day = DAY_OF[landing]
+    within = f"{day} between '{days.first}' and '{days.last}'"
+    return dict(_rows(cursor, f"select {day}, count(*) from bank.{landing} where {within} group by 1"))
 
 
 def _days_with_the_ids_of(cursor: Cursor, late: Collection[date], span: DayRange) -> set[date]:
@@ -106,7 +107,7 @@ def _reports_output(rows: pa.Table) -> Output:
     return Output(rows.set_column(column, "reported_at", to_timestamps(rows["reported_at"])))
 
 
-OUTPUTS: Final[Mapping[str, ToOutput]] = {"raw": Output, "reports": _reports_output}
+OUTPUTS: Final[Mapping[str, ToOutput]] = {"raw": Output, "reports": _reports_output, "unknown_labels": Output}
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import field_validator
 from pydantic_settings import BaseSettings
 
+from contracts.zones import UTC, Zone, find_zone
 from spark_jobs.errors import JobError
 
 BANK_READER = "bank_reader"
@@ -25,6 +26,18 @@ class Settings(BaseSettings):
     decisions_url: str = "postgresql://127.0.0.1:5432/decisions"
     valkey_url: str = "valkey://127.0.0.1:6379/0"
     secrets_dir: Path = Path("var/secrets")
+    bank_zone: str = UTC.name
+    """The IANA name of the zone that night and weekend are local to; empty for UTC."""
+
+    @field_validator("bank_zone")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        return find_zone(name or UTC.name).name
+
+    @property
+    def zone(self) -> Zone:
+        """The bank's zone."""
+        return find_zone(self.bank_zone)
 
     @field_validator("lake_uri")
     @classmethod

@@ -30,6 +30,7 @@ from contracts.online_state import (
     terminal_key,
 )
 from contracts.transaction import from_epoch_seconds
+from contracts.zones import REBUILD_ALL
 from spark_jobs.errors import JobError
 from spark_jobs.io.online_store import (
     drop_index_before,
@@ -38,6 +39,7 @@ from spark_jobs.io.online_store import (
     open_state,
     stamp,
     written_to,
+    zone_of_state,
 )
 from spark_jobs.lake.histories import Columns, by_entity, read_payments, sorted_history, with_reports
 from spark_jobs.lake.layout import Lake
@@ -81,14 +83,18 @@ def write_online_state(spark: SparkSession, settings: Settings, days: DayRange) 
     with open_state(settings.valkey_url, settings.secrets_dir) as client:
         # A run for days before the state's last day must not recreate an index that has been dropped.
         index_from = _kept(max(days.last, written_to(client) or days.last)).first
+        before, zone = zone_of_state(client), settings.zone.id
         target = Target(settings.valkey_url, str(settings.secrets_dir.absolute()), _floor(lake, kept), index_from)
         payments = read_payments(spark, lake, rows)
         customers = _write(by_entity(payments, "customer_id", rows_in), write_customers(target))
         reported = with_reports(payments, spark, lake, days.last)
         terminals = _write(by_entity(reported, "terminal_id", rows_in), write_terminals(target))
         drop_index_before(client, index_from)
-        stamp(client, days.last)
+        stamp(client, days.last, zone)
     print(f"{JOB} {days}: merged {customers:,} customers and {terminals:,} terminals", flush=True)
+    if before is not None and before != zone:
+        was, now = before.versus(zone)
+        print(f"{JOB} {days}: the state was for the zone {was}, now for {now}: {REBUILD_ALL}", flush=True)
     return {"rows_in": rows_in, "customers": customers, "terminals": terminals}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from fractions import Fraction
 
 DAY = 86_400
@@ -25,11 +25,11 @@ class Payment:
         return self.occurred, self.transaction_id
 
 
-def literal_features(payments: list[Payment], payment: Payment) -> dict[str, Fraction]:
-    """All features of one payment, as of its position in time."""
+def literal_features(payments: list[Payment], payment: Payment, zone: tzinfo = UTC) -> dict[str, Fraction]:
+    """All features of one payment, as of its position in time; night and weekend by the clock of the zone."""
     t = payment.occurred
     seen = [p for p in payments if p.position <= payment.position]
-    at = datetime.fromtimestamp(t, UTC)
+    at = datetime.fromtimestamp(t, zone)
     found = {
         "amount": Fraction(payment.cents, 100),
         "is_weekend": Fraction(at.weekday() >= 5),

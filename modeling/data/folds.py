@@ -15,7 +15,7 @@ from contracts.days import DayRange, parse_day
 from contracts.features import FEATURES
 from contracts.labels import DAY, LABEL_DELAY_DAYS, NEVER
 from modeling.data.dataset import Dataset, fingerprint, known_seconds, read_window, rows_of
-from modeling.data.lake import history_of, read_reports, whole_history
+from modeling.data.lake import history_of, read_reports, whole_history, zone_of_features
 from modeling.data.split import HISTORY_DAYS, split_days
 from modeling.data.walk_forward import FOLD_DAYS, TEST_AFTER, rows_to_test_on, rows_to_train_on
 from modeling.errors import ModelingError
@@ -60,9 +60,11 @@ class Folds:
 def read_folds(settings: Settings, days: DayRange, count: int = FOLDS) -> Folds:
     """The last `count` weekly folds whose labels are known at the end of `days`.
 
-    Raises `ModelingError` for too few days, missing data, or a fold without frauds or without genuine payments.
+    Raises `ModelingError` for too few days, missing data, features of more than one zone, or a fold without frauds or
+    without genuine payments.
     """
     history_of(settings.lake, days)
+    zone_of_features(settings.lake, days)
     reports = read_reports(settings.lake, days.end_second)
     data = read_window(settings.lake, days, reports, days.end_second)
     known = known_seconds(data, reports)

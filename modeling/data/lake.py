@@ -1,4 +1,4 @@
-"""Read features, clean payments and fraud reports from the lake."""
+"""Read features, clean payments, fraud reports and unknown labels from the lake."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from contracts.days import DayRange
 from contracts.features import FEATURES
 from contracts.transaction import FRAUD_PATTERNS
+from contracts.zones import REBUILD_ALL, ZoneId
 from modeling.errors import ModelingError
 
 FILE: Final = "part.parquet"
@@ -63,9 +65,33 @@ def read_features(lake: Path, days: DayRange) -> pa.Table:
     return _read_days(lake, "features", days, COLUMNS, "build_features")
 
 
+def zone_of_features(lake: Path, days: DayRange) -> ZoneId:
+    """The zone that these days of features were built for. Raises `ModelingError` if it is not the same for all."""
+    built = [day for day in _days(lake, "features") if days.first <= day <= days.last]
+    zones = [_zone_of(lake / "features" / f"day={day}" / FILE) for day in built]
+    for day, zone in zip(built, zones, strict=True):
+        if zone != zones[0]:
+            one, other = zones[0].versus(zone)
+            raise ModelingError(
+                f"the features of {built[0]} are for the zone {one}, those of {day} for {other}: {REBUILD_ALL}"
+            )
+    return zones[0] if zones else ZoneId()
+
+
 def read_clean(lake: Path, days: DayRange) -> pa.Table:
     """`CLEAN_COLUMNS` of these days, in order. Raises `ModelingError` if there is no data or a file cannot be read."""
     return _read_days(lake, "clean", days, CLEAN_COLUMNS, "validate")
+
+
+def require_reports(lake: Path) -> list[Path]:
+    """The files of the fraud reports. Raises `ModelingError` if there are none: no model can be trained."""
+    files = sorted((lake / "reports").glob(f"day=*/{FILE}"))
+    if not files:
+        raise ModelingError(
+            f"cannot train without fraud reports, and there are no fraud reports in {lake / 'reports'} (LAKE_URI): run "
+            "ingest over the days first; if the bank has none, load reports or payments with labels (bank.load) before"
+        )
+    return files
 
 
 def read_reports(lake: Path, until: int) -> pa.Table:
@@ -74,14 +100,21 @@ def read_reports(lake: Path, until: int) -> pa.Table:
     The pattern is `UNKNOWN_PATTERN` if the report has none; of two reports in the same second, one with a pattern
     counts. Raises `ModelingError` if there are no reports or a file cannot be read.
     """
-    files = sorted((lake / "reports").glob(f"day=*/{FILE}"))
-    if not files:
-        raise ModelingError(f"no fraud reports in {lake / 'reports'} (LAKE_URI): run ingest over the days first")
-    table = pa.concat_tables([_read_reports(file) for file in files])
+    table = pa.concat_tables([_read_reports(file) for file in require_reports(lake)])
     table = table.filter(pc.less_equal(table["reported"], until))
     table = table.sort_by([("transaction_id", "ascending"), ("reported", "ascending"), (PATTERN, "descending")])
     # Keep the first row of each payment; group_by would not keep the order.
     return table.filter(pa.array(np.diff(table["transaction_id"].to_numpy(), prepend=-1) != 0))
+
+
+def read_unknown_labels(lake: Path) -> NDArray[np.int64]:
+    """The payments whose label is unknown, sorted, each once, whenever that was said; most lakes have none.
+
+    Raises `ModelingError` if a file cannot be read.
+    """
+    files = sorted((lake / "unknown_labels").glob(f"day=*/{FILE}"))
+    numbers = [_read(file, ["transaction_id"], "ingest")["transaction_id"].drop_null().to_numpy() for file in files]
+    return np.unique(np.concatenate([np.empty(0, dtype=np.int64), *numbers]))
 
 
 def seconds(instants: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -92,6 +125,14 @@ def seconds(instants: pa.ChunkedArray) -> pa.ChunkedArray:
 def _days(lake: Path, table: str) -> list[date]:
     found = (lake / table).glob(f"day=????-??-??/{FILE}")
     return sorted(date.fromisoformat(file.parent.name.removeprefix("day=")) for file in found)
+
+
+def _zone_of(file: Path) -> ZoneId:
+    try:
+        found = pq.read_schema(file).metadata or {}
+    except (pa.ArrowException, OSError) as error:
+        raise ModelingError(f"{file} cannot be read ({error}): run build_features over this day again") from error
+    return ZoneId.read({name.decode(): value.decode() for name, value in found.items()})
 
 
 def _read_days(lake: Path, table: str, days: DayRange, columns: list[str], job: str) -> pa.Table:

@@ -84,13 +84,22 @@ def _about() -> str:
 def _data(facts: Facts) -> str:
     split = facts.candidate.split
     rows = [
-        [name, str(getattr(split, name)), f"{len(window.frauds):,}", f"{window.frauds.sum():,}", f"{share:.2f}"]
+        [
+            name,
+            str(getattr(split, name)),
+            f"{len(window.frauds):,}",
+            f"{window.frauds.sum():,}",
+            f"{share:.2f}",
+            f"{window.left_out:,}",
+        ]
         for name, window in facts.data.windows.items()
         for share in [1_000 * window.frauds.mean()]
     ]
     return "\n\n".join(
         (
-            table(["window", "days", "payments", "known frauds", "frauds per 1,000"], rows),
+            table(["window", "days", "payments", "known frauds", "frauds per 1,000", "left out"], rows),
+            "Left out are payments whose label is unknown: no figure of this card counts them as frauds or as genuine. "
+            f"Night and weekend are in the zone {escape(facts.candidate.bank_zone.id.name)}.",
             f"A fraud is known {LABEL_DELAY_DAYS} days after the payment at the earliest. The windows are separated by "
             "that label delay, and no label was used before it was known.",
             f"Fingerprint of the data (SHA-256): `{facts.data.fingerprint}`",

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from contracts.bundle import Calibration, Thresholds, probability
 from contracts.days import DayRange
+from contracts.zones import UTC, Zone
 from modeling.data.split import Split, split_days
 
 
@@ -41,6 +42,8 @@ class Candidate(BaseModel):
     data_fingerprint: str
     parameters_fingerprint: str
     held_to_amount: bool = True
+    bank_zone: Zone = UTC
+    """The zone of the features, which was UTC before zones existed."""
 
     @property
     def split(self) -> Split:

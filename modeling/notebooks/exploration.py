@@ -7,7 +7,7 @@ next to a blue line is computed from the data, wording included, and describes o
 
 **Labels are as of one moment**, the end of the lake's last day, by the label delay of `contracts/labels.py`: a fraud is
 known once it was reported and the delay has passed. More recent payments are *not yet labelled* and are excluded from
-every fraud share.
+every fraud share, as are payments whose label the bank does not know.
 """
 
 # %%
@@ -41,7 +41,8 @@ lake = read_lake(Settings().lake)
 payments, settled, frauds = lake.payments, lake.settled, lake.frauds
 now = from_epoch_seconds(lake.now)
 overall = len(frauds) / max(len(settled), 1)
-genuine, young = settled[~settled["fraud"]], payments[~payments["settled"]]
+genuine, young = settled[~settled["fraud"]], payments[~payments["settled"] & ~payments["unknown"]]
+unknown = payments[payments["unknown"]]
 enough = min(len(frauds), len(genuine)) >= statistics.MIN_FRAUDS
 too_few = f"Of {number(len(settled), 'labelled payment')} {len(frauds):,} are known frauds: too few for this section."
 
@@ -50,6 +51,8 @@ say(
     f"{number(payments['terminal_id'].nunique(), 'terminal')}, {lake.days.first} to {lake.days.last}. "
     f"Labels are as of {now:%Y-%m-%d %H:%M} UTC."
 )
+if len(unknown):
+    say(f"The label of {number(len(unknown), 'payment')} is unknown: no class and no fraud share includes them.")
 
 # %% [markdown]
 """
@@ -234,7 +237,8 @@ if enough:
     on = statistics.known_on(payments, then)
     show(plots.label_delays(delays, after, on, from_epoch_seconds(then)), "How labels arrive")
     hidden, recent = int(on["unknown"].sum()), int(on.to_numpy().sum())
-    seen = max(int(payments["occurred"].between(then - statistics.LOOK_BACK_DAYS * DAY, then - 1).sum()), 1)
+    labelled_ones = payments[~payments["unknown"]]["occurred"]
+    seen = max(int(labelled_ones.between(then - statistics.LOOK_BACK_DAYS * DAY, then - 1).sum()), 1)
     say(
         f"Reports arrive {delays.median():.1f} days after the payment (median; minimum {delays.min():.1f}, maximum "
         f"{delays.max():.1f}); {percent((delays > LABEL_DELAY_DAYS).mean())} of them later than the label "

@@ -13,7 +13,16 @@ from contracts.days import DayRange
 from contracts.features import FEATURES
 from contracts.labels import DAY, LABEL_DELAY, NEVER, known_from
 from contracts.transaction import from_epoch_seconds
-from modeling.data.lake import FILE, UNKNOWN_PATTERN, read_clean, read_features, read_reports, seconds, whole_history
+from modeling.data.lake import (
+    FILE,
+    UNKNOWN_PATTERN,
+    read_clean,
+    read_features,
+    read_reports,
+    read_unknown_labels,
+    seconds,
+    whole_history,
+)
 
 Frame = Any
 """A pandas DataFrame; pandas publishes no types."""
@@ -29,8 +38,9 @@ class ExplorationData:
 
     `payments` has one row for each payment, in order of time, with columns transaction_id, customer_id, terminal_id,
     amount, occurred (seconds since 1970), reported (seconds, `NEVER` without a report), known (the second from which it
-    is known to be a fraud), fraud (known by now), settled (old enough for a fraud to be known by now), pattern (one of
-    FRAUD_PATTERNS, or `UNKNOWN_PATTERN`).
+    is known to be a fraud), fraud (known by now), unknown (the bank says that it does not know the label), settled (old
+    enough for a fraud to be known by now, and the label is not unknown), pattern (one of FRAUD_PATTERNS, or
+    `UNKNOWN_PATTERN`). A payment with an unknown label counts neither as fraud nor as genuine, even if it is reported.
 
     `sample` has the same columns and `FEATURES`: `SAMPLE_A_DAY` random payments of each day (`drawn`) and all frauds.
     """
@@ -42,7 +52,7 @@ class ExplorationData:
 
     @property
     def settled(self) -> Frame:
-        """The payments older than the label delay."""
+        """The payments older than the label delay whose label is not unknown."""
         return self.payments[self.payments["settled"]]
 
     @property
@@ -75,13 +85,16 @@ def _payments(lake: Path, days: DayRange) -> Frame:
 def _with_labels(payments: Frame, lake: Path, now: int) -> Frame:
     numbers, occurred = payments["transaction_id"], payments["occurred"].to_numpy()
     reports = _reports(lake, now)
-    reported = numbers.map(reports["reported"]).fillna(-1).astype("int64").to_numpy()
-    known = known_from(occurred, np.where(reported < 0, NEVER, reported))
+    unknown = np.isin(numbers.to_numpy(), read_unknown_labels(lake))
+    found = numbers.map(reports["reported"]).fillna(-1).astype("int64").to_numpy()
+    reported = np.where((found < 0) | unknown, NEVER, found)
+    known = known_from(occurred, reported)
     return payments.assign(
-        reported=np.where(reported < 0, NEVER, reported),
+        reported=reported,
         known=known,
         fraud=known <= now,
-        settled=occurred + LABEL_DELAY <= now,
+        unknown=unknown,
+        settled=(occurred + LABEL_DELAY <= now) & ~unknown,
         pattern=numbers.map(reports["pattern"]).fillna(UNKNOWN_PATTERN).astype("int64"),
     )
 

@@ -74,11 +74,12 @@ def track(
 
 
 def tags_of(candidate: Candidate) -> dict[str, str]:
-    """The tags of the run and of the version: windows and fingerprints."""
+    """The tags of the run and of the version: windows, fingerprints and the bank's zone."""
     return {
         "data_fingerprint": candidate.data_fingerprint,
         "parameters_fingerprint": candidate.parameters_fingerprint,
         "held_to_amount": str(candidate.held_to_amount).lower(),
+        "bank_zone": candidate.bank_zone.id.name,
         **{f"window.{name}": str(getattr(candidate.split, name)) for name in ("training", "validation", "test")},
     }
 
@@ -105,4 +106,5 @@ def _sizes(data: SplitData) -> dict[str, float]:
     sizes: dict[str, float] = {}
     for name, window in data.windows.items():
         sizes |= {f"{name}_payments": float(len(window.frauds)), f"{name}_frauds": float(window.frauds.sum())}
+        sizes[f"{name}_left_out"] = float(window.left_out)
     return sizes

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Final
 
 from contracts.features import LAST_NIGHT_HOUR, WINDOW_DAYS
 from contracts.fraud_runs import NO_SUCH_DAYS, RUN_WINDOW_DAYS
 from contracts.habit import EXTREME, HABIT_DAYS, RECENT_DAYS
 from contracts.labels import LABEL_DELAY_DAYS
+from contracts.zones import UTC
 
 Values = Mapping[str, float]
 ENDED: Final = f"ending {LABEL_DELAY_DAYS} days ago"
@@ -177,13 +179,17 @@ def _run_texts() -> dict[str, Text]:
     }
 
 
+def _night(zone: str) -> Text:
+    clock = UTC.name if zone == UTC.name else f"local time, {zone}"
+    night = f"At night (before {LAST_NIGHT_HOUR + 1}:00 {clock})"
+    return lambda values, _: night if values["is_night"] else "Not at night"
+
+
 def _texts() -> dict[str, Text]:
     texts: dict[str, Text] = {
         "amount": _money("amount", "Amount"),
         "is_weekend": lambda values, _: "On a weekend" if values["is_weekend"] else "On a weekday",
-        "is_night": lambda values, _: (
-            f"At night (before {LAST_NIGHT_HOUR + 1}:00 UTC)" if values["is_night"] else "Not at night"
-        ),
+        "is_night": _night(UTC.name),
     }
     for days in WINDOW_DAYS:
         texts |= _window_texts(days)
@@ -194,3 +200,9 @@ def _texts() -> dict[str, Text]:
 
 
 TEXTS: Final = _texts()
+
+
+@lru_cache(maxsize=8)
+def texts_in(zone: str) -> Mapping[str, Text]:
+    """The texts for a bank in the zone of this name."""
+    return TEXTS | {"is_night": _night(zone)}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Final
 
 from contracts.bundle import Decision
 from contracts.features import FEATURES
 from contracts.histories import Floats
-from serving.explain.feature_descriptions import TEXTS, Values
+from serving.explain.feature_descriptions import Text, Values, texts_in
 from serving.model.champion import Champion
 
 MOST: Final = 5
@@ -35,8 +36,10 @@ def reasons(
 
     At most `most`, without features that contribute nothing; all features if it is None, so that they add up.
     """
+    bundle = champion.bundle
+    texts = texts_in(bundle.bank_zone.id.name)
     return [
-        _strongest(dict(zip(FEATURES, values, strict=True)), parts, champion.bundle.reference, decision, most)
+        _strongest(dict(zip(FEATURES, values, strict=True)), parts, bundle.reference, texts, decision, most)
         for values, parts, decision in zip(
             matrix.tolist(), champion.contributions(matrix).tolist(), decisions, strict=True
         )
@@ -44,9 +47,14 @@ def reasons(
 
 
 def _strongest(
-    values: Values, parts: list[float], reference: Values, decision: Decision, most: int | None
+    values: Values,
+    parts: list[float],
+    reference: Values,
+    texts: Mapping[str, Text],
+    decision: Decision,
+    most: int | None,
 ) -> list[Reason]:
     sign = -1 if decision == "approve" else 1
     named = [(name, part) for name, part in zip(FEATURES, parts, strict=True) if part != 0 or most is None]
     named.sort(key=lambda one: (one[1] == 0, one[1] * sign < 0, -abs(one[1])))
-    return [Reason(name, values[name], part, TEXTS[name](values, reference)) for name, part in named[:most]]
+    return [Reason(name, values[name], part, texts[name](values, reference)) for name, part in named[:most]]

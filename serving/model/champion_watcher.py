@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from contracts.bundle import BundleError
+from contracts.zones import ZoneId
 from serving.errors import NotReadyError, RegistryError
 from serving.model.champion import Champion
 from serving.model.model_cache import ModelCache
@@ -52,6 +53,11 @@ class ChampionWatcher:
         if self._current is None:
             raise NotReadyError(f"there is no model; {self.problem}")
         return self._current
+
+    @property
+    def zone(self) -> ZoneId | None:
+        """The zone of the champion in use; None if there is none."""
+        return self._current.bundle.bank_zone.id if self._current else None
 
     @property
     def problem(self) -> str:

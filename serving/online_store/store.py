@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Any, Final, cast
@@ -31,6 +31,7 @@ from contracts.online_state import (
     terminal_key,
     with_late,
 )
+from contracts.zones import NAME_FIELD, REBUILD_ALL, RULES_FIELD, ZoneId
 from serving.errors import OnlineStoreUnavailableError
 from serving.online_store.connection import ScriptConnection, connect
 from serving.online_store.protocol import Answered, AskLog, Claim, Claimed, Conflict
@@ -46,6 +47,7 @@ from serving.online_store.scripts import (
     MAY_HAVE_EXPIRED,
     MERGE_DECISIONS,
     MERGE_REPORTS,
+    NOT_RECONCILED,
     RESERVE,
     START_REPAIR,
     STORE_ANSWERS,
@@ -63,16 +65,26 @@ payments wait for Valkey meanwhile, some 5 ms."""
 class ValkeyOnlineStore(ScriptConnection):
     """Implements the protocols of the online store. Every method raises `ValkeyError` if Valkey does not answer."""
 
-    def __init__(self, client: Valkey, timeout: float, answer_seconds: int = 2 * DAY) -> None:
-        """`answer_seconds`: how long answers are kept, a day at least."""
+    def __init__(
+        self,
+        client: Valkey,
+        timeout: float,
+        answer_seconds: int = 2 * DAY,
+        zone: Callable[[], ZoneId | None] = lambda: None,
+    ) -> None:
+        """`answer_seconds`: how long answers are kept, a day at least; `zone`: that of the model, None without one."""
         super().__init__(client, timeout)
+        self._zone = zone
         self._keep = str(answer_seconds).encode()
         self._reports = asyncio.Semaphore(1)
 
     async def incompatible(self) -> str:
-        """Why this code cannot use the stored state, empty if it can."""
-        why = await self._call(CHECK_STAMP, [META_KEY], [])
-        return str(why.decode())
+        """Why this code and its model cannot use the stored state, empty if they can."""
+        answer = await self._call(CHECK_STAMP, [META_KEY], [])
+        why, name, rules = (part.decode() for part in answer)
+        if why not in ("", NOT_RECONCILED):
+            return str(why)
+        return _other_zone(ZoneId.read({NAME_FIELD: name, RULES_FIELD: rules}), self._zone()) or str(why)
 
     async def reserve(self, payments: Sequence[Payment], *, log_asked: bool = False) -> int | AskLog | None:
         """Reserve all these ids or none; the index of a payment that conflicts, None if none does.
@@ -276,6 +288,14 @@ def _claimed(payment: Payment, answer: list[Any], histories: Sequence[bytes]) ->
         return Answered(answer[1])
     number, customer, terminal = answer
     return Claim(payment, int(number), histories[customer - 1], histories[terminal - 1])
+
+
+def _other_zone(state: ZoneId, model: ZoneId | None) -> str:
+    """Why a model cannot be used with a state of this zone, empty if it can, or if there is no model."""
+    if model in (None, state):
+        return ""
+    of_state, of_model = state.versus(model)
+    return f"the online state is for the zone {of_state}, but the model was trained for {of_model}: {REBUILD_ALL}"
 
 
 def _flag(is_so: bool) -> bytes:

@@ -119,7 +119,8 @@ class Reconciler:
             self._breaker.stop_recovery()
 
     async def _sweep(self) -> None:
-        """Backfill what a killed scorer left, and notice a restart or a loss of data that no payment met."""
+        """Backfill what a killed scorer left; notice a restart or a loss of data that no payment met, and a stamp that
+        no longer fits, as after a champion of another zone."""
         with contextlib.suppress(ValkeyError, *LOG_ERRORS):
             if (
                 await self._store.current_run() != self._run_id
@@ -128,6 +129,10 @@ class Reconciler:
                 or await self._has_gone_back()
             ):
                 self._breaker.trip(OnlineStoreUnavailableError("Valkey was restarted, or lost its data"))
+                return
+            problem = await self._store.incompatible()
+            if problem not in ("", NOT_RECONCILED):
+                self._breaker.trip(OnlineStoreUnavailableError(problem))
                 return
             await self._replay.pending()
 

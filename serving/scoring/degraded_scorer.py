@@ -88,7 +88,7 @@ class DegradedScorer:
         return records | before
 
     def _make(self, champion: Champion, claims: Sequence[Claim]) -> list[Record]:
-        computed = compute_features(claims)
+        computed = compute_features(claims, champion.bundle.bank_zone)
         return make_records(champion, claims, computed, champion.scores(computed.matrix), self._clock())
 
 

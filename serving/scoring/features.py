@@ -23,6 +23,7 @@ from contracts.features import (
 from contracts.histories import Floats, Ints
 from contracts.labels import DAY
 from contracts.online_state import ENTRY, FLOOR_BYTES, unpack_reported
+from contracts.zones import UTC, Zone
 from serving.online_store.protocol import Claim
 from serving.scoring.payment import POSITION_BYTES
 
@@ -55,8 +56,11 @@ class _Side:
     late: NDArray[np.bool_]
 
 
-def compute_features(claims: Sequence[Claim]) -> Computed:
-    """The features of each claimed payment as of its own position in time, in one call of the kernel."""
+def compute_features(claims: Sequence[Claim], zone: Zone = UTC) -> Computed:
+    """The features of each claimed payment as of its own position in time, in one call of the kernel.
+
+    `zone` is that of the model that scores them.
+    """
     payments = [claim.payment for claim in claims]
     customer = _side([claim.customer for claim in claims], [payment.customer_entry for payment in payments])
     terminal = _side([claim.terminal for claim in claims], [payment.terminal_entry for payment in payments])
@@ -64,7 +68,7 @@ def compute_features(claims: Sequence[Claim]) -> Computed:
     cents = np.array([payment.cents for payment in payments], dtype=np.int64)
     terminal_cents, reported = unpack_reported(terminal.values)
     matrix = feature_matrix(
-        payment_features(occurred, cents)
+        payment_features(occurred, cents, zone)
         | customer_features(customer.entity, customer.occurred, customer.values, customer.rows)
         | terminal_features(terminal.entity, terminal.occurred, terminal_cents, reported, terminal.rows)
     )

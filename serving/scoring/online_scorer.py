@@ -78,7 +78,7 @@ class OnlineScorer:
                 if claims:
                     run = asyncio.to_thread if threaded or _long(claims) else _run
                     with step("features").time():
-                        computed = await run(compute_features, claims)
+                        computed = await run(compute_features, claims, champion.bundle.bank_zone)
                     with step("score").time():
                         scores = await run(champion.scores, computed.matrix)
                         records = await run(make_records, champion, claims, computed, scores, self._clock())

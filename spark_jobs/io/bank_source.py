@@ -8,19 +8,30 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Final
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from contracts.transaction import TRANSACTION_FIELDS, FieldSpec
 from spark_jobs.io.postgres import connect
-from spark_jobs.lake.schemas import RAW, REPORTED, REPORTS_LANDED, arrow_schema, with_day
+from spark_jobs.lake.schemas import RAW, REPORTED, REPORTS_LANDED, UNKNOWN_LABELS, arrow_schema, with_day
 from spark_jobs.settings import BANK_READER, BANK_SECRET, Settings, read_secret
 
 FOREVER = 2**53
 """Stands, with its sign, for an infinite instant: outside every valid range, and far from overflow."""
 
-_SCHEMAS = {"transactions": with_day(RAW), "fraud_reports": with_day(REPORTS_LANDED)}
+DAY_OF: Final = {
+    "transactions": "day",
+    "fraud_reports": "day",
+    "unknown_labels": "(arrived_at at time zone 'UTC')::date",
+}
+"""SQL for the lake's day of a row, by landing table."""
+_SCHEMAS: Final = {
+    "transactions": with_day(RAW),
+    "fraud_reports": with_day(REPORTS_LANDED),
+    "unknown_labels": with_day(UNKNOWN_LABELS),
+}
 
 
 @dataclass(frozen=True)
@@ -70,8 +81,8 @@ def read_bank(
 
 def select_days(table: str, days: BankDays) -> str:
     """The query for one group of days."""
-    columns = _PAYMENT_COLUMNS if table == "transactions" else _REPORT_COLUMNS
-    return f"select {', '.join(columns)}, day from bank.{table} where day between '{days.first}' and '{days.last}'"
+    columns, day = _COLUMNS[table], DAY_OF[table]
+    return f"select {', '.join(columns)}, {day} from bank.{table} where {day} between '{days.first}' and '{days.last}'"
 
 
 def _seconds(column: str) -> str:
@@ -95,4 +106,8 @@ _PAYMENT_COLUMNS = (
     "coalesce(occurred_at <> date_trunc('second', occurred_at), false)",
     _seconds("arrived_at"),
 )
-_REPORT_COLUMNS = tuple(map(_landed, REPORTED))
+_COLUMNS: Final = {
+    "transactions": _PAYMENT_COLUMNS,
+    "fraud_reports": tuple(map(_landed, REPORTED)),
+    "unknown_labels": ("transaction_id",),
+}

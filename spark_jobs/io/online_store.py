@@ -14,6 +14,7 @@ import valkey
 from valkey.exceptions import AuthenticationError, ValkeyError
 
 from contracts.online_state import DAYS_KEY, FORMAT, MERGE_LUA, META_KEY, READABLE_FORMATS, Stamp, index_key
+from contracts.zones import NAME_FIELD, RULES_FIELD, ZoneId
 from spark_jobs.errors import JobError
 from spark_jobs.settings import VALKEY_SECRET, read_secret
 
@@ -89,9 +90,16 @@ def written_to(client: Client) -> date | None:
     return date.fromisoformat(meta["written_to"])
 
 
-def stamp(client: Client, last: date) -> None:
+def zone_of_state(client: Client) -> ZoneId | None:
+    """The zone in the stamp; None if the state is empty."""
+    name, rules, written = client.hmget(META_KEY, NAME_FIELD, RULES_FIELD, "written_to")
+    found = {NAME_FIELD: name, RULES_FIELD: rules}
+    return ZoneId.read({field: value.decode() for field, value in found.items() if value}) if written else None
+
+
+def stamp(client: Client, last: date, zone: ZoneId) -> None:
     """Write the stamp; `written_to` never moves back."""
-    fields = Stamp(written_to=last.isoformat()).fields()
+    fields = Stamp(written_to=last.isoformat(), zone=zone).fields()
     client.eval(STAMP_SCRIPT, 1, META_KEY, *(part for field in fields.items() for part in field))
 
 

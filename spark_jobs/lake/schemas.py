@@ -56,6 +56,7 @@ CLEAN: Final = StructType([*map(_typed, TRANSACTION_FIELDS), StructField("arrive
 QUARANTINE: Final = StructType([*RAW.fields, StructField("reason", StringType())])
 REPORTS_LANDED: Final = StructType([StructField(spec.name, AS_LANDED[spec.kind]) for spec in REPORTED])
 REPORTS: Final = StructType([*map(_typed, REPORTED)])
+UNKNOWN_LABELS: Final = StructType([StructField("transaction_id", LongType())])
 FEATURE_ROWS: Final = StructType(
     [
         *(_typed(spec) for spec in TRANSACTION_FIELDS if spec.kind != "amount"),
@@ -67,6 +68,7 @@ TABLES: Final = {
     "clean": CLEAN,
     "quarantine": QUARANTINE,
     "reports": REPORTS,
+    "unknown_labels": UNKNOWN_LABELS,
     "features": FEATURE_ROWS,
 }
 SORTED_BY: Final = {
@@ -74,6 +76,7 @@ SORTED_BY: Final = {
     "clean": ("occurred_at", "transaction_id"),
     "quarantine": ("source", "source_row"),
     "reports": ("transaction_id", "reported_at", "pattern"),
+    "unknown_labels": ("transaction_id",),
     "features": ("occurred_at", "transaction_id"),
 }
 """The sort order of each table's rows within a day, so that the same rows give identical files."""

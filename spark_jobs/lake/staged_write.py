@@ -35,10 +35,11 @@ Batches = Iterator[pa.RecordBatch]
 
 @dataclass(frozen=True)
 class Output:
-    """A task's rows for one table, with a column `day`, and the job's own counts of them."""
+    """A task's rows for one table, with a column `day`, the job's own counts, and the metadata of the files' schema."""
 
     rows: pa.Table
     counts: Mapping[str, int] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 ToOutput = Callable[[pa.Table], Output]
@@ -136,21 +137,26 @@ def _stager(outputs: Mapping[str, ToOutput], folder: str) -> Callable[[Batches],
         held.clear()
         for table, to_output in outputs.items():
             output = to_output(rows)
-            yield from stage_days(output.rows, table, folder, output.counts)
+            yield from stage_days(output.rows, table, folder, output.counts, output.metadata)
 
     return stage
 
 
 def stage_days(
-    rows: pa.Table, table: str, folder: str, counts: Mapping[str, int] | None = None
+    rows: pa.Table,
+    table: str,
+    folder: str,
+    counts: Mapping[str, int] | None = None,
+    metadata: Mapping[str, str] | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """In a task, write each day of `rows`, which has a column `day`, to a file in `folder`; yields `STAGED` records.
 
-    `counts` are part of the first record. The same rows give the same bytes, in any order and batches.
+    `counts` are part of the first record, `metadata` of each file's schema. The same rows give the same bytes, in any
+    order and batches.
     """
     if rows.num_rows == 0:
         return
-    schema = arrow_schema(TABLES[table])
+    schema = arrow_schema(TABLES[table]).with_metadata(dict(metadata) if metadata else None)
     ordered = rows.combine_chunks().sort_by([(name, "ascending") for name in ("day", *SORTED_BY[table])])
     days = ordered["day"].to_numpy()
     starts = np.flatnonzero(np.concatenate(([True], days[1:] != days[:-1])))

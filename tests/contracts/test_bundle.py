@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from contracts.bundle import (
     write_manifest,
 )
 from contracts.features import FEATURES
+from contracts.zones import UTC, find_zone
 
 
 def a_bundle(**changes: Any) -> Bundle:
@@ -84,6 +86,20 @@ def test_a_file_that_is_not_in_the_manifest_is_rejected(root: Path) -> None:
 def test_a_bundle_for_other_code_is_rejected(changes: dict[str, Any], word: str) -> None:
     with pytest.raises(BundleError, match=word):
         check_fits(a_bundle(**changes))
+
+
+def test_a_bundle_without_a_zone_is_for_utc_and_one_for_utc_names_none(root: Path) -> None:
+    assert "bank_zone" not in (root / METADATA).read_text()
+    assert read_bundle(root).bank_zone == UTC
+    (root / METADATA).write_text(a_bundle(bank_zone=find_zone("Asia/Kolkata")).model_dump_json(by_alias=True))
+    assert read_bundle(root).bank_zone == find_zone("Asia/Kolkata")
+
+
+def test_a_bundle_with_a_damaged_zone_is_rejected(root: Path) -> None:
+    zone = {"name": "A/B", "transitions": [5, 4], "offsets": [0, 1, 0]}
+    (root / METADATA).write_text(json.dumps(json.loads((root / METADATA).read_text()) | {"bank_zone": zone}))
+    with pytest.raises(BundleError, match=r"bundle.json is invalid \(bank_zone: .*ascending"):
+        read_bundle(root)
 
 
 def test_decisions_by_thresholds() -> None:

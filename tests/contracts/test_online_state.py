@@ -24,6 +24,7 @@ from contracts.online_state import (
     unpack_reported,
     with_late,
 )
+from contracts.zones import ZoneId, find_zone
 
 BIG = 2**63 - 1
 KEEP = 100
@@ -219,6 +220,14 @@ def test_the_stamp_has_all_that_a_model_may_need() -> None:
     fields = Stamp(written_to="2018-09-03").fields()
     assert fields["written_to"] == "2018-09-03"
     assert {"features_version", "label_delay_days", "customer_horizon_days", "terminal_horizon_days"} <= set(fields)
+
+
+def test_the_stamp_names_the_zone_unless_it_is_utc() -> None:
+    assert not {"bank_zone", "bank_zone_rules", "zone"} & set(Stamp(written_to="2018-09-03").fields())
+    zone = find_zone("America/New_York").id
+    fields = Stamp(written_to="2018-09-03", zone=zone).fields()
+    assert fields["bank_zone"] == "America/New_York"
+    assert ZoneId.read(fields) == zone
 
 
 @given(st.integers(0, 100_000_000), st.one_of(st.integers(0, 2**36 - 2), st.just(NEVER)))

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -54,6 +55,7 @@ def installation(tmp_path: Path) -> Installation:
         ("DAYS", "10", "DAYS=10.*greater than or equal to 40"),
         ("CUSTOMERS", "many", "CUSTOMERS=many.*integer"),
         ("SEED", "-1", "SEED=-1"),
+        ("BANK_ZONE", "New York", "BANK_ZONE=New York: it is no time zone .*: write America/New_York"),
     ],
 )
 def test_invalid_options_are_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str) -> None:
@@ -67,6 +69,14 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setenv("DAYS", "")
     assert read_options().feed == ["--customers", "1000", "--days", "120", "--seed", "0"]
     assert read_options(data=tmp_path).feed == ["--data", str(tmp_path)]
+
+
+def test_the_bank_s_zone_reaches_every_command(monkeypatch: pytest.MonkeyPatch, installation: Installation) -> None:
+    monkeypatch.setenv("BANK_ZONE", "")
+    assert read_options().bank_zone == installation.bank_zone == installation.settings()["BANK_ZONE"] == "UTC"
+    monkeypatch.setenv("BANK_ZONE", "Europe/Berlin")
+    there = replace(installation, bank_zone=read_options().bank_zone)
+    assert there.settings()["BANK_ZONE"] == "Europe/Berlin"
 
 
 def test_a_failing_step_names_itself_and_its_log(installation: Installation) -> None:

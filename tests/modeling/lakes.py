@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from contracts.days import DayRange, first_second
 from contracts.features import FEATURES
 from contracts.labels import DAY, LABEL_DELAY
+from contracts.zones import ZoneId
 
 INSTANT = pa.timestamp("us", tz="UTC")
 START = date(2025, 1, 1)
@@ -56,6 +57,19 @@ def add_reports(
     columns = {"transaction_id": np.array(list(reported)), "reported_at": _instants(np.array(list(reported.values())))}
     named = {} if patterns is None else {"pattern": pa.array(patterns, pa.int32())}
     _write(lake / "reports", day, columns | named)
+
+
+def add_unknown_labels(lake: Path, numbers: list[int], day: date = date(2030, 1, 1)) -> None:
+    """Say that the labels of these payments are unknown, under a separate day, which must not matter."""
+    _write(lake / "unknown_labels", day, {"transaction_id": np.array(numbers, dtype=np.int64)})
+
+
+def mark_zone(lake: Path, zone: ZoneId, first: date = date.min) -> None:
+    """Have the files of features from a day on say that they were built for a zone, as build_features does."""
+    for file in sorted((lake / "features").glob("day=*/part.parquet")):
+        if date.fromisoformat(file.parent.name.removeprefix("day=")) >= first:
+            rows = pq.read_table(file, partitioning=None)
+            pq.write_table(rows.replace_schema_metadata(zone.fields()), file)
 
 
 def _instants(seconds: np.ndarray) -> pa.Array:

@@ -18,6 +18,7 @@ from contracts.bundle import (
     write_manifest,
 )
 from contracts.features import FEATURES
+from contracts.zones import UTC, Zone
 from serving.model.champion import FILES
 from tests.serving.forests import forest
 
@@ -45,11 +46,13 @@ def write_bundle(
     thresholds: tuple[float, float] = (0.5, 0.9),
     trees: Model | None = None,
     calibration: tuple[float, float] = (1.0, 0.0),
+    zone: Zone = UTC,
 ) -> Path:
     """Write a complete bundle under `root`; `shift` is added to every margin, to tell versions apart."""
     (root / TREES).parent.mkdir(parents=True)
     (trees or step_trees(shift)).serialize(str(root / TREES))
     bundle = Bundle(
+        bank_zone=zone,
         calibration=Calibration(slope=calibration[0], intercept=calibration[1]),
         thresholds=Thresholds(review=thresholds[0], decline=thresholds[1]),
         reference=REFERENCE,

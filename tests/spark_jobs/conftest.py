@@ -83,7 +83,8 @@ def bank(servers: dict[str, str], postgres: Any) -> Iterator[psycopg.Connection]
     with psycopg.connect(
         servers["BANK_URL"], user="postgres", password=postgres.password, autocommit=True
     ) as connection:
-        connection.execute("truncate bank.transactions, bank.fraud_reports, bank.sources restart identity")
+        tables = "bank.transactions, bank.fraud_reports, bank.unknown_labels, bank.sources"
+        connection.execute(f"truncate {tables} restart identity")
         yield connection
 
 

@@ -196,3 +196,25 @@ def test_rows_that_arrive_during_an_ingest_wait_for_the_next_run(
     assert ingest(spark, live_settings, MIDDLE)["rows_out"] == 6
     monkeypatch.undo()
     assert ingest(spark, live_settings, MIDDLE)["rows_out"] == 7
+
+
+def test_unknown_labels_are_ingested_by_the_day_they_arrive(
+    spark: SparkSession, live_settings: Settings, bank: psycopg.Connection
+) -> None:
+    land_days(bank, 3)
+    rows = [(100, DAYS[0]), (201, DAYS[2]), (202, DAYS[2]), (None, DAYS[3]), (400, DAYS[4])]
+    for n, (number, day) in enumerate(rows):
+        # The end of a day in UTC, written in another zone.
+        bank.execute(
+            "insert into bank.unknown_labels values ('file', %s, %s, %s)", (n, number, f"{day} 20:59:59.9-03:00")
+        )
+    lake = live_settings.lake_root
+    assert ingest(spark, live_settings, MIDDLE) == {"rows_in": 9, "rows_out": 9, "reports": 3}
+    found = [(row["transaction_id"], row["day"]) for row in read_rows(lake, "unknown_labels")]
+    assert found == [(201, DAYS[2]), (202, DAYS[2]), (None, DAYS[3])]
+    before = digests(lake)
+    ingest(spark, live_settings, MIDDLE)
+    assert digests(lake) == before
+    bank.execute("delete from bank.unknown_labels where transaction_id = 201 or transaction_id is null")
+    ingest(spark, live_settings, MIDDLE)
+    assert [row["transaction_id"] for row in read_rows(lake, "unknown_labels")] == [202]
