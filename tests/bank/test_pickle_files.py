@@ -16,7 +16,9 @@ import pytest
 from pandas.core.internals import BlockManager
 
 from bank.errors import DataError
-from bank.pickle_files import ALLOWED, read_frame
+from bank.pickle_files import read_frame
+from bank.pickle_guards import GUARDS
+from bank.pickle_names import ALLOWED, PLAIN
 from bank.published_feed import PublishedFeed
 from tests.bank.frames import frame
 from tests.bank.test_published_feed import NOW
@@ -103,8 +105,9 @@ def test_a_dotted_name_does_not_reach_into_an_allowed_module(tmp_path: Path) -> 
 
 
 def test_allowed_names_are_of_pandas_or_numpy_or_plain_values() -> None:
-    plain = {("builtins", "slice"), ("__builtin__", "slice"), ("_codecs", "encode")}
-    assert {module.split(".")[0] for module, _ in ALLOWED - plain} == {"numpy", "pandas"}
+    assert {module.split(".")[0] for module, _ in ALLOWED - PLAIN} == {"numpy", "pandas", "pyarrow"}
+    assert {name for module, name in PLAIN if "builtin" in module} == {"slice", "bytearray"}
+    assert not ALLOWED & GUARDS.keys()
 
 
 @pytest.mark.parametrize("value", ["text", {"TX_AMOUNT": [1.0]}, [1, 2]])
