@@ -54,14 +54,17 @@ def data_files(root: Path) -> list[DataFile]:
         name = path.name if path == root else str(path.relative_to(root))
         found.append(DataFile(path, name, kind, {} if path == root else partitions_of(path, root)))
     hidden = [path for path in hidden_below(root) if path.name == UNFINISHED or _format_by_name(path)]
-    _say_ignored(other, root, "neither Parquet nor pickles (to load payments in them, save them as Parquet)")
+    _say_ignored(other, root, "not named as Parquet or pickles (to load payments in them, save them as .parquet)")
     _say_ignored(hidden, root, 'hidden by the "." or "_" at the beginning (to load them, rename them)')
     return found
 
 
 def _format_of(path: Path) -> Format | None:
+    """By name; without an ending, by content. Hive writes `000000_0`, and `a.parquet.bak` is an old copy."""
     by_name = _format_by_name(path)
-    return by_name or ("parquet" if path.is_file() and starts_as_parquet(path) else None)
+    if by_name or path.suffix[1:].isalpha() or not path.is_file():
+        return by_name
+    return "parquet" if starts_as_parquet(path) else None
 
 
 def _format_by_name(path: Path) -> Format | None:

@@ -19,10 +19,20 @@ def table_of(frame: pd.DataFrame, columns: Sequence[str], path: Path) -> pa.Tabl
     return pa.table({name: _from_pandas(frame[name], name, path) for name in columns})
 
 
-def with_named_index(frame: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
-    """A frame whose index levels with a wanted name are columns, unless there is such a column already."""
-    names = [name for name in frame.index.names if name in wanted and name not in frame.columns]
-    return frame.reset_index(level=names) if names else frame
+def with_named_index(frame: pd.DataFrame, wanted: Sequence[str], path: Path) -> pd.DataFrame:
+    """A frame whose index levels with a wanted name are columns, unless there is such a column already.
+
+    Raises `DataError` for an index whose parts do not fit together.
+    """
+    index = frame.index
+    if isinstance(index, pd.MultiIndex):
+        try:
+            # A pickled index is not verified, and its codes would be used without a check of their range.
+            index = pd.MultiIndex(index.levels, index.codes, names=index.names)
+        except ValueError as error:
+            raise DataError(f"the index of {path} is damaged ({one_line(error)}): download it again") from error
+    names = [name for name in index.names if name in wanted and name not in frame.columns]
+    return frame.assign(**{name: index.get_level_values(list(index.names).index(name)) for name in names})
 
 
 def _from_pandas(column: Any, name: str, path: Path) -> pa.Array | pa.ChunkedArray:

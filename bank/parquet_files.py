@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Final
 
@@ -38,11 +39,11 @@ def open_parquet(path: Path) -> pq.ParquetFile:
 def batches_of(file: pq.ParquetFile, path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
     """Read an opened file in pieces of up to `BATCH_ROWS` rows. Raises `DataError`, naming the file."""
     old_times = [name for name in columns if name in _int96_columns(file)]
-    seconds = _tables(_open(path, "s"), path, old_times) if old_times else None
+    wholes = _tables(_open(path, "s"), path, old_times) if old_times else repeat(pa.table({}))
     row = 0
-    for table in _tables(file, path, columns):
-        for name, exact in zip(old_times, next(seconds).columns if seconds else (), strict=True):
-            _check_old_times(table[name], exact, name, row, path)
+    for table, whole in zip(_tables(file, path, columns), wholes, strict=False):
+        for name in old_times:
+            _check_old_times(table[name], whole[name], name, row, path)
         row += len(table)
         yield table
 

@@ -7,9 +7,10 @@ only allows, by exact name, what pandas, numpy and pyarrow use to rebuild the co
 from __future__ import annotations
 
 import pickle
+from datetime import tzinfo
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import pandas as pd
 from pandas._libs.arrays import NDArrayBacked
@@ -19,6 +20,9 @@ from bank.errors import DataError, one_line
 from bank.packed_files import open_unpacked
 from bank.pickle_guards import GUARDS
 from bank.pickle_names import ALLOWED
+
+SHARED: Final = (type, FunctionType, BuiltinFunctionType, tzinfo, type(pd.NA))
+"""Objects whose attributes a pickle could otherwise set for the rest of the process."""
 
 
 class _Unpickler(pickle_compat.Unpickler):  # type: ignore[misc]  # pandas' own, which knows older frames
@@ -32,9 +36,8 @@ class _Unpickler(pickle_compat.Unpickler):  # type: ignore[misc]  # pandas' own,
         return super().find_class(module, name)
 
     def load_build(self) -> None:
-        # Otherwise a pickle could set attributes of pandas' classes for the rest of the process.
-        if isinstance(self.stack[-2], type | FunctionType | BuiltinFunctionType):
-            raise pickle.UnpicklingError("it changes a class or a function")
+        if isinstance(self.stack[-2], SHARED):
+            raise pickle.UnpicklingError("it changes a class, a function or a value that others use")
         if isinstance(self.stack[-2], NDArrayBacked) and isinstance(self.stack[-1], tuple) and len(self.stack[-1]) == 2:
             # pandas 3 leaves out the attributes of an array if it has none; pandas 2 expects them.
             self.stack[-1] += ({},)

@@ -40,9 +40,18 @@ def datetime_index(kind: type[pd.DatetimeIndex], parts: dict[str, Any]) -> pd.Da
     return _new_DatetimeIndex(kind, {name: value for name, value in parts.items() if name != "freq"})
 
 
+def bare_object(kind: type, base: type, state: None) -> Any:
+    """An object without attributes, as the oldest protocols make it. They could also call the constructor of a base."""
+    if base is not object or state is not None:
+        raise pickle.UnpicklingError(f"it makes a {kind.__name__} from {base}")
+    return object.__new__(kind)
+
+
 GUARDS: Final = {
     ("pyarrow.lib", "_restore_array"): restored_array,
     ("pandas.core.indexes.datetimes", "_new_DatetimeIndex"): datetime_index,
+    ("copyreg", "_reconstructor"): bare_object,
+    ("copy_reg", "_reconstructor"): bare_object,
     ("builtins", "getattr"): zone_maker,
     ("__builtin__", "getattr"): zone_maker,
 }

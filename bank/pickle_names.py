@@ -13,21 +13,29 @@ _INTEGERS: Final = ("Int8Dtype", "Int16Dtype", "Int32Dtype", "Int64Dtype")
 _UNSIGNED: Final = ("UInt8Dtype", "UInt16Dtype", "UInt32Dtype", "UInt64Dtype")
 _FLOATS: Final = ("Float32Dtype", "Float64Dtype")
 _TICKS: Final = ("Day", "Hour", "Minute", "Second", "Milli", "Micro", "Nano")
+_OFFSETS: Final = (*_TICKS, "BusinessDay", "Week", "MonthBegin", "MonthEnd", "QuarterEnd", "YearBegin", "YearEnd")
 
 PLAIN: Final = frozenset(
     {
         ("builtins", "slice"),
         ("builtins", "bytearray"),
+        ("builtins", "object"),
         ("__builtin__", "bytearray"),
+        ("__builtin__", "object"),
         ("__builtin__", "slice"),
         ("_codecs", "encode"),
         ("datetime", "date"),
         ("datetime", "datetime"),
+        ("datetime", "time"),
         ("datetime", "timedelta"),
         ("datetime", "timezone"),
+        ("dateutil.tz.tz", "tzutc"),
         ("decimal", "Decimal"),
+        ("pytz", "FixedOffset"),
         ("pytz", "_UTC"),
         ("pytz", "_p"),
+        ("uuid", "SafeUUID"),
+        ("uuid", "UUID"),
         ("zoneinfo", "ZoneInfo"),
     }
 )
@@ -54,6 +62,8 @@ PANDAS: Final = frozenset(
         *_names("pandas", ("NA", "Timestamp", "Categorical", "CategoricalDtype", "DatetimeTZDtype", "StringDtype")),
         *_names("pandas", ("ArrowDtype", "BooleanDtype", *_INTEGERS, *_UNSIGNED, *_FLOATS)),
         *_names("pandas.arrays", ("DatetimeArray", "Categorical", "IntegerArray", "FloatingArray", "BooleanArray")),
+        *_names("pandas", ("Period", "PeriodDtype", "PeriodIndex", "Timedelta", "TimedeltaIndex")),
+        *_names("pandas.arrays", ("PeriodArray", "TimedeltaArray")),
         *_names("pandas.arrays", ("StringArray", "ArrowStringArray", "ArrowExtensionArray")),
         *_names("pandas.core.frame", ("DataFrame",)),
         *_names("pandas.core.internals.managers", ("BlockManager",)),
@@ -62,8 +72,9 @@ PANDAS: Final = frozenset(
         *_names("pandas._libs.arrays", ("__pyx_unpickle_NDArrayBacked",)),
         *_names("pandas._libs.missing", ("NA",)),
         *_names("pandas._libs.tslibs.nattype", ("_nat_unpickle", "__nat_unpickle")),
+        *_names("pandas._libs.tslibs.timedeltas", ("_timedelta_unpickle", "Timedelta")),
         *_names("pandas._libs.tslibs.timestamps", ("Timestamp", "_unpickle_timestamp")),
-        *_names("pandas._libs.tslibs.offsets", _TICKS),
+        *_names("pandas._libs.tslibs.offsets", _OFFSETS),
         *_names("pandas.core.arrays.arrow.array", ("ArrowExtensionArray",)),
         *_names("pandas.core.arrays.boolean", ("BooleanArray", "BooleanDtype")),
         *_names("pandas.core.arrays.categorical", ("Categorical",)),
@@ -72,14 +83,18 @@ PANDAS: Final = frozenset(
         *_names("pandas.core.arrays.integer", ("IntegerArray", *_INTEGERS, *_UNSIGNED)),
         *_names("pandas.core.arrays.string_", ("StringArray", "StringArrayNumpySemantics", "StringDtype")),
         *_names("pandas.core.arrays.string_arrow", ("ArrowStringArray", "ArrowStringArrayNumpySemantics")),
-        *_names("pandas.core.dtypes.dtypes", ("ArrowDtype", "CategoricalDtype", "DatetimeTZDtype")),
+        *_names("pandas.core.arrays.period", ("PeriodArray",)),
+        *_names("pandas.core.arrays.timedeltas", ("TimedeltaArray",)),
+        *_names("pandas.core.dtypes.dtypes", ("ArrowDtype", "CategoricalDtype", "DatetimeTZDtype", "PeriodDtype")),
         *_names("pandas.core.indexes.base", ("Index", "_new_Index")),
         *_names("pandas.core.indexes.category", ("CategoricalIndex",)),
         *_names("pandas.core.indexes.datetimes", ("DatetimeIndex",)),
         *_names("pandas.core.indexes.frozen", ("FrozenList",)),
         *_names("pandas.core.indexes.multi", ("MultiIndex",)),
         *_names("pandas.core.indexes.numeric", ("Int64Index", "UInt64Index", "Float64Index")),
+        *_names("pandas.core.indexes.period", ("PeriodIndex", "_new_PeriodIndex")),
         *_names("pandas.core.indexes.range", ("RangeIndex",)),
+        *_names("pandas.core.indexes.timedeltas", ("TimedeltaIndex",)),
     }
 )
 PYARROW: Final = frozenset(

@@ -111,7 +111,7 @@ class PublishedFeed:
         from bank.frame_columns import table_of, with_named_index
         from bank.pickle_files import read_frame
 
-        frame = with_named_index(read_frame(file.path), COLUMNS)
+        frame = with_named_index(read_frame(file.path), COLUMNS, file.path)
         names = [str(name) for name in frame.columns]
         if len(frame) and self._has_payments(names, file):
             yield table_of(frame, _columns_to_read(names, file), file.path)

@@ -81,10 +81,11 @@ def test_other_and_hidden_files_are_named_in_one_line(tmp_path: Path, capsys: py
     frame().to_parquet(tmp_path / ".hidden.parquet")
     for name in ("a.csv", "b.csv", "c.json", "d.parquet.gz", "e.pkl.tar"):
         (tmp_path / name).write_text("x")
+    frame(start="2019-01-01").to_parquet(tmp_path / "payments.parquet.bak")
     assert names(tmp_path) == ["payments.parquet"]
     assert capsys.readouterr().err.splitlines() == [
-        "ignored: a.csv, b.csv, c.json and 2 more: neither Parquet nor pickles (to load payments in them, save them as "
-        "Parquet)",
+        "ignored: a.csv, b.csv, c.json and 3 more: not named as Parquet or pickles (to load payments in them, save "
+        "them as .parquet)",
         'ignored: .hidden.parquet: hidden by the "." or "_" at the beginning (to load them, rename them)',
     ]
 
@@ -125,14 +126,14 @@ def test_equal_files_of_two_partitions_are_no_copies(tmp_path: Path) -> None:
 
 def test_links_are_followed_once(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
-    frame().to_parquet(tmp_path / "elsewhere/file.bin")
+    frame().to_parquet(tmp_path / "elsewhere/file")
     data = tmp_path / "data"
     data.mkdir()
-    (data / "a.parquet").symlink_to(tmp_path / "elsewhere/file.bin")
+    (data / "a.parquet").symlink_to(tmp_path / "elsewhere/file")
     (data / "loop").symlink_to(data)
     assert names(data) == ["a.parquet"]
     (data / "more").symlink_to(tmp_path / "elsewhere")
-    assert names(data) == ["a.parquet", "more/file.bin"]
+    assert names(data) == ["a.parquet", "more/file"]
     assert len(rows_of(data)) == 12
 
 
@@ -206,7 +207,7 @@ def test_one_line_says_that_nothing_was_found(tmp_path: Path, capsys: pytest.Cap
     (tmp_path / "payments.csv").write_text("TRANSACTION_ID\n1\n")
     with pytest.raises(DataError, match=r"no payments in .*: put Parquet files or daily pickles"):
         PublishedFeed(tmp_path, NOW).days()
-    assert "ignored: payments.csv: neither Parquet nor pickles" in capsys.readouterr().err
+    assert "ignored: payments.csv: not named as Parquet or pickles" in capsys.readouterr().err
 
 
 def test_metadata_beside_the_data_is_not_needed(tmp_path: Path) -> None:

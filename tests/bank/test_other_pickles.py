@@ -8,16 +8,19 @@ import io
 import json
 import pickle
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, timezone
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, Final
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import pytz
 
 from bank.errors import DataError
 from bank.pickle_files import read_frame
@@ -108,6 +111,17 @@ KINDS: Final[dict[str, Callable[[pd.DataFrame], pd.DataFrame]]] = {
     "an index of all": lambda made: made.set_index(list(made.columns)),
     "an index of other times": lambda made: made.set_index(pd.date_range("2018-04-01", periods=12, freq="6h")),
     "an index of categories": lambda made: made.astype({"CUSTOMER_ID": "category"}).set_index("CUSTOMER_ID"),
+    "an index of months": lambda made: made.set_index(pd.period_range("2018-04", periods=12, freq="M")),
+    "an index of durations": lambda made: made.set_index(pd.timedelta_range("1h", periods=12)),
+    "an index of month ends": lambda made: made.set_index(pd.date_range("2018-04-01", periods=12, freq="ME")),
+    "an index with a name twice": lambda made: (
+        made.set_index(["CUSTOMER_ID", "TERMINAL_ID"], drop=False)
+        .drop(columns="CUSTOMER_ID")
+        .rename_axis(["CUSTOMER_ID", "CUSTOMER_ID"])
+    ),
+    "further columns": lambda made: made.assign(
+        A=pd.Timedelta("1h"), B=pd.Period("2018-04", "M"), C=[time(1)] * 12, D=[UUID(int=1)] * 12, E=[(1, "x")] * 12
+    ),
     "an index and a column": lambda made: made.set_index("TRANSACTION_ID", drop=False),
     "columns of categories": lambda made: made.set_axis(pd.CategoricalIndex(made.columns), axis=1),
 }
@@ -155,10 +169,13 @@ REFUSED: Final[dict[str, tuple[pd.DataFrame, str]]] = {
         r"CUSTOMER_ID of .* as floats, .*: row 1 .* has 4e\+18",
     ),
     "a complex amount": (frame().assign(TX_AMOUNT=1j), r"TX_AMOUNT of .* cannot be read"),
-    "periods": (
-        frame().assign(TX_DATETIME=pd.Period("2018-04-01", "D")),
-        r"cannot be read .*refers to pandas.*: save it as Parquet",
+    "periods": (frame().assign(TX_DATETIME=pd.Period("2018-04-01", "D")), r"TX_DATETIME of .*: store "),
+    "intervals": (frame().assign(X=pd.cut(np.arange(12), 3)), r"refers to pandas.*: save it as Parquet"),
+    "an object of a class": (
+        frame().assign(X=[Path("x")] * 12),
+        r"refers to pathlib.*: save it as Parquet",
     ),
+    "a zone of dateutil": (in_zone("dateutil/Europe/Paris")(frame()), r"refers to dateutil.*: save it as Parquet"),
     "sparse columns": (frame().astype({"TX_FRAUD": "Sparse[int]"}), r"refers to pandas.*: save it as Parquet"),
     "nested columns of Arrow": (
         frame().assign(X=pd.array([[1]] * 12, pd.ArrowDtype(pa.list_(pa.int64())))),
@@ -228,26 +245,46 @@ def test_corrupt_arrow_columns_are_refused_before_they_are_used(tmp_path: Path, 
         read_frame(tmp_path / "a.pkl")
 
 
-class _Spoilt(pickle._Pickler):  # type: ignore[name-defined,misc]
-    """Pickles a class with a state, which unpickling would set on the class itself."""
+@dataclass(frozen=True)
+class WithState:
+    """Pickles as a value followed by a state, which unpickling would set on the value itself."""
 
-    def save_global(self, obj: Any, name: str | None = None) -> None:
-        super().save_global(obj, name)
-        if obj is pd.DataFrame:
-            self.save((None, {"to_parquet": "spoilt"}))
-            self.write(pickle.BUILD)
+    value: Any
 
-    dispatch: ClassVar[dict[Any, Any]] = {**pickle._Pickler.dispatch, type: save_global}  # type: ignore[attr-defined]
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _itself, (self.value,), (None, {"spoilt": True})
 
 
-def test_a_pickle_cannot_change_a_class(tmp_path: Path) -> None:
+def _itself(value: Any) -> Any:
+    return value
+
+
+class _Spoiling(pickle._Pickler):  # type: ignore[name-defined,misc]
+    """Writes the value of a `WithState` instead of a call that returns it."""
+
+    def save_reduce(self, func: Any, args: Any, state: Any = None, *others: Any, **named: Any) -> None:
+        if func is not _itself:
+            return super().save_reduce(func, args, state, *others, **named)  # type: ignore[no-any-return]
+        self.save(args[0])
+        self.save(state)
+        return self.write(pickle.BUILD)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("shared", [pd.DataFrame, pytz.UTC, pd.NA, ZoneInfo("Europe/Paris"), np.dtype, Decimal])
+def test_a_pickle_cannot_change_what_others_use(tmp_path: Path, shared: Any) -> None:
     content = io.BytesIO()
-    _Spoilt(content, protocol=4).dump(pd.DataFrame)
+    _Spoiling(content, protocol=4).dump(WithState(shared))
     (tmp_path / "a.pkl").write_bytes(content.getvalue())
-    before = pd.DataFrame.to_parquet
-    try:
-        with pytest.raises(DataError, match="it changes a class"):
-            read_frame(tmp_path / "a.pkl")
-        assert pd.DataFrame.to_parquet is before
-    finally:
-        pd.DataFrame.to_parquet = before  # type: ignore[method-assign]
+    with pytest.raises(DataError, match="it changes a class, a function or a value that others use"):
+        read_frame(tmp_path / "a.pkl")
+    assert not hasattr(shared, "spoilt")
+
+
+def test_an_index_whose_codes_do_not_fit_is_named(tmp_path: Path) -> None:
+    """pandas does not verify a pickled index, and would read beyond its levels."""
+    made = frame().set_index(["TRANSACTION_ID", "CUSTOMER_ID"])
+    codes = [np.full(12, 100, np.int8), *made.index.codes[1:]]  # type: ignore[attr-defined]
+    made.index = pd.MultiIndex(made.index.levels, codes, names=made.index.names, verify_integrity=False)  # type: ignore[attr-defined]
+    made.to_pickle(tmp_path / "a.pkl")
+    with pytest.raises(DataError, match=r"the index of .*a\.pkl is damaged .*: download it again"):
+        PublishedFeed(tmp_path, NOW).days()
