@@ -10,13 +10,14 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bank.errors import DataError, one_line
+from bank.casts import Place, cast, decoded, first_failure, is_number, whole_numbers
+from bank.errors import DataError
 from bank.feed import BATCH_SCHEMA, INSTANT
 from contracts.transaction import FRAUD_PATTERNS
 
@@ -40,38 +41,26 @@ def payments_of(tables: Iterator[pa.Table], path: Path) -> Iterator[pa.Table]:
         row += len(table)
 
 
-def from_pandas(column: Any, name: str, path: Path) -> pa.Array:
-    """A data frame's column as an array; ids may be strings of digits, integers may be in an object column.
-
-    Raises `DataError`, naming the file and the column.
-    """
-    try:
-        # In plain float columns NaN is not turned into null, so that a NaN amount lands unmodified.
-        plain = isinstance(column.dtype, np.dtype) and column.dtype.kind == "f"
-        return pa.array(column.to_numpy()) if plain else pa.Array.from_pandas(column)
-    except (pa.ArrowException, AttributeError, TypeError, ValueError) as error:
-        raise DataError(
-            f"the column {name} of {path} cannot be read ({one_line(error)}): store values of one type in it"
-        ) from error
-
-
 def _payments(table: pa.Table, first_row: int, path: Path) -> pa.Table:
-    columns = {ours: _whole_numbers(table[name], name, path) for name, ours in IDS.items()}
+    def place(name: str) -> Place:
+        return Place(name, path, first_row)
+
+    columns = {ours: whole_numbers(table[name], place(name)) for name, ours in IDS.items()}
     columns["source_row"] = pa.array(np.arange(first_row, first_row + len(table)))
-    columns["amount"] = _amounts(table["TX_AMOUNT"], path)
-    columns["occurred_at"] = _instants(table["TX_DATETIME"], first_row, path)
+    columns["amount"] = _amounts(table["TX_AMOUNT"], place("TX_AMOUNT"))
+    columns["occurred_at"] = _instants(table["TX_DATETIME"], place("TX_DATETIME"))
     columns["arrived_at"] = columns["occurred_at"]
-    columns["fraud"] = pc.not_equal(_whole_numbers(table["TX_FRAUD"], "TX_FRAUD", path), 0)
-    columns["pattern"] = _patterns(table, path)
+    columns["fraud"] = pc.not_equal(_flags(table["TX_FRAUD"], place("TX_FRAUD")), 0)
+    columns["pattern"] = _patterns(table, place(SCENARIO))
     return pa.table({field.name: columns[field.name] for field in BATCH_SCHEMA}, schema=BATCH_SCHEMA)
 
 
-def _patterns(table: pa.Table, path: Path) -> pa.Array | pa.ChunkedArray:
+def _patterns(table: pa.Table, place: Place) -> pa.Array | pa.ChunkedArray:
     """Each row's code in `FRAUD_PATTERNS`; null if it is unknown or the file has no such column."""
     if SCENARIO not in table.column_names:
         return pa.nulls(len(table), pa.int64())
     try:
-        codes = _whole_numbers(table[SCENARIO], SCENARIO, path)
+        codes = whole_numbers(table[SCENARIO], place)
     except DataError as error:
         # Patterns are for analysis only: an unreadable column must not block the load.
         print(f"ignored: {error}", file=sys.stderr)
@@ -80,29 +69,21 @@ def _patterns(table: pa.Table, path: Path) -> pa.Array | pa.ChunkedArray:
     return pc.if_else(known, codes, pa.scalar(None, pa.int64()))
 
 
-def _whole_numbers(column: pa.ChunkedArray, name: str, path: Path) -> pa.ChunkedArray:
-    column = _decoded(column)
-    kind = column.type
-    if pa.types.is_boolean(kind):
-        column = column.cast(pa.int8())
-    elif pa.types.is_floating(kind):
-        # pandas stores integers as floats if some are missing.
-        column = pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)
-    elif not (_is_number(kind) or _is_text(kind)):
-        raise DataError(f"the column {name} of {path} has type {kind}: store it as integers")
-    return _cast(column, pa.int64(), name, path)
+def _flags(column: pa.ChunkedArray, place: Place) -> pa.ChunkedArray:
+    column = decoded(column)
+    return whole_numbers(column.cast(pa.int8()) if pa.types.is_boolean(column.type) else column, place)
 
 
-def _amounts(column: pa.ChunkedArray, path: Path) -> pa.ChunkedArray:
-    column = _decoded(column)
-    if not _is_number(column.type):
-        raise DataError(f"the column TX_AMOUNT of {path} has type {column.type}: store it as numbers")
+def _amounts(column: pa.ChunkedArray, place: Place) -> pa.ChunkedArray:
+    column = decoded(column)
+    if not is_number(column.type):
+        raise DataError(f"{place} has type {column.type}: store it as numbers")
     # Cast through text: 12.34 must not become 12.34000015258789 or, from a decimal, 12.340000000000002.
     if pa.types.is_float16(column.type) or pa.types.is_float32(column.type):
         column = column.cast(pa.float32()).cast(pa.string())
     elif pa.types.is_decimal(column.type):
         column = column.cast(pa.string())
-    return _without_noise(_cast(column, pa.float64(), "TX_AMOUNT", path))
+    return _without_noise(cast(column, pa.float64(), place))
 
 
 def _without_noise(amounts: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -113,43 +94,26 @@ def _without_noise(amounts: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(pc.fill_null(noise, False), nearest, amounts)
 
 
-def _instants(column: pa.ChunkedArray, first_row: int, path: Path) -> pa.ChunkedArray:
+def _instants(column: pa.ChunkedArray, place: Place) -> pa.ChunkedArray:
+    column = decoded(column)
     if not pa.types.is_timestamp(column.type):
-        raise DataError(f"the column TX_DATETIME of {path} has type {column.type}: store it as timestamps")
-    truncate = pc.CastOptions(target_type=INSTANT, allow_time_truncate=True)
+        raise DataError(f"{place} has type {column.type}: store it as timestamps")
     try:
-        instants = pc.cast(column, options=truncate)
+        instants = _to_micros(column)
     except pa.ArrowException as error:
-        raise DataError(
-            f"the column TX_DATETIME of {path} has a time that cannot be read ({one_line(error)}): correct it"
-        ) from error
+        raise _outside(place, first_failure(column, _to_micros)) from error
     first, last = (pa.scalar(year, INSTANT) for year in YEARS)
     outside = pc.index(pc.or_(pc.less(instants, first), pc.greater(instants, last)), True).as_py()
     if outside >= 0:
-        raise DataError(
-            f"the column TX_DATETIME of {path} has a time outside the years 1 to 9999 in row {first_row + outside} "
-            "(the first row is 0): correct it"
-        )
+        raise _outside(place, outside)
     return instants
 
 
-def _cast(column: pa.ChunkedArray, to: pa.DataType, name: str, path: Path) -> pa.ChunkedArray:
-    try:
-        return column.cast(to)
-    except pa.ArrowException as error:
-        raise DataError(
-            f"the column {name} of {path} cannot be read as {to} ({one_line(error)}): correct the value"
-        ) from error
+def _to_micros(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.cast(column, options=pc.CastOptions(target_type=INSTANT, allow_time_truncate=True))
 
 
-def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
-    return any(test(kind) for test in tests)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+def _outside(place: Place, index: int) -> DataError:
+    # Without the value: neither Python nor PostgreSQL can write it.
+    row = place.first_row + index
+    return DataError(f"{place} has a time outside the years 1 to 9999 in row {row} (the first row is 0): correct it")

@@ -14,9 +14,7 @@ from bank.simulator import Simulation
 def add_feed_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that select a feed to `parser`; `feed_of` reads them."""
     default = Simulation()
-    parser.add_argument(
-        "--data", type=Path, metavar="FOLDER", help="published payments, as Parquet files or daily pickles"
-    )
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="published payments, as Parquet files or pickles")
     parser.add_argument("--customers", type=positive_int, default=default.customers, metavar="N")
     parser.add_argument("--terminals", type=positive_int, default=None, metavar="N", help="default: two per customer")
     parser.add_argument("--days", type=positive_int, default=default.days, metavar="N")

@@ -16,7 +16,9 @@ import pytest
 from pandas.core.internals import BlockManager
 
 from bank.errors import DataError
-from bank.pickle_files import ALLOWED, read_frame
+from bank.pickle_files import read_frame
+from bank.pickle_guards import GUARDS
+from bank.pickle_names import ALLOWED, PLAIN
 from bank.published_feed import PublishedFeed
 from tests.bank.frames import frame
 from tests.bank.test_published_feed import NOW
@@ -24,9 +26,9 @@ from tests.bank.test_published_feed import NOW
 AS_PUBLISHED = frame().astype({"CUSTOMER_ID": str, "TERMINAL_ID": str}).assign(TX_TIME_DAYS=0).iloc[2:9]
 
 
-@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("protocol", range(6))
 @pytest.mark.parametrize("with_index", [True, False])
-def test_a_frame_of_any_binary_protocol_is_read(tmp_path: Path, protocol: int, with_index: bool) -> None:
+def test_a_frame_of_any_protocol_is_read(tmp_path: Path, protocol: int, with_index: bool) -> None:
     expected = AS_PUBLISHED if with_index else AS_PUBLISHED.reset_index(drop=True)
     expected.sample(frac=1, random_state=1).to_pickle(tmp_path / "2018-04-01.pkl", protocol=protocol)
     found = read_frame(tmp_path / "2018-04-01.pkl")
@@ -79,6 +81,8 @@ ATTACKS = {
     "a method of a frame": Calls(getattr, pd.DataFrame, "to_csv"),
     "a partial": partial(os.system, "touch attacked"),
     "an import": Calls(__import__, "os"),
+    "a constructor": Calls(copyreg._reconstructor, pd.DataFrame, dict, {}),  # type: ignore[attr-defined]
+    "an attribute of an allowed class": Calls(getattr, pd.Timestamp, "strptime"),
 }
 
 
@@ -103,8 +107,9 @@ def test_a_dotted_name_does_not_reach_into_an_allowed_module(tmp_path: Path) -> 
 
 
 def test_allowed_names_are_of_pandas_or_numpy_or_plain_values() -> None:
-    plain = {("builtins", "slice"), ("__builtin__", "slice"), ("_codecs", "encode")}
-    assert {module.split(".")[0] for module, _ in ALLOWED - plain} == {"numpy", "pandas"}
+    assert {module.split(".")[0] for module, _ in ALLOWED - PLAIN} == {"numpy", "pandas", "pyarrow"}
+    assert {name for module, name in PLAIN if "builtin" in module} == {"slice", "bytearray", "object"}
+    assert not ALLOWED & GUARDS.keys()
 
 
 @pytest.mark.parametrize("value", ["text", {"TX_AMOUNT": [1.0]}, [1, 2]])

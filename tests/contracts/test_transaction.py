@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from contracts.features import FEATURES
@@ -75,6 +79,21 @@ def test_valid_amounts(amount: float | str, cents: int) -> None:
         ("amount", None),
         ("amount", "twelve"),
         ("amount", "0" * 64 + "1"),
+        ("amount", "1.000"),
+        ("amount", "1_000"),
+        ("amount", "1e3"),
+        ("amount", " 5 "),
+        ("amount", "٣"),
+        ("amount", "5\n"),
+        ("amount", "5."),
+        ("amount", ".5"),
+        ("amount", "+5"),
+        ("amount", "-0"),
+        ("amount", "NaN"),
+        ("amount", "0000005"),
+        ("amount", "1000000.01"),
+        ("amount", ""),
+        ("amount", [0, [5], 0]),
         ("amount", True),
         ("amount", float("nan")),
         ("amount", float("inf")),
@@ -111,3 +130,55 @@ def test_a_missing_field_is_named(field: str) -> None:
     with pytest.raises(ValidationError) as caught:
         Transaction.model_validate_json(json.dumps(body))
     assert caught.value.errors()[0]["loc"] == (field,)
+
+
+PUBLISHED = Transaction.model_json_schema()["properties"]["amount"]["anyOf"]
+"""What the scorer's OpenAPI document says of an amount: a number, or text."""
+
+
+def accepted(amount: object) -> bool:
+    """Whether an amount is accepted, as in JSON that is parsed by Python, which is how the scorer reads it."""
+    try:
+        Transaction.model_validate(GOOD | {"amount": json.loads(json.dumps(amount))})
+    except ValidationError:
+        return False
+    return True
+
+
+@given(
+    st.text(max_size=12)
+    | st.text("0123456789.", max_size=12)
+    | st.text("01 _-+eE.,\n٣٫１", max_size=6)
+    | st.from_regex(PUBLISHED[1]["pattern"])
+    | st.decimals(-10, 1_100_000, places=2).map(str)
+    | st.decimals(0, 10, places=3).map(str)
+)
+@example("1000000.00").via("the largest")
+@example("1000000.01").via("more than the largest")
+@example("5\n").via("Python's $ matches before a last line break, the one of JSON Schema does not")
+def test_an_amount_as_text_is_accepted_if_the_published_pattern_matches(text: str) -> None:
+    pattern = PUBLISHED[1]["pattern"]
+    matches = re.search(pattern.replace("$", r"\Z"), text, re.ASCII) is not None
+    assert accepted(text) == matches
+    if matches:
+        assert Transaction.model_validate(GOOD | {"amount": text}).amount == Decimal(text)
+
+
+@given(
+    st.floats()
+    | st.floats(0, 1_000_001)
+    | st.integers()
+    | st.integers(-100, 100_000_100).map(lambda cents: cents / 100)
+    | st.integers(0, 1_000_000_100).map(lambda mills: mills / 1000)
+)
+@example(1e-7).via("a number that Python writes with an exponent")
+@example(1_000_000).via("the largest")
+def test_an_amount_as_a_number_is_accepted_if_the_published_schema_allows_it(number: float) -> None:
+    schema = PUBLISHED[0]
+    exact = Decimal(repr(number))
+    allowed = (
+        exact.is_finite()
+        and schema["minimum"] <= exact <= schema["maximum"]
+        and exact % Decimal(repr(schema["multipleOf"])) == 0
+    )
+    assert accepted(number) == allowed

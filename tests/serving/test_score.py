@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from contracts.features import FEATURES
+from contracts.transaction import Transaction
 from tests.serving.bundles import margin
 from tests.serving.running import ScorerProcess, body
 
@@ -107,6 +108,10 @@ BAD: dict[str, tuple[Any, str]] = {
     "negative amount": (GOOD | {"amount": -0.01}, "amount"),
     "three decimals": (GOOD | {"amount": 1.005}, "amount"),
     "too much": (GOOD | {"amount": 1_000_000.01}, "amount"),
+    **{
+        f"amount as the text {text!r}": (GOOD | {"amount": text}, "amount")
+        for text in ("1.000", "1_000", "1e3", " 5 ", "٣", "+5", "5.", "")
+    },
     "no zone": (GOOD | {"occurred_at": "2018-08-29T00:00:00"}, "occurred_at"),
     "after the last instant in UTC": (GOOD | {"occurred_at": "9999-12-31T23:59:59-01:00"}, "occurred_at"),
     "before the first": (GOOD | {"occurred_at": "0001-01-01T00:00:00+14:00"}, "occurred_at"),
@@ -125,6 +130,13 @@ def test_invalid_payments_are_rejected_by_field(scorer: ScorerProcess, case: str
     assert answer.status_code == 422
     assert field in [one["field"] for one in answer.json()["detail"]]
     assert all(one["loc"][0] == "body" and one["msg"] for one in answer.json()["detail"])
+
+
+def test_the_openapi_document_describes_amounts_as_the_contract_does(scorer: ScorerProcess) -> None:
+    described = scorer.client.get("/openapi.json").json()["components"]["schemas"]["Transaction"]
+    assert (
+        described["properties"]["amount"]["anyOf"] == Transaction.model_json_schema()["properties"]["amount"]["anyOf"]
+    )
 
 
 RAW = {
