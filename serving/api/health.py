@@ -6,8 +6,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from serving.api.deps import ServicesDep
-from serving.observability.readiness import check_readiness
+from serving.api.deps import ReadinessDep, ServicesDep
 
 router = APIRouter(tags=["health"])
 
@@ -20,13 +19,12 @@ async def livez(services: ServicesDep) -> JSONResponse:
 
 
 @router.get("/readyz")
-async def readyz(services: ServicesDep) -> JSONResponse:
+async def readyz(readiness: ReadinessDep) -> JSONResponse:
     """200 if payments can be scored with history, else 503; the body has each part's state.
 
     `degraded` is true if the check of any part fails. With only the decision log away, the scorer stays ready, its
     answers are not degraded, and decisions wait in the outbox.
     """
-    readiness = await check_readiness(services)
     return JSONResponse(readiness.as_dict(), 200 if readiness.ready else 503)
 
 
