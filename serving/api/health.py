@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -29,6 +29,6 @@ async def readyz(readiness: ReadinessDep) -> JSONResponse:
 
 
 @router.get("/metrics", response_class=Response)
-async def metrics(services: ServicesDep) -> Response:
-    """All metrics, for Prometheus."""
-    return Response(services.metrics.render(), media_type=CONTENT_TYPE_LATEST)
+async def metrics(request: Request) -> Response:
+    """All metrics, for Prometheus; some tenths of a second old if they are asked for very often."""
+    return Response(request.app.state.metrics_page.result(), media_type=CONTENT_TYPE_LATEST)
