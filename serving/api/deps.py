@@ -13,6 +13,8 @@ from fastapi.security import APIKeyHeader
 
 from contracts.transaction import MAX_CLOCK_SKEW
 from serving.middleware.auth import HEADER
+from serving.observability.readiness import Readiness
+from serving.observability.shared_check import SharedCheck
 from serving.services import Services
 
 FieldPath = tuple[str | int, ...]
@@ -26,7 +28,13 @@ async def _services(request: Request) -> Services:
     return cast(Services, request.app.state.services)
 
 
+async def _readiness(request: Request) -> Readiness:
+    shared = cast(SharedCheck[Readiness], request.app.state.readiness)
+    return await shared.result()
+
+
 ServicesDep = Annotated[Services, Depends(_services)]
+ReadinessDep = Annotated[Readiness, Depends(_readiness)]
 EXPLAIN: Final = (
     "Return every feature's contribution, whatever the decision, if the model that decided is still in use; together "
     "with its reference_log_odds they add up to the log-odds of the score"

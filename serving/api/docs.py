@@ -7,12 +7,13 @@ import hashlib
 import os
 import re
 from functools import cache
+from pathlib import Path
 from typing import Final
 
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -27,7 +28,11 @@ router = APIRouter(include_in_schema=False)
 
 
 class Assets(StaticFiles):
-    """Files that change only with their package, so browsers may cache them for a day."""
+    """Files that change only with their package, so browsers may cache them for a day.
+
+    They are sent from memory, and whole: a client that does not read would otherwise keep a file open, and a request
+    for many ranges is as much work as many requests.
+    """
 
     def file_response(
         self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
@@ -35,7 +40,15 @@ class Assets(StaticFiles):
         """A file, or 304 if the browser has it."""
         response = super().file_response(full_path, stat_result, scope, status_code)
         response.headers["Cache-Control"] = "public, max-age=86400"
-        return response
+        if not isinstance(response, FileResponse):
+            return response
+        del response.headers["Accept-Ranges"]
+        return Response(_content(os.fspath(full_path)), status_code, response.headers)
+
+
+@cache
+def _content(path: str) -> bytes:
+    return Path(path).read_bytes()
 
 
 def add_docs(app: FastAPI) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from serving.api.deps import ServicesDep
-from serving.observability.readiness import check_readiness
+from serving.api.deps import ReadinessDep, ServicesDep
 
 router = APIRouter(tags=["health"])
 
@@ -20,17 +19,16 @@ async def livez(services: ServicesDep) -> JSONResponse:
 
 
 @router.get("/readyz")
-async def readyz(services: ServicesDep) -> JSONResponse:
+async def readyz(readiness: ReadinessDep) -> JSONResponse:
     """200 if payments can be scored with history, else 503; the body has each part's state.
 
     `degraded` is true if the check of any part fails. With only the decision log away, the scorer stays ready, its
     answers are not degraded, and decisions wait in the outbox.
     """
-    readiness = await check_readiness(services)
     return JSONResponse(readiness.as_dict(), 200 if readiness.ready else 503)
 
 
 @router.get("/metrics", response_class=Response)
-async def metrics(services: ServicesDep) -> Response:
-    """All metrics, for Prometheus."""
-    return Response(services.metrics.render(), media_type=CONTENT_TYPE_LATEST)
+async def metrics(request: Request) -> Response:
+    """All metrics, for Prometheus; some tenths of a second old if they are asked for very often."""
+    return Response(request.app.state.metrics_page.result(), media_type=CONTENT_TYPE_LATEST)

@@ -1,24 +1,39 @@
-"""The OpenAPI document, with integer bounds written as integers."""
+"""GET /openapi.json: the OpenAPI document, with integer bounds written as integers."""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Final
 
-from fastapi import FastAPI
+import orjson
+from fastapi import FastAPI, Request, Response
 
 BOUNDS: Final = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 
 
 def add_openapi(app: FastAPI) -> None:
-    """Write integer bounds as integers: FastAPI writes 2^63 as 9.223372036854776e18, which is a different number."""
+    """Serve the document; the application must be created with `openapi_url=None`.
+
+    Integer bounds are written as integers: FastAPI writes 2^63 as 9.223372036854776e18, which is a different number.
+    It is rendered once: it needs no key, and rendering takes as long as scoring some payments.
+    """
     made = app.openapi
 
+    @cache
     def openapi() -> dict[str, Any]:
         found: dict[str, Any] = made()
         _write_integers(found)
         return found
 
+    @cache
+    def rendered() -> bytes:
+        return orjson.dumps(app.openapi())
+
+    async def document(_: Request) -> Response:
+        return Response(rendered(), media_type="application/json")
+
     app.openapi = openapi  # type: ignore[method-assign]
+    app.add_route("/openapi.json", document, include_in_schema=False)
 
 
 def _write_integers(part: Any) -> None:

@@ -9,17 +9,15 @@ from string import Template
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
-from serving.api.deps import ServicesDep
-from serving.observability.readiness import check_readiness
+from serving.api.deps import ReadinessDep
 
 router = APIRouter(include_in_schema=False)
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
 @router.get("/")
-async def page(services: ServicesDep) -> HTMLResponse:
+async def page(readiness: ReadinessDep) -> HTMLResponse:
     """What this service is, and its readiness."""
-    readiness = await check_readiness(services)
     rows = "".join(
         f'<tr><td>{escape(name.replace("_", " "))}</td><td class="{"ok" if check.ok else "bad"}">'
         f"{'ok' if check.ok else 'not ok'}</td><td>{escape(check.detail)}</td></tr>"

@@ -43,7 +43,14 @@ GATHER_SECONDS: Final = 0.2
 Entry = tuple[bytes, dict[bytes, bytes]]
 SET_ASIDE_KEY: Final = f"{DECISIONS_KEY}:set_aside"
 """The stream of decisions that PostgreSQL rejects, each with the reason; nothing reads it but people."""
-UNRECORDABLE: Final = (psycopg.DataError, psycopg.IntegrityError, UnicodeDecodeError)
+UNRECORDABLE: Final = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    UnicodeDecodeError,
+    # JSON that is nested too deeply, or too long: psycopg counts these among the errors of the server.
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.StatementTooComplex,
+)
 """Errors of the data, which no retry overcomes."""
 
 

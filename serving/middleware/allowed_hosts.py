@@ -13,7 +13,7 @@ from typing import Final
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving.middleware.http_limits import RefusalLog
+from serving.middleware.refusals import RefusalLog
 
 ANY: Final = "*"
 MAX_KNOWN: Final = 256

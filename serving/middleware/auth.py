@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.errors import RateExceededError
 from serving.middleware.api_keys import ApiKeys, is_protected, scope_of
+from serving.middleware.http_limits import KEY_ACCEPTED
 
 HEADER: Final = "X-API-Key"
 CHARGE: Final = "serving.charge"
@@ -41,8 +42,13 @@ class AuthMiddleware:
         key = self._api_keys.find(presented.encode("latin-1"))
         if key is None:
             return _reject(401, f"unknown API key in the header {HEADER}", {"WWW-Authenticate": HEADER})
+        if accepted := scope.get(KEY_ACCEPTED):
+            accepted()
         wanted = scope_of(scope["path"])
-        if wanted is not None and wanted not in key.scopes:
+        if wanted is None:
+            # Not left to the router, which takes "/v1/model\n" for "/v1/model": what has no scope is not there.
+            return _reject(404, "Not Found")
+        if wanted not in key.scopes:
             return _reject(403, f"missing required scope {wanted!r}: the key {key.name!r} does not have it")
         try:
             await self._api_keys.charge(key)

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.middleware.api_keys import is_protected
-from serving.middleware.http_limits import RefusalLog
+from serving.middleware.refusals import RefusalLog
 
 MAX_BODIES: Final = 16
 """Bodies of the largest size that may be under way at the same time, in one worker."""

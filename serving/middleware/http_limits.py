@@ -1,7 +1,8 @@
 """Limits on what is read before a key is checked: a request's head, the time it may take, and connections.
 
-uvicorn's fast parser (httptools) has none of them: a header line of 50 MB stops the event loop for seconds, and
-requests that never end keep their connections. This protocol is uvicorn's with these limits around it.
+uvicorn's fast parser (httptools) has none of them: a header line of 50 MB stops the event loop for seconds, requests
+that never end keep their connections, and requests that are sent without waiting for responses fill the memory. This
+protocol is uvicorn's with these limits around it.
 """
 
 from __future__ import annotations
@@ -9,26 +10,34 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
-import time
-from http import HTTPStatus
 from typing import Any, ClassVar, Final
 
-import orjson
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from serving.observability.logging import event
+from serving.middleware.refusals import RefusalLog, refusal_response
+from serving.observability.logging import CONNECTION_LOGGER
 
 MAX_HEAD_BYTES: Final = 32 * 1024
 MAX_URL_BYTES: Final = 8 * 1024
 MAX_HEADERS: Final = 100
+MAX_CHUNKS: Final = 10_000
+"""Chunks of one body: each is two calls of Python, however small it is."""
+MAX_PIPELINED: Final = 32
+"""Requests of one connection that wait for the response to the one before."""
+MAX_UNUSED_BYTES: Final = 64 * 1024
+"""How much of a body is still read after the response to its request, so that the connection can be used again."""
 HEAD_SECONDS: Final = 10
 BODY_SECONDS: Final = 30
+SEND_SECONDS: Final = 60
+"""How long a client may leave a response unread."""
+SWEEP_SECONDS: Final = 5
 LINGER_SECONDS: Final = 2
 """How long a refused connection stays open, so that the client, which may still be sending, can read why."""
 OTHER_HANDLES: Final = 200
 """File handles left for everything that is no client's connection."""
 MAX_CONNECTIONS: Final = 10_000
-LOG_SECONDS: Final = 10
+KEY_ACCEPTED: Final = "serving.key_accepted"
+"""The entry of a request's ASGI scope to call once it has a valid key; none if the connection had one before."""
 
 
 def max_connections() -> int:
@@ -37,60 +46,60 @@ def max_connections() -> int:
     return MAX_CONNECTIONS if handles < 0 else max(1, min(MAX_CONNECTIONS, handles - OTHER_HANDLES))
 
 
-class RefusalLog:
-    """Logs the first refusal, then at most a line in `LOG_SECONDS`: an attack must not fill the disk."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._logged_at = float("-inf")
-
-    def add(self, status: int, detail: str, client: str) -> None:
-        """Count a refusal and perhaps log it."""
-        self._count += 1
-        now = time.monotonic()
-        if now - self._logged_at >= LOG_SECONDS:
-            event("requests refused", logging.WARNING, status=status, reason=detail, client=client, count=self._count)
-            self._count, self._logged_at = 0, now
+class RefusedError(Exception):
+    """Ends the parser's work on what has come: the connection is refused already."""
 
 
 class LimitedHttpProtocol(HttpToolsProtocol):
-    """One connection. Refuses with 431, 414, 408 or 503 and a JSON body, like every error of the scorer."""
+    """One connection. Refuses with 400, 408, 414, 429, 431 or 503 and a JSON body, like every error of the scorer."""
 
     max_connections: ClassVar[int] = max_connections()
     refusals: ClassVar[RefusalLog] = RefusalLog()
     _strangers: ClassVar[dict[LimitedHttpProtocol, None]] = {}
-    """Connections that have not sent a whole request yet, the oldest first. If there are too many, they go first."""
+    """Connections without a valid key so far, the oldest first. If there are too many connections, they go first."""
+    _timer: ClassVar[asyncio.TimerHandle | None] = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self.logger = logging.getLogger(CONNECTION_LOGGER)
         self._refused = False
         self._in_head = True
         self._head_bytes = 0
+        self._unused_bytes = 0
+        self._pieces = 0
+        self._chunks = 0
         self._messages = 0
+        self._running: RequestResponseCycle | None = None
         self._deadline: asyncio.TimerHandle | None = None
+        self._unread_since: tuple[float, int] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Accept the connection; if there are too many, in place of the oldest that has not sent a whole request."""
+        """Accept the connection; if there are too many, in place of another."""
         super().connection_made(transport)
         self._strangers[self] = None
         self._wait(HEAD_SECONDS)
         if len(self.connections) > self.max_connections:
-            oldest = next(iter(self._strangers))
-            oldest.refuse(503, f"more than {self.max_connections} connections: retry", linger=False)
+            self._make_room()
+        if len(self.connections) == 1:
+            self._start_sweeping()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._strangers.pop(self, None)
         self._stop_waiting()
+        self._disconnect()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Parse some bytes; refuse a head that is too large before it is complete."""
         if self._refused:
             return
-        began_in_head, messages = self._in_head, self._messages
+        began_in_head, messages, pieces = self._in_head, self._messages, self._pieces
         super().data_received(data)
-        if self._refused or self.transport.is_closing() or not self._in_head:
+        if self._refused or self.transport.is_closing():
+            return
+        if not self._in_head:
+            self._check_rest(len(data), began_in_head or pieces != self._pieces)
             return
         # Bytes of an earlier request in the same piece do not count.
         self._head_bytes = self._head_bytes + len(data) if began_in_head and messages == self._messages else 0
@@ -98,57 +107,162 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self.refuse(414, f"the URL is longer than {MAX_URL_BYTES} bytes")
         elif self._head_bytes > MAX_HEAD_BYTES:
             self.refuse(431, f"the headers are longer than {MAX_HEAD_BYTES} bytes")
+        elif self._deadline is None and self._head_bytes and self._is_idle():
+            # An empty line: uvicorn closes a kept connection only if nothing comes.
+            self._wait(HEAD_SECONDS)
 
     def on_message_begin(self) -> None:
         """A request begins."""
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self._abort_parsing(
+                429, f"more than {MAX_PIPELINED} requests wait on one connection: wait for their responses"
+            )
         super().on_message_begin()
+        if self in self._strangers:
+            self.scope[KEY_ACCEPTED] = self._key_accepted  # type: ignore[typeddict-unknown-key]
         self._wait(HEAD_SECONDS)
 
     def on_headers_complete(self) -> None:
         """Pass the request on, unless its head is too large."""
-        self._in_head = False
         if len(self.url) > MAX_URL_BYTES:
-            self.refuse(414, f"the URL is longer than {MAX_URL_BYTES} bytes")
-        elif len(self.headers) > MAX_HEADERS:
-            self.refuse(431, f"more than {MAX_HEADERS} headers")
-        elif sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
-            self.refuse(431, f"the headers are longer than {MAX_HEAD_BYTES} bytes")
-        else:
-            self._wait(BODY_SECONDS)
-            super().on_headers_complete()
+            self._abort_parsing(414, f"the URL is longer than {MAX_URL_BYTES} bytes")
+        if len(self.headers) > MAX_HEADERS:
+            self._abort_parsing(431, f"more than {MAX_HEADERS} headers")
+        if sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
+            self._abort_parsing(431, f"the headers are longer than {MAX_HEAD_BYTES} bytes")
+        self._in_head = False
+        self._wait(BODY_SECONDS)
+        # A copy: what comes after the body (trailers) is no header, and a proxy in front did not check it.
+        self.scope["headers"] = self.headers.copy()
+        self._chunks = 0
+        super().on_headers_complete()
+
+    def on_chunk_header(self) -> None:
+        """A chunk of the body begins."""
+        self._chunks += 1
+        if self._chunks > MAX_CHUNKS:
+            self._abort_parsing(400, f"the body has more than {MAX_CHUNKS} chunks: send larger ones")
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
-        if not self._refused:
-            super().on_body(body)
+        self._pieces += 1
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The request is complete."""
-        if self._refused:
-            return
         self._stop_waiting()
-        self._strangers.pop(self, None)
-        self._in_head, self._head_bytes = True, 0
+        self._in_head, self._head_bytes, self._unused_bytes = True, 0, 0
         self._messages += 1
         super().on_message_complete()
 
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP, or no valid request."""
+        if not self._refused:
+            self.refuse(400, f"{msg} Send HTTP/1.1")
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request that waits."""
+        self._running = None
+        super().on_response_complete()
+
     def refuse(self, status: int, detail: str, linger: bool = True) -> None:
         """Answer with an error and close the connection."""
-        self._refused = True
-        self._strangers.pop(self, None)
-        self._stop_waiting()
         self.refusals.add(status, detail, self.client[0] if self.client else "")
-        if self.cycle is not None:
-            # The application must not wait for the rest, nor answer.
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        # The client would take it for a part of a response that has begun, or for the response to its next request.
+        silent = self._has_begun_to_answer() or self._is_answered_early()
+        self._disconnect()
+        if not silent:
+            self.transport.write(refusal_response(status, detail))
+        self._end(linger)
+
+    def _end(self, linger: bool = True) -> None:
+        """Parse nothing more, and close the connection, or once the client had time to read."""
+        self._refused = True
+        self._stop_waiting()
         self.flow.resume_reading()
-        self.transport.write(_response(status, detail))
         if linger and self.transport.can_write_eof():
             self.transport.write_eof()
             self._deadline = self.loop.call_later(LINGER_SECONDS, self.transport.close)
         else:
             self.transport.close()
+
+    def _abort_parsing(self, status: int, detail: str) -> None:
+        """Refuse in the middle of what the parser works on; it calls `send_400_response` then."""
+        self.refuse(status, detail)
+        raise RefusedError
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _has_begun_to_answer(self) -> bool:
+        return self._running is not None and self._running.response_started
+
+    def _is_answered_early(self) -> bool:
+        """Whether the request whose body still comes has its response."""
+        return not self._in_head and self.cycle is not None and self.cycle.response_complete
+
+    def _is_idle(self) -> bool:
+        """Whether there was a request, and none is being answered or sent."""
+        return self._in_head and self._running is None and self.cycle is not None
+
+    def _disconnect(self) -> None:
+        """The application must neither wait for the rest of a request nor answer."""
+        for cycle in (self._running, self.cycle, *(waiting for waiting, _ in self.pipeline)):
+            if cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
+        self.pipeline.clear()
+
+    def _check_rest(self, size: int, is_used: bool) -> None:
+        """Limit what comes of a request after its head, other than its body (in chunks)."""
+        if self._is_answered_early():
+            self._unused_bytes += size
+            if self._unused_bytes > MAX_UNUSED_BYTES:
+                self._end()
+            return
+        self._head_bytes = 0 if is_used else self._head_bytes + size
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self.refuse(431, f"a chunk extension or trailers are longer than {MAX_HEAD_BYTES} bytes")
+
+    def _key_accepted(self) -> None:
+        self._strangers.pop(self, None)
+
+    def _make_room(self) -> None:
+        """Close the oldest connection without a key; without one, a connection between two requests, or this one."""
+        others = (one for one in self.connections if isinstance(one, LimitedHttpProtocol) and one is not self)
+        oldest = next(iter(self._strangers))
+        if oldest is self:
+            oldest = next((one for one in others if one._refused or one._is_idle()), self)
+        self._strangers.pop(oldest, None)
+        if oldest._refused or oldest.transport.get_write_buffer_size():
+            # It would stay open until its client has read everything.
+            oldest.transport.abort()
+        else:
+            oldest.refuse(503, f"more than {self.max_connections} connections: retry", linger=False)
+
+    def _start_sweeping(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        type(self)._timer = self.loop.call_later(SWEEP_SECONDS, self._sweep, self.loop, self.connections)
+
+    @classmethod
+    def _sweep(cls, loop: asyncio.AbstractEventLoop, connections: set[Any]) -> None:
+        """Close the connections whose clients do not read, as long as there are connections."""
+        for one in list(connections):
+            one._abort_if_unread(loop.time())
+        cls._timer = loop.call_later(SWEEP_SECONDS, cls._sweep, loop, connections) if connections else None
+
+    def _abort_if_unread(self, now: float) -> None:
+        if not self.transport.get_write_buffer_size():
+            self._unread_since = None
+        elif self._unread_since is None or self._unread_since[1] != self._messages:
+            self._unread_since = now, self._messages
+        elif now - self._unread_since[0] >= SEND_SECONDS:
+            self.refusals.add(
+                408, f"a response was not read within {SEND_SECONDS} s", self.client[0] if self.client else ""
+            )
+            self.transport.abort()
 
     def _wait(self, seconds: float) -> None:
         self._stop_waiting()
@@ -160,6 +274,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self._deadline = None
 
     def _too_late(self, seconds: float) -> None:
+        self._deadline = None
         if not self._in_head and self.cycle is not None and self.cycle.response_started:
             # Answered before its body was complete, as without a key.
             self.transport.close()
@@ -169,12 +284,3 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         else:
             part = "headers" if self._in_head else "body"
             self.refuse(408, f"the {part} did not arrive within {seconds:g} s")
-
-
-def _response(status: int, detail: str) -> bytes:
-    body = orjson.dumps({"detail": detail})
-    head = (
-        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/json\r\n"
-        f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
-    )
-    return head.encode("ascii") + body

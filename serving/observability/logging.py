@@ -11,6 +11,8 @@ from typing import Final
 REQUEST: Final[ContextVar[str]] = ContextVar("request_id", default="")
 """The id of the current request."""
 LOGGER: Final = logging.getLogger("serving")
+CONNECTION_LOGGER: Final = "uvicorn.error.connection"
+"""The name of the logger for what uvicorn logs of a connection."""
 _FIELDS: Final = "fields"
 
 
@@ -46,3 +48,5 @@ def configure_logging(access_log: bool = False) -> None:
     # These log every attempt; the scorer logs each problem once.
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    # Its warnings are about what anybody may send, as often as they like; refusals are logged by their number.
+    logging.getLogger(CONNECTION_LOGGER).setLevel(logging.ERROR)

@@ -25,6 +25,8 @@ ROUND_SIZE: Final = 64
 """Single payments in one round, at most."""
 ROUNDS_AT_ONCE: Final = 1
 """Two would share their costs among fewer payments each: measured, not faster."""
+EXPLAINED_AT_ONCE: Final = 100
+"""Payments of a batch explained in one go, one batch at a time: every thread that computes keeps payments waiting."""
 UNAVAILABLE: Final = (ValkeyError, OnlineStoreUnavailableError)
 
 
@@ -48,6 +50,7 @@ class Scorer:
         self._online = online
         self._degraded = degraded
         self._backpressure = backpressure
+        self._explaining = asyncio.Semaphore(1)
         self._batcher: MicroBatcher[Payment, Record | Conflict] = MicroBatcher(
             self._score_round, ROUND_SIZE, ROUNDS_AT_ONCE
         )
@@ -71,9 +74,16 @@ class Scorer:
             records = await self._score_unique(champion, unique, first)
         found = {record["transaction_id"]: record for record in records}
         answers = [found[payment.transaction_id] for payment in payments]
-        if explain:
-            answers = await asyncio.to_thread(lambda: [explained(champion, record) for record in answers])
-        return answers
+        return await self._explain_all(champion, answers) if explain else answers
+
+    async def _explain_all(self, champion: Champion, records: Sequence[Record]) -> list[Record]:
+        """The records with all reasons."""
+        done: list[Record] = []
+        for start in range(0, len(records), EXPLAINED_AT_ONCE):
+            part = records[start : start + EXPLAINED_AT_ONCE]
+            async with self._explaining:
+                done += await asyncio.to_thread(_explain, champion, part)
+        return done
 
     async def _score_round(
         self, payments: Sequence[Payment], champion: Champion | None = None
@@ -107,6 +117,10 @@ class Scorer:
             # Each chunk separately: the breaker may close before the batch is done.
             answers += await self._score_round(unique[start : start + CHUNK], champion)
         return _without_conflicts(unique, answers, conflict, first)
+
+
+def _explain(champion: Champion, records: Sequence[Record]) -> list[Record]:
+    return [explained(champion, record) for record in records]
 
 
 def _without_conflicts(

@@ -60,6 +60,16 @@ def test_a_key_is_limited_to_its_scopes(scorer: ScorerProcess, path: str, scope:
         assert f"'{wanted}'" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize("suffix", ["%0A", "%0a%0a", "/", "%20", "%00", ";x", "%2F"])
+@pytest.mark.parametrize("path", PROTECTED)
+def test_no_spelling_of_a_path_needs_less_than_its_scope(scorer: ScorerProcess, path: str, suffix: str) -> None:
+    """The router ignores a line break at the end of a path."""
+    method, wanted = PROTECTED[path]
+    other = next(scope for scope in ("score", "report", "read") if scope != wanted)
+    assert ask(scorer, method, path + suffix, KEYS[other]).status_code in (403, 404)
+    assert ask(scorer, method, path + suffix, None).status_code == 401
+
+
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/docs", "/openapi.json", "/"])
 def test_other_paths_need_no_key(scorer: ScorerProcess, path: str) -> None:
     assert ask(scorer, "GET", path, None).status_code == 200

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.serving.bundles import HTML, MARKDOWN
@@ -38,6 +40,20 @@ def test_markdown_is_returned_on_request(scorer: ScorerProcess, accept: str) -> 
     assert answer.headers["Vary"] == "Accept"
     assert answer.headers["X-Model-Version"] == "1"
     assert answer.content.decode() == MARKDOWN
+
+
+LONG = {"many types": "a/b," * 7_000, "many parameters": "text/markdown" + ";" * 30_000}
+
+
+@pytest.mark.parametrize("case", LONG)
+def test_a_long_accept_header_costs_nothing(scorer: ScorerProcess, case: str) -> None:
+    def seconds(accept: str) -> float:
+        began = time.perf_counter()
+        assert scorer.client.get("/v1/model/card", headers={"Accept": accept}).content.decode() == HTML
+        return time.perf_counter() - began
+
+    # The least of several: the machine may be busy. Reading it would take some tenths of a second.
+    assert min(seconds(LONG[case]) for _ in range(5)) < min(seconds("*/*") for _ in range(5)) + 0.03
 
 
 def test_it_requires_a_key_and_is_documented_and_on_the_start_page(scorer: ScorerProcess) -> None:

@@ -1,0 +1,201 @@
+"""What one client, or many connections without a key, can make a worker hold or do. Raw sockets, as in attacks."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
+
+import pytest
+
+from serving.middleware import http_limits
+from serving.middleware.http_limits import MAX_CHUNKS, MAX_PIPELINED
+from tests.serving.running import KEYS, ScorerProcess, body
+from tests.serving.test_http_limits import MEBIBYTE, connect, memory_of, send_all
+
+T = 1_536_500_000
+Fresh = Callable[[], int]
+GET = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+CHUNKED = b"POST %s HTTP/1.1\r\nHost: localhost\r\n%sTransfer-Encoding: chunked\r\n\r\n"
+KEY = f"X-API-Key: {KEYS['all']}\r\nContent-Type: application/json\r\n".encode()
+
+
+@pytest.fixture(scope="module")
+def hurried(
+    start: Callable[..., ScorerProcess], state: object, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ScorerProcess]:
+    """A scorer with short limits, and room for twenty connections."""
+    folder = tmp_path_factory.mktemp("hurried")
+    (folder / "sitecustomize.py").write_text(
+        "from serving.middleware import http_limits as limits\n"
+        "limits.HEAD_SECONDS = limits.SEND_SECONDS = 2\nlimits.BODY_SECONDS = 3\nlimits.LINGER_SECONDS = 0.5\n"
+        "limits.SWEEP_SECONDS = 0.5\nlimits.LimitedHttpProtocol.max_connections = 20\n"
+    )
+    scorer = start(PYTHONPATH=f"{folder}:{Path(http_limits.__file__).parents[2]}")
+    yield scorer
+    scorer.stop()
+
+
+def read(connection: socket.socket, seconds: float = 10) -> bytes:
+    """All that comes until the end or until nothing comes."""
+    connection.settimeout(seconds)
+    received = b""
+    with suppress(OSError):
+        while piece := connection.recv(65_536):
+            received += piece
+    return received
+
+
+def scores(scorer: ScorerProcess, fresh: Fresh) -> bool:
+    """Whether a payment is scored over a new connection."""
+    scorer.client.close()
+    scorer.__post_init__()
+    return "decision" in scorer.score(fresh(), fresh(), fresh(), 100, T)
+
+
+def test_requests_that_do_not_wait_for_responses_are_refused(hurried: ScorerProcess, fresh: Fresh) -> None:
+    before = memory_of(hurried)
+    with closing(connect(hurried)) as connection, suppress(OSError):
+        connection.settimeout(0.5)
+        for _ in range(50):
+            connection.sendall(GET * 10_000)
+    assert scores(hurried, fresh)
+    assert memory_of(hurried) - before < 20 * MEBIBYTE
+
+
+def test_the_refusal_of_pipelined_requests_says_why(hurried: ScorerProcess) -> None:
+    with closing(connect(hurried)) as connection:
+        connection.sendall(GET * (MAX_PIPELINED + 10))
+        received = read(connection)
+    assert received.startswith(b"HTTP/1.1 429")
+    assert b"wait for their responses" in received
+    with closing(connect(hurried)) as connection:
+        connection.sendall(GET * MAX_PIPELINED)
+        assert read(connection, 1).count(b"HTTP/1.1 200") == MAX_PIPELINED
+
+
+def test_a_trailer_is_not_a_header(hurried: ScorerProcess, fresh: Fresh) -> None:
+    content = json.dumps(body(fresh(), fresh(), fresh(), 100, T)).encode()
+    request = CHUNKED % (b"/v1/score", b"Content-Type: application/json\r\n")
+    request += b"%x\r\n%s\r\n0\r\n%s\r\n" % (len(content), content, KEY)
+    with closing(connect(hurried)) as connection:
+        connection.sendall(request)
+        assert read(connection, 1).startswith(b"HTTP/1.1 401")
+
+
+ENDLESS = {
+    "a trailer": (b"0\r\nX: ", b"x" * MEBIBYTE, 431),
+    "trailers": (b"0\r\n", b"a:b\r\n" * 100_000, 431),
+    "a chunk extension": (b"1;x=", b"x" * MEBIBYTE, 431),
+    "chunks of a byte": (b"", b"1\r\n \r\n" * 100_000, 400),
+}
+
+
+@pytest.mark.parametrize("case", ENDLESS)
+def test_what_surrounds_a_body_is_limited(hurried: ScorerProcess, fresh: Fresh, case: str) -> None:
+    start, piece, status = ENDLESS[case]
+    with closing(connect(hurried)) as connection:
+        found, _ = send_all(connection, CHUNKED % (b"/v1/score/batch", KEY) + start, *[piece] * 20)
+    assert found == status
+    assert scores(hurried, fresh)
+
+
+def test_a_body_in_many_chunks_is_read(hurried: ScorerProcess, fresh: Fresh) -> None:
+    content = json.dumps({"transactions": [body(fresh(), 1, 1, 100, T)]}).encode().ljust(MAX_CHUNKS - 1)
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in content)
+    with closing(connect(hurried)) as connection:
+        connection.sendall(CHUNKED % (b"/v1/score/batch", KEY) + chunks + b"0\r\n\r\n")
+        assert read(connection, 1).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(
+    "framing", [b"Content-Length: 99999999999\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n7fffffff\r\n"]
+)
+def test_a_body_is_not_read_long_after_its_response(hurried: ScorerProcess, framing: bytes) -> None:
+    began = time.monotonic()
+    with closing(connect(hurried)) as connection, suppress(OSError):
+        connection.sendall(b"POST /v1/score HTTP/1.1\r\nHost: localhost\r\n" + framing)
+        while time.monotonic() - began < 10:
+            connection.sendall(b"x" * MEBIBYTE)
+    # `LINGER_SECONDS`, rather than `BODY_SECONDS`.
+    assert time.monotonic() - began < 2
+
+
+def test_a_connection_can_be_used_after_a_small_body_was_not_needed(hurried: ScorerProcess) -> None:
+    with closing(connect(hurried)) as connection:
+        connection.sendall(b"POST /v1/score HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50000\r\n\r\n")
+        assert read(connection, 0.5).startswith(b"HTTP/1.1 401")
+        connection.sendall(b" " * 50_000 + GET)
+        assert read(connection, 1).startswith(b"HTTP/1.1 200")
+
+
+def test_an_empty_line_does_not_keep_a_connection(hurried: ScorerProcess) -> None:
+    with closing(connect(hurried)) as connection:
+        connection.sendall(GET)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
+        connection.sendall(b"\r\n")
+        began = time.monotonic()
+        assert b" 408 " in read(connection, 15)
+        assert time.monotonic() - began < 10
+
+
+def greedy(scorer: ScorerProcess) -> socket.socket:
+    """A connection whose client asks for more than the network's buffers hold, and does not read it."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    connection.settimeout(5)
+    connection.connect(("127.0.0.1", scorer.port))
+    connection.sendall(b"GET /docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20)
+    return connection
+
+
+def handles_of(scorer: ScorerProcess) -> int:
+    assert scorer.process
+    return len(list(Path(f"/proc/{scorer.process.pid}/fd").iterdir()))
+
+
+def test_responses_that_are_not_read_take_one_handle_each_and_end(hurried: ScorerProcess, fresh: Fresh) -> None:
+    assert scores(hurried, fresh)
+    before = handles_of(hurried)
+    with ExitStack() as stack:
+        for _ in range(15):
+            stack.enter_context(closing(greedy(hurried)))
+        time.sleep(0.5)
+        assert handles_of(hurried) - before <= 16
+        time.sleep(4)
+        assert handles_of(hurried) - before <= 1
+
+
+@pytest.mark.parametrize("kind", ["not read", "kept", "half-sent", "refused"])
+def test_connections_without_a_key_give_way(hurried: ScorerProcess, fresh: Fresh, kind: str) -> None:
+    sent = {"kept": GET, "half-sent": GET[:-2], "refused": b"\x16\x03\x01\r\n"}
+    with ExitStack() as stack:
+        for _ in range(60):
+            with suppress(OSError):
+                connection = stack.enter_context(closing(greedy(hurried) if kind == "not read" else connect(hurried)))
+                connection.sendall(sent.get(kind, b""))
+        for _ in range(5):
+            assert scores(hurried, fresh)
+
+
+def test_idle_connections_with_a_key_give_way_too(hurried: ScorerProcess, fresh: Fresh) -> None:
+    with ExitStack() as stack:
+        for _ in range(20):
+            connection = stack.enter_context(closing(connect(hurried)))
+            connection.sendall(b"GET /v1/model HTTP/1.1\r\nHost: localhost\r\n" + KEY + b"\r\n")
+            assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
+        assert scores(hurried, fresh)
+
+
+def test_what_is_not_http_is_refused_in_json_and_logged_by_number(hurried: ScorerProcess) -> None:
+    for _ in range(20):
+        with closing(connect(hurried)) as connection:
+            status, detail = send_all(connection, b"\x16\x03\x01 TLS\r\n\r\n")
+            assert (status, "Send HTTP/1.1" in detail) == (400, True)
+        with closing(connect(hurried)) as connection:
+            connection.sendall(GET[:-2] + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+            assert read(connection, 0.1).startswith(b"HTTP/1.1 200")
+    assert "uvicorn.error" not in "".join(line for line in hurried.log.read_text().splitlines() if "warning" in line)
