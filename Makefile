@@ -16,6 +16,15 @@ export UV_CACHE_DIR ?= $(CURDIR)/var/cache/uv
 export HYPOTHESIS_STORAGE_DIRECTORY ?= $(CURDIR)/var/cache/hypothesis
 export MPLCONFIGDIR ?= $(CURDIR)/var/cache/matplotlib
 export PYTHONPATH := $(CURDIR)
+# These would steer Bash, Python and pip while they install.
+unexport BASH_ENV CDPATH PYTHONHOME PYTHONINSPECT PYTHONOPTIMIZE PYTHONPLATLIBDIR PYTHONSAFEPATH PYTHONSTARTUP PYTHONUSERBASE \
+    PYTHONWARNINGS PIP_PREFIX PIP_TARGET PIP_USER VIRTUAL_ENV UV_SYSTEM_PYTHON
+# What make starts gets an environment of the pipeline's own: `python $(OWN) -m demo`. Installing keeps the shell's, proxies
+# included.
+OWN := -I demo/environment.py
+
+UNUSABLE := $(shell $(FIND_PYTHON) folder)
+$(if $(UNUSABLE),$(error $(UNUSABLE)))
 
 GROUPS := airflow pipeline serving embedded
 RUNTIME := $(GROUPS:%=$(ENV)/%/.installed)
@@ -28,37 +37,37 @@ help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(RUNTIME) $(ARCHIVE) ## run the whole pipeline locally: DATA=<folder> DAYS=120 CUSTOMERS=1000 SEED=0
-	@$(ENV)/embedded/bin/python -m demo
+	@$(ENV)/embedded/bin/python $(OWN) -m demo
 
 serve: $(RUNTIME) ## start the scorer on the demo's data: SCORER_PORT=8000
-	@$(ENV)/embedded/bin/python -m demo.serve
+	@$(ENV)/embedded/bin/python $(OWN) -m demo.serve
 
 exercises: $(TESTABLE) $(ARCHIVE) ## list the exercises and your progress
-	@$(ENV)/embedded/bin/python -m exercises list
+	@$(ENV)/embedded/bin/python $(OWN) -m exercises list
 
 check: $(TESTABLE) ## check your solution of an exercise: EXERCISE=point-in-time
-	@$(ENV)/embedded/bin/python -m exercises check "$(EXERCISE)"
+	@$(ENV)/embedded/bin/python $(OWN) -m exercises check "$(EXERCISE)"
 
 hint: $(TESTABLE) ## show the next of three hints: EXERCISE=
-	@$(ENV)/embedded/bin/python -m exercises hint "$(EXERCISE)"
+	@$(ENV)/embedded/bin/python $(OWN) -m exercises hint "$(EXERCISE)"
 
 solution: $(TESTABLE) ## show a solution: EXERCISE=
-	@$(ENV)/embedded/bin/python -m exercises solution "$(EXERCISE)"
+	@$(ENV)/embedded/bin/python $(OWN) -m exercises solution "$(EXERCISE)"
 
 reset: $(TESTABLE) ## restart an exercise; your work is copied first: EXERCISE=
-	@$(ENV)/embedded/bin/python -m exercises reset "$(EXERCISE)"
+	@$(ENV)/embedded/bin/python $(OWN) -m exercises reset "$(EXERCISE)"
 
 explore: $(ENV)/pipeline/.installed ## explore the demo's payments, as an HTML page: LAKE_URI=var/demo/lake
-	@LAKE_URI="$${LAKE_URI:-var/demo/lake}" $(ENV)/pipeline/bin/python -m modeling.explore
+	@LAKE_URI="$${LAKE_URI:-var/demo/lake}" $(ENV)/pipeline/bin/python $(OWN) -m modeling.explore
 
 # A search uses a separate MLflow store unless MLFLOW_TRACKING_URI is set.
 tune: $(ENV)/pipeline/.installed ## tune the hyperparameters on the demo's last weeks: FROM=<day> TO=<day> TRIALS=40
 	@mkdir -p var/tune
 	@LAKE_URI="$${LAKE_URI:-var/demo/lake}" MLFLOW_TRACKING_URI="$${MLFLOW_TRACKING_URI:-sqlite:///var/tune/mlflow.db}" \
-	    $(ENV)/pipeline/bin/python -m modeling.tune $(FROM:%=--from %) $(TO:%=--to %) $(TRIALS:%=--trials %)
+	    $(ENV)/pipeline/bin/python $(OWN) --keep-proxies -m modeling.tune $(FROM:%=--from %) $(TO:%=--to %) $(TRIALS:%=--trials %)
 
 ablate: $(ENV)/pipeline/.installed ## measure what each feature adds, on the demo's last weeks: FROM=<day> TO=<day>
-	@LAKE_URI="$${LAKE_URI:-var/demo/lake}" $(ENV)/pipeline/bin/python -m modeling.ablate $(FROM:%=--from %) $(TO:%=--to %)
+	@LAKE_URI="$${LAKE_URI:-var/demo/lake}" $(ENV)/pipeline/bin/python $(OWN) -m modeling.ablate $(FROM:%=--from %) $(TO:%=--to %)
 
 # Tests run in their environment, four parts in parallel: they often wait. A failure does not stop the others.
 TESTS ?= tests
@@ -99,26 +108,26 @@ tests-known:
 # One OpenMP thread: the other cores run other parts.
 $(PARTS:%=tests-of-%): tests-of-%:
 	@printf '\n== %s, in the environment %s\n' '$(strip $(call chosen,$*))' $(or $(PYTHON_$*),$*)
-	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(ENV)/$(or $(PYTHON_$*),$*)/bin/python -m pytest $(call chosen,$*)
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(ENV)/$(or $(PYTHON_$*),$*)/bin/python $(OWN) -m pytest $(call chosen,$*)
 
 smoke: ## run a small demo, the contract tests and the parity tests on any Python: PYTHON=python3.13
 	@$(MAKE) --no-print-directory demo DAYS=$(or $(DAYS),60) CUSTOMERS=$(or $(CUSTOMERS),300)
 	@$(MAKE) --no-print-directory test TESTS='tests/contracts tests/whole/test_parity.py tests/test_imports.py'
 
 test-capstones: $(TESTABLE) ## test the capstones on a copy of the demo's data
-	@$(ENV)/embedded/bin/python -m pytest --timeout 1800 tests/capstones
+	@$(ENV)/embedded/bin/python $(OWN) -m pytest --timeout 1800 tests/capstones
 
 test-published: $(ENV)/pipeline/.testable ## compare the published features with those of `make demo DATA=`: DATA=<folder>
-	@$(ENV)/pipeline/bin/python -m pytest tests/published
+	@$(ENV)/pipeline/bin/python $(OWN) -m pytest tests/published
 
 test-faults: $(ENV)/serving/.testable $(ENV)/embedded/.installed $(ENV)/pipeline/.installed ## inject faults under load: PAYMENTS=100000 OUTAGE_SECONDS=10
-	@$(ENV)/serving/bin/python -m pytest --timeout 1800 tests/faults
+	@$(ENV)/serving/bin/python $(OWN) -m pytest --timeout 1800 tests/faults
 
 handbook: $(ENV)/pipeline/.installed ## run the published benchmark: DATA=<folder> START=<day> WEEKS=4
-	@$(ENV)/pipeline/bin/python -m benchmarks.handbook
+	@$(ENV)/pipeline/bin/python $(OWN) -m benchmarks.handbook
 
 bench: $(RUNTIME) ## benchmark the scorer against comparable servers: ROUNDS=5 SECONDS_EACH=4
-	@$(ENV)/embedded/bin/python -m benchmarks.scorer
+	@$(ENV)/embedded/bin/python $(OWN) -m benchmarks.scorer
 
 # The targets below need only Docker; test-compose also needs Python.
 COMPOSE := docker compose
@@ -183,8 +192,8 @@ clean: ## delete var/ except your exercises: environments, caches, the demo's da
 
 # The marker file is created last, so an aborted installation is repeated.
 $(UV): requirements/uv.txt
-	@python="$$($(FIND_PYTHON) choose "$(PYTHON)")"; echo "installing uv"; "$$python" -m venv --clear var/uv
-	@var/uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@python="$$($(FIND_PYTHON) choose "$(PYTHON)")"; echo "installing uv"; "$$python" -I -m venv --clear var/uv
+	@var/uv/bin/python -I -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@touch $@
 
 INSTALL = $(UV) pip install --quiet --require-hashes --compile-bytecode --python $(ENV)/$*/bin/python
@@ -199,7 +208,7 @@ $(ENV)/%/.installed: requirements/%.txt | $(UV)
 
 $(ARCHIVE): spark_jobs/warm_up.py $(ENV)/pipeline/.installed $(ENV)/embedded/.installed
 	@echo "creating Spark's class-data archive"
-	@$(ENV)/embedded/bin/python -m demo.spark_archive
+	@$(ENV)/embedded/bin/python $(OWN) -m demo.spark_archive
 	@touch $@
 
 $(ENV)/serving/.testable: | $(ENV)/fuzz/.installed

@@ -1,5 +1,7 @@
 """The bank's exceptions."""
 
+from contracts.addresses import redact
+
 
 class BankError(Exception):
     """A user-fixable error; its message is one line that names what, where and what to do."""
@@ -14,5 +16,5 @@ class IdConflictError(BankError):
 
 
 def one_line(error: Exception) -> str:
-    """An exception's message on one line, cut to 300 characters."""
-    return " ".join(str(error).split())[:300]
+    """An exception's message on one line, without credentials, cut to 300 characters."""
+    return redact(" ".join(str(error).split()))[:300]

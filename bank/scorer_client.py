@@ -14,6 +14,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from tenacity.stop import stop_base
 
 from bank.errors import BankError, IdConflictError
+from contracts.addresses import problem_of, proxy_for, redact
 from contracts.transaction import FraudReport, Transaction
 
 RETRY_SECONDS: Final = 60
@@ -34,6 +35,15 @@ class Answer:
     reasons: list[str]
 
 
+def _proxy(url: str) -> str | None:
+    try:
+        if problem := problem_of(url):
+            raise ValueError(f"{redact(url)} is no address: {problem}")
+        return proxy_for(url)
+    except ValueError as error:
+        raise BankError(f"SCORER_URL cannot be used: {error}") from None
+
+
 class ScorerClient:
     """A persistent connection to the scorer. Methods raise `BankError` if it refuses a request."""
 
@@ -46,8 +56,10 @@ class ScorerClient:
         waiting: Callable[[RetryCallState], None] | None = None,
     ) -> None:
         """`stop` is when to stop retrying (after 60 s by default), `waiting` is called before each retry."""
-        self._url = url
-        self._client = httpx.Client(base_url=url, headers={"X-API-Key": api_key}, timeout=10)
+        self._url = redact(url)
+        self._client = httpx.Client(
+            base_url=url, headers={"X-API-Key": api_key}, timeout=10, transport=httpx.HTTPTransport(proxy=_proxy(url))
+        )
         self._retrying = Retrying(
             retry=retry_if_exception_type((_Busy, *AWAY)),
             stop=stop or stop_after_delay(RETRY_SECONDS),

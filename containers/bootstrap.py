@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from tenacity import RetryError, Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
 from containers.credentials import USER
+from contracts.addresses import redact
 from demo.airflow_api import Airflow, DagFailed
 from demo.secret_files import read_secret
 
@@ -135,7 +136,7 @@ def champion(settings: Settings) -> str | None:
     query = {"name": settings.model_name, "alias": "champion"}
     address = f"{settings.mlflow_tracking_uri}/api/2.0/mlflow/registered-models/alias"
     try:
-        answer = _patient(lambda: httpx.get(address, params=query, timeout=10, auth=_login(settings)))
+        answer = _patient(lambda: httpx.get(address, params=query, timeout=10, auth=_login(settings), trust_env=False))
     except httpx.HTTPError as error:
         raise BootstrapError(
             f"MLflow at {settings.mlflow_tracking_uri} does not answer ({error!r}): {AGAIN}"
@@ -188,10 +189,10 @@ def main() -> int:
         version = bootstrap(Settings(), lambda text: print(text, flush=True))
     except ValidationError as error:
         wrong = "; ".join(f"{str(one['loc'][0]).upper()}={one['input']}: {one['msg']}" for one in error.errors())
-        print(f"error: {wrong}", file=sys.stderr)
+        print(redact(f"error: {wrong}"), file=sys.stderr)
         return 2
     except BootstrapError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(redact(f"error: {error}"), file=sys.stderr)
         return 1
     print(json.dumps({"model_version": version, "seconds": round(time.monotonic() - start, 1)}))
     return 0

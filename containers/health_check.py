@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import Any, Final
 
 TIMEOUT_SECONDS: Final = 4
+OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Without a proxy: Docker gives the one of its client to every container."""
 
 
 def why_not(url: str, wanted: Sequence[str], login: Path | None = None) -> str:
     """The reason why the check fails, empty if it passes."""
     try:
         request = urllib.request.Request(url, headers=_headers(login))
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
+        with OPENER.open(request, timeout=TIMEOUT_SECONDS) as answer:
             content = json.load(answer) if wanted else None
     except (OSError, ValueError) as error:
         return f"{url}: {error}"

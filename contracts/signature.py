@@ -23,13 +23,16 @@ SIGNING_KEY: Final = "model_signing_key"
 PUBLIC_KEYS: Final = "model_public_keys"
 """The secret file of the scorer: one accepted key a line, each 32 bytes in base64."""
 SIGNATURE_TAG: Final = "bundle_signature"
+WITHDRAWAL_TAG: Final = "bundle_withdrawal"
+"""The tag of a version that was withdrawn: as much a decision of the promoting job as the promotion, so signed too."""
 SIGN_AGAIN: Final = (
     "if you trust the version, run modeling.promote on its run with --sign-again; if not, see who changed MLflow"
 )
 """The remedy for a version without a valid signature."""
 
-# No other message signed with this key can be taken for a bundle.
+# No other message signed with this key can be taken for a bundle, or for a withdrawal.
 _PURPOSE: Final = "fraud-relay model bundle 1"
+_WITHDRAWAL: Final = "fraud-relay model withdrawal 1"
 
 
 def parse_signing_key(text: str) -> Ed25519PrivateKey:
@@ -72,9 +75,27 @@ def verify_signature(
         )
 
 
+def sign_withdrawal(key: Ed25519PrivateKey, model: str, version: str, signature: str) -> str:
+    """The signed withdrawal of a version with this promotion's signature, in base64.
+
+    It is worth nothing for a later version of the same number, as in a registry that was emptied.
+    """
+    return base64.b64encode(key.sign(_withdrawal(model, version, signature))).decode()
+
+
+def is_withdrawn(keys: Sequence[Ed25519PublicKey], withdrawal: str, model: str, version: str, signature: str) -> bool:
+    """Whether one of the keys signed the withdrawal of this version."""
+    message = _withdrawal(model, version, signature)
+    return bool(withdrawal) and any(_is_signed(key, withdrawal, message) for key in keys)
+
+
 def _message(model: str, version: str, manifest: bytes) -> bytes:
     # JSON on one line has no line break inside, so no two triples give the same message.
     return json.dumps([_PURPOSE, model, version]).encode() + b"\n" + manifest
+
+
+def _withdrawal(model: str, version: str, signature: str) -> bytes:
+    return json.dumps([_WITHDRAWAL, model, version, signature]).encode()
 
 
 def _is_signed(key: Ed25519PublicKey, signature: str, message: bytes) -> bool:

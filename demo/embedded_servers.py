@@ -19,6 +19,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from demo.environment import own_environment
+
 ROOT = Path(__file__).resolve().parents[1]
 NOBODY = 65534
 HOST = "127.0.0.1"
@@ -155,7 +157,7 @@ def start_postgres(data: Path, password: str, log: Path, port: int | None = None
     }
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     command = [*_unprivileged(signal.SIGINT), str(binaries / "postgres"), "-D", str(data), *options]
-    server = launch_process("PostgreSQL", command, log, dict(os.environ), port, password, signal.SIGINT)
+    server = launch_process("PostgreSQL", command, log, own_environment(), port, password, signal.SIGINT)
     return wait_ready(server, lambda: _postgres_ready(data))
 
 
@@ -186,7 +188,8 @@ def _initialise(initdb: Path, data: Path, password: str) -> None:
     command += [*authentication, "--locale=C.UTF-8", "--encoding=UTF8", "--no-instructions"]
     if sys.platform == "darwin":
         command[command.index("--locale=C.UTF-8")] = "--locale=C"
-    done = subprocess.run(command, input=f"{password}\n", capture_output=True, text=True, check=False)
+    environment = own_environment()
+    done = subprocess.run(command, env=environment, input=f"{password}\n", capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise ServerError(f"initdb failed for {data}:\n{done.stderr.strip()}")
     # Renamed only when complete: a killed initdb must not leave a folder that looks like a database.
@@ -235,11 +238,12 @@ def start_valkey(data: Path, password: str, log: Path, port: int | None = None) 
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     configuration = data / "valkey.conf"
     configuration.touch(mode=0o600)
-    lines = [f"bind {HOST}", f"port {port}", f"requirepass {password}", f'dir "{data}"', "appendonly yes", 'save ""']
+    escaped = str(data).replace("\\", "\\\\").replace('"', '\\"')
+    lines = [f"bind {HOST}", f"port {port}", f"requirepass {password}", f'dir "{escaped}"', "appendonly yes", 'save ""']
     # Rewriting the file keeps a core busy for seconds: not worth it for a few megabytes.
     lines += ["auto-aof-rewrite-min-size 512mb", "daemonize no", ""]
     configuration.write_text("\n".join(lines))
-    server = launch_process("Valkey", [str(found[0]), str(configuration)], log, dict(os.environ), port, password)
+    server = launch_process("Valkey", [str(found[0]), str(configuration)], log, own_environment(), port, password)
     return wait_ready(server, lambda: _valkey_ready(port, password))
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from pathlib import Path
 
 import httpx
 
 from demo.embedded_servers import ROOT, Server, ServerError, launch_process, tail
-from demo.installation import Installation, bin_of, python_of
+from demo.installation import Installation, python_of
 from demo.secret_files import read_secret
 
 MLFLOW_ENV = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
@@ -19,7 +18,7 @@ MLFLOW_ENV = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TEL
 def answers(url: str) -> bool:
     """Whether `url` answers 200."""
     try:
-        return httpx.get(url, timeout=2).status_code == httpx.codes.OK
+        return httpx.get(url, timeout=2, trust_env=False).status_code == httpx.codes.OK
     except httpx.TransportError:
         return False
 
@@ -40,14 +39,14 @@ def start_mlflow(installation: Installation) -> Server:
     ]
     command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{store}/mlflow.db"]
     command += ["--artifacts-destination", str(store / "artifacts")]
-    environment = os.environ | installation.settings() | MLFLOW_ENV
+    environment = installation.environment(**MLFLOW_ENV)
     return launch_process("MLflow", command, installation.logs / "mlflow.log", environment, installation.mlflow_port)
 
 
 def start_scorer(installation: Installation) -> Server:
     """Start the scorer; `/readyz` answers 200 once it can score."""
     command = [str(python_of("serving")), "-m", "serving"]
-    environment = os.environ | installation.settings()
+    environment = installation.environment()
     return launch_process("scorer", command, installation.logs / "scorer.log", environment, installation.scorer_port)
 
 
@@ -82,12 +81,7 @@ def airflow_environment(installation: Installation) -> dict[str, str]:
         "SPARK_IDLE_SECONDS": "900",
         "AIRFLOW_CONN_SPARK_DEFAULT": json.dumps({"conn_type": "spark", "host": "local[2]"}),
     }
-    return (
-        os.environ
-        | installation.settings()
-        | {f"AIRFLOW__CORE__{name}": value for name, value in core.items()}
-        | others
-    )
+    return installation.environment(**{f"AIRFLOW__CORE__{name}": value for name, value in core.items()}, **others)
 
 
 def start_airflow(installation: Installation) -> list[Server]:
@@ -98,11 +92,12 @@ def start_airflow(installation: Installation) -> list[Server]:
     passwords.touch(mode=0o600)
     passwords.write_text(json.dumps({"admin": read_secret(installation.secrets, "airflow_password")}))
     environment = airflow_environment(installation)
-    airflow = str(bin_of("airflow") / "airflow")
+    # Not the script `airflow`: it names the folder where it was installed.
+    airflow = [str(python_of("airflow")), "-m", "airflow"]
     log = installation.logs / "airflow-migrate.log"
     with log.open("ab") as out:
         done = subprocess.run(
-            [airflow, "db", "migrate"], env=environment, cwd=ROOT, stdout=out, stderr=out, check=False
+            [*airflow, "db", "migrate"], env=environment, cwd=ROOT, stdout=out, stderr=out, check=False
         )
     if done.returncode != 0:
         raise ServerError(f"the migration of Airflow's database failed; {log} ends:\n{tail(log)}")
@@ -114,7 +109,7 @@ def start_airflow(installation: Installation) -> list[Server]:
     return [
         launch_process(
             f"Airflow {name}",
-            [airflow, name, *options],
+            [*airflow, name, *options],
             installation.logs / f"airflow-{name}.log",
             environment,
             installation.airflow_port,

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from demo.embedded_servers import ROOT, ServerError
+from demo.environment import own_environment
 from demo.java import java_home
 from demo.secret_files import PUBLIC_KEYS
-from demo.spark_archive import CONF, jvm_options
+from demo.spark_archive import CONF, jvm_options, spark_home
 
 DEMO: Final = ROOT / "var/demo"
 
@@ -58,6 +59,10 @@ class Installation:
         """Temporary files."""
         return self.folder / "scratch"
 
+    def environment(self, **others: str) -> dict[str, str]:
+        """The whole environment of a command: `settings`, `others`, and what every command keeps from the shell."""
+        return own_environment(self.settings() | others)
+
     def settings(self) -> dict[str, str]:
         """The environment variables of every command. Raises `ServerError` without Java or an environment."""
         home = _java_home()
@@ -81,6 +86,7 @@ class Installation:
             "JAVA_HOME": str(home),
             "PIPELINE_PYTHON": str(python_of("pipeline")),
             "PYSPARK_PYTHON": str(python_of("pipeline")),
+            "SPARK_HOME": str(spark_home()),
             "SPARK_LOCAL_IP": "127.0.0.1",
             "SPARK_LOCAL_DIRS": str(self.scratch),
             # An empty folder: all Spark settings are in this mapping.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from demo.embedded_servers import ROOT, ServerError, site_packages
+from demo.environment import own_environment
 
 MIN_VERSION: Final = 17
 WRAPPER: Final = """#!/bin/sh
@@ -42,7 +43,8 @@ def found_java_home() -> Path | None:
 
 def version_of(java: Path) -> int | None:
     """The major version that `java -version` prints; None if it does not run."""
-    done = subprocess.run([str(java), "-version"], capture_output=True, text=True, check=False)
+    command = [str(java), "-version"]
+    done = subprocess.run(command, env=own_environment(), capture_output=True, text=True, check=False)
     version = re.search(r'version "(?:1\.)?(\d+)', done.stderr + done.stdout)
     return int(version[1]) if done.returncode == 0 and version else None
 

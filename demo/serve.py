@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -66,7 +65,7 @@ def migrate(installation: Installation) -> None:
     """Upgrade the tables, which an older version of this code may have created. Raises `StepFailed`."""
     log = installation.logs / "migrate.log"
     command = [str(python_of("pipeline")), "-m", "bank.migrate"]
-    environment = os.environ | installation.settings()
+    environment = installation.environment()
     with log.open("wb") as out:
         done = subprocess.run(command, env=environment, cwd=ROOT, stdout=out, stderr=out, check=False)
     if done.returncode != 0:

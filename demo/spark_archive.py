@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from demo.embedded_servers import ROOT
+from demo.embedded_servers import ROOT, ServerError
+from demo.environment import own_environment
 from demo.java import java_home
 
 CACHE = ROOT / "var/cache/spark"
@@ -29,19 +29,38 @@ def archive_path(home: Path) -> Path:
     return CACHE / f"{versions.hexdigest()[:16]}.jsa"
 
 
+def spark_home() -> Path:
+    """The folder of Spark in the environment `pipeline`: stated, because Spark's own search fails on a space in a path.
+
+    Raises `ServerError` if it is not installed.
+    """
+    found = sorted((ROOT / "var/env/pipeline/lib").glob("python3*/site-packages/pyspark"))
+    if not found:
+        raise ServerError("the environment `pipeline` is not installed: run `make demo` or `make test`")
+    return found[0].resolve()
+
+
 def jvm_options(scratch: Path, home: Path) -> str:
     """The options of every Spark JVM: fast start, little memory, temporary files in `scratch`."""
+    logging = ROOT / "spark_jobs/conf/log4j2.properties"
     options = [
         "-XX:TieredStopAtLevel=1",
         "-XX:+UseSerialGC",
         f"-Djava.io.tmpdir={scratch}",
-        f"-Dlog4j2.configurationFile={ROOT}/spark_jobs/conf/log4j2.properties",
+        f"-Dlog4j2.configurationFile={logging.as_uri()}",
     ]
     archive = archive_path(home)
     if archive.exists():
         # `auto`: an archive that does not match is ignored silently.
         options += [f"-XX:SharedArchiveFile={archive}", "-Xshare:auto", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
-    return " ".join(options)
+    return " ".join(quoted(option) for option in options)
+
+
+def quoted(option: str) -> str:
+    """An option as Spark's launcher reads it from a variable: it splits at spaces outside of quotes."""
+    if " " not in option:
+        return option
+    return '"' + option.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def make_archive(home: Path) -> bool:
@@ -57,13 +76,16 @@ def make_archive(home: Path) -> bool:
     CONF.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
         fresh = Path(scratch) / "fresh.jsa"
-        environment = os.environ | {
+        settings = {
             "JAVA_HOME": str(home),
+            "SPARK_HOME": str(spark_home()),
             "PYSPARK_PYTHON": str(python),
             "SPARK_CONF_DIR": str(CONF),
             "SPARK_LOCAL_IP": "127.0.0.1",
             "SPARK_LOCAL_DIRS": scratch,
-            "SPARK_SUBMIT_OPTS": f"{jvm_options(Path(scratch), home)} -XX:ArchiveClassesAtExit={fresh}",
+            "SPARK_SUBMIT_OPTS": " ".join(
+                [jvm_options(Path(scratch), home), quoted(f"-XX:ArchiveClassesAtExit={fresh}")]
+            ),
             "TZ": "UTC",
         }
         command = [
@@ -73,7 +95,7 @@ def make_archive(home: Path) -> bool:
             str(WARM_UP),
             scratch,
         ]
-        subprocess.run(command, env=environment, capture_output=True, check=False)
+        subprocess.run(command, env=own_environment(settings), capture_output=True, check=False)
         if fresh.exists():
             fresh.replace(archive)
     return archive.exists()

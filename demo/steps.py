@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -61,7 +60,7 @@ class Steps:
             # In a terminal, the command's own progress bar is shown.
             errors = None if self.console.is_terminal else out
             done = subprocess.run(
-                command, env=os.environ | installation.settings(), cwd=ROOT, stdout=out, stderr=errors, check=False
+                command, env=installation.environment(), cwd=ROOT, stdout=out, stderr=errors, check=False
             )
         if done.returncode != 0:
             raise StepFailed(name, log, tail(log))

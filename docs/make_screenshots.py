@@ -33,7 +33,9 @@ def main() -> None:
     settings = dict(re.findall(r"^(\w+)=(.*)$", (ROOT / "var/serve.env").read_text(), re.MULTILINE))
     take_picture(settings["SCORER_URL"], IMAGES / "scorer.png", 900, 720)
     take_picture((ROOT / "var/exploration/exploration.html").as_uri(), IMAGES / "exploration.png", 1000, 1150)
-    card = httpx.get(f"{settings['SCORER_URL']}/v1/model/card", headers={"X-API-Key": settings["SCORER_API_KEY"]})
+    card = httpx.get(
+        f"{settings['SCORER_URL']}/v1/model/card", headers={"X-API-Key": settings["SCORER_API_KEY"]}, trust_env=False
+    )
     card.raise_for_status()
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "card.html"

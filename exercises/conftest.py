@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from demo.java import java_home
-from demo.spark_archive import CONF, jvm_options
+from demo.spark_archive import CONF, jvm_options, spark_home
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -30,6 +30,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         "PYSPARK_PYTHON": sys.executable,
         "PYSPARK_SUBMIT_ARGS": "--master local[1] pyspark-shell",
         "SPARK_CONF_DIR": str(CONF),
+        "SPARK_HOME": str(spark_home()),
         "SPARK_LOCAL_IP": "127.0.0.1",
         "SPARK_SUBMIT_OPTS": jvm_options(tmp_path_factory.mktemp("spark"), home),
         "TZ": "UTC",

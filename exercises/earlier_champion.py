@@ -53,13 +53,14 @@ class Scene:
 def version_in_use() -> str:
     """The model version that the scorer uses now."""
     url, key = os.environ["SCORER_URL"], os.environ["SCORER_API_KEY"]
-    answer = httpx.get(f"{url}/v1/model", headers={"X-API-Key": key}, timeout=10)
+    answer = httpx.get(f"{url}/v1/model", headers={"X-API-Key": key}, timeout=10, trust_env=False)
     return str(answer.raise_for_status().json()["version"])
 
 
 def make_earlier_champion(folder: Path) -> Scene:
     """Train a model on the first half of the lake's days and register it. Raises `UnavailableError`."""
-    client = MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
+    address = os.environ["MLFLOW_TRACKING_URI"]
+    client = MlflowClient(address, address)
     present = client.get_model_version_by_alias(MODEL, CHAMPION)
     lake = Path(os.environ["LAKE_URI"])
     days = sorted(path.name.removeprefix("day=") for path in (lake / "features").iterdir())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -46,7 +45,7 @@ def running_pipeline(folder: Path) -> Iterator[dict[str, str]]:
                 raise UnavailableError(
                     f"the pipeline did not start: {error}\n`make demo` rebuilds the data that it starts from"
                 ) from error
-            yield os.environ | place.settings() | {KEY_VARIABLE: read_secret(place.secrets, "scorer_api_key")}
+            yield place.environment(**{KEY_VARIABLE: read_secret(place.secrets, "scorer_api_key")})
     finally:
         stop_descendants()
         lock.close()

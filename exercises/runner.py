@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from demo.environment import own_environment
 from exercises.catalog import EXERCISES, Exercise
 from exercises.expect import UnavailableError
 from exercises.live_pipeline import running_pipeline
@@ -52,7 +52,7 @@ def run_together(answers: Mapping[Exercise, Sequence[Path]]) -> dict[Path, Resul
     with tempfile.TemporaryDirectory(prefix="check-") as name:
         folder = Path(name)
         if not one.capstone:
-            return _run(answers, python, SECONDS_FOR_A_TEST, folder, dict(os.environ))
+            return _run(answers, python, SECONDS_FOR_A_TEST, folder, own_environment())
         try:
             with running_pipeline(folder / "pipeline") as environment:
                 return _run(answers, python, SECONDS_FOR_A_CAPSTONE_TEST, folder, environment)

@@ -29,6 +29,7 @@ from modeling.tracking.bundle_signature import (
     sign_version,
     stored_manifest,
     verified_manifest,
+    was_withdrawn,
 )
 from modeling.tracking.mlflow_client import (
     champion_version,
@@ -53,6 +54,8 @@ class MeasuredVersion:
 def promote(run_id: str, settings: Settings, *, sign_again: bool = False) -> dict[str, Any]:
     """Compare a registered run with the current champion on the run's test window and promote it if it passes the gate.
 
+    A champion that was withdrawn counts as none.
+
     A promoted version is signed before the alias moves. `sign_again`: sign the run's version if it is the champion and
     has no signature of the present key, as after an upgrade or a new key.
 
@@ -67,7 +70,11 @@ def promote(run_id: str, settings: Settings, *, sign_again: bool = False) -> dic
             raise ModelingError(
                 f"run {run_id} has no registered version: run modeling.evaluate --run-id {run_id} first"
             )
+        if was_withdrawn(version):
+            return _result(version, GateDecision(False, "it was withdrawn, which is for good: train another"))
         champion = champion_version(client, settings)
+        if champion is not None and was_withdrawn(champion):
+            champion = None
         if champion is not None and champion.version == version.version:
             return _result(version, GateDecision(False, _renew(client, key, champion, settings, sign_again)))
         decision, manifest = _decide(trained.candidate, version, champion, settings)

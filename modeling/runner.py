@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Callable
 
+from contracts.addresses import redact
 from contracts.bundle import BundleError
 from modeling.errors import ModelingError
 
@@ -22,4 +24,6 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except (ModelingError, BundleError) as error:
-        sys.exit(f"error: {' '.join(str(error).split())}")
+        sys.exit(redact(f"error: {' '.join(str(error).split())}"))
+    except Exception:
+        sys.exit(redact(traceback.format_exc()))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from contracts.addresses import local_folder, redact
 from contracts.bundle import MODEL_NAME
 from contracts.zones import Zone, find_zone
 from modeling.errors import ModelingError
@@ -45,10 +45,10 @@ class Settings(BaseSettings):
     @property
     def lake(self) -> Path:
         """The lake's folder. Raises `ModelingError` if `LAKE_URI` is not a local path."""
-        parts = urlsplit(self.lake_uri)
-        if parts.scheme not in ("", "file"):
-            raise ModelingError(f"LAKE_URI {self.lake_uri!r} is not a local folder: set it to a path or file:///path")
-        return Path(parts.path)
+        try:
+            return local_folder(self.lake_uri)
+        except ValueError as error:
+            raise ModelingError(f"LAKE_URI cannot be used: {error}") from None
 
     @property
     def costs(self) -> Costs:
@@ -64,4 +64,4 @@ def read_settings() -> Settings:
         wrong = "; ".join(
             f"{str(e['loc'][0]).upper()}={e['input']}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()
         )
-        raise ModelingError(f"invalid settings: {wrong}") from None
+        raise ModelingError(redact(f"invalid settings: {wrong}")) from None

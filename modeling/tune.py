@@ -21,6 +21,7 @@ from modeling.data.folds import Folds, add_optional_days, constraints_of, days_t
 from modeling.models.search_space import CURRENT_CHOICES, fit, suggest
 from modeling.runner import run
 from modeling.settings import Settings, read_settings
+from modeling.tracking.mlflow_client import registry
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -34,18 +35,17 @@ SEED: Final = 0
 
 def tune(days: DayRange, trials: int, settings: Settings, studies: Path = STUDIES) -> dict[str, Any]:
     """Search until the study has `trials` finished trials; returns the best choices and their average precision."""
-    import mlflow
-
-    mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
-    mlflow.set_experiment(EXPERIMENT)
     folds = read_folds(settings, days)
     study = open_study(folds, days, studies)
     left, constraints = trials - _finished(study), constraints_of(folds)
-    with mlflow.start_run(run_id=_parent(study), run_name=study.study_name) as parent:
-        study.set_user_attr(PARENT, parent.info.run_id)
-        if left > 0:
-            study.optimize(lambda trial: _try(trial, folds, constraints), n_trials=left, show_progress_bar=True)
-        mlflow.set_tag("best", json.dumps({"average_precision": study.best_value} | study.best_params))
+    with registry(settings, EXPERIMENT):
+        import mlflow
+
+        with mlflow.start_run(run_id=_parent(study), run_name=study.study_name) as parent:
+            study.set_user_attr(PARENT, parent.info.run_id)
+            if left > 0:
+                study.optimize(lambda trial: _try(trial, folds, constraints), n_trials=left, show_progress_bar=True)
+            mlflow.set_tag("best", json.dumps({"average_precision": study.best_value} | study.best_params))
     return {"average_precision": study.best_value, "trials": _finished(study), "choices": study.best_params}
 
 

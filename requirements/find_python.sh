@@ -3,8 +3,11 @@
 #
 #   find_python.sh choose [PYTHON]     prints the path of PYTHON; without it, of the Python used last, or else of the
 #                                      newest supported one on PATH; exits 1 with a message if there is none
-#   find_python.sh outdated [PYTHON]   prints the `.installed` file of each environment made by another Python
+#   find_python.sh outdated [PYTHON]   prints the `.installed` file of each environment made by another Python, or in
+#                                      another folder: it was moved or copied since, and its scripts name the old one
+#   find_python.sh folder              prints why the project cannot be used in this folder, or nothing
 set -euo pipefail
+unset CDPATH
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 SUPPORTED="3.13 3.12 3.11"
@@ -48,17 +51,42 @@ choose() {
     return 1
 }
 
+# Whether an environment lies where it was installed.
+in_place() {
+    local stated
+    stated=$(sed -n "s/^VIRTUAL_ENV='\(.*\)'$/\1/p" "$1/bin/activate" 2>/dev/null) || return 0
+    [ -z "$stated" ] || [ "$stated" -ef "$1" ]
+}
+
 outdated() {
     local chosen installed
     compgen -G 'var/env/*/.installed' >/dev/null || return 0
     chosen=$(choose "$1" 2>/dev/null && "$path" -I -c "$BUILD") || chosen=none
     for installed in var/env/*/.installed; do
-        [ "$("${installed%.installed}bin/python" -I -c "$BUILD" 2>/dev/null)" = "$chosen" ] || echo "$installed"
+        if [ "$("${installed%.installed}bin/python" -I -c "$BUILD" 2>/dev/null)" != "$chosen" ] ||
+            ! in_place "${installed%/.installed}"; then
+            echo "$installed"
+        fi
     done
+}
+
+# A colon separates paths, quotes and dollars mean something to shells, a percent sign or a hash to URLs.
+folder() {
+    local LC_ALL=C place problem="" unusable='[]!"#$%&'\''*,:;<>?[\^`{|}[:cntrl:]]'
+    for place in "$PWD" "$(pwd -P)"; do
+        if [[ $place =~ $unusable ]]; then
+            problem="has the character $(printf %q "${BASH_REMATCH[0]}"), which Java, Spark or make cannot handle"
+        elif [[ $place == *[!\ -~]* ]] && command -v iconv >/dev/null && ! iconv -f UTF-8 -t UTF-16 <<<"$place" >/dev/null 2>&1; then
+            problem="is not UTF-8"
+        fi
+    done
+    [ -z "$problem" ] || echo "error: the path of this folder $problem: move the project to a path with letters, digits," \
+        "spaces and . _ - + = @ ~ ( ) only"
 }
 
 case "${1:-}" in
     choose) choose "${2:-}" && printf '%s\n' "$path" ;;
     outdated) outdated "${2:-}" ;;
-    *) sed -n '2,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
+    folder) folder ;;
+    *) sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
 esac

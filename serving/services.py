@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from contracts.addresses import proxy_for
 from contracts.labels import DAY
 from serving.clock import Clock
 from serving.decision_log.backpressure import Backpressure
@@ -74,7 +75,10 @@ async def open_services(
     log = PostgresDecisionLog(settings.decisions_url, password, timeout, connections)
     await log.open()
     async with httpx.AsyncClient(
-        base_url=settings.mlflow_tracking_uri, timeout=REGISTRY_TIMEOUT_SECONDS, auth=secrets.mlflow_auth
+        base_url=settings.mlflow_tracking_uri,
+        timeout=REGISTRY_TIMEOUT_SECONDS,
+        auth=secrets.mlflow_auth,
+        transport=httpx.AsyncHTTPTransport(proxy=proxy_for(settings.mlflow_tracking_uri)),
     ) as registry:
         champions = ChampionWatcher(
             RegistryClient(registry, settings.model_name, settings.scorer_max_bundle_bytes),

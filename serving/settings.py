@@ -8,6 +8,7 @@ from typing import Final
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from contracts.addresses import problem_of, proxy_for
 from contracts.bundle import MODEL_NAME
 from serving.errors import SettingsError
 
@@ -49,6 +50,19 @@ class Settings(BaseSettings):
     """PostgreSQL connections of all workers together. Each worker has at most 8, and at least 2."""
     scorer_unconfirmed_bytes: int = Field(default=128 * MEBIBYTE, ge=1)
     """Memory of all workers together for responses that are not known to be in PostgreSQL yet."""
+
+    @field_validator("valkey_url", "mlflow_tracking_uri")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        if problem := problem_of(url):
+            raise ValueError(problem)
+        return url
+
+    @field_validator("mlflow_tracking_uri")
+    @classmethod
+    def _has_a_usable_proxy(cls, url: str) -> str:
+        proxy_for(url)
+        return url
 
 
 class Secrets(BaseSettings):
@@ -96,7 +110,9 @@ def read_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        wrong = "; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
+        wrong = "; ".join(
+            f"{str(e['loc'][0]).upper()}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()
+        )
         raise SettingsError(f"invalid settings: {wrong}") from None
 
 

@@ -13,6 +13,8 @@ import urllib.request
 from typing import Any, Final
 
 TIMEOUT_SECONDS: Final = 4
+OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Without a proxy: Docker gives the one of its client to every container."""
 
 
 def why_not(cluster: dict[str, Any], worker: str | None) -> str:
@@ -29,7 +31,7 @@ def main(url: str, is_worker: bool) -> int:
     """The command; returns its exit code."""
     worker = socket.gethostbyname(socket.gethostname()) if is_worker else None
     try:
-        with urllib.request.urlopen(f"{url}/json/", timeout=TIMEOUT_SECONDS) as answer:
+        with OPENER.open(f"{url}/json/", timeout=TIMEOUT_SECONDS) as answer:
             problem = why_not(json.load(answer), worker)
     except (OSError, ValueError) as error:
         problem = f"the master at {url} does not answer: {error!r}"

@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 
+from contracts.addresses import redact
 from contracts.days import DayRange, add_day_range, day_range
 from spark_jobs.errors import JobError, one_line
 from spark_jobs.settings import Settings
@@ -35,5 +36,5 @@ def _days_from_options(name: str) -> DayRange:
 def _report(name: str, days: DayRange, error: Exception) -> None:
     """Print one line on standard error; for unexpected errors, print the traceback on standard output."""
     if not isinstance(error, JobError):
-        traceback.print_exception(error, file=sys.stdout)
-    print(f"{name} {days}: {one_line(error)}", file=sys.stderr, flush=True)
+        print(redact("".join(traceback.format_exception(error))))
+    print(redact(f"{name} {days}: {one_line(error)}"), file=sys.stderr, flush=True)

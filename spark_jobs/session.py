@@ -13,6 +13,8 @@ from spark_jobs.settings import Settings
 
 OPTIONS = {
     "spark.sql.session.timeZone": "UTC",
+    # Paths are local, whatever Hadoop's configuration of the machine says.
+    "spark.hadoop.fs.defaultFS": "file:///",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     # Batches of about 5 MB: fewer transfers to Python than with the default of 10,000 rows.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",

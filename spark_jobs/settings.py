@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from pydantic import field_validator
 from pydantic_settings import BaseSettings
 
+from contracts.addresses import local_folder
 from contracts.zones import UTC, Zone, find_zone
 from spark_jobs.errors import JobError
 
@@ -42,25 +42,13 @@ class Settings(BaseSettings):
     @field_validator("lake_uri")
     @classmethod
     def _is_local(cls, uri: str) -> str:
-        local_path(uri)
+        local_folder(uri)
         return uri
 
     @property
     def lake_root(self) -> Path:
         """The lake's folder as an absolute path, because executors have another working directory."""
-        return local_path(self.lake_uri)
-
-
-def local_path(uri: str) -> Path:
-    """The folder of `uri`, a path or a file:// URI. Raises ValueError for anything else."""
-    if "://" not in uri:
-        return Path(uri).absolute()
-    parts = urlsplit(uri)
-    if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
-        raise ValueError(
-            f"{uri!r} is not a local folder: write a path or file:///path, because days are moved by rename"
-        )
-    return Path(unquote(parts.path))
+        return local_folder(self.lake_uri).absolute()
 
 
 def read_secret(secrets_dir: str | Path, name: str) -> str:

@@ -136,6 +136,62 @@ def test_all_are_outdated_if_the_requested_python_is_unusable(machine: Machine) 
     assert machine.run("outdated", "python3.13").stdout.split() == [stamp]
 
 
+def test_environments_that_were_moved_or_copied_are_outdated(machine: Machine, tmp_path: Path) -> None:
+    stamp = machine.environment("airflow", "3.11", age=1)
+    folder = machine.project / "var/env/airflow"
+    (folder / "bin/activate").write_text(f"# comment\nVIRTUAL_ENV='{folder}'\n")
+    assert machine.run("outdated").stdout == ""
+    copied = tmp_path / "copied folder"
+    shutil.copytree(machine.project, copied)
+    original, machine.project = machine.project, copied
+    assert machine.run("outdated").stdout.split() == [stamp]
+    shutil.rmtree(original)
+    assert machine.run("outdated").stdout.split() == [stamp]
+    machine.environment("airflow", "3.11", age=1)
+    assert machine.run("outdated").stdout.split() == [stamp]
+    (copied / "var/env/airflow/bin/activate").write_text(f"VIRTUAL_ENV='{copied}/var/env/airflow'\n")
+    assert machine.run("outdated").stdout == ""
+
+
+def test_environments_behind_a_link_are_in_place(machine: Machine, tmp_path: Path) -> None:
+    machine.environment("airflow", "3.11", age=1)
+    folder = machine.project / "var/env/airflow"
+    (folder / "bin/activate").write_text(f"VIRTUAL_ENV='{folder}'\n")
+    (tmp_path / "link").symlink_to(machine.project)
+    machine.project = tmp_path / "link"
+    assert machine.run("outdated").stdout == ""
+
+
+@pytest.mark.parametrize("name", ["plain", "a b", "é ü", "日本", "a(b)+c@d=e~f", "-x"])
+def test_a_folder_that_works_is_not_refused(tmp_path: Path, name: str) -> None:
+    done = make_in(tmp_path, name)
+    assert done.returncode == 0, done.stderr
+    assert "make demo" in done.stdout
+
+
+UNUSABLE = [*"!\"#$%&'*,:;<>?[\\]^`{|}", "\n", "\t", "\udce9"]
+
+
+@pytest.mark.parametrize("character", UNUSABLE, ids=[repr(character) for character in UNUSABLE])
+def test_a_folder_that_cannot_work_is_refused_in_one_line(tmp_path: Path, character: str) -> None:
+    done = make_in(tmp_path, f"a{character}b")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert "the path of this folder" in line
+    assert "move the project to a path with letters" in line
+
+
+def make_in(tmp_path: Path, name: str) -> subprocess.CompletedProcess[str]:
+    folder = tmp_path / name
+    (folder / "requirements").mkdir(parents=True)
+    shutil.copy(SCRIPT, folder / "requirements")
+    shutil.copy(SCRIPT.parents[1] / "Makefile", folder)
+    command = ["make", "--no-print-directory", "help"]
+    environment = {"PATH": os.environ["PATH"], "CDPATH": str(tmp_path)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
 def test_wrong_arguments_print_the_usage(machine: Machine) -> None:
     done = machine.run()
     assert done.returncode == 2

@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "modeling": {"modeling", "contracts"},
     "serving": {"serving", "contracts"},
     "demo": {"demo"},
-    "containers": {"containers", "demo"},
+    "containers": {"containers", "contracts", "demo"},
     "dags": {"shared"},
     "benchmarks": {"benchmarks", "bank", "contracts", "demo", "modeling", "serving"},
     # Each check compares an answer with production code.

@@ -20,6 +20,7 @@ from benchmarks.scorer.report import Measured, report, show
 from demo.command import run_command
 from demo.demo_copy import copy_of_demo
 from demo.embedded_servers import ROOT, ServerError
+from demo.environment import own_environment
 from demo.http_servers import start_mlflow
 from demo.installation import python_of
 from demo.run import start_stores, wait_until
@@ -101,7 +102,7 @@ def ask(contender: Contender, running: Running, clients: int, skip: int, options
     command = [str(python_of("serving")), "-m", "benchmarks.scorer.load", "--url", running.url + contender.path]
     command += ["--bodies", str(BENCH / "asked" / contender.bodies), "--skip", str(skip), "--clients", str(clients)]
     command += ["--seconds", str(options.seconds_each), "--warm-up", str(WARM_UP_SECONDS)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), KEY_VARIABLE: key}
+    environment = own_environment({KEY_VARIABLE: key})
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise StepFailed(f"load on {contender.name}", running.server.log, done.stderr[-1_000:])

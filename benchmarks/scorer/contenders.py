@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +55,7 @@ def start_contenders(
         "plain": ("pipeline", ["benchmarks.scorer.plain_fastapi", model, "--port", str(plain)], plain, "/health"),
     }
     # They run on one core, where threads that spin while waiting would slow each other down.
-    environment = os.environ | installation.settings() | MLFLOW_ENV | {"OMP_NUM_THREADS": "1"}
+    environment = installation.environment(**MLFLOW_ENV) | {"OMP_NUM_THREADS": "1"}
     started = {}
     for name, (where, module, port, ready) in commands.items():
         command = [str(python_of(where)), "-m", *module]

@@ -12,9 +12,11 @@ from contracts.bundle import SCORER_FILES, BundleError, verify
 from contracts.signature import (
     SIGNATURE_TAG,
     SIGNING_KEY,
+    WITHDRAWAL_TAG,
     parse_signing_key,
     read_signed_manifest,
     sign,
+    sign_withdrawal,
     verify_signature,
 )
 from modeling.errors import ModelingError
@@ -50,6 +52,18 @@ def sign_version(client: Any, key: Ed25519PrivateKey, version: Any, manifest: by
     """Tag a version with the signature of its manifest, as the manifest was when it was measured."""
     signature = sign(key, settings.model_name, str(version.version), manifest)
     client.set_model_version_tag(settings.model_name, version.version, SIGNATURE_TAG, signature)
+
+
+def withdraw_version(client: Any, key: Ed25519PrivateKey, version: Any, settings: Settings) -> None:
+    """Tag a version with its signed withdrawal."""
+    signature = version.tags.get(SIGNATURE_TAG, "")
+    withdrawal = sign_withdrawal(key, settings.model_name, str(version.version), signature)
+    client.set_model_version_tag(settings.model_name, version.version, WITHDRAWAL_TAG, withdrawal)
+
+
+def was_withdrawn(version: Any) -> bool:
+    """Whether a version has a withdrawal; only the scorer, which may not trust MLflow, looks at who signed it."""
+    return bool(version.tags.get(WITHDRAWAL_TAG))
 
 
 def has_valid_signature(key: Ed25519PrivateKey, version: Any, manifest: bytes, settings: Settings) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from contracts.addresses import is_own, problem_of, redact
 from contracts.bundle import BUNDLE_DIR, CHAMPION, BundleError
 from modeling.errors import ModelingError
 from modeling.evaluation.gate import GateDecision
@@ -34,6 +35,9 @@ DEFAULTS: Final = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+STEERING: Final = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME")
+"""Variables with which MLflow would continue a run, or write to an experiment, that no command here named."""
+NO_PROXY: Final = {"NO_PROXY": "*", "no_proxy": "*"}
 
 
 @dataclass(frozen=True)
@@ -47,10 +51,9 @@ class TrainedRun:
 
 
 @contextmanager
-def registry(settings: Settings) -> Iterator[Any]:
+def registry(settings: Settings, experiment: str = EXPERIMENT) -> Iterator[Any]:
     """An MLflow client with the experiment set. Raises `ModelingError` for any failure of MLflow in its body."""
-    for name, value in DEFAULTS.items():
-        os.environ.setdefault(name, value)
+    _prepare_environment(settings)
     import mlflow
     import requests
 
@@ -58,14 +61,33 @@ def registry(settings: Settings) -> Iterator[Any]:
     # It warns that pip's version is unknown; the environments have no pip.
     logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
     mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
+    mlflow.set_registry_uri(settings.mlflow_tracking_uri)
     try:
-        mlflow.set_experiment(EXPERIMENT)
+        mlflow.set_experiment(experiment)
         yield mlflow.MlflowClient()
     except (mlflow.MlflowException, requests.RequestException) as error:
         raise ModelingError(
-            f"the request to MLflow at {settings.mlflow_tracking_uri} (MLFLOW_TRACKING_URI) failed "
-            f"({' '.join(str(error).split())[:300]}): check that MLflow runs there, then run this command again"
+            f"the request to MLflow at {redact(settings.mlflow_tracking_uri)} (MLFLOW_TRACKING_URI) failed "
+            f"({redact(' '.join(str(error).split()))[:300]}): check that MLflow runs there, then run this command again"
         ) from error
+
+
+def _prepare_environment(settings: Settings) -> None:
+    """Set what MLflow's client reads from the environment, before it is imported. Raises `ModelingError`."""
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    for name in STEERING:
+        os.environ.pop(name, None)
+    address, other = settings.mlflow_tracking_uri, os.environ.get("MLFLOW_REGISTRY_URI", "")
+    if other.rstrip("/") not in ("", address.rstrip("/")):
+        raise ModelingError(
+            f"MLFLOW_REGISTRY_URI is {redact(other)}, but the scorer looks for champions at MLFLOW_TRACKING_URI "
+            f"({redact(address)}): unset MLFLOW_REGISTRY_URI, or set both to one address"
+        )
+    if problem := problem_of(address):
+        raise ModelingError(f"MLFLOW_TRACKING_URI {redact(address)} is no address: {problem}")
+    if is_own(address):
+        os.environ.update(NO_PROXY)
 
 
 def _log_in(settings: Settings) -> None:

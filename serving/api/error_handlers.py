@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from valkey.exceptions import ValkeyError
 
+from contracts.addresses import redact
 from serving.api.schemas import Problem
 from serving.errors import IdempotencyConflictError, NotReadyError, RateExceededError
 from serving.observability.logging import event
@@ -99,7 +100,7 @@ async def _conflict(_: Request, error: Exception) -> Response:
 
 
 async def _not_ready(_: Request, error: Exception) -> Response:
-    return _problem(503, str(error), RETRY)
+    return _problem(503, redact(str(error)), RETRY)
 
 
 async def _rate_exceeded(_: Request, error: Exception) -> Response:

@@ -7,6 +7,7 @@ import logging
 import tempfile
 from pathlib import Path
 
+from contracts.addresses import redact
 from contracts.bundle import BundleError
 from contracts.zones import ZoneId
 from serving.errors import NotReadyError, RegistryError
@@ -83,7 +84,9 @@ class ChampionWatcher:
         try:
             version = await self._registry.champion()
             if version is None:
-                await self._fall_back("the registry has no champion yet: train and promote a model")
+                await self._fall_back("the registry has no champion: train and promote a model")
+            elif version.withdrawal and self._signatures.is_withdrawn(version):
+                await self._withdraw(version)
             elif version == self._loaded:
                 self._report("")
             elif self._worth_loading(version):
@@ -113,6 +116,20 @@ class ChampionWatcher:
         self._use(champion, version)
         self._report(problem)
         event("champion loaded from the cache", logging.WARNING, version=champion.version, reason=problem)
+
+    async def _withdraw(self, version: Version) -> None:
+        """Serve no model, also after a restart without the registry, until another version is champion."""
+        if self._current is not None:
+            event("champion withdrawn", logging.WARNING, version=version.number, in_use=self._current.version)
+        self._current, self._loaded = None, None
+        self._metrics.show_no_model()
+        problem = f"version {version.number} was withdrawn: promote another, or move the alias to an earlier one"
+        try:
+            # In a thread: another worker may hold its lock.
+            await asyncio.to_thread(self._cache.clear)
+        except OSError as error:
+            problem += f"; its copy in SCORER_CHAMPION_DIR stays ({error.strerror}): delete it"
+        self._report(problem)
 
     def _worth_loading(self, version: Version) -> bool:
         self._polls_since_rejection += 1
@@ -152,5 +169,6 @@ class ChampionWatcher:
             event("champion not cached", logging.WARNING, version=version.number, reason=repr(error))
 
     def _report(self, problem: str) -> None:
+        problem = redact(problem)
         self._metrics.model_problem.set(bool(problem))
         self._transitions.update(problem, in_use=self._current.version if self._current else None)

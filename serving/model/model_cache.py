@@ -51,6 +51,17 @@ class ModelCache:
             if other != target and other.is_dir():
                 shutil.rmtree(other, ignore_errors=True)
 
+    def clear(self) -> None:
+        """Remove the cached version. Raises `OSError` if it cannot be removed."""
+        if not (self._folder / CURRENT).exists():
+            return
+        with (self._folder / LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            (self._folder / CURRENT).unlink(missing_ok=True)
+            for folder in self._folder.glob("version-*"):
+                shutil.rmtree(folder, ignore_errors=True)
+            flush(self._folder)
+
     def _has(self, version: Version) -> bool:
         """Whether this version is cached and intact."""
         try:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 
+from contracts.addresses import redact
 from contracts.bundle import CHAMPION, MANIFEST, REBUILD, BundleError
-from contracts.signature import SIGNATURE_TAG
+from contracts.signature import SIGNATURE_TAG, WITHDRAWAL_TAG
 from serving.errors import RegistryError
 from serving.model.champion import FILES
 
@@ -29,7 +30,7 @@ _UNCOMPRESSED: Final = {"Accept-Encoding": "identity"}
 
 @dataclass(frozen=True)
 class Version:
-    """A registered version: its number, the URI of its logged model, and its signature, empty if it has none.
+    """A registered version: its number, the URI of its logged model, its signature and its withdrawal, empty if none.
 
     The number names a folder of the cache. Raises ValueError if it is not a number.
     """
@@ -37,12 +38,13 @@ class Version:
     number: str
     source: str
     signature: str = ""
+    withdrawal: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if not _NUMBER.fullmatch(self.number):
             raise ValueError(f"version {self.number[:100]!r} is not a number")
-        if not isinstance(self.signature, str):
-            raise TypeError(f"the signature of version {self.number} is not a string")
+        if not isinstance(self.signature, str) or not isinstance(self.withdrawal, str):
+            raise TypeError(f"a signature of version {self.number} is not a string")
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,9 @@ class RegistryClient:
         if answer.status in _NONE_YET and _is_none_yet(answer):
             return None
         version = _json(answer, "model_version")
+        signatures = (_tag(version.get("tags"), name) for name in (SIGNATURE_TAG, WITHDRAWAL_TAG))
         try:
-            return Version(str(version.get("version")), str(version.get("source")), _signature(version.get("tags")))
+            return Version(str(version.get("version")), str(version.get("source")), *signatures)
         except ValueError as error:
             raise RegistryError(
                 f"MLflow's champion is not a version of its registry ({error}): see who changed it"
@@ -148,16 +151,16 @@ class RegistryClient:
         # httpcore raises AttributeError for a connection that breaks as it is opened.
         except (httpx.HTTPError, AttributeError, TimeoutError) as error:
             raise RegistryError(
-                f"MLflow at {self._client.base_url} does not answer ({error!r}): check MLFLOW_TRACKING_URI, and that "
-                "MLflow runs"
+                f"MLflow at {redact(str(self._client.base_url))} does not answer ({error!r}): check "
+                "MLFLOW_TRACKING_URI, and that MLflow runs"
             ) from error
         return Answer(answer.status_code, path, bytes(content))
 
 
-def _signature(tags: Any) -> str:
-    """The signature among a version's tags, `[{"key": ..., "value": ...}]`; empty if there is none."""
+def _tag(tags: Any, name: str) -> str:
+    """The value of one of a version's tags, `[{"key": ..., "value": ...}]`; empty if there is none."""
     tags = tags if isinstance(tags, list) else []
-    found = [tag.get("value") for tag in tags if isinstance(tag, dict) and tag.get("key") == SIGNATURE_TAG]
+    found = [tag.get("value") for tag in tags if isinstance(tag, dict) and tag.get("key") == name]
     return str(found[0]) if found else ""
 
 

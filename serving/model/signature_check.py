@@ -7,7 +7,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from contracts.bundle import BundleError
-from contracts.signature import PUBLIC_KEYS, parse_public_keys, read_signed_manifest, verify_signature
+from contracts.signature import PUBLIC_KEYS, is_withdrawn, parse_public_keys, read_signed_manifest, verify_signature
 from serving.errors import SettingsError
 from serving.model.registry_client import Version
 
@@ -33,6 +33,14 @@ class SignatureCheck:
         except SettingsError as error:
             raise BundleError(f"its signature cannot be checked: {error}") from error
         verify_signature(keys, version.signature, self._model, version.number, read_signed_manifest(root))
+
+    def is_withdrawn(self, version: Version) -> bool:
+        """Whether the promoting job withdrew a version. A withdrawal that no accepted key signed counts for nothing."""
+        try:
+            keys = self._read_keys()
+        except SettingsError:
+            return False
+        return is_withdrawn(keys, version.withdrawal, self._model, version.number, version.signature)
 
     def _read_keys(self) -> tuple[Ed25519PublicKey, ...]:
         try:

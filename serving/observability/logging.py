@@ -8,6 +8,8 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Final
 
+from contracts.addresses import redact
+
 REQUEST: Final[ContextVar[str]] = ContextVar("request_id", default="")
 """The id of the current request."""
 LOGGER: Final = logging.getLogger("serving")
@@ -25,7 +27,7 @@ class JsonLines(logging.Formatter):
     """Renders a record as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record's time, level, event and fields."""
+        """The record's time, level, event and fields, without credentials of addresses."""
         line: dict[str, object] = {
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -36,7 +38,8 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        shown = {name: redact(value) if isinstance(value, str) else value for name, value in line.items()}
+        return json.dumps(shown, default=lambda value: redact(str(value)))
 
 
 def configure_logging(access_log: bool = False) -> None:

@@ -92,12 +92,17 @@ class Metrics:
 
     def show_model(self, version: str, features_version: str) -> None:
         """Set the model in use."""
-        if self._shown:
-            # Set to 0 rather than removed: a removal would not reach the file that workers share.
-            self.model.labels(*self._shown).set(0)
+        self.show_no_model()
         self._shown = (version, features_version)
         self.model.labels(*self._shown).set(1)
         self.model_loaded.set_to_current_time()
+
+    def show_no_model(self) -> None:
+        """Say that the model shown last is not in use."""
+        if self._shown:
+            # Set to 0 rather than removed: a removal would not reach the file that workers share.
+            self.model.labels(*self._shown).set(0)
+        self._shown = None
 
     def render(self) -> bytes:
         """All metrics in Prometheus's text format, merged over the workers."""

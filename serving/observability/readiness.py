@@ -10,6 +10,7 @@ import psycopg
 from psycopg.errors import LockNotAvailable
 from valkey.exceptions import ValkeyError
 
+from contracts.addresses import redact
 from serving.decision_log.schema import TablesError
 from serving.errors import NotReadyError, OnlineStoreUnavailableError
 from serving.recovery.circuit_breaker import UNTIL_THEN
@@ -20,10 +21,14 @@ MEANWHILE: Final = "until then, decisions wait in the outbox (Valkey)"
 
 @dataclass(frozen=True)
 class Check:
-    """One part's state: whether it works, and if not, the problem and the remedy."""
+    """One part's state: whether it works, and if not, the problem and the remedy, without credentials of addresses."""
 
     ok: bool
     detail: str
+
+    def __post_init__(self) -> None:
+        # The endpoint needs no key.
+        object.__setattr__(self, "detail", redact(self.detail))
 
 
 @dataclass(frozen=True)

@@ -122,14 +122,16 @@ class Stack:
     def scorer(self, method: str, path: str, key: str | None = None, **options: Any) -> httpx.Response:
         """Call the scorer, by default with the key that `make credentials` shows."""
         headers = {"X-API-Key": self.credentials["SCORER_API_KEY"] if key is None else key}
-        return httpx.request(method, self.credentials["SCORER_URL"] + path, headers=headers, timeout=30, **options)
+        return httpx.request(
+            method, self.credentials["SCORER_URL"] + path, headers=headers, timeout=30, trust_env=False, **options
+        )
 
     def champion(self) -> dict[str, Any]:
         """The champion in MLflow's registry."""
         query = {"name": "fraud", "alias": "champion"}
         address = self.credentials["MLFLOW_URL"] + "/api/2.0/mlflow/registered-models/alias"
         login = self.credentials["MLFLOW_USER"], self.credentials["MLFLOW_PASSWORD"]
-        answer = httpx.get(address, params=query, auth=login, timeout=30).raise_for_status()
+        answer = httpx.get(address, params=query, auth=login, timeout=30, trust_env=False).raise_for_status()
         found: dict[str, Any] = answer.json()["model_version"]
         return found
 

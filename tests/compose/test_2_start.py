@@ -91,8 +91,8 @@ def test_the_scorer_cannot_reach_airflow_and_spark(stack: Stack) -> None:
 
 def test_mlflow_asks_for_a_login_and_the_scorer_s_may_only_read(stack: Stack) -> None:
     address = stack.credentials["MLFLOW_URL"] + "/api/2.0/mlflow/registered-models/get?name=fraud"
-    assert httpx.get(address, timeout=30).status_code == 401
-    assert httpx.get(address, auth=("admin", "a wrong password"), timeout=30).status_code == 401
+    assert httpx.get(address, timeout=30, trust_env=False).status_code == 401
+    assert httpx.get(address, auth=("admin", "a wrong password"), timeout=30, trust_env=False).status_code == 401
     login = "tuple(Path('/run/credentials/scorer/mlflow_login').read_text().strip().split(':', 1))"
     url = "http://mlflow:5000/api/2.0/mlflow/registered-models"
     code = (
@@ -158,13 +158,13 @@ def test_with_the_key_a_payment_is_scored_by_the_registry_s_champion(stack: Stac
 
 def test_airflow_requires_a_login(stack: Stack) -> None:
     url = stack.credentials["AIRFLOW_URL"]
-    assert httpx.get(f"{url}/api/v2/dags", timeout=30).status_code == 401
+    assert httpx.get(f"{url}/api/v2/dags", timeout=30, trust_env=False).status_code == 401
     wrong = {"username": USER, "password": "wrong"}
-    assert httpx.post(f"{url}/auth/token", json=wrong, timeout=30).status_code == 401
+    assert httpx.post(f"{url}/auth/token", json=wrong, timeout=30, trust_env=False).status_code == 401
 
 
 def test_the_jobs_ran_on_the_cluster(stack: Stack) -> None:
-    cluster = httpx.get(f"http://127.0.0.1:{stack.ports['SPARK']}/json/", timeout=30).json()
+    cluster = httpx.get(f"http://127.0.0.1:{stack.ports['SPARK']}/json/", timeout=30, trust_env=False).json()
     assert {worker["state"] for worker in cluster["workers"]} == {"ALIVE"}
     # The four jobs share an application, or a few on a machine so slow that one waits too long for the next job.
     assert {(app["name"], app["state"]) for app in cluster["completedapps"]} == {("fraud-relay jobs", "FINISHED")}

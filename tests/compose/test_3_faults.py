@@ -159,14 +159,14 @@ def test_everything_survives_down_and_up(stack: Stack) -> None:
     assert stack.scorer("POST", "/v1/score", json=payment(3, amount=1)).status_code == 409
     wait_until("live payments continue", lambda: decided(stack) > log + stack.rate)
     assert stack.sql("decisions", f"select count(*) from serving.decisions where transaction_id = {OWN + 3}") == "1"
-    cluster = httpx.get(f"http://127.0.0.1:{stack.ports['SPARK']}/json/", timeout=30).json()
+    cluster = httpx.get(f"http://127.0.0.1:{stack.ports['SPARK']}/json/", timeout=30, trust_env=False).json()
     assert [worker["state"] for worker in cluster["workers"]] == ["ALIVE", "ALIVE"]
 
 
 def test_two_workers_share_a_day_s_work(stack: Stack) -> None:
     job = "spark-submit --master spark://spark-master:7077 spark_jobs/validate.py --from 2025-01-01 --to 2025-04-30"
     stack.sh("airflow-scheduler", job)
-    cluster = httpx.get(f"http://127.0.0.1:{stack.ports['SPARK']}/json/", timeout=30).json()
+    cluster = httpx.get(f"http://127.0.0.1:{stack.ports['SPARK']}/json/", timeout=30, trust_env=False).json()
     (app,) = cluster["completedapps"]
     assert app["state"] == "FINISHED"
     # A folder for each executor; both workers keep them in one volume.

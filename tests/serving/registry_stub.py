@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from contracts.bundle import MANIFEST, MODEL_NAME
-from contracts.signature import SIGNATURE_TAG, sign
+from contracts.signature import SIGNATURE_TAG, WITHDRAWAL_TAG, sign, sign_withdrawal
 from tests.serving.signing import KEY
 
 ALIAS = "/api/2.0/mlflow/registered-models/alias"
@@ -29,6 +29,7 @@ class RegistryStub:
     def __init__(self) -> None:
         self.versions: dict[str, Path] = {}
         self.signatures: dict[str, str] = {}
+        self.withdrawals: dict[str, str] = {}
         self.champion: str | None = None
         self.downloads: list[str] = []
         stub = self
@@ -57,6 +58,10 @@ class RegistryStub:
         self.champion = version
         return version
 
+    def withdraw(self, version: str) -> None:
+        """Withdraw a version as the promoting job does."""
+        self.withdrawals[version] = sign_withdrawal(KEY, MODEL_NAME, version, self.signatures[version])
+
     def stop(self) -> None:
         """Stop it but keep its port bound: another server there would answer in its place."""
         port = self._server.server_port
@@ -75,6 +80,8 @@ class RegistryStub:
             tags = [{"key": "gate", "value": "promoted"}]
             if self.champion in self.signatures:
                 tags.append({"key": SIGNATURE_TAG, "value": self.signatures[self.champion]})
+            if self.champion in self.withdrawals:
+                tags.append({"key": WITHDRAWAL_TAG, "value": self.withdrawals[self.champion]})
             return _json("model_version", version | {"tags": tags})
         if path.startswith(LOGGED):
             number = path.removeprefix(f"{LOGGED}m-")

@@ -51,7 +51,7 @@ def own(
     scorer = start(ready=False, MLFLOW_TRACKING_URI=own_registry.url)
     answer = scorer.client.post("/v1/score", json={})
     assert answer.status_code == 422
-    wait_for(lambda: "no champion yet" in scorer.client.get("/readyz").text)
+    wait_for(lambda: "the registry has no champion" in scorer.client.get("/readyz").text)
     answer = scorer.client.get("/v1/model")
     assert answer.status_code == 503
     assert answer.headers["Retry-After"] == "1"
@@ -290,7 +290,7 @@ def test_a_registry_that_lost_its_models_leaves_the_cached_champion(tmp_path: Pa
     ModelCache(tmp_path / "cache").keep(Version("3", "models:/m-3", signature), root)
     champions = asyncio.run(refreshed(RegistryStub().url, tmp_path / "cache"))
     assert champions.current.version == "3"
-    assert champions.problem.startswith("the registry has no champion yet")
+    assert champions.problem.startswith("the registry has no champion")
 
 
 @pytest.mark.parametrize("number", ["../../elsewhere", "1/2", "", "-1", "1 ", "\u0661", "1" * 30])

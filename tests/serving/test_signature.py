@@ -16,7 +16,7 @@ from prometheus_client import generate_latest
 
 import serving.model.champion_watcher
 from contracts.bundle import CARD_HTML, MANIFEST, METADATA, TREES, write_manifest
-from contracts.signature import PUBLIC_KEYS, sign
+from contracts.signature import PUBLIC_KEYS, sign, sign_withdrawal
 from serving.errors import NotReadyError
 from serving.model.champion import FILES
 from serving.model.champion_watcher import ChampionWatcher
@@ -255,6 +255,116 @@ def test_a_version_signed_again_is_cached_with_its_new_signature(watched: Watche
     cached = watched.cache.read()
     assert cached is not None
     assert cached[0].signature == watched.stub.signatures["1"]
+
+
+# -- no champion in the registry: by accident, or withdrawn
+
+
+def test_a_restart_without_the_alias_serves_the_kept_champion_and_says_so(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched.stub.champion = None
+    assert watched.poll().startswith("the registry has no champion")
+    assert watched.version == "1"
+    watched.restart()
+    with caplog.at_level("WARNING"):
+        assert watched.poll().startswith("the registry has no champion")
+    assert watched.version == "1"
+    assert "champion loaded from the cache" in caplog.messages
+
+
+def test_a_withdrawn_champion_is_served_no_more_also_without_the_registry(watched: Watched) -> None:
+    watched.stub.withdraw("1")
+    for _ in range(2):
+        assert watched.poll().startswith("version 1 was withdrawn")
+        assert watched.version is None
+        watched.restart()
+    assert (
+        'scorer_model_info{features_version="3",version="1"} 1'
+        not in generate_latest(watched.metrics.registry).decode()
+    )
+    assert "does not answer" in restarted_without_registry(watched)
+    assert watched.version is None
+
+
+def test_after_a_withdrawal_the_next_champion_is_served_or_an_earlier_one(watched: Watched) -> None:
+    watched.promote("second")
+    assert watched.poll() == ""
+    watched.stub.withdraw("2")
+    assert "withdrawn" in watched.poll()
+    watched.stub.champion = "1"
+    assert watched.poll() == ""
+    assert watched.version == "1"
+    watched.promote("third")
+    assert watched.poll() == ""
+    assert watched.version == "3"
+
+
+def withdraw_by_text(watched: Watched) -> str:
+    return "withdrawn"
+
+
+def withdraw_with_another_key(watched: Watched) -> str:
+    return sign_withdrawal(OTHER_KEY, "fraud", "2", watched.stub.signatures["2"])
+
+
+def withdraw_another_version(watched: Watched) -> str:
+    return sign_withdrawal(KEY, "fraud", "1", watched.stub.signatures["1"])
+
+
+def withdraw_another_model(watched: Watched) -> str:
+    return sign_withdrawal(KEY, "other", "2", watched.stub.signatures["2"])
+
+
+def withdraw_an_earlier_version_of_this_number(watched: Watched) -> str:
+    return sign_withdrawal(KEY, "fraud", "2", watched.stub.signatures["1"])
+
+
+def withdraw_by_the_promotion(watched: Watched) -> str:
+    return watched.stub.signatures["2"]
+
+
+FORGED = (
+    withdraw_by_text,
+    withdraw_with_another_key,
+    withdraw_another_version,
+    withdraw_another_model,
+    withdraw_an_earlier_version_of_this_number,
+    withdraw_by_the_promotion,
+)
+
+
+@pytest.mark.parametrize("forge", FORGED)
+def test_a_withdrawal_that_was_not_signed_for_this_version_counts_for_nothing(
+    watched: Watched, forge: Callable[[Watched], str]
+) -> None:
+    watched.promote("second")
+    assert watched.poll() == ""
+    watched.stub.withdrawals["2"] = forge(watched)
+    downloads = len(watched.stub.downloads)
+    assert watched.poll() == ""
+    assert watched.version == "2"
+    assert len(watched.stub.downloads) == downloads
+    watched.restart()
+    assert watched.poll() == ""
+    assert watched.version == "2"
+
+
+def test_a_withdrawal_is_no_promotion(watched: Watched) -> None:
+    watched.promote("second")
+    watched.stub.signatures["2"] = sign_withdrawal(KEY, "fraud", "2", watched.stub.signatures["2"])
+    assert "is rejected because its signature" in watched.poll()
+    assert watched.version == "1"
+
+
+def test_a_copy_that_cannot_be_deleted_is_named(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(watched.cache, "clear", refuse)
+    watched.stub.withdraw("1")
+    assert "its copy in SCORER_CHAMPION_DIR stays (Permission denied): delete it" in watched.poll()
+    assert watched.version is None
 
 
 # -- the keys

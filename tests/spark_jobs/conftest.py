@@ -14,7 +14,7 @@ import pytest
 import valkey
 from pyspark.sql import SparkSession
 
-from demo.spark_archive import CONF, jvm_options
+from demo.spark_archive import CONF, jvm_options, spark_home
 from spark_jobs.session import start_session
 from spark_jobs.settings import Settings
 
@@ -31,6 +31,7 @@ def spark_environment(java_home: Path, tmp_path_factory: pytest.TempPathFactory)
         "SPARK_SUBMIT_OPTS": jvm_options(tmp_path_factory.mktemp("scratch"), java_home),
         "PYTHONPATH": str(ROOT),
         "PYSPARK_PYTHON": sys.executable,
+        "SPARK_HOME": str(spark_home()),
         "SPARK_LOCAL_IP": "127.0.0.1",
         "TZ": "UTC",
     }

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from demo.spark_archive import CONF, jvm_options
+from demo.spark_archive import CONF, jvm_options, spark_home
 from tests.whole.pipeline import ROOT, SERVING_PYTHON, Pipeline, free_port, serving
 from tests.whole.small_bank import FIRST_DAY, HISTORY_END, SmallBank, make_small_bank
 
@@ -39,6 +39,7 @@ def empty_pipeline(
             "TMPDIR": str(folder),
             "JAVA_HOME": str(java_home),
             "PYSPARK_PYTHON": sys.executable,
+            "SPARK_HOME": str(spark_home()),
             "SPARK_LOCAL_IP": "127.0.0.1",
             "SPARK_DRIVER_MEMORY": "1g",
             "SPARK_CONF_DIR": str(CONF),
