@@ -17,6 +17,7 @@ from serving.middleware.allowed_hosts import AllowedHostsMiddleware, parse_hosts
 from serving.middleware.api_keys import ApiKeys, parse_keys
 from serving.middleware.auth import AuthMiddleware
 from serving.middleware.body_limit import BodyLimitMiddleware
+from serving.middleware.file_handles import FileHandles
 from serving.middleware.key_file import KeyFile
 from serving.middleware.rate_limits import RateCounter
 from serving.middleware.request_context import RequestContextMiddleware
@@ -46,6 +47,7 @@ def create_app(settings: Settings, clock: Clock = machine_clock) -> FastAPI:
         async with aclosing(counter), open_services(settings, secrets, signatures, clock, metrics) as services:
             app.state.services = services
             services.background.start("api keys", KeyFile(settings.secrets_dir, api_keys, metrics).run())
+            services.background.start("file handles", FileHandles().run())
             with without_full_collections():
                 yield
 

@@ -23,10 +23,13 @@ MAX_URL_BYTES: Final = 8 * 1024
 MAX_HEADERS: Final = 100
 HEAD_SECONDS: Final = 10
 BODY_SECONDS: Final = 30
+READ_SECONDS: Final = 30
+"""How long a client may take for each `READ_BYTES` of a response that is in no buffer of the network yet."""
+READ_BYTES: Final = 64 * 1024
 LINGER_SECONDS: Final = 2
 """How long a refused connection stays open, so that the client, which may still be sending, can read why."""
 OTHER_HANDLES: Final = 200
-"""File handles left for everything that is no client's connection."""
+"""File handles left for everything that is no client's connection, or half of them if there are fewer."""
 MAX_CONNECTIONS: Final = 10_000
 LOG_SECONDS: Final = 10
 
@@ -34,7 +37,7 @@ LOG_SECONDS: Final = 10
 def max_connections() -> int:
     """How many connections one worker accepts: as many as its file handles allow, and at most `MAX_CONNECTIONS`."""
     handles, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MAX_CONNECTIONS if handles < 0 else max(1, min(MAX_CONNECTIONS, handles - OTHER_HANDLES))
+    return MAX_CONNECTIONS if handles < 0 else min(MAX_CONNECTIONS, max(handles - OTHER_HANDLES, handles // 2))
 
 
 class RefusalLog:
@@ -54,9 +57,10 @@ class RefusalLog:
 
 
 class LimitedHttpProtocol(HttpToolsProtocol):
-    """One connection. Refuses with 431, 414, 408 or 503 and a JSON body, like every error of the scorer."""
+    """One connection. Refuses with 400, 431, 414, 408 or 503 and a JSON body, like every error of the scorer."""
 
-    max_connections: ClassVar[int] = max_connections()
+    max_connections: ClassVar[int] = 0
+    """0: as many as `max_connections` says, since the limit of file handles may change."""
     refusals: ClassVar[RefusalLog] = RefusalLog()
     _strangers: ClassVar[dict[LimitedHttpProtocol, None]] = {}
     """Connections that have not sent a whole request yet, the oldest first. If there are too many, they go first."""
@@ -68,20 +72,23 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._messages = 0
         self._deadline: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept the connection; if there are too many, in place of the oldest that has not sent a whole request."""
         super().connection_made(transport)
         self._strangers[self] = None
         self._wait(HEAD_SECONDS)
-        if len(self.connections) > self.max_connections:
+        most = self.max_connections or max_connections()
+        if len(self.connections) > most:
             oldest = next(iter(self._strangers))
-            oldest.refuse(503, f"more than {self.max_connections} connections: retry", linger=False)
+            oldest.refuse(503, f"more than {most} connections: retry", linger=False)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._strangers.pop(self, None)
         self._stop_waiting()
+        self._stop_waiting_for_reader()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -92,6 +99,9 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._refused or self.transport.is_closing() or not self._in_head:
             return
+        if self._deadline is None and (self.cycle is None or self.cycle.response_complete):
+            # An empty line begins no request, but ends uvicorn's limit for kept connections.
+            self._wait(HEAD_SECONDS)
         # Bytes of an earlier request in the same piece do not count.
         self._head_bytes = self._head_bytes + len(data) if began_in_head and messages == self._messages else 0
         if len(getattr(self, "url", b"")) > MAX_URL_BYTES:
@@ -146,9 +156,59 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self.transport.write(_response(status, detail))
         if linger and self.transport.can_write_eof():
             self.transport.write_eof()
-            self._deadline = self.loop.call_later(LINGER_SECONDS, self.transport.close)
+            self._deadline = self.loop.call_later(LINGER_SECONDS, self._close)
         else:
-            self.transport.close()
+            self._close()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP; uvicorn answers in plain text."""
+        self.refuse(400, msg)
+
+    def pause_writing(self) -> None:
+        """The client does not read: wait a while, and not for ever."""
+        super().pause_writing()
+        self._wait_for_reader()
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        super().resume_writing()
+        self._stop_waiting_for_reader()
+
+    def on_response_complete(self) -> None:
+        """The response is written, but perhaps not read."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._wait_for_reader()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a kept connection."""
+        if not self.transport.is_closing():
+            self._close()
+
+    def _close(self) -> None:
+        """Close the connection, once the client has read what is left."""
+        self.transport.close()
+        self._wait_for_reader()
+
+    def _wait_for_reader(self) -> None:
+        self._stop_waiting_for_reader()
+        if left := self.transport.get_write_buffer_size():
+            self._unread = self.loop.call_later(READ_SECONDS, self._check_reader, left)
+
+    def _check_reader(self, before: int) -> None:
+        """Give up a client that has read too little meanwhile."""
+        if self.transport.get_write_buffer_size() <= before - READ_BYTES:
+            self._wait_for_reader()
+            return
+        self.refusals.add(
+            408, f"a response was not read within {READ_SECONDS:g} s", self.client[0] if self.client else ""
+        )
+        self.transport.abort()
+
+    def _stop_waiting_for_reader(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _wait(self, seconds: float) -> None:
         self._stop_waiting()
@@ -162,7 +222,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     def _too_late(self, seconds: float) -> None:
         if not self._in_head and self.cycle is not None and self.cycle.response_started:
             # Answered before its body was complete, as without a key.
-            self.transport.close()
+            self._close()
         elif self._messages and self._in_head and not self._head_bytes:
             # Nothing came: a kept connection, which uvicorn closes.
             return
