@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Final
 
 import httpx
 import psycopg
+from psycopg import errors
 
 from bank.errors import BankError, one_line
+
+READ_ONLY: Final = (
+    "is read-only: make it writable, or set BANK_URL to the primary if it is a standby, then run this command again"
+)
+REFUSALS: Final[Mapping[type[psycopg.Error], str]] = {
+    errors.ReadOnlySqlTransaction: READ_ONLY,
+    errors.DiskFull: "has no disk space left: free some, or enlarge its disk, then run this command again",
+    errors.OutOfMemory: "has no memory left: give it more, then run this command again",
+    errors.TooManyConnections: "has no connection left: raise its max_connections, or end other sessions",
+    errors.InsufficientPrivilege: (
+        "does not permit this: run `python -m bank.migrate`, which grants the roles what they need, then run this "
+        "command again"
+    ),
+    errors.LockNotAvailable: "has a locked table: end the session that locks it, then run this command again",
+    errors.CannotConnectNow: "is starting, or shutting down: wait, then run this command again",
+    errors.AdminShutdown: "was shut down: start it, then run this command again",
+}
+"""What the database answers although it is there, by the class of the error; and the remedy."""
 
 
 def run(main: Callable[[], None]) -> None:
@@ -18,9 +38,15 @@ def run(main: Callable[[], None]) -> None:
     except BankError as error:
         sys.exit(f"error: {error}")
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
-        sys.exit("error: the bank's database has no tables: run `python -m bank.migrate` first")
+        sys.exit(
+            "error: the bank's database has no tables: run `python -m bank.migrate` first; if it has some, and one is "
+            "missing, restore it from a backup"
+        )
     except psycopg.errors.UndefinedColumn as error:
         sys.exit(f"error: the bank's tables are older than this code ({one_line(error)}): run `python -m bank.migrate`")
+    except tuple(REFUSALS) as error:
+        told = next(told for kind, told in REFUSALS.items() if isinstance(error, kind))
+        sys.exit(f"error: the bank's database {told} ({one_line(error)})")
     except psycopg.OperationalError as error:
         remedy = "check BANK_URL, and that `python -m bank.migrate` was run"
         sys.exit(f"error: the bank's database does not answer ({one_line(error)}): {remedy}")

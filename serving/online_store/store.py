@@ -50,6 +50,7 @@ from serving.online_store.scripts import (
     START_REPAIR,
     STORE_ANSWERS,
 )
+from serving.online_store.server_check import refusal
 from serving.scoring.payment import Location, Payment
 from serving.scoring.report import Report, by_terminal
 
@@ -70,7 +71,9 @@ class ValkeyOnlineStore(ScriptConnection):
         self._reports = asyncio.Semaphore(1)
 
     async def incompatible(self) -> str:
-        """Why this code cannot use the stored state, empty if it can."""
+        """Why this code cannot use the server or the stored state, empty if it can."""
+        if refused := refusal(await self._client.info()):
+            return refused
         why = await self._call(CHECK_STAMP, [META_KEY], [])
         return str(why.decode())
 

@@ -119,7 +119,9 @@ class Reconciler:
             self._breaker.stop_recovery()
 
     async def _sweep(self) -> None:
-        """Backfill what a killed scorer left, and notice a restart or a loss of data that no payment met."""
+        """Backfill what a killed scorer left, and notice what no payment met: a restart, a loss of data, a server that
+        changed so that it must not be used.
+        """
         with contextlib.suppress(ValkeyError, *LOG_ERRORS):
             if (
                 await self._store.current_run() != self._run_id
@@ -128,6 +130,9 @@ class Reconciler:
                 or await self._has_gone_back()
             ):
                 self._breaker.trip(OnlineStoreUnavailableError("Valkey was restarted, or lost its data"))
+                return
+            if problem := await self._store.incompatible():
+                self._breaker.trip(OnlineStoreUnavailableError(problem))
                 return
             await self._replay.pending()
 
