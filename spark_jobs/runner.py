@@ -21,7 +21,7 @@ def run_command(name: str, body: Callable[[Settings, DayRange], Result]) -> int:
     try:
         print(json.dumps(body(Settings(), days)), flush=True)
     except Exception as error:
-        _report(name, days, error)
+        report_error(f"{name} {days}", error)
         return 1
     return 0
 
@@ -32,8 +32,8 @@ def _days_from_options(name: str) -> DayRange:
     return day_range(parser, parser.parse_args())
 
 
-def _report(name: str, days: DayRange, error: Exception) -> None:
+def report_error(what: str, error: Exception) -> None:
     """Print one line on standard error; for unexpected errors, print the traceback on standard output."""
     if not isinstance(error, JobError):
         traceback.print_exception(error, file=sys.stdout)
-    print(f"{name} {days}: {one_line(error)}", file=sys.stderr, flush=True)
+    print(f"{what}: {one_line(error)}", file=sys.stderr, flush=True)
