@@ -100,7 +100,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         if self._refused or self.transport.is_closing() or not self._in_head:
             return
         if self._deadline is None and (self.cycle is None or self.cycle.response_complete):
-            # An empty line begins no request, but ends uvicorn's limit for kept connections.
+            # An empty line, or the rest of a body, begins no request, but ends uvicorn's limit for kept connections.
             self._wait(HEAD_SECONDS)
         # Bytes of an earlier request in the same piece do not count.
         self._head_bytes = self._head_bytes + len(data) if began_in_head and messages == self._messages else 0
@@ -224,8 +224,9 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             # Answered before its body was complete, as without a key.
             self._close()
         elif self._messages and self._in_head and not self._head_bytes:
-            # Nothing came: a kept connection, which uvicorn closes.
-            return
+            # Nothing came. uvicorn closes a kept connection, unless the rest of an answered body ended its limit.
+            if self.timeout_keep_alive_task is None:
+                self._close()
         else:
             part = "headers" if self._in_head else "body"
             self.refuse(408, f"the {part} did not arrive within {seconds:g} s")

@@ -163,10 +163,21 @@ def test_empty_lines_do_not_keep_a_connection(hurried: ScorerProcess) -> None:
         assert b" 408 " in connection.recv(65_536)
 
 
-def test_an_idle_connection_is_closed(hurried: ScorerProcess) -> None:
+@pytest.mark.parametrize(
+    ("first", "rest"),
+    [
+        (b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n", b""),
+        # Answered with 401 before the body came, which comes afterwards.
+        (b"POST /v1/score HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n", b"{}"),
+    ],
+)
+def test_an_idle_connection_is_closed(hurried: ScorerProcess, first: bytes, rest: bytes) -> None:
     with closing(connect(hurried)) as connection:
-        connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        connection.sendall(first)
         connection.settimeout(15)
+        assert connection.recv(65_536)
+        time.sleep(0.5)
+        connection.sendall(rest)
         while connection.recv(65_536):
             pass
 
