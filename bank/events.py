@@ -34,6 +34,16 @@ class Event:
         return self.second, self.is_payment, self.row["transaction_id"] or 0
 
     @property
+    def key(self) -> tuple[str, int]:
+        """The key of its landing row."""
+        return self.source, self.row["source_row"]
+
+    @property
+    def landing_table(self) -> str:
+        """The landing table of its row."""
+        return "transactions" if self.is_payment else "fraud_reports"
+
+    @property
     def is_fraud(self) -> bool:
         """Whether it is a payment that its source labels as fraud."""
         return bool(self.row.get("fraud"))

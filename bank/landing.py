@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.csv
 from psycopg import sql
 
+from bank.erased_rows import not_erased
 from bank.schema import TABLES, landing_columns
 from bank.settings import Settings
 
@@ -30,15 +31,18 @@ def take_turns(bank: psycopg.Connection) -> None:
 
 
 def is_new_source(bank: psycopg.Connection, table: str, source: str) -> bool:
-    """Whether the table has no row of this source yet."""
-    query = sql.SQL("select 1 from bank.{} where source = %s limit 1").format(sql.Identifier(table))
-    return bank.execute(query, [source]).fetchone() is None
+    """Whether the table never had a row of this source."""
+    known = sql.SQL("select 1 from bank.{} where source = %(source)s").format(sql.Identifier(table))
+    erased = sql.SQL("select 1 from bank.erased_rows where landing_table = %(table)s and source = %(source)s")
+    query = sql.SQL("({}) union all ({}) limit 1").format(known, erased)
+    return bank.execute(query, {"table": table, "source": source}).fetchone() is None
 
 
 def land(bank: psycopg.Connection, table: str, source: str, rows: pa.Table, new_source: bool = False) -> int:
     """Insert rows, with all columns of the landing table except `source`; returns how many were new.
 
-    Rows of a new source are copied directly; otherwise they go through a temporary table.
+    Rows of a new source are copied directly; otherwise they go through a temporary table, and those that were erased
+    with their customer are left out.
     """
     columns = landing_columns(TABLES[table])
     names = sql.SQL(", ").join(map(sql.Identifier, columns))
@@ -54,8 +58,8 @@ def land(bank: psycopg.Connection, table: str, source: str, rows: pa.Table, new_
         )
     )
     _copy(bank, staging, names, csv)
-    insert = sql.SQL("insert into {} ({}) select {} from {} on conflict do nothing")
-    added = bank.execute(insert.format(target, names, names, staging)).rowcount
+    insert = sql.SQL("insert into {} ({}) select {} from {} where {} on conflict do nothing")
+    added = bank.execute(insert.format(target, names, names, staging, not_erased(table, staging))).rowcount
     bank.execute(sql.SQL("drop table {}").format(staging))
     return added
 

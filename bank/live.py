@@ -46,6 +46,8 @@ RECORD_EVERY: Final = 100
 RETRY_SECONDS: Final = 600
 SECONDS_BETWEEN_LINES: Final = 10.0
 IDLE_SECONDS: Final = 60.0
+AWAY: Final = (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction)
+"""Errors that end by themselves: no answer, a full disk, a standby that is not promoted yet."""
 T = TypeVar("T")
 
 
@@ -116,14 +118,14 @@ class Live:
         events.clear()
 
     def at_the_bank(self, work: Callable[[psycopg.Connection], T]) -> T:
-        """Run `work` on a new connection to the bank; retries while the database is unavailable."""
+        """Run `work` on a new connection to the bank; retries while the database is unavailable or read-only."""
 
         def once() -> T:
             with open_bank(self.settings) as bank:
                 return work(bank)
 
         retrying = Retrying(
-            retry=retry_if_exception_type(psycopg.OperationalError),
+            retry=retry_if_exception_type(AWAY),
             stop=retry_until(self.stopping),
             wait=wait_exponential_jitter(multiplier=0.1, max=5, jitter=0.1),
             sleep=sleep_using_event(self.stopping),
@@ -187,7 +189,7 @@ def main() -> None:
         signal.signal(number, lambda *_: stopping.set())
     try:
         _serve(options, stopping)
-    except (BankError, psycopg.OperationalError, httpx.TransportError) as error:
+    except (BankError, *AWAY, httpx.TransportError) as error:
         if not stopping.is_set():
             raise
         # Stopped during a retry: the event is sent again at the next start.

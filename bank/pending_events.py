@@ -7,6 +7,7 @@ from datetime import date, datetime
 
 import psycopg
 
+from bank.erased_rows import erased_keys
 from bank.events import Event, events_of
 from bank.feed import Feed
 from bank.replay import as_landed, day_to_play
@@ -24,14 +25,14 @@ def next_day(
 
 
 def unrecorded(bank: psycopg.Connection, events: Sequence[Event]) -> list[Event]:
-    """The events, all of one day, that the bank has no record of; in the same order."""
-    known: dict[bool, set[tuple[str, int]]] = {}
-    for is_payment, table in ((True, "transactions"), (False, "fraud_reports")):
-        some = [event for event in events if event.is_payment == is_payment]
+    """The events, all of one day, that the bank never had a record of; in the same order."""
+    known: dict[str, set[tuple[str, int]]] = {}
+    for table in ("transactions", "fraud_reports"):
+        some = [event for event in events if event.landing_table == table]
         keys = [list({event.source for event in some}), [event.row["source_row"] for event in some]]
         query = f"select source, source_row from bank.{table} where source = any(%s) and source_row = any(%s)"
-        known[is_payment] = set(bank.execute(query, keys).fetchall())
-    return [event for event in events if (event.source, event.row["source_row"]) not in known[event.is_payment]]
+        known[table] = set(bank.execute(query, keys).fetchall()) | erased_keys(bank, table, some)
+    return [event for event in events if event.key not in known[event.landing_table]]
 
 
 def _last_begun(bank: psycopg.Connection, feed: Feed, held_out: Sequence[date]) -> date:

@@ -22,6 +22,7 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 
+from bank.erased_rows import without_erased
 from bank.errors import BankError, IdConflictError
 from bank.events import Event, events_of, in_landing_order, independent_runs
 from bank.feed import Feed, require_days
@@ -208,7 +209,7 @@ def main() -> None:
     events = day_to_play(feed_of(options, now), options.day, now)
     settings = read_settings()
     with open_bank(settings) as bank, ScorerClient(settings.scorer_url, settings.secret("scorer_api_key")) as scorer:
-        played = replay(bank, scorer, events, options.clients, options.limit)
+        played = replay(bank, scorer, without_erased(bank, events), options.clients, options.limit)
     if played.refused:
         print(
             f"{played.refused:,} payments rejected: their ids already exist with a different payload", file=sys.stderr

@@ -24,6 +24,7 @@ been dropped: a history is complete after it. All three values are 0 or more, so
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from typing import Final
@@ -73,6 +74,10 @@ MERGE_LUA: Final = files("contracts").joinpath("lua", "merge.lua").read_text("ut
 """Lua prefix of the writer's and the scorer's scripts; defines `merge(key, floor, entries, keep, slack)`."""
 
 
+ERASE_LUA: Final = files("contracts").joinpath("lua", "erase.lua").read_text("utf-8")
+"""Lua script that removes entries from a history by their positions: one payment's, when its customer is forgotten."""
+
+
 @dataclass(frozen=True)
 class Stamp:
     """The versions, horizons and zone that the state was written for, and its last day `written_to` (YYYY-MM-DD).
@@ -109,6 +114,11 @@ def payment_key(transaction_id: int) -> str:
     return f"p:{transaction_id}"
 
 
+def late_key(history: str) -> str:
+    """The key of a history's late entries."""
+    return f"{history}:late"
+
+
 def index_key(day: str) -> str:
     """The key of the index, by id, of one day's (YYYY-MM-DD) payments from the lake."""
     return f"i:{day}"
@@ -126,6 +136,11 @@ def pack_entries(
     entries = np.empty(len(occurred), dtype=ENTRY)
     entries["occurred"], entries["transaction_id"], entries["value"] = occurred, transaction_id, value
     return entries
+
+
+def pack_positions(positions: Iterable[tuple[int, int]]) -> bytes:
+    """Positions (second, transaction id), 16 bytes each."""
+    return b"".join(second.to_bytes(8, "big") + number.to_bytes(8, "big") for second, number in positions)
 
 
 def pack_reported(cents: Ints, reported: Ints) -> Ints:

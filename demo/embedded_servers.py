@@ -240,6 +240,8 @@ def start_valkey(data: Path, password: str, log: Path, port: int | None = None) 
     configuration.touch(mode=0o600)
     escaped = str(data).replace("\\", "\\\\").replace('"', '\\"')
     lines = [f"bind {HOST}", f"port {port}", f"requirepass {password}", f'dir "{escaped}"', "appendonly yes", 'save ""']
+    # When full, writes fail: a history that is dropped would make its customer a new one.
+    lines.append("maxmemory-policy noeviction")
     # Rewriting the file keeps a core busy for seconds: not worth it for a few megabytes.
     lines += ["auto-aof-rewrite-min-size 512mb", "daemonize no", ""]
     configuration.write_text("\n".join(lines))

@@ -14,6 +14,7 @@ from uvicorn.supervisors import Multiprocess
 
 from serving.app import create_app
 from serving.errors import SettingsError
+from serving.middleware.file_handles import raise_limit
 from serving.middleware.http_limits import LimitedHttpProtocol
 from serving.observability.logging import configure_logging
 from serving.observability.metrics import MULTIPROCESS
@@ -35,6 +36,8 @@ def main() -> int:
         print(f"serving: {error}", file=sys.stderr)
         return 1
     configure_logging(settings.scorer_access_log)
+    # Worker processes inherit it.
+    raise_limit()
     if settings.scorer_workers > 1:
         return serve_by_many(settings, listening)
     # uvicorn raises the signal that ended it again: an orderly stop must not look like a failure.

@@ -18,6 +18,7 @@ from serving.middleware.allowed_hosts import AllowedHostsMiddleware, parse_hosts
 from serving.middleware.api_keys import ApiKeys, parse_keys
 from serving.middleware.auth import AuthMiddleware
 from serving.middleware.body_limit import BodyLimitMiddleware
+from serving.middleware.file_handles import FileHandles
 from serving.middleware.key_file import KeyFile
 from serving.middleware.rate_limits import RateCounter
 from serving.middleware.request_context import RequestContextMiddleware
@@ -52,6 +53,7 @@ def create_app(settings: Settings, clock: Clock = machine_clock) -> FastAPI:
             app.state.readiness = SharedCheck(partial(check_readiness, services))
             app.state.metrics_page = TimeBudget(metrics.render)
             services.background.start("api keys", KeyFile(settings.secrets_dir, api_keys, metrics).run())
+            services.background.start("file handles", FileHandles().run())
             with without_full_collections():
                 yield
 

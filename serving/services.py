@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from serving.clock import Clock
 from serving.decision_log.backpressure import Backpressure
 from serving.decision_log.log import PostgresDecisionLog, connections_per_worker
 from serving.decision_log.outbox_relay import OutboxRelay
-from serving.decision_log.protocol import DecisionLog
+from serving.decision_log.protocol import DecisionLog, Relay
 from serving.decision_log.report_relay import ReportRelay
 from serving.model.champion_watcher import ChampionWatcher
 from serving.model.model_cache import ModelCache
@@ -27,6 +27,7 @@ from serving.observability.logging import event
 from serving.observability.metrics import Metrics
 from serving.online_store.fraud_reports import FraudReporter
 from serving.online_store.protocol import OnlineStore
+from serving.online_store.server_watch import ServerWatch
 from serving.online_store.store import ValkeyOnlineStore, connect
 from serving.recovery.circuit_breaker import CircuitBreaker
 from serving.recovery.confirmer import MOST_REPORT_BYTES, Confirmer, UnconfirmedReports
@@ -51,9 +52,11 @@ class Services:
     clock: Clock
     metrics: Metrics
     store: OnlineStore
+    server: ServerWatch
     breaker: CircuitBreaker
     champions: ChampionWatcher
     log: DecisionLog
+    relays: Sequence[Relay]
     backpressure: Backpressure
     scorer: Scorer
     reporter: FraudReporter
@@ -95,6 +98,7 @@ async def open_services(
         backpressure = Backpressure(settings.scorer_max_decisions_waiting, metrics)
         relay = OutboxRelay(client, log, metrics, backpressure, breaker.trip)
         report_relay = ReportRelay(client, log, metrics)
+        server = ServerWatch(client, metrics)
         background = Background()
         # Requests should not reach a scorer that is not ready. What takes longer continues in the background.
         await asyncio.gather(
@@ -105,13 +109,17 @@ async def open_services(
         background.start("champions", champions.run())
         background.start("outbox relay", relay.run())
         background.start("report relay", report_relay.run())
+        background.start("server watch", server.run())
         background.start("confirmer", Confirmer(recent, reports, log, metrics).run())
         online = OnlineScorer(store, log, recent, clock, metrics)
         degraded = DegradedScorer(log, recent, clock, metrics, reconciler.backfill)
         scorer = Scorer(champions, breaker, online, degraded, backpressure)
         reporter = FraudReporter(store, log, breaker, reports, backpressure, metrics)
         try:
-            yield Services(clock, metrics, store, breaker, champions, log, backpressure, scorer, reporter, background)
+            yield Services(
+                clock, metrics, store, server, breaker, champions, log, (relay, report_relay), backpressure, scorer,
+                reporter, background,
+            )  # fmt: skip
         finally:
             await background.stop()
             with contextlib.suppress(TimeoutError):

@@ -22,7 +22,7 @@ def run_command(name: str, body: Callable[[Settings, DayRange], Result]) -> int:
     try:
         print(json.dumps(body(Settings(), days)), flush=True)
     except Exception as error:
-        _report(name, days, error)
+        report_error(f"{name} {days}", error)
         return 1
     return 0
 
@@ -33,8 +33,8 @@ def _days_from_options(name: str) -> DayRange:
     return day_range(parser, parser.parse_args())
 
 
-def _report(name: str, days: DayRange, error: Exception) -> None:
+def report_error(what: str, error: Exception) -> None:
     """Print one line on standard error; for unexpected errors, print the traceback on standard output."""
     if not isinstance(error, JobError):
         print(redact("".join(traceback.format_exception(error))))
-    print(redact(f"{name} {days}: {one_line(error)}"), file=sys.stderr, flush=True)
+    print(redact(f"{what}: {one_line(error)}"), file=sys.stderr, flush=True)

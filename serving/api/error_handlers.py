@@ -44,6 +44,7 @@ COMMON: Final[Documented] = {
 }
 CONFLICT: Final[Documented] = {409: {"model": Problem, "description": "The id already exists with a different payload"}}
 BODY: Final[Documented] = {400: {"model": Problem, "description": "The body is not readable as JSON"}}
+UNREADABLE: Final[Documented] = {415: {"model": Problem, "description": "The body is compressed, or not UTF-8"}}
 TOO_LARGE: Final[Documented] = {413: {"model": Problem, "description": "The body is too large"}}
 NOT_FOUND: Final[Documented] = {404: {"model": Problem, "description": "Not found"}}
 

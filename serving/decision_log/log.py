@@ -12,12 +12,13 @@ from typing import Any, Final, TypeVar
 import orjson
 from psycopg import AsyncConnection, OperationalError
 from psycopg.conninfo import make_conninfo
-from psycopg.errors import UndefinedTable
+from psycopg.errors import ReadOnlySqlTransaction, UndefinedTable
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool
 
 from serving.decision_log import queries, repair_lock
+from serving.decision_log.problems import NotWritableError, raise_if_unwritable
 from serving.decision_log.schema import check_tables
 from serving.scoring.decision_records import Record, iso
 from serving.scoring.payment import Location
@@ -47,7 +48,7 @@ class PostgresDecisionLog:
     def __init__(self, url: str, password: str, timeout: float, connections: int = CONNECTIONS) -> None:
         """`connections` limits those of this process; recovery needs two."""
         self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
-            _conninfo(url, password, timeout),
+            conninfo(url, password, timeout),
             min_size=0,
             max_size=connections,
             # Without a server a call fails after this, before its deadline.
@@ -72,8 +73,8 @@ class PostgresDecisionLog:
         await self._pool.close()
 
     async def check(self) -> None:
-        """Fail unless the tables can be read; migrations alone create them."""
-        await _within(self._short, self._rows(queries.CHECK))
+        """Fail unless the tables can be read and written, as far as one can tell without writing."""
+        await _within(self._short, self._check())
 
     async def find(self, ids: Sequence[int]) -> dict[int, Record]:
         """The decisions on these payments, of those that have one."""
@@ -178,6 +179,12 @@ class PostgresDecisionLog:
         before = [number for number in kept if number not in added]
         return await self._find(before) if before else {}
 
+    async def _check(self) -> None:
+        async with self._connection() as connection:
+            (state,) = await (await connection.execute(queries.WRITABLE)).fetchall()
+            raise_if_unwritable(state)
+            await connection.execute(queries.READABLE)
+
     async def _rows(self, query: str, arguments: Any = None) -> list[DictRow]:
         async with self._connection() as connection:
             return await (await connection.execute(query, arguments)).fetchall()
@@ -198,6 +205,10 @@ class PostgresDecisionLog:
             except UndefinedTable:
                 self._checked = False
                 raise
+            except (ReadOnlySqlTransaction, NotWritableError):
+                # A session keeps the defaults with which it began: only another one can be writable again.
+                await connection.close()
+                raise
 
 
 def connections_per_worker(workers: int, together: int) -> int:
@@ -205,7 +216,8 @@ def connections_per_worker(workers: int, together: int) -> int:
     return max(2, min(CONNECTIONS, together // workers))
 
 
-def _conninfo(url: str, password: str, timeout: float) -> str:
+def conninfo(url: str, password: str, timeout: float) -> str:
+    """How the scorer connects to the decision log: its role, and limits on every wait."""
     longest = int(STATEMENT * timeout * 1000)
     limits = {"statement_timeout": longest, "idle_in_transaction_session_timeout": longest}
     # A table that another session locks must not use up the deadline of a request.

@@ -22,6 +22,7 @@ from valkey.exceptions import ResponseError, ValkeyError
 
 from contracts.online_state import DECISIONS_KEY
 from serving.decision_log.backpressure import Backpressure, Memory
+from serving.decision_log.problems import problem_of
 from serving.decision_log.protocol import Appendable
 from serving.observability.logging import event
 from serving.observability.metrics import Metrics
@@ -66,6 +67,8 @@ class OutboxRelay:
         on_failure: Callable[[Exception], None],
     ) -> None:
         """`on_failure` is called when Valkey does not answer, or has lost its data."""
+        self.problem = ""
+        """Why PostgreSQL takes no decisions, for `/readyz`; empty if it does."""
         self._on_failure = on_failure
         self._has_group = False
         self._client = client
@@ -86,9 +89,10 @@ class OutboxRelay:
         while True:
             try:
                 moved = await self._try(BLOCK_MS)
-            except Exception:
+            except Exception as error:
                 # An unexpected error is logged with its trace and retried: decisions wait in the stream.
                 event("outbox relay failed", logging.ERROR, exc_info=True)
+                self.problem = f"the relay of decisions failed ({type(error).__name__}): the log has the trace"
                 moved = None
             if moved is None:
                 await asyncio.sleep(OUTBOX_SECONDS)
@@ -112,12 +116,14 @@ class OutboxRelay:
         try:
             moved = await self._move(block_ms)
         except (ValkeyError, psycopg.Error, OSError) as error:
+            self.problem = problem_of(error) if isinstance(error, psycopg.Error) else ""
             if isinstance(error, ValkeyError):
                 self._on_failure(error)
             self._transitions.update(
                 f"{type(error).__name__}: {reason_of(error)}".strip(), until_then="they wait in the stream"
             )
             return None
+        self.problem = ""
         self._transitions.update("")
         return moved
 

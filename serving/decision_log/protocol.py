@@ -26,7 +26,7 @@ class DecisionLog(FindableLog, Protocol):
     """The log as requests use it: each call answers or fails within the short deadline."""
 
     async def check(self) -> None:
-        """Fail unless the table can be read."""
+        """Fail unless the tables can be read and written."""
 
     async def record(self, kept: Mapping[int, bytes]) -> dict[int, Record]:
         """Write degraded decisions, pending backfill; returns those that existed before."""
@@ -47,6 +47,14 @@ class AppendableReports(Protocol):
 
     async def append_reports(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write fraud reports (`Report.as_row`); of several reports of one payment the earliest stays."""
+
+
+class Relay(Protocol):
+    """A relay as readiness sees it."""
+
+    @property
+    def problem(self) -> str:
+        """Why PostgreSQL takes nothing from it, empty if it does."""
 
 
 class Confirming(Protocol):

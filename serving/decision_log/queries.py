@@ -8,7 +8,25 @@ from __future__ import annotations
 
 from typing import Final
 
-CHECK: Final = "select 1 from serving.decisions limit 1"
+WRITABLE: Final = """
+with needed as (
+    select name, rights, to_regclass('serving.' || name) as id from (values
+        ('decisions', '{select, insert, update}'::text[]),
+        ('unapplied', '{select, insert, delete}'),
+        ('fraud_reports', '{select, insert, update}')
+    ) as tables (name, rights)
+)
+select pg_is_in_recovery() as standby, current_setting('transaction_read_only')::bool as read_only,
+    array(select name from needed where id is null) as missing,
+    array(
+        select name from needed
+        where exists (select from unnest(rights) as granted where not has_table_privilege(id, granted))
+    ) as forbidden
+"""
+READABLE: Final = """
+(select 1 from serving.decisions limit 1) union all (select 1 from serving.unapplied limit 1)
+union all (select 1 from serving.fraud_reports limit 1)
+"""
 HIGHEST: Final = """
 select greatest(
     (select max(applied) from serving.decisions), (select max(applied) from serving.fraud_reports)

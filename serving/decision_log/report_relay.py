@@ -18,6 +18,7 @@ from valkey.exceptions import ValkeyError
 
 from contracts.online_state import REPORTS_KEY
 from serving.decision_log.outbox_relay import UNRECORDABLE, reason_of
+from serving.decision_log.problems import problem_of
 from serving.decision_log.protocol import AppendableReports
 from serving.observability.logging import event
 from serving.observability.metrics import Metrics
@@ -41,6 +42,8 @@ class ReportRelay:
     """Moves fraud reports from the outbox to the decision log."""
 
     def __init__(self, client: Valkey, log: AppendableReports, metrics: Metrics) -> None:
+        self.problem = ""
+        """Why PostgreSQL takes no fraud reports, for `/readyz`; empty if it does."""
         self._client = client
         self._log = log
         self._metrics = metrics
@@ -52,9 +55,10 @@ class ReportRelay:
             try:
                 if await self._try() == BATCH:
                     continue
-            except Exception:
+            except Exception as error:
                 # An unexpected error is logged with its trace and retried: reports wait in the stream.
                 event("report relay failed", logging.ERROR, exc_info=True)
+                self.problem = f"the relay of fraud reports failed ({type(error).__name__}): the log has the trace"
             await asyncio.sleep(SECONDS)
 
     async def finish(self) -> None:
@@ -70,9 +74,11 @@ class ReportRelay:
             if entries:
                 await self._record(entries)
         except (ValkeyError, psycopg.Error, OSError) as error:
+            self.problem = problem_of(error) if isinstance(error, psycopg.Error) else ""
             reason = f"{type(error).__name__}: {reason_of(error)}".strip()
             self._transitions.update(reason, until_then="they wait in the stream")
             return 0
+        self.problem = ""
         self._transitions.update("")
         return len(entries)
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.middleware.api_keys import is_protected
+from serving.middleware.body_format import UnreadableBodyError, declared_length, reject_unreadable
 from serving.middleware.refusals import RefusalLog
 
 MAX_BODIES: Final = 16
@@ -36,6 +36,8 @@ class TooManyError(Exception):
 
 class BodyLimitMiddleware:
     """ASGI middleware: 413 for a body above its limit, 503 while requests with bodies of `MAX_BODIES * max_bytes` are.
+
+    415 for a body that is compressed or not UTF-8.
 
     The limit is `max_bytes` on the paths of `LARGE_BODIES` and `SMALL_BYTES` elsewhere. The application receives the
     body as one message. Paths that need no key use no body, so theirs is not read.
@@ -69,6 +71,9 @@ class BodyLimitMiddleware:
             self._refusals.add(503, detail, scope["client"][0] if scope.get("client") else "")
             busy = JSONResponse({"detail": detail}, status_code=503, headers={"Retry-After": "1"})
             await busy(scope, receive, send)
+        except UnreadableBodyError as error:
+            told = JSONResponse({"detail": str(error)}, status_code=error.status, headers=error.headers)
+            await told(scope, receive, send)
         finally:
             # Until the response: a batch may wait for its turn, and is in memory meanwhile.
             self._under_way -= sum(counted)
@@ -76,11 +81,11 @@ class BodyLimitMiddleware:
     async def _read(self, scope: Scope, receive: Receive, counted: list[int]) -> Message:
         """The whole body as one message, a disconnect message unchanged; `counted` receives the sizes of its pieces.
 
-        Raises `TooLargeError`, or `TooManyError`.
+        Raises `TooLargeError`, `TooManyError` or `UnreadableBodyError`.
         """
         pieces: list[bytes] = []
         most = self._max_bytes if scope["path"] in LARGE_BODIES else min(SMALL_BYTES, self._max_bytes)
-        if _declared(scope) > most:
+        if declared_length(scope["headers"]) > most:
             raise TooLargeError(most)
         size = 0
         while True:
@@ -96,9 +101,6 @@ class BodyLimitMiddleware:
             if self._under_way > MAX_BODIES * self._max_bytes and size > SMALL_BYTES:
                 raise TooManyError
             if not message.get("more_body", False):
-                return {"type": "http.request", "body": b"".join(pieces), "more_body": False}
-
-
-def _declared(scope: Scope) -> int:
-    length = Headers(scope=scope).get("content-length", "")
-    return int(length) if length.isdecimal() else 0
+                body = b"".join(pieces)
+                reject_unreadable(body)
+                return {"type": "http.request", "body": body, "more_body": False}

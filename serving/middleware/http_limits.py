@@ -28,13 +28,14 @@ MAX_UNUSED_BYTES: Final = 64 * 1024
 """How much of a body is still read after the response to its request, so that the connection can be used again."""
 HEAD_SECONDS: Final = 10
 BODY_SECONDS: Final = 30
-SEND_SECONDS: Final = 60
-"""How long a client may leave a response unread."""
+READ_SECONDS: Final = 30
+"""How long a client may take for each `READ_BYTES` of a response that is in no buffer of the network yet."""
+READ_BYTES: Final = 64 * 1024
 SWEEP_SECONDS: Final = 5
 LINGER_SECONDS: Final = 2
 """How long a refused connection stays open, so that the client, which may still be sending, can read why."""
 OTHER_HANDLES: Final = 200
-"""File handles left for everything that is no client's connection."""
+"""File handles left for everything that is no client's connection, or half of them if there are fewer."""
 MAX_CONNECTIONS: Final = 10_000
 KEY_ACCEPTED: Final = "serving.key_accepted"
 """The entry of a request's ASGI scope to call once it has a valid key; none if the connection had one before."""
@@ -43,7 +44,7 @@ KEY_ACCEPTED: Final = "serving.key_accepted"
 def max_connections() -> int:
     """How many connections one worker accepts: as many as its file handles allow, and at most `MAX_CONNECTIONS`."""
     handles, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MAX_CONNECTIONS if handles < 0 else max(1, min(MAX_CONNECTIONS, handles - OTHER_HANDLES))
+    return MAX_CONNECTIONS if handles < 0 else min(MAX_CONNECTIONS, max(handles - OTHER_HANDLES, handles // 2))
 
 
 class RefusedError(Exception):
@@ -53,7 +54,8 @@ class RefusedError(Exception):
 class LimitedHttpProtocol(HttpToolsProtocol):
     """One connection. Refuses with 400, 408, 414, 429, 431 or 503 and a JSON body, like every error of the scorer."""
 
-    max_connections: ClassVar[int] = max_connections()
+    max_connections: ClassVar[int] = 0
+    """0: as many as `max_connections` says, since the limit of file handles may change."""
     refusals: ClassVar[RefusalLog] = RefusalLog()
     _strangers: ClassVar[dict[LimitedHttpProtocol, None]] = {}
     """Connections without a valid key so far, the oldest first. If there are too many connections, they go first."""
@@ -72,14 +74,16 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._running: RequestResponseCycle | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._unread_since: tuple[float, int] | None = None
+        """When so many bytes were left to read."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept the connection; if there are too many, in place of another."""
         super().connection_made(transport)
         self._strangers[self] = None
         self._wait(HEAD_SECONDS)
-        if len(self.connections) > self.max_connections:
-            self._make_room()
+        most = self.max_connections or max_connections()
+        if len(self.connections) > most:
+            self._make_room(most)
         if len(self.connections) == 1:
             self._start_sweeping()
 
@@ -107,8 +111,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self.refuse(414, f"the URL is longer than {MAX_URL_BYTES} bytes")
         elif self._head_bytes > MAX_HEAD_BYTES:
             self.refuse(431, f"the headers are longer than {MAX_HEAD_BYTES} bytes")
-        elif self._deadline is None and self._head_bytes and self._is_idle():
-            # An empty line: uvicorn closes a kept connection only if nothing comes.
+        elif self._deadline is None and self._is_idle():
+            # An empty line, or the rest of a body, begins no request, but ends uvicorn's limit for kept connections.
             self._wait(HEAD_SECONDS)
 
     def on_message_begin(self) -> None:
@@ -228,7 +232,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     def _key_accepted(self) -> None:
         self._strangers.pop(self, None)
 
-    def _make_room(self) -> None:
+    def _make_room(self, most: int) -> None:
         """Close the oldest connection without a key; without one, a connection between two requests, or this one."""
         others = (one for one in self.connections if isinstance(one, LimitedHttpProtocol) and one is not self)
         oldest = next(iter(self._strangers))
@@ -239,7 +243,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             # It would stay open until its client has read everything.
             oldest.transport.abort()
         else:
-            oldest.refuse(503, f"more than {self.max_connections} connections: retry", linger=False)
+            oldest.refuse(503, f"more than {most} connections: retry", linger=False)
 
     def _start_sweeping(self) -> None:
         if self._timer is not None:
@@ -254,14 +258,15 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         cls._timer = loop.call_later(SWEEP_SECONDS, cls._sweep, loop, connections) if connections else None
 
     def _abort_if_unread(self, now: float) -> None:
-        if not self.transport.get_write_buffer_size():
+        """Give up a client that has read too little since an earlier call."""
+        left = self.transport.get_write_buffer_size()
+        if not left:
             self._unread_since = None
-        elif self._unread_since is None or self._unread_since[1] != self._messages:
-            self._unread_since = now, self._messages
-        elif now - self._unread_since[0] >= SEND_SECONDS:
-            self.refusals.add(
-                408, f"a response was not read within {SEND_SECONDS} s", self.client[0] if self.client else ""
-            )
+        elif self._unread_since is None or left <= self._unread_since[1] - READ_BYTES:
+            self._unread_since = now, left
+        elif now - self._unread_since[0] >= READ_SECONDS:
+            detail = f"a response was not read within {READ_SECONDS} s"
+            self.refusals.add(408, detail, self.client[0] if self.client else "")
             self.transport.abort()
 
     def _wait(self, seconds: float) -> None:
@@ -279,8 +284,9 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             # Answered before its body was complete, as without a key.
             self.transport.close()
         elif self._messages and self._in_head and not self._head_bytes:
-            # Nothing came: a kept connection, which uvicorn closes.
-            return
+            # Nothing came. uvicorn closes a kept connection, unless the rest of an answered body ended its limit.
+            if self.timeout_keep_alive_task is None:
+                self.transport.close()
         else:
             part = "headers" if self._in_head else "body"
             self.refuse(408, f"the {part} did not arrive within {seconds:g} s")

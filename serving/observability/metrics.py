@@ -71,6 +71,11 @@ class Metrics:
             "Valkey's used memory as a share of maxmemory, 0 without a limit",
             multiprocess_mode="livemostrecent",
         )
+        self.store_settings = gauge(
+            "scorer_store_settings_problem",
+            "1 while Valkey's settings put the online state at risk",
+            multiprocess_mode="livemax",
+        )
         self.drained = counter("scorer_decisions_drained", "Decisions written to PostgreSQL")
         self.set_aside = counter(
             "scorer_decisions_set_aside", "Decisions that PostgreSQL rejects, kept in a stream of their own"

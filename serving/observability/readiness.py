@@ -7,11 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import psycopg
-from psycopg.errors import LockNotAvailable
 from valkey.exceptions import ValkeyError
 
 from contracts.addresses import redact
-from serving.decision_log.schema import TablesError
+from serving.decision_log.problems import problem_of
 from serving.errors import NotReadyError, OnlineStoreUnavailableError
 from serving.recovery.circuit_breaker import UNTIL_THEN
 from serving.services import Services
@@ -70,7 +69,9 @@ async def _check_store(services: Services) -> Check:
     except OnlineStoreUnavailableError as error:
         return Check(False, f"{error}; {UNTIL_THEN}")
     problem = problem or services.breaker.problem
-    return Check(not problem, f"{problem}; {UNTIL_THEN}" if problem else "compatible and in use")
+    if problem:
+        return Check(False, f"{problem}; {UNTIL_THEN}")
+    return Check(True, "; ".join(filter(None, ("compatible and in use", services.server.note))))
 
 
 def _check_model(services: Services) -> Check:
@@ -83,14 +84,14 @@ def _check_model(services: Services) -> Check:
 
 
 async def _check_log(services: Services) -> Check:
+    """Whether decisions and fraud reports can be recorded: what the tables say, and what the last attempts did."""
+    problems = [relay.problem for relay in services.relays if relay.problem]
     try:
         await services.log.check()
-    except TablesError as error:
-        return Check(False, f"{error}; {MEANWHILE}")
-    except LockNotAvailable:
-        return Check(False, f"a table of the decision log is locked: end the session that locks it; {MEANWHILE}")
-    except psycopg.Error as error:
-        return Check(False, f"{_away('PostgreSQL', error)}: check DECISIONS_URL, and that PostgreSQL runs; {MEANWHILE}")
+    except (psycopg.Error, OSError) as error:
+        problems = [problem_of(error)]
+    if problems:
+        return Check(False, f"{problems[0]}; {MEANWHILE}")
     return Check(True, "reachable")
 
 
@@ -100,7 +101,7 @@ def _check_capacity(services: Services) -> Check:
     if pressure.problem:
         meanwhile = "payments" if pressure.full else "batches, not single payments,"
         return Check(False, f"{pressure.problem}; until then, {meanwhile} are rejected")
-    return Check(True, pressure.state)
+    return Check(not services.server.problem, services.server.problem or pressure.state)
 
 
 def _away(what: str, error: Exception) -> str:

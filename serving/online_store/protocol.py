@@ -55,7 +55,7 @@ class OnlineStore(Protocol):
     """The store as payments and fraud reports use it."""
 
     async def incompatible(self) -> str:
-        """Why this code cannot use the stored state, empty if it can."""
+        """Why this code cannot use the server or the stored state, empty if it can."""
 
     async def reserve(self, payments: Sequence[Payment], *, log_asked: bool = False) -> int | AskLog | None:
         """Reserve all these ids or none; the index of a payment that conflicts, None if none does.
@@ -92,7 +92,7 @@ class ReconcilableStore(Protocol):
     """The store as recovery uses it."""
 
     async def incompatible(self) -> str:
-        """Why this code cannot use the stored state, empty if it can."""
+        """Why this code cannot use the server or the stored state, empty if it can."""
 
     async def pin_run(self) -> str:
         """Accept only the server that runs now; its run id, a new one after every start."""

@@ -52,6 +52,7 @@ from serving.online_store.scripts import (
     START_REPAIR,
     STORE_ANSWERS,
 )
+from serving.online_store.server_check import refusal
 from serving.scoring.payment import Location, Payment
 from serving.scoring.report import Report, by_terminal
 
@@ -79,7 +80,9 @@ class ValkeyOnlineStore(ScriptConnection):
         self._reports = asyncio.Semaphore(1)
 
     async def incompatible(self) -> str:
-        """Why this code and its model cannot use the stored state, empty if they can."""
+        """Why this code and its model cannot use the server or the stored state, empty if they can."""
+        if refused := refusal(await self._client.info()):
+            return refused
         answer = await self._call(CHECK_STAMP, [META_KEY], [])
         why, name, rules = (part.decode() for part in answer)
         if why not in ("", NOT_RECONCILED):

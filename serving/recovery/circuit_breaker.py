@@ -19,6 +19,7 @@ from typing import Final
 import psycopg
 from valkey.exceptions import ResponseError
 
+from serving.decision_log.problems import PROBLEMS, problem_of
 from serving.decision_log.schema import TablesError
 from serving.errors import OnlineStoreUnavailableError
 from serving.observability.metrics import Metrics
@@ -151,6 +152,8 @@ def reason(error: Exception) -> str:
     """Why a store cannot be used, and the remedy."""
     if isinstance(error, OnlineStoreUnavailableError | TablesError):
         return str(error)
+    if isinstance(error, tuple(PROBLEMS)):
+        return problem_of(error)
     if isinstance(error, ResponseError):
         return f"Valkey refuses a command ({_short(error)}): correct what it names, such as maxmemory"
     what, variable = ("PostgreSQL", "DECISIONS_URL") if isinstance(error, psycopg.Error) else ("Valkey", "VALKEY_URL")

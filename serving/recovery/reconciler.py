@@ -119,8 +119,9 @@ class Reconciler:
             self._breaker.stop_recovery()
 
     async def _sweep(self) -> None:
-        """Backfill what a killed scorer left; notice a restart or a loss of data that no payment met, and a stamp that
-        no longer fits, as after a champion of another zone."""
+        """Backfill what a killed scorer left, and notice what no payment met: a restart, a loss of data, a server that
+        changed so that it must not be used, or a stamp that no longer fits, as after a champion of another zone.
+        """
         with contextlib.suppress(ValkeyError, *LOG_ERRORS):
             if (
                 await self._store.current_run() != self._run_id

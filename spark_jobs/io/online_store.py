@@ -1,8 +1,12 @@
-"""Commands of the online state: merge histories, index payments by day, write the stamp. Independent of Spark."""
+"""Commands of the online state: merge histories, index payments by day, write the stamp, forget a customer.
+
+Independent of Spark.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from importlib.resources import files
@@ -13,7 +17,23 @@ from typing import Any, Final, TypeVar
 import valkey
 from valkey.exceptions import AuthenticationError, ValkeyError
 
-from contracts.online_state import DAYS_KEY, FORMAT, MERGE_LUA, META_KEY, READABLE_FORMATS, Stamp, index_key
+from contracts.online_state import (
+    DAYS_KEY,
+    ENTRY,
+    ERASE_LUA,
+    FLOOR_BYTES,
+    FORMAT,
+    MERGE_LUA,
+    META_KEY,
+    READABLE_FORMATS,
+    Stamp,
+    customer_key,
+    index_key,
+    late_key,
+    pack_positions,
+    terminal_key,
+)
+from contracts.transaction import from_epoch_seconds
 from contracts.zones import NAME_FIELD, RULES_FIELD, ZoneId
 from spark_jobs.errors import JobError
 from spark_jobs.settings import VALKEY_SECRET, read_secret
@@ -101,6 +121,36 @@ def stamp(client: Client, last: date, zone: ZoneId) -> None:
     """Write the stamp; `written_to` never moves back."""
     fields = Stamp(written_to=last.isoformat(), zone=zone).fields()
     client.eval(STAMP_SCRIPT, 1, META_KEY, *(part for field in fields.items() for part in field))
+
+
+def erase_history(client: Client, customer_id: int) -> dict[str, int]:
+    """Remove a customer's history; how many entries it had."""
+    key = customer_key(customer_id)
+    history, late = client.mget(key, late_key(key))
+    client.delete(key, late_key(key))
+    return {"history_entries": (len((history or b"")[FLOOR_BYTES:]) + len(late or b"")) // ENTRY.itemsize}
+
+
+def erase_payments(client: Client, payments: Iterable[tuple[int, int, int]]) -> dict[str, int]:
+    """Remove payments (id, terminal, second) from terminals' histories and from the index; how many were there."""
+    by_terminal: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
+    by_day: defaultdict[str, list[tuple[bytes, bytes]]] = defaultdict(list)
+    for number, terminal, second in sorted(payments):
+        by_terminal[terminal].append((second, number))
+        place = terminal.to_bytes(8, "big") + second.to_bytes(8, "big")
+        by_day[index_key(from_epoch_seconds(second).date().isoformat())].append((number.to_bytes(8, "big"), place))
+    erased = 0
+    for terminal, positions in by_terminal.items():
+        key = terminal_key(terminal)
+        erased += client.eval(ERASE_LUA, 2, key, late_key(key), pack_positions(positions))
+    return {"terminal_entries": erased, "index_entries": sum(_drop_from(client, *one) for one in by_day.items())}
+
+
+def _drop_from(client: Client, index: str, payments: Sequence[tuple[bytes, bytes]]) -> int:
+    """Remove payments (packed id and packed terminal and second) from a day's index, where they are the ones meant."""
+    located = client.hmget(index, [number for number, _ in payments])
+    gone = [number for (number, place), found in zip(payments, located, strict=True) if (found or b"")[:16] == place]
+    return int(client.hdel(index, *gone)) if gone else 0
 
 
 def _chunks(items: Iterable[T]) -> Iterator[list[T]]:

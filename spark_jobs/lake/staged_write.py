@@ -107,6 +107,13 @@ def staging(lake: Lake, job: str) -> Iterator[Staging]:
             _remove(folder)
 
 
+def running(lake: Lake) -> list[str]:
+    """The jobs that are writing to the lake; what dead runs of any job left is removed."""
+    parent = lake.root / STAGING
+    _sweep(parent, "*")
+    return sorted({path.stem.rpartition("-")[0] for path in parent.glob("*.lock")})
+
+
 def write_staged(
     frame: DataFrame | None,
     outputs: Mapping[str, ToOutput],

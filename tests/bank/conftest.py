@@ -40,7 +40,7 @@ def admin(settings: Settings) -> Iterator[psycopg.Connection]:
 @pytest.fixture
 def bank(settings: Settings, admin: psycopg.Connection) -> Iterator[psycopg.Connection]:
     """The bank feed's connection, with empty tables."""
-    admin.execute("truncate bank.transactions, bank.fraud_reports, bank.sources restart identity")
+    admin.execute("truncate bank.transactions, bank.fraud_reports, bank.erased_rows, bank.sources restart identity")
     with open_bank(settings) as connection:
         yield connection
 

@@ -84,5 +84,22 @@ def test_the_scorer_may_ask_about_the_server_and_its_groups(ask: Ask) -> None:
     assert not refused(ask("scorer", "xautoclaim decisions relay one 0 0"))
 
 
+def test_both_may_forget_a_customer(ask: Ask) -> None:
+    """What the commands `serving.erase` and `spark_jobs.erase` send."""
+    script = "return redis.call('get', KEYS[1]) or redis.call('get', KEYS[2])"
+    for user in ("scorer", "pipeline"):
+        for text in (
+            "mget c:1 c:1:late",
+            "del c:1 c:1:late",
+            f'eval "{script}" 2 t:1 t:1:late',
+            "hmget i:2025-01-01 1",
+        ):
+            assert not refused(ask(user, text)), (user, text)
+        assert not refused(ask(user, "hdel i:2025-01-01 1"))
+    for text in ("scan 0 match p:* count 9", "hget p:1 body", "del p:1", "xrange decisions - +", "xdel decisions 1-1",
+                 "xack decisions relay 1-1", "xrange fraud_reports:set_aside - +", "multi", "info"):  # fmt: skip
+        assert not refused(ask("scorer", text)), text
+
+
 def test_people_may_do_everything(ask: Ask) -> None:
     assert ask("default", "flushdb").startswith("+OK")

@@ -15,9 +15,12 @@ from hypothesis import strategies as st
 
 from contracts.labels import NEVER
 from contracts.online_state import (
+    ERASE_LUA,
     MERGE_LUA,
     Stamp,
+    late_key,
     pack_entries,
+    pack_positions,
     pack_reported,
     pack_second,
     unpack_history,
@@ -61,7 +64,7 @@ def merge(client: valkey.Valkey, batch: list[Entry], floor: int = 0, slack: int 
 
 def stored(client: valkey.Valkey) -> bytes:
     found: list[bytes | None] = client.mget(KEY, f"{KEY}:late")
-    return with_late(found[0] or b"", found[1] or b"")
+    return with_late(found[0] or bytes(8), found[1] or b"")
 
 
 def unpack(history: bytes) -> tuple[int, dict[tuple[int, int], int]]:
@@ -244,3 +247,44 @@ def test_an_earlier_report_is_the_lesser_value() -> None:
         assert (np.diff(packed) > 0).all()
     # A report too late for the packed value counts as none.
     assert unpack_reported(pack_reported(np.array([7]), np.array([2**40])))[1][0] == NEVER
+
+
+def erase(client: valkey.Valkey, positions: list[tuple[int, int]]) -> int:
+    removed: int = client.eval(ERASE_LUA, 2, KEY, late_key(KEY), pack_positions(positions))
+    return removed
+
+
+@given(st.lists(entries, min_size=1, max_size=5), entries, entries, st.integers(0, 250))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_erasing_removes_exactly_these_payments_and_keeps_the_floor(
+    client: valkey.Valkey, batches: list[list[Entry]], others: list[Entry], after: list[Entry], floor: int
+) -> None:
+    """Whatever is in the history, among the late entries or in neither; what is merged later is a union again."""
+    client.delete(KEY, late_key(KEY))
+    for batch in batches:
+        merge(client, batch, floor, keep=2**40)
+    before_floor, before = unpack(stored(client))
+    gone = {entry[:2] for entry in [*batches[0], *others]}
+    assert erase(client, sorted(gone)) == len(gone & set(before))
+    left = {position: value for position, value in before.items() if position not in gone}
+    assert unpack(stored(client)) == (before_floor, left)
+    assert erase(client, sorted(gone)) == 0
+    merge(client, after, keep=2**40)
+    again_floor, again = unpack(stored(client))
+    assert again_floor == before_floor
+    assert set(left) <= set(again) <= set(left) | {entry[:2] for entry in after}
+
+
+def test_erasing_finds_late_entries(client: valkey.Valkey) -> None:
+    client.delete(KEY, late_key(KEY))
+    merge(client, [(second, 1, 5) for second in range(1_000, 2_000)], keep=2**40)
+    merge(client, [(5, 7, 5)], keep=2**40)
+    merge(client, [(6, 8, 5)], keep=2**40)
+    late = client.get(late_key(KEY))
+    assert isinstance(late, bytes)
+    assert len(late) == 48
+    assert erase(client, [(5, 7), (1_500, 1), (6, 9)]) == 2
+    assert set(unpack(stored(client))[1]) == {
+        (6, 8),
+        *((second, 1) for second in range(1_000, 2_000) if second != 1_500),
+    }

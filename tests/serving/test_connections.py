@@ -31,7 +31,7 @@ def hurried(
     folder = tmp_path_factory.mktemp("hurried")
     (folder / "sitecustomize.py").write_text(
         "from serving.middleware import http_limits as limits\n"
-        "limits.HEAD_SECONDS = limits.SEND_SECONDS = 2\nlimits.BODY_SECONDS = 3\nlimits.LINGER_SECONDS = 0.5\n"
+        "limits.HEAD_SECONDS = limits.READ_SECONDS = 2\nlimits.BODY_SECONDS = 3\nlimits.LINGER_SECONDS = 0.5\n"
         "limits.SWEEP_SECONDS = 0.5\nlimits.LimitedHttpProtocol.max_connections = 20\n"
     )
     scorer = start(PYTHONPATH=f"{folder}:{Path(http_limits.__file__).parents[2]}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from serving.middleware import http_limits
+from serving.middleware.file_handles import WANTED, raise_limit
 from serving.middleware.http_limits import MAX_HEAD_BYTES, MAX_URL_BYTES
 from tests.serving.running import KEYS, ScorerProcess, body, wait_for
 
@@ -57,6 +59,16 @@ def answer_on(connection: socket.socket) -> tuple[int, str]:
     return int(head.split()[1]), json.loads(content)["detail"]
 
 
+def seconds_until_closed(connection: socket.socket, drop: bytes) -> float:
+    """How long a connection stays open to a client that sends something five times a second."""
+    began = time.monotonic()
+    with suppress(OSError):
+        while time.monotonic() - began < 20:
+            connection.sendall(drop)
+            time.sleep(0.2)
+    return time.monotonic() - began
+
+
 HEADS = {
     "a header line": (431, [b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: ", *[b"x" * MEBIBYTE] * 50]),
     "many headers": (431, [b"GET /livez HTTP/1.1\r\nHost: localhost\r\n", *[b"X: y\r\n" * 10_000] * 50]),
@@ -99,7 +111,8 @@ def hurried(start: Callable[..., ScorerProcess], state: object, tmp_path: Path) 
     """A scorer with short limits, and room for twenty connections."""
     (tmp_path / "sitecustomize.py").write_text(
         "from serving.middleware import http_limits as limits\n"
-        "limits.HEAD_SECONDS = 2\nlimits.BODY_SECONDS = 3\nlimits.LINGER_SECONDS = 0.5\n"
+        "limits.HEAD_SECONDS = 2\nlimits.BODY_SECONDS = 3\nlimits.LINGER_SECONDS = 0.5\nlimits.READ_SECONDS = 1\n"
+        "limits.SWEEP_SECONDS = 0.25\n"
         "limits.LimitedHttpProtocol.max_connections = 20\n"
     )
     scorer = start(PYTHONPATH=f"{tmp_path}:{Path(http_limits.__file__).parents[2]}")
@@ -128,15 +141,105 @@ def test_a_request_that_does_not_end_is_timed_out(hurried: ScorerProcess, fresh:
 
 def test_a_head_in_drops_is_timed_out(hurried: ScorerProcess) -> None:
     with closing(connect(hurried)) as connection:
-        began = time.monotonic()
         connection.sendall(b"GET /livez HTTP/1.1\r\n")
-        while time.monotonic() - began < 20:
-            try:
-                connection.sendall(b"X: y\r\n")
-            except OSError:
-                break
-            time.sleep(0.2)
-        assert time.monotonic() - began < 15
+        assert seconds_until_closed(connection, b"X: y\r\n") < 15
+
+
+def test_a_body_in_drops_is_timed_out(hurried: ScorerProcess) -> None:
+    head = f"POST /v1/score HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {KEYS['all']}\r\nContent-Length: 9999\r\n\r\n"
+    with closing(connect(hurried)) as connection:
+        connection.sendall(head.encode())
+        assert seconds_until_closed(connection, b" ") < 15
+
+
+def test_empty_lines_do_not_keep_a_connection(hurried: ScorerProcess) -> None:
+    """They begin no request, but are data: uvicorn's limit for kept connections no longer counts."""
+    with closing(connect(hurried)) as connection:
+        connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        received = b""
+        while b"dead_tasks" not in received:
+            received += connection.recv(65_536)
+        connection.sendall(b"\r\n")
+        connection.settimeout(10)
+        assert b" 408 " in connection.recv(65_536)
+
+
+@pytest.mark.parametrize(
+    ("first", "rest"),
+    [
+        (b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n", b""),
+        # Answered with 401 before the body came, which comes afterwards.
+        (b"POST /v1/score HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n", b"{}"),
+    ],
+)
+def test_an_idle_connection_is_closed(hurried: ScorerProcess, first: bytes, rest: bytes) -> None:
+    with closing(connect(hurried)) as connection:
+        connection.sendall(first)
+        connection.settimeout(15)
+        assert connection.recv(65_536)
+        time.sleep(0.5)
+        connection.sendall(rest)
+        while connection.recv(65_536):
+            pass
+
+
+@pytest.mark.parametrize("kept", ["keep-alive", "close"])
+def test_a_client_that_does_not_read_is_cut_off(hurried: ScorerProcess, kept: str) -> None:
+    one = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    last = one.replace(b"localhost", f"localhost\r\nConnection: {kept}".encode())
+    with closing(socket.socket()) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        connection.settimeout(20)
+        connection.connect(("127.0.0.1", hurried.port))
+        connection.sendall(one * 500 + last)
+        wait_for(lambda: "a response was not read within" in hurried.log.read_text(), patience=20)
+        received = 0
+        with suppress(OSError):
+            while piece := connection.recv(2**20):
+                received += len(piece)
+        assert received < 500 * len(hurried.client.get("/openapi.json").content)
+
+
+def test_what_is_no_http_is_told_so_in_json(own: ScorerProcess) -> None:
+    for sent in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"hello\r\n\r\n"):
+        with closing(connect(own)) as connection:
+            assert send_all(connection, sent) == (400, "Invalid HTTP request received. Send HTTP/1.1")
+
+
+def test_few_file_handles_are_logged(own: ScorerProcess) -> None:
+    assert own.process
+    pid = own.process.pid
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    used = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (used, before[1]))
+    try:
+        wait_for(lambda: '"file handles run out"' in own.log.read_text())
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+    wait_for(lambda: '"file handles are free again"' in own.log.read_text())
+    assert own.client.get("/livez").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("limits", "raised"),
+    [((256, -1), (WANTED, -1)), ((256, 1_024), (1_024, 1_024)), ((WANTED + 1, -1), None), ((-1, -1), None)],
+)
+def test_the_limit_of_file_handles_is_raised_and_never_lowered(
+    limits: tuple[int, int], raised: tuple[int, int] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits)
+    monkeypatch.setattr(resource, "setrlimit", lambda _, made: found.append(made))
+    raise_limit()
+    assert found == ([raised] if raised else [])
+
+
+@pytest.mark.parametrize(("handles", "most"), [(100, 50), (256, 128), (1_024, 824), (2**20, 10_000), (-1, 10_000)])
+def test_connections_leave_handles_for_everything_else(
+    handles: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (handles, -1))
+    assert http_limits.max_connections() == most
 
 
 def test_half_sent_requests_give_way_to_new_connections(hurried: ScorerProcess, fresh: Fresh) -> None:

@@ -24,6 +24,8 @@ def test_a_valkey_that_was_just_restarted_is_one_of_the_checks() -> None:
         breaker=SimpleNamespace(problem=""),
         champions=SimpleNamespace(current=SimpleNamespace(version="7"), problem=""),
         log=SimpleNamespace(check=reachable),
+        relays=(),
+        server=SimpleNamespace(problem="", note=""),
         backpressure=SimpleNamespace(problem="", state=""),
     )
     checks = asyncio.run(check_readiness(services)).checks

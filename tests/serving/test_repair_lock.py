@@ -17,7 +17,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from serving.decision_log import repair_lock
-from serving.decision_log.log import CONNECTIONS, PostgresDecisionLog, _conninfo, connections_per_worker
+from serving.decision_log.log import CONNECTIONS, PostgresDecisionLog, connections_per_worker, conninfo
 from tests.serving.running import ROOT
 
 T = TypeVar("T")
@@ -132,7 +132,7 @@ def test_a_stopped_process_keeps_no_transaction_open(url: str, password: str) ->
 
 
 def test_a_connection_over_a_dead_network_ends() -> None:
-    found = conninfo_to_dict(_conninfo("postgresql://127.0.0.1:5432/decisions", "secret", 1.0))
+    found = conninfo_to_dict(conninfo("postgresql://127.0.0.1:5432/decisions", "secret", 1.0))
     names = ("keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout", "connect_timeout")
     assert {name: found[name] for name in names} == dict(zip(names, ["5", "2", "3", "10000", "1"], strict=True))
 

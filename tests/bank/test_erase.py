@@ -1,0 +1,163 @@
+"""A forgotten customer is in no table of the bank, and no load or replay of the same source brings it back."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from tenacity import stop_after_attempt
+
+from bank.erase import erase
+from bank.erased_rows import without_erased
+from bank.feed import SimulatedFeed
+from bank.load import load
+from bank.pending_events import next_day
+from bank.published_feed import PublishedFeed
+from bank.replay import day_to_play, replay
+from bank.scorer_client import ScorerClient
+from bank.settings import Settings
+from bank.simulator import Simulation
+from tests.bank.conftest import TinyScorer
+from tests.bank.frames import count, frame
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+WORLD = SimulatedFeed(Simulation(customers=60, terminals=120, days=20, seed=1))
+GONE = 1
+NOTHING = {"payments": 0, "reports": 0, "scored_reports": 0}
+
+
+def rows_of(bank: psycopg.Connection, customer: int) -> int:
+    found: int = count(bank, f"count(*) filter (where customer_id = {customer})")
+    return found
+
+
+def test_a_load_of_the_same_source_brings_nothing_back(bank: psycopg.Connection, settings: Settings) -> None:
+    load(bank, WORLD, 0)
+    mine, all_of_them, reports = rows_of(bank, GONE), count(bank), count(bank, table="fraud_reports")
+    query = (
+        "count(*) filter (where transaction_id in (select transaction_id from bank.transactions where customer_id = 1))"
+    )
+    reported = count(bank, query, "fraud_reports")
+    assert mine
+    bank.commit()
+    assert erase(settings, GONE) == {"payments": mine, "reports": reported, "scored_reports": 0}
+    assert rows_of(bank, GONE) == 0
+    again = load(bank, WORLD, 0)
+    assert (again.rows_new, again.reports_new) == (0, 0)
+    assert (count(bank), count(bank, table="fraud_reports")) == (all_of_them - mine, reports - reported)
+    bank.commit()
+    assert erase(settings, GONE) == NOTHING
+
+
+def test_a_source_of_one_customer_alone_is_not_new_afterwards(
+    bank: psycopg.Connection, settings: Settings, tmp_path: Path
+) -> None:
+    """Its rows are copied directly while it is new, which leaves none out."""
+    frame(3, 4).assign(CUSTOMER_ID=GONE).to_parquet(tmp_path / "a.parquet")
+    feed = PublishedFeed(tmp_path, NOW)
+    load(bank, feed, 0)
+    bank.commit()
+    assert erase(settings, GONE) == {"payments": 12, "reports": 1, "scored_reports": 0}
+    load(bank, feed, 0)
+    assert (count(bank), count(bank, table="fraud_reports")) == (0, 0)
+
+
+def test_a_replay_sends_nothing_of_a_forgotten_customer(
+    bank: psycopg.Connection, settings: Settings, tiny: TinyScorer, tmp_path: Path
+) -> None:
+    frame(4, 5).assign(TX_FRAUD=0).to_parquet(tmp_path / "a.parquet")
+    feed, day = PublishedFeed(tmp_path, NOW), date(2018, 4, 4)
+    load(bank, feed, 1)
+    events = day_to_play(feed, day, NOW)
+    with ScorerClient(tiny.url, tiny.key, stop_after_attempt(3)) as scorer:
+        replay(bank, scorer, events)
+        bank.commit()
+        sent = list(tiny.scored)
+        assert erase(settings, GONE)["payments"] == 4
+        tiny.posted.clear()
+        replay(bank, scorer, without_erased(bank, events))
+    assert tiny.scored == [number for number in sent if number % 5 != GONE]
+    assert rows_of(bank, GONE) == 0
+    assert next_day(bank, feed, [day], NOW) is None, "the live replay has nothing left to send"
+
+
+def test_the_command_replays_nothing_of_a_forgotten_customer(
+    bank: psycopg.Connection, settings: Settings, tiny: TinyScorer, tmp_path: Path, secrets_dir: Path
+) -> None:
+    frame(4, 5).assign(TX_FRAUD=0).to_parquet(tmp_path / "a.parquet")
+    load(bank, PublishedFeed(tmp_path, NOW), 0)
+    bank.commit()
+    erase(settings, GONE)
+    addresses = {"BANK_URL": settings.bank_url, "SCORER_URL": tiny.url, "SECRETS_DIR": str(secrets_dir)}
+    command = [sys.executable, "-m", "bank.replay", "--data", str(tmp_path), "--day", "2018-04-04"]
+    done = subprocess.run(command, env=os.environ | addresses, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(tiny.scored) == 4
+    assert all(body["customer_id"] != GONE for _, body in tiny.posted)
+
+
+def test_of_a_repeated_id_the_report_stays(bank: psycopg.Connection, settings: Settings) -> None:
+    bank.execute("""
+        insert into bank.transactions (source, source_row, transaction_id, customer_id, arrived_at) values
+        ('a', 1, 7, 2, '2018-04-01'), ('a', 2, 7, 1, '2018-04-02'), ('a', 3, 8, 1, '2018-04-02'),
+        ('a', 4, null, 1, '2018-04-02'), ('a', 5, 9, null, '2018-04-02')
+    """)
+    bank.execute("""
+        insert into bank.fraud_reports (source, source_row, transaction_id, arrived_at) values
+        ('a', 1, 7, '2018-04-09'), ('a', 3, 8, '2018-04-09')
+    """)
+    bank.commit()
+    assert erase(settings, GONE) == {"payments": 3, "reports": 1, "scored_reports": 0}
+    assert bank.execute("select transaction_id from bank.fraud_reports").fetchall() == [(7,)]
+    assert bank.execute("select source_row from bank.transactions order by 1").fetchall() == [(1,), (5,)]
+
+
+@pytest.fixture
+def decisions(settings: Settings) -> Any:
+    password = settings.secret("decisions_password")
+    with psycopg.connect(settings.decisions_url, user="scorer", password=password, autocommit=True) as connection:
+        connection.execute("truncate serving.decisions, serving.unapplied, serving.fraud_reports")
+        yield connection
+
+
+def test_reports_that_the_scorer_took_of_unscored_payments_go_as_well(
+    bank: psycopg.Connection, settings: Settings, decisions: psycopg.Connection
+) -> None:
+    """Payment 9 was scored for another customer: its id is repeated in the bank."""
+    bank.execute("""
+        insert into bank.transactions (source, source_row, transaction_id, customer_id, arrived_at) values
+        ('a', 1, 7, 1, '2018-04-01'), ('a', 2, 8, 2, '2018-04-02'), ('a', 3, 9, 1, '2018-04-02')
+    """)
+    bank.commit()
+    for number in (7, 8, 9):
+        decisions.execute("insert into serving.fraud_reports values (%s, now(), 1, 1, now(), 1)", [number])
+    decisions.execute(
+        "insert into serving.decisions values (9, 5, 1, 9.5, now(), .5, 'review', '[]', '1', true, '{}', '3', 0, now())"
+    )
+    assert erase(settings, GONE) == {"payments": 2, "reports": 0, "scored_reports": 1}
+    assert decisions.execute("select transaction_id from serving.fraud_reports order by 1").fetchall() == [(8,), (9,)]
+
+
+def test_the_command_ends_with_one_line_of_json(
+    bank: psycopg.Connection, settings: Settings, secrets_dir: Path
+) -> None:
+    load(bank, WORLD, 0)
+    bank.commit()
+    addresses = {
+        "BANK_URL": settings.bank_url, "DECISIONS_URL": settings.decisions_url, "SECRETS_DIR": str(secrets_dir),
+    }  # fmt: skip
+    command = [sys.executable, "-m", "bank.erase", "--customer", str(GONE)]
+    done = subprocess.run(command, env=os.environ | addresses, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["payments"] > 0
+    done = subprocess.run(
+        [*command[:-1], str(2**63)], env=os.environ | addresses, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "is no id" in done.stderr) == (1, True)
