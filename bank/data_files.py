@@ -53,9 +53,11 @@ def data_files(root: Path) -> list[DataFile]:
             raise DataError(f"{path} is no regular file, or a link to nothing: restore the file or remove it")
         name = path.name if path == root else str(path.relative_to(root))
         found.append(DataFile(path, name, kind, {} if path == root else partitions_of(path, root)))
-    hidden = [path for path in hidden_below(root) if path.name == UNFINISHED or _format_by_name(path)]
+    hidden = [path for path in hidden_below(root) if _format_by_name(path)]
+    unfinished = [path for path in hidden_below(root) if path.name == UNFINISHED]
     _say_ignored(other, root, "not named as Parquet or pickles (to load payments in them, save them as .parquet)")
     _say_ignored(hidden, root, 'hidden by the "." or "_" at the beginning (to load them, rename them)')
+    _say_ignored(unfinished, root, "left by a write that was stopped (if rows are missing, write the data again)")
     return found
 
 

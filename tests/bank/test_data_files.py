@@ -72,7 +72,8 @@ def test_what_spark_leaves_beside_the_data_is_no_data(tmp_path: Path, capsys: py
     frame().to_parquet(folder / "part-0.parquet")
     assert names(tmp_path) == ["payments.parquet/part-0.parquet"]
     assert capsys.readouterr().err == (
-        'ignored: payments.parquet/_temporary: hidden by the "." or "_" at the beginning (to load them, rename them)\n'
+        "ignored: payments.parquet/_temporary: left by a write that was stopped (if rows are missing, write the data "
+        "again)\n"
     )
 
 
