@@ -20,8 +20,8 @@ FORMATS: Final[Mapping[str, Format]] = {
     ".pkl": "pickle",
     ".pickle": "pickle",
 }
-PACKED: Final = (".gz", ".bz2", ".xz", ".zst", ".zip")
-"""What a pickle's name may end with; pandas compresses by such an ending."""
+PACKED: Final = (".gz", ".gzip", ".bz2", ".xz", ".zst", ".zstd", ".zip", ".snappy", ".br", ".brotli", ".lz4")
+"""What may follow the ending: pandas compresses pickles by it, and people name Parquet's own compression so."""
 UNFINISHED: Final = "_temporary"
 """The folder that Spark leaves when it was stopped while it wrote."""
 NAMED: Final = 3
@@ -53,26 +53,23 @@ def data_files(root: Path) -> list[DataFile]:
             raise DataError(f"{path} is no regular file, or a link to nothing: restore the file or remove it")
         name = path.name if path == root else str(path.relative_to(root))
         found.append(DataFile(path, name, kind, {} if path == root else partitions_of(path, root)))
-    hidden = [path for path in hidden_below(root) if path.name == UNFINISHED or _format_by_name(path)]
+    hidden = [path for path in hidden_below(root) if path.suffix.lower() in FORMATS]
+    unfinished = [path for path in hidden_below(root) if path.name == UNFINISHED]
     _say_ignored(other, root, "not named as Parquet or pickles (to load payments in them, save them as .parquet)")
     _say_ignored(hidden, root, 'hidden by the "." or "_" at the beginning (to load them, rename them)')
+    _say_ignored(unfinished, root, "left by a write that was stopped (if rows are missing, write the data again)")
     return found
 
 
 def _format_of(path: Path) -> Format | None:
-    """By name; without an ending, by content. Hive writes `000000_0`, and `a.parquet.bak` is an old copy."""
-    by_name = _format_by_name(path)
-    if by_name or path.suffix[1:].isalpha() or not path.is_file():
-        return by_name
-    return "parquet" if starts_as_parquet(path) else None
-
-
-def _format_by_name(path: Path) -> Format | None:
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if len(suffixes) > 1 and suffixes[-1] in PACKED:
-        packed = FORMATS.get(suffixes[-2])
-        return packed if packed == "pickle" else None
-    return FORMATS.get(suffixes[-1]) if suffixes else None
+    """By name; by content where the name says too little, as of `000000_0` (Hive) and `a.parquet.gzip` (pandas)."""
+    ending = path.suffix.lower()
+    inner = FORMATS.get(Path(path.stem).suffix.lower()) if ending in PACKED else None
+    if ending in FORMATS or inner == "pickle":
+        return FORMATS.get(ending, inner)
+    # Not of any other word: `a.parquet.bak` is an old copy.
+    unclear = inner == "parquet" or not ending[1:].isalpha()
+    return "parquet" if unclear and path.is_file() and starts_as_parquet(path) else None
 
 
 def _say_ignored(paths: Sequence[Path], root: Path, why: str) -> None:

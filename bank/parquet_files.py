@@ -50,7 +50,7 @@ def batches_of(file: pq.ParquetFile, path: Path, columns: Sequence[str]) -> Iter
 
 def _open(path: Path, unit: str) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(path, coerce_int96_timestamp_unit=unit)
+        return pq.ParquetFile(path, coerce_int96_timestamp_unit=unit, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         raise DataError(
             f"{path} cannot be read as Parquet ({one_line(error)}): {_remedy(error, 'download it again or remove it')}"

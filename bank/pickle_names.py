@@ -1,7 +1,7 @@
 """What a pickled data frame may refer to, by exact name: what pandas, numpy and pyarrow rebuild columns with.
 
-None of it opens a file that the pickle names, imports a module or runs code of the pickle. Several names are for the
-same thing: libraries moved them, and pandas 3 writes public ones.
+None of it runs code of the pickle, imports a module that it names or writes a file. Several names are for the same
+thing: libraries moved them, and pandas 3 writes public ones.
 """
 
 from __future__ import annotations

@@ -27,7 +27,8 @@ def names(root: Path) -> list[str]:
     "name",
     [
         "a.parquet", "a.PARQUET", "a.pq", "a.parq", "a.snappy.parquet", "part-00000-6f.c000", "2018-04-01",
-        "payments.parquet/part-0.parquet", "2018/04/01.parquet", "a.parquet.d/b.PQ",
+        "payments.parquet/part-0.parquet", "2018/04/01.parquet", "a.parquet.d/b.PQ", "000000_0",
+        "a.parquet.gzip", "a.parquet.SNAPPY",
     ],
 )  # fmt: skip
 def test_parquet_is_read_from_any_name_and_sub_folder(tmp_path: Path, name: str) -> None:
@@ -41,7 +42,7 @@ def test_parquet_is_read_from_any_name_and_sub_folder(tmp_path: Path, name: str)
     "name",
     [
         "a.pkl", "a.PKL", "a.pickle", "2018.04.01.pickle", "days/a.pkl", "a.pkl.gz", "a.pickle.bz2", "a.pkl.xz",
-        "a.pkl.zip",
+        "a.pkl.zip", "a.pkl.GZIP",
     ],
 )  # fmt: skip
 def test_pickles_are_read_from_any_name_and_compression(tmp_path: Path, name: str) -> None:
@@ -72,7 +73,8 @@ def test_what_spark_leaves_beside_the_data_is_no_data(tmp_path: Path, capsys: py
     frame().to_parquet(folder / "part-0.parquet")
     assert names(tmp_path) == ["payments.parquet/part-0.parquet"]
     assert capsys.readouterr().err == (
-        'ignored: payments.parquet/_temporary: hidden by the "." or "_" at the beginning (to load them, rename them)\n'
+        "ignored: payments.parquet/_temporary: left by a write that was stopped (if rows are missing, write the data "
+        "again)\n"
     )
 
 

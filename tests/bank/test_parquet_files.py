@@ -215,6 +215,29 @@ def test_old_times_beyond_microseconds_are_named(tmp_path: Path, day: int) -> No
         PublishedFeed(tmp_path, NOW).days()
 
 
+def test_a_value_that_the_disk_changed_is_found_by_the_checksum(tmp_path: Path) -> None:
+    """Of uncompressed pages; Spark writes checksums, pyarrow on request."""
+    path = tmp_path / "a.parquet"
+    table = pa.Table.from_pandas(frame().assign(CUSTOMER_ID=4_711), preserve_index=False)
+    pq.write_table(table, path, compression="none", use_dictionary=False, write_page_checksum=True)
+    assert len(rows_of(tmp_path)) == 12
+    number = (4_711).to_bytes(8, "little") * 3
+    assert number in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(number, (4_712).to_bytes(8, "little") * 3, 1))
+    with pytest.raises(DataError, match=r"a\.parquet is damaged \(.*checksum.*\): download it again"):
+        PublishedFeed(tmp_path, NOW).days()
+
+
+def test_rows_are_numbered_through_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bank.parquet_files.BATCH_ROWS", 5)
+    write(tmp_path / "a.parquet", CUSTOMER_ID=pa.array([1.0] * 11 + [1.5]))
+    with pytest.raises(DataError, match=r"row 11 \(the first row is 0\) has 1\.5"):
+        PublishedFeed(tmp_path, NOW).days()
+    write(tmp_path / "a.parquet", TX_DATETIME=pa.array([0] * 7 + [10**14] * 5, pa.timestamp("s")))
+    with pytest.raises(DataError, match="in row 7 "):
+        PublishedFeed(tmp_path, NOW).days()
+
+
 def test_a_codec_that_is_not_here_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     frame().to_parquet(tmp_path / "a.parquet")
 
