@@ -70,7 +70,7 @@ def erase(settings: Settings, customer_id: int) -> dict[str, int]:
     return {NAMES.get(table, table): rows for table, rows in erased.items()} | {"scored_reports": scored}
 
 
-def _erase_from(table: str, names_customers: bool) -> sql.Composable:
+def _erase_from(table: str, names_customers: bool) -> sql.Composed:
     """The statement that erases the customer's rows, or those of its payments, from a landing table."""
     condition = OF_CUSTOMER if names_customers else OF_PAYMENTS
     return ERASE.format(target=sql.Identifier("bank", table), condition=condition, table=sql.Literal(table))
