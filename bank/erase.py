@@ -11,6 +11,7 @@ import json
 from typing import Final
 
 import psycopg
+from psycopg import sql
 
 from bank.errors import BankError
 from bank.landing import take_turns
@@ -25,18 +26,17 @@ where customer_id = %(customer)s and transaction_id is not null
     and not exists (select from bank.transactions as other
         where other.transaction_id = own.transaction_id and other.customer_id is distinct from %(customer)s)
 """
-ERASE_REPORTS: Final = """
-with gone as (
-    delete from bank.fraud_reports where transaction_id = any(%(ids)s::bigint[]) returning source, source_row
-)
-insert into bank.erased_rows select 'fraud_reports', source, source_row from gone on conflict do nothing
+LANDING_TABLES: Final = """
+select table_name, bool_or(column_name = 'customer_id') as names_customers from information_schema.columns
+where table_schema = 'bank' group by table_name
+having array_agg(column_name::text) @> array['source', 'source_row', 'transaction_id'] order by table_name
 """
-ERASE_PAYMENTS: Final = """
-with gone as (
-    delete from bank.transactions where customer_id = %(customer)s returning source, source_row
-)
-insert into bank.erased_rows select 'transactions', source, source_row from gone on conflict do nothing
-"""
+OF_CUSTOMER: Final = sql.SQL("customer_id = %(customer)s")
+OF_PAYMENTS: Final = sql.SQL("transaction_id = any(%(ids)s::bigint[])")
+ERASE: Final = sql.SQL("""
+with gone as (delete from {target} where {condition} returning source, source_row)
+insert into bank.erased_rows select {table}, source, source_row from gone on conflict do nothing
+""")
 ERASE_SCORED_REPORTS: Final = """
 delete from serving.fraud_reports as report where transaction_id = any(%(ids)s::bigint[]) and not exists (
     select from serving.decisions as decision
@@ -44,6 +44,10 @@ delete from serving.fraud_reports as report where transaction_id = any(%(ids)s::
 )
 """
 """Reports that the scorer took of payments that it did not score: only the bank knows whose they are."""
+
+
+NAMES: Final = {"transactions": "payments", "fraud_reports": "reports"}
+"""What the result calls these tables; others keep their names."""
 
 
 def erase(settings: Settings, customer_id: int) -> dict[str, int]:
@@ -59,9 +63,17 @@ def erase(settings: Settings, customer_id: int) -> dict[str, int]:
         # The other database first: after this transaction nothing tells whose payments these were.
         with psycopg.connect(settings.decisions_url, user="postgres", password=password) as decisions:
             scored = decisions.execute(ERASE_SCORED_REPORTS, customer | {"ids": ids}).rowcount
-        reports = bank.execute(ERASE_REPORTS, {"ids": ids}).rowcount
-        payments = bank.execute(ERASE_PAYMENTS, customer).rowcount
-    return {"payments": payments, "reports": reports, "scored_reports": scored}
+        erased = {
+            table: bank.execute(_erase_from(table, names_customers), customer | {"ids": ids}).rowcount
+            for table, names_customers in bank.execute(LANDING_TABLES).fetchall()
+        }
+    return {NAMES.get(table, table): rows for table, rows in erased.items()} | {"scored_reports": scored}
+
+
+def _erase_from(table: str, names_customers: bool) -> sql.Composed:
+    """The statement that erases the customer's rows, or those of its payments, from a landing table."""
+    condition = OF_CUSTOMER if names_customers else OF_PAYMENTS
+    return ERASE.format(target=sql.Identifier("bank", table), condition=condition, table=sql.Literal(table))
 
 
 def main() -> None:

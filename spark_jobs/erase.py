@@ -14,7 +14,7 @@ from typing import Any, Final
 from contracts.transaction import MAX_ID
 from spark_jobs.errors import JobError
 from spark_jobs.io.online_store import erase_history, erase_payments, open_state
-from spark_jobs.lake.erasure import erase_reports, erase_rows, own_ids, payments_of
+from spark_jobs.lake.erasure import erase_of_payments, erase_rows, own_ids, payments_of
 from spark_jobs.lake.layout import Lake
 from spark_jobs.lake.staged_write import running, staging
 from spark_jobs.runner import report_error
@@ -33,8 +33,7 @@ def erase(settings: Settings, customer_id: int) -> dict[str, Any]:
     with open_state(settings.valkey_url, settings.secrets_dir) as client:
         histories = erase_history(client, customer_id) | erase_payments(client, payments)
     with staging(lake, JOB) as own:
-        reports = erase_reports(own, own_ids(lake, customer_id))
-        rows = {"reports": reports} | erase_rows(own, customer_id)
+        rows = erase_of_payments(own, own_ids(lake, customer_id)) | erase_rows(own, customer_id)
     return {"job": JOB, "rows": rows, **histories}
 
 

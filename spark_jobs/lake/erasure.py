@@ -16,11 +16,15 @@ from contracts.durable import flush
 from contracts.transaction import LAST_SECOND, epoch_seconds
 from spark_jobs.errors import JobError
 from spark_jobs.lake.layout import Lake
+from spark_jobs.lake.schemas import TABLES
 from spark_jobs.lake.staged_write import Staged, Staging
 
-WITH_CUSTOMERS: Final = ("features", "clean", "quarantine", "raw")
+_NAMED: Final = "customer_id"
+WITH_CUSTOMERS: Final = (*(name for name, schema in TABLES.items() if _NAMED in schema.names and name != "raw"), "raw")
 """The tables that name customers, in the order in which they are erased: `raw` last, since it has every payment, also
 for a run that repeats a killed one."""
+WITH_PAYMENTS: Final = tuple(name for name in TABLES if name not in WITH_CUSTOMERS)
+"""The tables that name only payments, such as fraud reports."""
 Place = tuple[int, int, int]
 """A payment: its id, its terminal and its second since 1970."""
 Choose = Callable[[pa.Table], Any]
@@ -50,14 +54,18 @@ def own_ids(lake: Lake, customer_id: int) -> pa.Array:
     return pa.array(sorted(mine - shared), pa.int64())
 
 
-def erase_reports(to: Staging, ids: pa.Array) -> int:
-    """Remove the fraud reports of these payments; how many there were. Raises `JobError`."""
-    return _erase(to, "reports", "transaction_id", lambda rows: _is_in(rows["transaction_id"], ids))
+def erase_of_payments(to: Staging, ids: pa.Array) -> dict[str, int]:
+    """Remove the fraud reports of these payments, and the like; how many each table had. Raises `JobError`."""
+
+    def choose(rows: pa.Table) -> Any:
+        return _is_in(rows["transaction_id"], ids)
+
+    return {table: _erase(to, table, "transaction_id", choose) for table in WITH_PAYMENTS}
 
 
 def erase_rows(to: Staging, customer_id: int) -> dict[str, int]:
     """Remove the customer's rows; how many each table had. Raises `JobError`."""
-    return {table: _erase(to, table, "customer_id", _of_customer(customer_id)) for table in WITH_CUSTOMERS}
+    return {table: _erase(to, table, _NAMED, _of_customer(customer_id)) for table in WITH_CUSTOMERS}
 
 
 def _erase(to: Staging, table: str, column: str, choose: Choose) -> int:

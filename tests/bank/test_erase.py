@@ -119,6 +119,28 @@ def test_of_a_repeated_id_the_report_stays(bank: psycopg.Connection, settings: S
     assert bank.execute("select source_row from bank.transactions order by 1").fetchall() == [(1,), (5,)]
 
 
+def test_a_landing_table_of_another_kind_is_erased_too(
+    bank: psycopg.Connection, settings: Settings, admin: psycopg.Connection
+) -> None:
+    """Whatever a later version lands: by the customer where it names one, else by the payment."""
+    key = "source text, source_row bigint, transaction_id bigint, primary key (source, source_row)"
+    admin.execute(f"create table bank.notes ({key}); create table bank.visits (customer_id bigint, {key})".encode())
+    try:
+        admin.execute("""
+            insert into bank.transactions (source, source_row, transaction_id, customer_id, arrived_at) values
+            ('a', 1, 7, 1, '2018-04-01'), ('a', 2, 8, 2, '2018-04-02');
+            insert into bank.notes values ('a', 1, 7), ('a', 2, 8);
+            insert into bank.visits values (1, 'a', 1, null), (2, 'a', 2, null)
+        """)
+        assert erase(settings, GONE) == {"payments": 1, "reports": 0, "notes": 1, "visits": 1, "scored_reports": 0}
+        assert admin.execute("select source_row from bank.notes").fetchall() == [(2,)]
+        assert admin.execute("select source_row from bank.visits").fetchall() == [(2,)]
+        found = admin.execute("select landing_table from bank.erased_rows order by 1").fetchall()
+        assert found == [("notes",), ("transactions",), ("visits",)]
+    finally:
+        admin.execute("drop table bank.notes, bank.visits")
+
+
 @pytest.fixture
 def decisions(settings: Settings) -> Any:
     password = settings.secret("decisions_password")
