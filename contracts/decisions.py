@@ -8,5 +8,5 @@ from __future__ import annotations
 
 from typing import Final
 
-TABLES_VERSION: Final = "0002"
+TABLES_VERSION: Final = "0003"
 """Versions sort as text. A newer version contains everything that an older one does."""

@@ -175,6 +175,26 @@ def test_the_scorer_drains_the_outbox_at_shutdown(
     assert own_state.drained()
 
 
+IMPOSSIBLE: list[dict[str, Any]] = [
+    {"occurred_at": "infinity"},
+    {"decided_at": "-infinity"},
+    {"occurred_at": "294000-01-01T00:00:00Z"},
+    {"decided_at": "0044-03-15T00:00:00Z BC"},
+    {"score": "NaN"},
+    {"score": 1.5},
+    {"amount": "NaN"},
+    {"amount": "-5.00"},
+    {"applied": 2**63 - 1},
+    {"applied": -1},
+    {"customer_id": -1},
+    {"transaction_id": -7},
+    {"decision": "perhaps"},
+    {"reasons": {}},
+    {"features": [1]},
+]
+"""Values that PostgreSQL's types allow and no scorer writes; some could not be read again, which stopped recovery."""
+
+
 def test_a_record_that_postgresql_rejects_is_set_aside_and_the_others_are_recorded(
     start: Start, own_state: OwnState, postgres: Any, make_database: Make, recorded: Recorded
 ) -> None:
@@ -189,6 +209,7 @@ def test_a_record_that_postgresql_rejects_is_set_aside_and_the_others_are_record
         orjson.dumps(good | {"transaction_id": 903, "amount": "a lot"}),
         b"\xff",
         orjson.dumps(good | {"transaction_id": 904})[:40],
+        *(orjson.dumps(good | {"transaction_id": 910 + n} | wrong) for n, wrong in enumerate(IMPOSSIBLE)),
         # PostgreSQL's parser gives up: not an error of the data by its class.
         b'{"transaction_id":905,"reasons":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     ]
@@ -210,7 +231,7 @@ def test_a_record_that_postgresql_rejects_is_set_aside_and_the_others_are_record
     scorer.score(2, 2, 2, 100, T)
     wait_for(own_state.drained)
     assert recorded(url) == [1, 2, 800, 801]
-    assert "scorer_decisions_set_aside_total 7.0" in scorer.client.get("/metrics").text
+    assert f"scorer_decisions_set_aside_total {len(bad) + 1}.0" in scorer.client.get("/metrics").text
 
 
 def test_a_locked_table_holds_up_neither_the_relay_nor_readiness(

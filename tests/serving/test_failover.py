@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import psycopg
 import pytest
 import valkey
@@ -32,6 +33,7 @@ from contracts.online_state import (
     unpack_reported,
 )
 from demo.embedded_servers import Server, start_postgres, start_valkey
+from serving.scoring.report import Report
 from tests.serving.conftest import Start
 from tests.serving.running import ROOT, ScorerProcess, reports_body, wait_for
 from tests.serving.test_repair_lock import HOLDER
@@ -301,7 +303,9 @@ def test_reports_wait_while_postgresql_is_away(system: System, payments: list[Pa
 def test_a_damaged_entry_of_reports_is_set_aside(system: System, payments: list[Payment]) -> None:
     score(system, payments[:1])
     wait_for(system.relayed)
-    damaged = [b"{", b"[{}]", b'[{"transaction_id": "x"}]', b"[1]", b'["\\u0000"]', b"[{}]"]
+    damaged = [b"{", b"[{}]", b'[{"transaction_id": "x"}]', b"[1]", b'["\\u0000"]', b"[{}]", b"[" * 100_000]
+    report = Report(payments[0][0], T, (1, T, 100), 1).as_row()
+    damaged += [orjson.dumps([report | {name: "infinity"}]) for name in ("reported_at", "occurred_at")]
     for kept in damaged:
         system.state.xadd(REPORTS_KEY, {"reports": kept, "applied": "7"})
     system.state.xadd(REPORTS_KEY, {"other": "field"})
