@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 
 from contracts.features import FEATURES
 from contracts.labels import DAY
+from tests.whole.conftest import ZONE
 from tests.whole.pipeline import Pipeline
 from tests.whole.small_bank import BIG, HISTORY_END, LIVE, LIVE_DAY, Row, SmallBank
 
@@ -60,6 +63,15 @@ def test_every_feature_of_every_payment_is_equal(
     assert found["mismatches"] == found["missing"] == found["degraded"] == 0
     assert found["touched_by_late"] == len(followers)
     assert found["compared"] == len(live) + 3 - len(followers)
+
+
+def test_night_is_local_to_the_bank_s_zone(pipeline: Pipeline, small_bank: SmallBank, replayed: dict[str, Any]) -> None:
+    assert replayed["scored"] > 0
+    assert pipeline.bundle()["bank_zone"]["name"] == ZONE
+    zone = ZoneInfo(ZONE)
+    for row in [row for row in small_bank.rows if row[1] >= LIVE][:50]:
+        night = datetime.fromtimestamp(row[1], zone).hour <= 6
+        assert pipeline.decision(row[0])["features"]["is_night"] == night
 
 
 def test_the_planted_cases_have_their_intended_effect(
