@@ -55,9 +55,10 @@ class ZoneId:
 
     @classmethod
     def read(cls, fields: Mapping[str, str]) -> ZoneId:
-        """The id in text fields."""
-        rules = fields.get(RULES_FIELD, "")
-        return cls(fields.get(NAME_FIELD, "unknown"), rules) if rules else cls()
+        """The id in text fields; a zone without its rules is none of those that are known."""
+        name = fields.get(NAME_FIELD) or UTC.name
+        rules = fields.get(RULES_FIELD) or ("" if name == UTC.name else "unknown")
+        return cls(name, rules) if rules else cls()
 
     def versus(self, other: ZoneId) -> tuple[str, str]:
         """Both names, told apart by their digests if only the rules differ."""

@@ -27,7 +27,8 @@ class Installation:
     mlflow_port: int
     scorer_port: int
     airflow_port: int = 0
-    bank_zone: str = "UTC"
+    bank_zone: str = ""
+    """Empty for what only serves or trains on the lake, which knows its zone."""
 
     @property
     def secrets(self) -> Path:

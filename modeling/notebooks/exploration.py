@@ -133,7 +133,8 @@ else:
 """
 ## Hours and weekdays
 
-When do customers pay, and do frauds happen at other times? All times are UTC.
+When do customers pay, and do frauds happen at other times? All times are UTC, while the features `is_night` and
+`is_weekend` are local to the bank's time zone.
 """
 
 # %%

@@ -115,6 +115,8 @@ def test_zones_with_the_same_rules_are_the_same() -> None:
     assert find_zone("Etc/UTC").id == find_zone("UTC").id == ZoneId.read({}) != find_zone("Europe/London").id
     assert ZoneId.read(find_zone("Europe/London").id.fields()) == find_zone("Europe/London").id
     assert find_zone("Etc/UTC").id.fields() == {}
+    assert ZoneId.read({"bank_zone": "Europe/London"}) not in (ZoneId(), find_zone("Europe/London").id)
+    assert ZoneId.read({"bank_zone": "UTC"}) == ZoneId()
 
 
 def test_zones_that_differ_by_their_rules_alone_are_told_apart() -> None:

@@ -15,6 +15,9 @@ from demo.spark_archive import CONF, jvm_options, spark_home
 from tests.whole.pipeline import ROOT, SERVING_PYTHON, Pipeline, free_port, serving
 from tests.whole.small_bank import FIRST_DAY, HISTORY_END, SmallBank, make_small_bank
 
+ZONE = "America/New_York"
+"""Not UTC, so that night and weekend must be local on both sides."""
+
 
 @pytest.fixture(scope="session")
 def small_bank() -> SmallBank:
@@ -46,6 +49,7 @@ def empty_pipeline(
             "SPARK_SUBMIT_OPTS": jvm_options(folder, java_home),
             "TZ": "UTC",
             "LAKE_URI": str(folder / "lake"),
+            "BANK_ZONE": ZONE,
             "SECRETS_DIR": str(secrets_dir),
             "BANK_URL": f"postgresql://127.0.0.1:{postgres.port}/bank",
             "DECISIONS_URL": f"postgresql://127.0.0.1:{postgres.port}/decisions",

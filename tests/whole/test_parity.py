@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 
 from contracts.features import FEATURES
 from contracts.labels import DAY
+from tests.whole.conftest import ZONE
 from tests.whole.pipeline import Pipeline
 from tests.whole.small_bank import BIG, HISTORY_END, LIVE, LIVE_DAY, Row, SmallBank
 
@@ -73,6 +76,15 @@ def test_of_repeated_ids_the_first_file_s_payments_count(
     # The customer has no other payments than the planted ones.
     seen = [pipeline.decision(small_bank.planted[name])["features"] for name in ("known_id", "after_both")]
     assert [features["customer_tx_count_30d"] for features in seen] == [1, 3]
+
+
+def test_night_is_local_to_the_bank_s_zone(pipeline: Pipeline, small_bank: SmallBank, replayed: dict[str, Any]) -> None:
+    assert replayed["scored"] > 0
+    assert pipeline.bundle()["bank_zone"]["name"] == ZONE
+    zone = ZoneInfo(ZONE)
+    for row in [row for row in small_bank.rows if row[1] >= LIVE][:50]:
+        night = datetime.fromtimestamp(row[1], zone).hour <= 6
+        assert pipeline.decision(row[0])["features"]["is_night"] == night
 
 
 def test_the_planted_cases_have_their_intended_effect(
