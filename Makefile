@@ -27,7 +27,7 @@ ARCHIVE := var/cache/spark/.made
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(RUNTIME) $(ARCHIVE) ## run the whole pipeline locally: DATA=<folder> DAYS=120 CUSTOMERS=1000 SEED=0
+demo: $(RUNTIME) $(ARCHIVE) ## run the whole pipeline locally: DATA=<path> MAP=<file> DAYS=120 CUSTOMERS=1000 SEED=0
 	@$(ENV)/embedded/bin/python -m demo
 
 serve: $(RUNTIME) ## start the scorer on the demo's data: SCORER_PORT=8000
@@ -123,8 +123,10 @@ bench: $(RUNTIME) ## benchmark the scorer against comparable servers: ROUNDS=5 S
 # The targets below need only Docker; test-compose also needs Python.
 COMPOSE := docker compose
 
-up: ## start the whole system in containers: SCORER_PORT=8000 AIRFLOW_PORT=8080 MLFLOW_PORT=5050 SPARK_PORT=8081
-	@$(COMPOSE) up --detach --build --wait || { $(COMPOSE) logs --tail 20 bootstrap scorer replay; exit 1; }
+# Compose mounts the map, so the name of one that ships becomes its path.
+MAP_FILE = $(if $(wildcard bank/maps/$(MAP).toml),./bank/maps/$(MAP).toml,$(MAP))
+up: ## start the whole system in containers: DATA=<path> MAP=<file> LIVE_DAYS=245 SCORER_PORT=8000 AIRFLOW_PORT=8080 MLFLOW_PORT=5050 SPARK_PORT=8081
+	@MAP="$(MAP_FILE)" $(COMPOSE) up --detach --build --wait || { $(COMPOSE) logs --tail 20 bootstrap scorer replay; exit 1; }
 	@echo 'payments are being scored; to watch them: docker compose logs --follow replay; addresses and logins: make credentials'
 
 down: ## stop the containers and keep their data (docker compose down --volumes deletes it)

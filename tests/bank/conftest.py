@@ -17,6 +17,8 @@ from bank.landing import open_bank
 from bank.migrate import migrate
 from bank.settings import Settings, read_settings
 
+TABLES = "bank.transactions, bank.fraud_reports, bank.refunds, bank.unknown_labels, bank.hashed_ids"
+
 
 @pytest.fixture(scope="session")
 def settings(postgres: Any, secrets_dir: Path) -> Settings:
@@ -40,7 +42,7 @@ def admin(settings: Settings) -> Iterator[psycopg.Connection]:
 @pytest.fixture
 def bank(settings: Settings, admin: psycopg.Connection) -> Iterator[psycopg.Connection]:
     """The bank feed's connection, with empty tables."""
-    admin.execute("truncate bank.transactions, bank.fraud_reports")
+    admin.execute(f"truncate {TABLES}")
     with open_bank(settings) as connection:
         yield connection
 
