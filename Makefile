@@ -22,13 +22,16 @@ RUNTIME := $(GROUPS:%=$(ENV)/%/.installed)
 TESTABLE := $(GROUPS:%=$(ENV)/%/.testable)
 ARCHIVE := var/cache/spark/.made
 
-.PHONY: help demo serve exercises check hint solution reset explore tune ablate handbook bench test smoke test-capstones test-published test-faults up down credentials test-compose lint audit format diagrams lock clean install environments
+.PHONY: help demo check-data serve exercises check hint solution reset explore tune ablate handbook bench test smoke test-capstones test-published test-faults up down credentials test-compose lint audit format diagrams lock clean install environments
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(RUNTIME) $(ARCHIVE) ## run the whole pipeline locally: DATA=<path> MAP=<file> DAYS=120 CUSTOMERS=1000 SEED=0
 	@$(ENV)/embedded/bin/python -m demo
+
+check-data: $(ENV)/pipeline/.installed ## check your own payments before loading them: DATA=<path> MAP=<file>
+	@$(ENV)/pipeline/bin/python -m bank.check_data $(if $(DATA),--data "$(DATA)") $(if $(MAP),--map "$(MAP)")
 
 serve: $(RUNTIME) ## start the scorer on the demo's data: SCORER_PORT=8000
 	@$(ENV)/embedded/bin/python -m demo.serve
