@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,20 @@ import pandas as pd
 import psycopg
 import pyarrow as pa
 import pytest
+from tenacity import stop_after_attempt
 
 import bank.mapped.readers
 from bank.errors import DataError
 from bank.feed import reports_of
 from bank.load import load
 from bank.mapped.ids import IdKey
+from bank.prefetch import read_ahead
+from bank.replay import day_to_play, record_refunds, replay
+from bank.scorer_client import ScorerClient
 from bank.settings import Settings
+from tests.bank.conftest import TinyScorer
 from tests.bank.frames import count
-from tests.bank.mapped import HEADER, csv_feed, feed_of, payments, refunds
+from tests.bank.mapped import HEADER, NOW, csv_feed, feed_of, payments, refunds
 
 ROWS = [
     "a1,4613314721966,shop one,12.50,2024-01-01 10:00:00,0",
@@ -375,3 +381,29 @@ def test_days_are_those_of_the_payments_alone(tmp_path: Path) -> None:
     feed = csv_feed(tmp_path, *ROWS, "r,7,s,-5,2024-01-09,0", "x,7,s,?,2024-01-08,0")
     assert feed.days() == [date(2024, 1, 1), date(2024, 1, 2), date(2024, 1, 3)]
     assert isinstance(next(feed.batches()).rows, pa.Table)
+
+
+def test_a_replay_records_unknown_labels_and_refunds_of_its_day(
+    bank: psycopg.Connection[Any], tmp_path: Path, tiny: TinyScorer
+) -> None:
+    feed = csv_feed(tmp_path, *ROWS, "r,7,s,-5,2024-01-03 13:00:00,0", "u,7,s,5,2024-01-03 13:00:00,")
+    load(bank, feed, 1)
+    day = date(2024, 1, 3)
+    for _ in range(2):
+        with ScorerClient(tiny.url, tiny.key, stop_after_attempt(3)) as scorer:
+            played = replay(bank, scorer, day_to_play(feed, day, NOW))
+        record_refunds(bank, feed, day)
+        assert played.scored == 2
+    assert (count(bank), count(bank, table="refunds"), count(bank, table="unknown_labels")) == (4, 1, 1)
+    assert load(bank, feed, 0).rows_new == 0
+
+
+def test_errors_of_a_batch_that_is_read_ahead_reach_the_loader() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise DataError("broken")
+
+    ahead = read_ahead(items())
+    assert next(ahead) == 1
+    with pytest.raises(DataError, match="broken"):
+        next(ahead)
