@@ -22,6 +22,7 @@ from bank.mapped.readers import Broken, column_names, read_rows
 from bank.mapping import ROW, DataMap, closest
 
 BROKEN_ROW = "row: cannot be split into columns"
+LARGE = 100 << 20
 REMEDY_BROKEN = "correct its quotes and delimiters, or delimiter below [format]"
 
 
@@ -39,8 +40,15 @@ class MappedFeed:
     key: IdKey
 
     def days(self) -> list[date]:
-        """The days that have payments. Reads every file once. Raises `DataError`."""
-        return self._survey[0]
+        """The days that have payments. Reads every file once. Raises `DataError`, also if no row is a payment."""
+        days, tally = self._survey
+        if not days:
+            reasons = "; ".join(f"{reason} ({number:,})" for reason, number in tally.refused.most_common(3))
+            raise DataError(
+                f"no row of {self.data} is a payment by {self.map_path}: {reasons or 'it has no rows'}: "
+                "`make check-data` shows examples and what to write"
+            )
+        return days
 
     def total(self) -> int:
         """The number of payments."""
@@ -120,6 +128,8 @@ class MappedFeed:
         days: set[date] = set()
         tally = Tally()
         for file in self.sources.values():
+            if (size := file.path.stat().st_size) > LARGE:
+                print(f"reading {file.label} ({size >> 20:,} MB) to find its days …", file=sys.stderr)
             for done in self.converted(file, tally):
                 days.update(days_of(done.payments["arrived_at"]))
         return sorted(days), tally

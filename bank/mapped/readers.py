@@ -25,7 +25,7 @@ from bank.mapped.files import DataFile, layout_of, open_unpacked, unreadable
 from bank.mapping import Format
 
 TABLE_ROWS: Final = 100_000
-BLOCK_BYTES: Final = 8 << 20
+BLOCK_BYTES: Final = 2 << 20
 JSON_ROWS: Final = 20_000
 
 

@@ -377,6 +377,21 @@ def test_the_command_loads_a_mapped_file_and_says_what_was_refused(
     )  # fmt: skip
 
 
+def test_a_file_without_a_payment_says_why(tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"no row of .*payments\.csv is a payment by .*my\.toml: amount: not a number \(2\)"
+    ):
+        csv_feed(tmp_path, "a,7,s,x,2024-01-01,0", "b,7,s,y,2024-01-01,0").days()
+    with pytest.raises(DataError, match="it has no rows"):
+        csv_feed(tmp_path).days()
+
+
+def test_utf_16_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("\n".join([HEADER, *ROWS]), encoding="utf-16")
+    assert len(payments(feed_of(path, format={"encoding": "utf-16"}))) == 3
+
+
 def test_days_are_those_of_the_payments_alone(tmp_path: Path) -> None:
     feed = csv_feed(tmp_path, *ROWS, "r,7,s,-5,2024-01-09,0", "x,7,s,?,2024-01-08,0")
     assert feed.days() == [date(2024, 1, 1), date(2024, 1, 2), date(2024, 1, 3)]

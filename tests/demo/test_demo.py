@@ -76,7 +76,7 @@ def test_data_is_a_file_only_with_a_map_which_may_be_named(monkeypatch: pytest.M
         read_options(data="x.csv")
     with pytest.raises(OptionsError, match="MAP needs data: set DATA"):
         read_options(map="sparkov")
-    with pytest.raises(OptionsError, match="MAP=sparkow: there is no such file: .* one of handbook, "):
+    with pytest.raises(OptionsError, match=r"MAP=sparkow: there is no such file: .* one of handbook, "):
         read_options(data="x.csv", map="sparkow")
     assert read_options(data="~/x.csv", map="sparkov").feed == ["--data", str(tmp_path / "x.csv"), "--map", "sparkov"]
     relative = read_options(data="x.csv", map="my.toml")
