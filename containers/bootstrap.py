@@ -60,6 +60,11 @@ def bootstrap(settings: Settings, say: Callable[[str], None]) -> str:
         say(f"version {version} is already champion: nothing to do")
         return version
     loaded = seed(settings)
+    if not loaded.get("labelled", True):
+        raise BootstrapError(
+            f"the map {settings.map} has no fraud column, so no model can be trained, and there is no champion: map "
+            "fraud or load labelled payments, then start again"
+        )
     days = {"from": loaded["first_day"], "to": loaded["last_day"]}
     held_out = f"{len(loaded['held_out'])} more days are held out for the live replay"
     say(f"the bank has {loaded['rows']:,} payments, {days['from']} to {days['to']}; {held_out}")

@@ -182,6 +182,7 @@ def test_short_whole_numbers_are_kept_and_all_else_is_hashed() -> None:
     found = numbers(hashed)
     assert all(FIRST_HASH <= one < 2**63 for one in found)
     assert len(set(found)) == len(hashed)
+    assert not {str(one) for one in found} & set(hashed)
 
 
 def test_ids_agree_between_files_of_other_types() -> None:

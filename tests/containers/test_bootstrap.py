@@ -116,6 +116,13 @@ def test_mapped_payments_are_loaded_instead_of_a_simulation() -> None:
     assert feed_options(Settings(data=Path("/data/x"), map="/data/m")) == ["--data", "/data/x", "--map", "/data/m"]
 
 
+def test_payments_without_labels_end_it_before_airflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrap, "champion", lambda _: None)
+    monkeypatch.setattr(bootstrap, "seed", lambda _: {"labelled": False})
+    with pytest.raises(BootstrapError, match="has no fraud column, so no model can be trained"):
+        bootstrap.bootstrap(Settings(map="my.toml"), lambda _: None)
+
+
 def test_invalid_options_are_named() -> None:
     environment = os.environ | {"DAYS": "10", "SEED": "many", "REPLAY_RATE": "0", "LIVE_DAYS": ""}
     command = [sys.executable, "-m", "containers.bootstrap"]
