@@ -31,13 +31,16 @@ RUNTIME := $(GROUPS:%=$(ENV)/%/.installed)
 TESTABLE := $(GROUPS:%=$(ENV)/%/.testable)
 ARCHIVE := var/cache/spark/.made
 
-.PHONY: help demo serve exercises check hint solution reset explore tune ablate handbook bench test smoke test-capstones test-published test-faults up down credentials test-compose lint audit format diagrams lock clean install environments
+.PHONY: help demo check-data serve exercises check hint solution reset explore tune ablate handbook bench test smoke test-capstones test-published test-faults up down credentials test-compose lint audit format diagrams lock clean install environments
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(RUNTIME) $(ARCHIVE) ## run the whole pipeline locally: DATA=<folder> DAYS=120 CUSTOMERS=1000 SEED=0
+demo: $(RUNTIME) $(ARCHIVE) ## run the whole pipeline locally: DATA=<path> MAP=<file> DAYS=120 CUSTOMERS=1000 SEED=0
 	@$(ENV)/embedded/bin/python $(OWN) -m demo
+
+check-data: $(ENV)/pipeline/.installed ## check your own payments before loading them: DATA=<path> MAP=<file>
+	@$(ENV)/pipeline/bin/python $(OWN) -m bank.check_data $(if $(DATA),--data "$(DATA)") $(if $(MAP),--map "$(MAP)")
 
 serve: $(RUNTIME) ## start the scorer on the demo's data: SCORER_PORT=8000
 	@$(ENV)/embedded/bin/python $(OWN) -m demo.serve
@@ -132,8 +135,10 @@ bench: $(RUNTIME) ## benchmark the scorer against comparable servers: ROUNDS=5 S
 # The targets below need only Docker; test-compose also needs Python.
 COMPOSE := docker compose
 
-up: ## start the whole system in containers: SCORER_PORT=8000 AIRFLOW_PORT=8080 MLFLOW_PORT=5050 SPARK_PORT=8081
-	@$(COMPOSE) up --detach --build --wait || { $(COMPOSE) logs --tail 20 bootstrap scorer replay; exit 1; }
+# Compose mounts the map, so the name of one that ships becomes its path.
+MAP_FILE = $(if $(wildcard bank/maps/$(MAP).toml),./bank/maps/$(MAP).toml,$(MAP))
+up: ## start the whole system in containers: DATA=<path> MAP=<file> LIVE_DAYS=245 SCORER_PORT=8000 AIRFLOW_PORT=8080 MLFLOW_PORT=5050 SPARK_PORT=8081
+	@MAP="$(MAP_FILE)" $(COMPOSE) up --detach --build --wait || { $(COMPOSE) logs --tail 20 bootstrap scorer replay; exit 1; }
 	@echo 'payments are being scored; to watch them: docker compose logs --follow replay; addresses and logins: make credentials'
 
 down: ## stop the containers and keep their data (docker compose down --volumes deletes it)

@@ -32,16 +32,35 @@ BATCH_SCHEMA: Final = pa.schema(
     ]
 )
 
+"""`fraud` is null where the label is unknown."""
+REFUND_SCHEMA: Final = pa.schema(
+    [
+        ("source_row", pa.int64()),
+        ("transaction_id", pa.int64()),
+        ("kind", pa.string()),
+        ("refund_of", pa.int64()),
+        ("customer_id", pa.int64()),
+        ("terminal_id", pa.int64()),
+        ("amount", pa.float64()),
+        ("occurred_at", INSTANT),
+        ("arrived_at", INSTANT),
+    ]
+)
+
 
 @dataclass(frozen=True)
 class Batch:
     """Some payments of one source.
 
-    `rows` has `BATCH_SCHEMA`; its columns `fraud` and `pattern` do not land with the payment.
+    `rows` has `BATCH_SCHEMA`; its columns `fraud` and `pattern` do not land with the payment. It may have a column
+    `reported_at` too: when each fraud was reported, if the source knows it. `refunds` has `REFUND_SCHEMA`. `hashed` has
+    the ids that are hashes, with a fingerprint of what was hashed: `bank/mapped/ids.py`.
     """
 
     source: str
     rows: pa.Table
+    refunds: pa.Table | None = None
+    hashed: pa.Table | None = None
 
 
 class Feed(Protocol):
@@ -110,12 +129,13 @@ def on_day(rows: pa.Table, day: date) -> pa.Table:
 def reports_of(rows: pa.Table) -> pa.Table:
     """The fraud reports of some payments, with columns `source_row, transaction_id, reported_at, arrived_at, pattern`.
 
-    The source knows its frauds from the start; each is reported to the bank one label delay after the payment arrived.
+    The source knows its frauds from the start; each is reported to the bank when the source says so, else one label
+    delay after the payment arrived.
     """
     frauds = rows.filter(pc.fill_null(rows["fraud"], False))
     delay = pa.scalar(timedelta(seconds=LABEL_DELAY), pa.duration("us"))
     # Payments of these sources arrive when they occur, so `arrived_at` also covers missing and nonsensical times.
-    reported = pc.add(frauds["arrived_at"], delay)
+    reported = frauds["reported_at"] if "reported_at" in rows.column_names else pc.add(frauds["arrived_at"], delay)
     return pa.table(
         {
             "source_row": frauds["source_row"],
@@ -125,6 +145,11 @@ def reports_of(rows: pa.Table) -> pa.Table:
             "pattern": frauds["pattern"],
         }
     )
+
+
+def unknown_labels_of(rows: pa.Table) -> pa.Table:
+    """The payments that their source labels neither as fraud nor as genuine."""
+    return rows.filter(pc.is_null(rows["fraud"]))
 
 
 def midnight(day: date) -> datetime:

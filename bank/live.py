@@ -37,7 +37,7 @@ from bank.landing import open_bank
 from bank.load import hold_out
 from bank.options import add_feed_options, feed_of, positive_int
 from bank.pending_events import next_day
-from bank.replay import ReplayResult, play, record
+from bank.replay import ReplayResult, play, record, record_refunds
 from bank.runner import run
 from bank.scorer_client import Answer, ScorerClient
 from bank.settings import Settings, read_settings
@@ -215,8 +215,9 @@ def _serve(options: argparse.Namespace, stopping: Event) -> None:
                 _print_line("live: all past days of the feed are replayed; idle")
                 live.idle(IDLE_SECONDS)
                 continue
-            start = time.monotonic()
+            start, day = time.monotonic(), found[0]
             played = live.play_day(*found)
+            live.at_the_bank(lambda bank, day=day: record_refunds(bank, feed, day))  # type: ignore[misc]
             _print_line(json.dumps({"day": str(found[0]), **played.summary(time.monotonic() - start)}))
 
 

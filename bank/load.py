@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from functools import cache, partial
 
 import psycopg
+import pyarrow as pa
 
 from bank.errors import BankError
-from bank.feed import Feed, arrived_before, midnight, reports_of, require_days
+from bank.feed import Batch, Feed, arrived_before, midnight, reports_of, require_days, unknown_labels_of
+from bank.hashed_ids import HashRegister
 from bank.landing import is_new_source, land, open_bank, take_turns
+from bank.mapped.feed import MappedFeed
 from bank.options import add_feed_options, feed_of, non_negative_int
+from bank.prefetch import read_ahead
 from bank.progress import progress_of
 from bank.runner import run
 from bank.settings import read_settings
@@ -44,11 +51,18 @@ def load(bank: psycopg.Connection, feed: Feed, hold_out_days: int) -> Loaded:
     until = midnight(held[0]) if held else datetime.max.replace(tzinfo=UTC)
     with bank.transaction():
         take_turns(bank)
-        rows, rows_new, reports_new = _land_all(bank, feed, until)
+        new = _land_all(bank, feed, until)
     # After a bulk load the planner needs new statistics.
     bank.execute("analyze bank.transactions, bank.fraud_reports")
-    shown = [str(day) for day in held]
-    return Loaded(rows, rows_new, reports_new, str(kept[0]), str(kept[-1]), shown, round(time.monotonic() - start, 2))
+    return Loaded(
+        rows=new["rows"],
+        rows_new=new["transactions"],
+        reports_new=new["fraud_reports"],
+        first_day=str(kept[0]),
+        last_day=str(kept[-1]),
+        held_out=[str(day) for day in held],
+        seconds=round(time.monotonic() - start, 2),
+    )
 
 
 def hold_out(days: list[date], last: int) -> tuple[list[date], list[date]]:
@@ -58,24 +72,52 @@ def hold_out(days: list[date], last: int) -> tuple[list[date], list[date]]:
     return days[: len(days) - last], days[len(days) - last :]
 
 
-def _land_all(bank: psycopg.Connection, feed: Feed, until: datetime) -> tuple[int, int, int]:
-    """Land what arrived before `until`; returns the numbers of payments, new payments and new reports."""
-    rows = rows_new = reports_new = 0
+def _land_all(bank: psycopg.Connection, feed: Feed, until: datetime) -> Counter[str]:
+    """Land what arrived before `until`; returns the number of payments as `rows`, and of new rows by table."""
+    landed: Counter[str] = Counter()
     # Cached: asked once for each source, before its first row lands.
     is_new = cache(partial(is_new_source, bank))
     number = cache(lambda source: number_sources(bank, [source]))
+    register = HashRegister(bank)
     with progress_of("loading", feed.total()) as progress:
-        for batch in feed.batches():
+        for batch in read_ahead(feed.batches()):
             # Also a source whose rows are all held out: files have the numbers of their order.
             number(batch.source)
-            payments = arrived_before(batch.rows, until)
-            reports = arrived_before(reports_of(batch.rows), until)
-            new = is_new("transactions", batch.source), is_new("fraud_reports", batch.source)
-            rows_new += land(bank, "transactions", batch.source, payments, new[0])
-            reports_new += land(bank, "fraud_reports", batch.source, reports, new[1])
-            rows += len(payments)
+            for table, rows in _by_table(batch):
+                arrived = arrived_before(rows, until)
+                landed["rows"] += len(arrived) if table == "transactions" else 0
+                landed[table] += land(bank, table, batch.source, arrived, is_new(table, batch.source))
+            if batch.hashed is not None:
+                register.note(batch.hashed)
             progress(len(batch.rows))
-    return rows, rows_new, reports_new
+    register.close()
+    return landed
+
+
+def _by_table(batch: Batch) -> Iterator[tuple[str, pa.Table]]:
+    yield "transactions", batch.rows
+    yield "fraud_reports", reports_of(batch.rows)
+    if len(labels := unknown_labels_of(batch.rows)):
+        yield "unknown_labels", labels
+    if batch.refunds is not None and len(batch.refunds):
+        yield "refunds", batch.refunds
+
+
+def report_refused(feed: MappedFeed, loaded: Loaded) -> None:
+    """Say on standard error what of a mapped file was not loaded, and why."""
+    tally = feed.tally
+    if tally.refused:
+        reasons = "; ".join(f"{reason} ({number:,})" for reason, number in tally.refused.most_common())
+        print(
+            f"refused: {tally.refused.total():,} of {tally.rows:,} rows: {reasons}. `make check-data` shows examples",
+            file=sys.stderr,
+        )
+    if loaded.rows and not loaded.rows_new:
+        print(
+            "nothing is new: this content is loaded already, and a changed map does not change loaded rows: "
+            "load into a new bank (`make demo` makes one)",
+            file=sys.stderr,
+        )
 
 
 def main() -> None:
@@ -90,7 +132,12 @@ def main() -> None:
     # Unreadable data is reported before connecting to the database.
     hold_out(require_days(feed), options.hold_out_days)
     with open_bank(read_settings()) as bank:
-        print(json.dumps(asdict(load(bank, feed, options.hold_out_days))))
+        loaded = load(bank, feed, options.hold_out_days)
+    said = asdict(loaded)
+    if isinstance(feed, MappedFeed):
+        report_refused(feed, loaded)
+        said |= feed.tally.summary() | {"labelled": feed.labelled}
+    print(json.dumps(said))
 
 
 if __name__ == "__main__":

@@ -25,8 +25,9 @@ import pyarrow as pa
 from bank.erased_rows import without_erased
 from bank.errors import BankError, IdConflictError
 from bank.events import Event, events_of, in_landing_order, independent_runs
-from bank.feed import Feed, require_days
+from bank.feed import Feed, on_day, require_days, unknown_labels_of
 from bank.landing import land, open_bank, take_turns
+from bank.mapped.feed import MappedFeed
 from bank.options import add_feed_options, feed_of, non_negative_int, positive_int
 from bank.progress import progress_of
 from bank.runner import run
@@ -174,6 +175,20 @@ def record(bank: psycopg.Connection, events: Sequence[Event]) -> None:
         for (is_payment, source), group in groupby(sorted(events, key=_table_and_source), key=_table_and_source):
             rows = pa.Table.from_pylist([event.row for event in group])
             land(bank, "transactions" if is_payment else "fraud_reports", source, rows)
+            if is_payment and len(unknown := unknown_labels_of(rows)):
+                land(bank, "unknown_labels", source, unknown)
+
+
+def record_refunds(bank: psycopg.Connection, feed: Feed, day: date) -> None:
+    """Insert the refunds of a day, which are not sent to the scorer; existing rows are kept."""
+    if not isinstance(feed, MappedFeed) or not feed.tally.refunds:
+        return
+    with bank.transaction():
+        take_turns(bank)
+        for batch in feed.batches():
+            refunds = on_day(batch.refunds, day) if batch.refunds is not None else ()
+            if len(refunds):
+                land(bank, "refunds", batch.source, refunds)
 
 
 def _table_and_source(event: Event) -> tuple[bool, str]:
@@ -206,10 +221,12 @@ def main() -> None:
     options = parser.parse_args()
     now = datetime.now(UTC)
     start = time.monotonic()
-    events = day_to_play(feed_of(options, now), options.day, now)
+    feed = feed_of(options, now)
+    events = day_to_play(feed, options.day, now)
     settings = read_settings()
     with open_bank(settings) as bank, ScorerClient(settings.scorer_url, settings.secret("scorer_api_key")) as scorer:
         played = replay(bank, scorer, without_erased(bank, events), options.clients, options.limit)
+        record_refunds(bank, feed, options.day)
     if played.refused:
         print(
             f"{played.refused:,} payments rejected: their ids already exist with a different payload", file=sys.stderr

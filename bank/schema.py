@@ -11,6 +11,18 @@ from typing import Final
 from contracts.transaction import ANALYSIS_FIELDS, REPORT_FIELDS, TRANSACTION_FIELDS, FieldSpec
 
 TABLES: Final = {"transactions": TRANSACTION_FIELDS, "fraud_reports": (*REPORT_FIELDS, *ANALYSIS_FIELDS)}
+MORE_TABLES: Final = {
+    "refunds": ("transaction_id", "kind", "refund_of", "customer_id", "terminal_id", "amount", "occurred_at"),
+    "unknown_labels": ("transaction_id",),
+}
+"""The fields of what only files read by a map have."""
+
+
+def columns_of(table: str) -> list[str]:
+    """The columns of a landing table that a feed writes, in order."""
+    if table in MORE_TABLES:
+        return ["source", "source_row", *MORE_TABLES[table], "arrived_at"]
+    return landing_columns(TABLES[table])
 
 
 def landing_columns(fields: Sequence[FieldSpec]) -> list[str]:

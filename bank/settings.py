@@ -27,6 +27,7 @@ class Settings(BaseSettings):
     airflow_db_password: SecretStr = SecretStr("")
     mlflow_db_password: SecretStr = SecretStr("")
     scorer_api_key: SecretStr = SecretStr("")
+    bank_id_key: SecretStr = SecretStr("")
 
     def secret(self, name: str) -> str:
         """A secret's value. Raises `BankError`, naming the missing file, if it is empty."""

@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     mlflow_tracking_uri: str = "http://127.0.0.1:5000"
     model_name: str = "fraud"
     secrets_dir: Path = Path("var/secrets")
+    data: Path | None = None
+    """The payments to load instead of a simulation, read by `map`."""
+    map: str | None = None
     days: int = Field(default=120, ge=40, le=3_650)
     """The days of history, before the live days."""
     live_days: int = Field(default=245, ge=1, le=3_650)
@@ -58,6 +61,11 @@ def bootstrap(settings: Settings, say: Callable[[str], None]) -> str:
         say(f"version {version} is already champion: nothing to do")
         return version
     loaded = seed(settings)
+    if not loaded.get("labelled", True):
+        raise BootstrapError(
+            f"the map {settings.map} has no fraud column, so no model can be trained, and there is no champion: map "
+            "fraud or load labelled payments, then start again"
+        )
     days = {"from": loaded["first_day"], "to": loaded["last_day"]}
     held_out = f"{len(loaded['held_out'])} more days are held out for the live replay"
     say(f"the bank has {loaded['rows']:,} payments, {days['from']} to {days['to']}; {held_out}")
@@ -78,9 +86,7 @@ def bootstrap(settings: Settings, say: Callable[[str], None]) -> str:
 
 def seed(settings: Settings) -> dict[str, Any]:
     """Load the history into the bank; idempotent. Returns the result of bank.load. Raises `BootstrapError`."""
-    days = str(settings.days + settings.live_days)
-    feed = ["--customers", str(settings.customers), "--days", days, "--seed", str(settings.seed)]
-    command = [sys.executable, "-m", "bank.load", *feed, "--hold-out-days", str(settings.live_days)]
+    command = [sys.executable, "-m", "bank.load", *feed_options(settings), "--hold-out-days", str(settings.live_days)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode < 0:
         raise BootstrapError(
@@ -90,6 +96,14 @@ def seed(settings: Settings) -> dict[str, Any]:
         raise BootstrapError("bank.load failed: fix the error above, then start again")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
+
+
+def feed_options(settings: Settings) -> list[str]:
+    """The options of the bank's commands that select the payments."""
+    if settings.data is not None:
+        return ["--data", str(settings.data), *(["--map", settings.map] if settings.map else [])]
+    days = str(settings.days + settings.live_days)
+    return ["--customers", str(settings.customers), "--days", days, "--seed", str(settings.seed)]
 
 
 def open_airflow(settings: Settings) -> Airflow:

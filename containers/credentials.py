@@ -55,8 +55,8 @@ HOLDERS: Final[Mapping[str, tuple[str, ...]]] = {
     "pipeline": PIPELINE,
     # Where the tasks run: Spark's drivers, training, and the promotion, which signs.
     "training": (*PIPELINE, "mlflow_login", SIGNING_KEY),
-    "bootstrap": ("airflow_password", "bank_feed_password", "mlflow_login"),
-    "bank": ("bank_feed_password", "scorer_api_key"),
+    "bootstrap": ("airflow_password", "bank_feed_password", "bank_id_key", "mlflow_login"),
+    "bank": ("bank_feed_password", "bank_id_key", "scorer_api_key"),
     "scorer": ("api_keys", "decisions_password", "mlflow_login", PUBLIC_KEYS, "valkey_password"),
 }
 LOGINS: Final[Mapping[str, str]] = {

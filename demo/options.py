@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import tomllib
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from demo.embedded_servers import ROOT
+
 MIN_DAYS = 40
+MAPS = ROOT / "bank/maps"
 
 
 class OptionsError(Exception):
@@ -23,11 +27,13 @@ class Options(BaseSettings):
     model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
 
     data: Path | None = None
+    map: str | None = None
+    """How to read `data`: a TOML file, or the name of one in `bank/maps`."""
     days: int = Field(default=120, ge=MIN_DAYS, le=3_650)
     customers: int = Field(default=1_000, ge=50, le=1_000_000)
     seed: int = Field(default=0, ge=0, lt=2**63)
     bank_zone: str = "UTC"
-    """The IANA name of the zone that night and weekend are local to."""
+    """The IANA name of the zone that night and weekend are local to; by default the zone of `map`, if it has one."""
     postgres_port: int | None = None
     valkey_port: int | None = None
     mlflow_port: int | None = None
@@ -36,10 +42,50 @@ class Options(BaseSettings):
 
     @field_validator("data")
     @classmethod
-    def _is_a_folder(cls, folder: Path | None) -> Path | None:
-        if folder is not None and not folder.is_dir():
-            raise ValueError(f"there is no folder {folder}: set DATA to a folder of Parquet files or daily pickles")
-        return folder.resolve() if folder is not None else None
+    def _exists(cls, data: Path | None) -> Path | None:
+        if data is None:
+            return None
+        if not data.expanduser().exists():
+            raise ValueError(f"there is no folder {data}: set DATA to a folder of Parquet files or daily pickles")
+        return data.expanduser().resolve()
+
+    @field_validator("map")
+    @classmethod
+    def _is_a_map(cls, name: str | None) -> str | None:
+        if name is None or (MAPS / f"{name}.toml").is_file():
+            return name
+        path = Path(name).expanduser()
+        if not path.is_file():
+            shipped = ", ".join(sorted(one.stem for one in MAPS.glob("*.toml")))
+            raise ValueError(f"there is no such file: give a TOML file, or one of {shipped}")
+        return str(path.resolve())
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Options:
+        if self.map is not None and self.data is None:
+            raise ValueError("MAP needs data: set DATA to a file of transactions or a folder of them")
+        if self.map is None and self.data is not None and not self.data.is_dir():
+            raise ValueError(f"DATA={self.data} is a file: set MAP too, which `make check-data` guesses")
+        if "bank_zone" not in self.model_fields_set:
+            self.bank_zone = self._of_map("time").get("zone", self.bank_zone)
+        return self
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the data has labels, so that a model can be trained; a map that cannot be read fails at loading."""
+        return self.map is None or "fraud" in self._of_map("columns", fraud="")
+
+    def _of_map(self, table: str, **otherwise: str) -> dict[str, Any]:
+        """A table of the map; `otherwise` if it cannot be read, since loading says why."""
+        if self.map is None:
+            return otherwise
+        shipped = MAPS / f"{self.map}.toml"
+        try:
+            content = tomllib.loads((shipped if shipped.is_file() else Path(self.map)).read_text(encoding="utf-8-sig"))
+        except (OSError, ValueError):
+            return otherwise
+        found = content.get(table, {})
+        return found if isinstance(found, dict) else otherwise
 
     @field_validator("bank_zone")
     @classmethod
@@ -55,7 +101,7 @@ class Options(BaseSettings):
     def feed(self) -> list[str]:
         """The data options as arguments of the bank's commands."""
         if self.data is not None:
-            return ["--data", str(self.data)]
+            return ["--data", str(self.data), *(["--map", self.map] if self.map else [])]
         return ["--customers", str(self.customers), "--days", str(self.days), "--seed", str(self.seed)]
 
 
@@ -70,7 +116,8 @@ def read_options(**given: Any) -> Options:
         return Options(**given)
     except ValidationError as error:
         problems = [
-            f"{str(item['loc'][0]).upper()}={item['input']}: {item['msg'].removeprefix('Value error, ')}"
+            (f"{str(item['loc'][0]).upper()}={item['input']}: " if item["loc"] else "")
+            + item["msg"].removeprefix("Value error, ")
             for item in error.errors()
         ]
         raise OptionsError("; ".join(problems)) from error

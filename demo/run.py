@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,10 +25,15 @@ from demo.steps import StepFailed, Steps
 from demo.summary import Summary
 
 TIMEOUT_SECONDS = 120
+CHAMPION = ("champion", "mlflow", "secrets")
+"""What stays of the last demo where data without labels is scored with its champion."""
 
 
 def create_installation(options: Options) -> Installation:
-    """A clean folder with new secrets; the last demo's data is deleted only once all ports are found free."""
+    """A clean folder with new secrets; the last demo's data is deleted only once all ports are found free.
+
+    For data without labels the last demo's champion stays, with the secrets it needs. Raises `ServerError` without one.
+    """
     installation = Installation(
         folder=DEMO,
         postgres_port=claim_port(options.postgres_port, "POSTGRES_PORT"),
@@ -37,10 +43,32 @@ def create_installation(options: Options) -> Installation:
         scorer_port=claim_port(options.scorer_port, "SCORER_PORT"),
         bank_zone=options.bank_zone,
     )
-    shutil.rmtree(DEMO, ignore_errors=True)
+    if not options.labelled:
+        require_champion(DEMO)
+    remove_last_demo(DEMO, () if options.labelled else CHAMPION)
     installation.make_folders()
     write_secrets(installation.secrets)
     return installation
+
+
+def remove_last_demo(folder: Path, kept: Sequence[str]) -> None:
+    """Delete the last demo's folder, or all in it but the folders named `kept`."""
+    if not kept:
+        shutil.rmtree(folder, ignore_errors=True)
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.is_dir() and path.name not in kept:
+            shutil.rmtree(path, ignore_errors=True)
+        elif not path.is_dir():
+            path.unlink()
+
+
+def require_champion(folder: Path) -> None:
+    """Raise `ServerError` if the last demo left no champion that could score data without labels."""
+    if not (folder / "champion").is_dir() or not (folder / "mlflow").is_dir():
+        raise ServerError(
+            "the map has no fraud column, so no model can be trained, and there is no champion from an earlier demo: "
+            "run `make demo` with labelled data first, or map fraud"
+        )
 
 
 def start_stores(installation: Installation, stack: ExitStack) -> list[Server]:
@@ -89,14 +117,18 @@ def _run_steps(
     mlflow = start_mlflow(installation)
     stack.callback(mlflow.stop)
     servers.add(mlflow)
-    run_dag(steps, installation, airflow, "fraud_daily", "history", {"from": first, "to": last, "train": True})
+    history = {"from": first, "to": last, "train": options.labelled}
+    run_dag(steps, installation, airflow, "fraud_daily", "history", history)
     wait_until(f"{installation.mlflow_url}/health", mlflow)
     scorer = start_scorer(installation)
     stack.callback(scorer.stop)
     servers.add(scorer)
-    with asking_airflow("training", installation):
-        training = airflow.newest_run("fraud_training")
-    follow(steps, installation, airflow, "fraud_training", training, "training")
+    if options.labelled:
+        with asking_airflow("training", installation):
+            training = airflow.newest_run("fraud_training")
+        follow(steps, installation, airflow, "fraud_training", training, "training")
+    else:
+        steps.console.print("no training: the map has no fraud column, so the champion of the last demo scores")
     with steps.step("start the scorer"):
         wait_until(f"{installation.scorer_url}/readyz", scorer)
     played = steps.command("live payments", installation, "bank.replay", *options.feed, "--day", live, "--clients", "4")

@@ -24,6 +24,7 @@ PASSWORDS: Final = (
     "scorer_api_key",
     "airflow_password",
     "airflow_jwt_secret",
+    "bank_id_key",
 )
 SIGNING_KEY: Final = "model_signing_key"
 PUBLIC_KEYS: Final = "model_public_keys"

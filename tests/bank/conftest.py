@@ -17,6 +17,11 @@ from bank.landing import open_bank
 from bank.migrate import migrate
 from bank.settings import Settings, read_settings
 
+TABLES = (
+    "bank.transactions, bank.fraud_reports, bank.refunds, bank.unknown_labels, bank.hashed_ids, bank.sources, "
+    "bank.erased_rows"
+)
+
 
 @pytest.fixture(scope="session")
 def settings(postgres: Any, secrets_dir: Path) -> Settings:
@@ -40,7 +45,7 @@ def admin(settings: Settings) -> Iterator[psycopg.Connection]:
 @pytest.fixture
 def bank(settings: Settings, admin: psycopg.Connection) -> Iterator[psycopg.Connection]:
     """The bank feed's connection, with empty tables."""
-    admin.execute("truncate bank.transactions, bank.fraud_reports, bank.erased_rows, bank.sources restart identity")
+    admin.execute(f"truncate {TABLES} restart identity")
     with open_bank(settings) as connection:
         yield connection
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from containers import bootstrap
-from containers.bootstrap import BootstrapError, Settings, champion, open_airflow, run_until_success, seed
+from containers.bootstrap import BootstrapError, Settings, champion, feed_options, open_airflow, run_until_success, seed
 from demo.airflow_api import DagFailed, TaskDone
 from demo.embedded_servers import ROOT, free_port
 from tests.containers.conftest import Rehearsed
@@ -108,6 +108,19 @@ def test_a_failed_load_of_the_bank_ends_it(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(BootstrapError, match=r"bank\.load failed"):
         seed(Settings())
+
+
+def test_mapped_payments_are_loaded_instead_of_a_simulation() -> None:
+    assert feed_options(Settings(days=100, live_days=7))[:4] == ["--customers", "1000", "--days", "107"]
+    assert feed_options(Settings(data=Path("/data/x"))) == ["--data", "/data/x"]
+    assert feed_options(Settings(data=Path("/data/x"), map="/data/m")) == ["--data", "/data/x", "--map", "/data/m"]
+
+
+def test_payments_without_labels_end_it_before_airflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrap, "champion", lambda _: None)
+    monkeypatch.setattr(bootstrap, "seed", lambda _: {"labelled": False})
+    with pytest.raises(BootstrapError, match="has no fraud column, so no model can be trained"):
+        bootstrap.bootstrap(Settings(map="my.toml"), lambda _: None)
 
 
 def test_invalid_options_are_named() -> None:

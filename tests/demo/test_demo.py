@@ -17,11 +17,11 @@ import pytest
 from rich.console import Console
 
 from demo.airflow_api import TaskDone
-from demo.embedded_servers import ROOT
+from demo.embedded_servers import ROOT, ServerError
 from demo.http_servers import task_log_tail
 from demo.installation import Installation
 from demo.options import OptionsError, read_options
-from demo.run import follow, run_dag
+from demo.run import CHAMPION, follow, remove_last_demo, require_champion, run_dag
 from demo.steps import StepFailed, Steps
 from demo.summary import Summary
 
@@ -78,6 +78,41 @@ def test_the_bank_s_zone_reaches_every_command(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("BANK_ZONE", "Europe/Berlin")
     there = replace(installation, bank_zone=read_options().bank_zone)
     assert there.settings()["BANK_ZONE"] == "Europe/Berlin"
+
+
+def test_data_is_a_file_only_with_a_map_which_may_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "x.csv").write_text("a\n")
+    (tmp_path / "my.toml").write_text('[columns]\namount = "a"\n')
+    (tmp_path / "labelled.toml").write_text('[columns]\nfraud = "f"\n')
+    with pytest.raises(OptionsError, match="is a file: set MAP too"):
+        read_options(data="x.csv")
+    with pytest.raises(OptionsError, match="MAP needs data: set DATA"):
+        read_options(map="sparkov")
+    with pytest.raises(OptionsError, match=r"MAP=sparkow: there is no such file: .* one of handbook, "):
+        read_options(data="x.csv", map="sparkow")
+    assert read_options(data="~/x.csv", map="sparkov").feed == ["--data", str(tmp_path / "x.csv"), "--map", "sparkov"]
+    relative = read_options(data="x.csv", map="my.toml")
+    assert relative.feed == ["--data", str(tmp_path / "x.csv"), "--map", str(tmp_path / "my.toml")]
+    assert [read_options(data="x.csv", map=name).labelled for name in ("my.toml", "labelled.toml", "sparkov")] == [
+        False,
+        True,
+        True,
+    ]
+
+
+def test_data_without_labels_needs_the_champion_of_the_last_demo_and_keeps_it(tmp_path: Path) -> None:
+    with pytest.raises(ServerError, match="no fraud column, so no model can be trained, and there is no champion"):
+        require_champion(tmp_path)
+    for name in (*CHAMPION, "postgres", "lake"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "summary.json").touch()
+    require_champion(tmp_path)
+    remove_last_demo(tmp_path, CHAMPION)
+    assert {path.name for path in tmp_path.iterdir()} == set(CHAMPION)
+    remove_last_demo(tmp_path, ())
+    assert not tmp_path.exists()
 
 
 def test_a_failing_step_names_itself_and_its_log(installation: Installation) -> None:

@@ -1,0 +1,162 @@
+"""A feed of payments from files of any form, read by a map."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cached_property
+from pathlib import Path
+
+import pyarrow as pa
+
+from bank.errors import DataError
+from bank.feed import Batch, days_of
+from bank.mapped.convert import Converted, Converter, check_columns
+from bank.mapped.currency import Rates, read_rates
+from bank.mapped.files import DataFile, data_files
+from bank.mapped.ids import IdKey
+from bank.mapped.problems import Example, Tally
+from bank.mapped.readers import Broken, column_names, read_rows
+from bank.mapping import ROW, DataMap, closest
+
+BROKEN_ROW = "row: cannot be split into columns"
+LARGE = 100 << 20
+REMEDY_BROKEN = "correct its quotes and delimiters, or delimiter below [format]"
+
+
+@dataclass(frozen=True)
+class MappedFeed:
+    """The payments of a file or folder; rows that cannot be payments or refunds are refused and counted.
+
+    `map_path` is named in messages. Payments dated after `now` are refused.
+    """
+
+    data: Path
+    mapping: DataMap
+    map_path: Path
+    now: datetime
+    key: IdKey
+
+    def days(self) -> list[date]:
+        """The days that have payments. Reads every file once. Raises `DataError`, also if no row is a payment."""
+        days, tally = self._survey
+        if not days:
+            reasons = "; ".join(f"{reason} ({number:,})" for reason, number in tally.refused.most_common(3))
+            raise DataError(
+                f"no row of {self.data} is a payment by {self.map_path}: {reasons or 'it has no rows'}: "
+                "`make check-data` shows examples and what to write"
+            )
+        return days
+
+    def total(self) -> int:
+        """The number of payments."""
+        return self.tally.payments
+
+    @property
+    def tally(self) -> Tally:
+        """What became of the rows. Raises `DataError`."""
+        return self._survey[1]
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the map has a column of labels."""
+        return self.mapping.columns.fraud is not None
+
+    def batches(self) -> Iterator[Batch]:
+        """The payments in the files' order, with refunds and the hashes of ids; each arrives when it occurs."""
+        tally = Tally()
+        for source, file in self.sources.items():
+            first_id, entry = self.key.first_of_source(source)
+            numbered = self.mapping.columns.transaction_id == ROW
+            for done in self.converted(file, tally, self.key, first_id):
+                hashed = pa.concat_tables([done.hashed, entry]) if numbered else done.hashed
+                numbered = False
+                yield Batch(source, done.payments, done.refunds, hashed)
+
+    def converted(
+        self, file: DataFile, tally: Tally, key: IdKey | None = None, first_id: int = 0
+    ) -> Iterator[Converted]:
+        """The rows of a file, table by table. Raises `DataError`."""
+        converter = Converter(self.mapping, self.now, self._rates, key)
+        wanted = list(dict.fromkeys(name for names in self.mapping.columns.theirs.values() for name in names))
+        broken = Broken()
+        for rows in read_rows(file, wanted, self.mapping.format, broken):
+            yield converter.convert(rows, file.label, tally, first_id)
+        if broken.rows:
+            examples = [Example(file.label, row + 1, "", "", REMEDY_BROKEN) for row in broken.rows[:3]]
+            tally.rows += len(broken.rows)
+            tally.refuse(BROKEN_ROW, len(broken.rows), examples)
+
+    @cached_property
+    def files(self) -> list[DataFile]:
+        """The files that have the mapped columns. Raises `DataError` if none has, or if one lacks only some."""
+        needed = set(self.mapping.columns.theirs["customer_id"]) | {self.mapping.columns.amount}
+        found, without = [], []
+        for file in data_files(self.data):
+            if self._is_rates(file):
+                continue
+            names = column_names(file, self.mapping.format)
+            missing = check_columns(names, self.mapping)
+            if missing and not needed & set(names):
+                without.append((file, missing, names))
+                continue
+            if missing:
+                raise self._lacks(file, missing, names)
+            self._require_once(file, names)
+            found.append(file)
+        if not found:
+            raise self._lacks(*without[0]) if without else DataError(f"no data in {self.data}: put files there")
+        for file, missing, _ in without:
+            print(f"ignored: {file.label} has no column {missing[0]}", file=sys.stderr)
+        return found
+
+    @cached_property
+    def sources(self) -> dict[str, DataFile]:
+        """One file for each distinct content, by the name of its source."""
+        used = frozenset(name for names in self.mapping.columns.theirs.values() for name in names)
+        sources: dict[str, DataFile] = {}
+        for file in self.files:
+            first = sources.setdefault(f"file:{file.digest(used)}", file)
+            if first != file:
+                print(f"ignored: {file.label} is a copy of {first.label}", file=sys.stderr)
+        return sources
+
+    @cached_property
+    def _survey(self) -> tuple[list[date], Tally]:
+        days: set[date] = set()
+        tally = Tally()
+        for file in self.sources.values():
+            if (size := file.path.stat().st_size) > LARGE:
+                print(f"reading {file.label} ({size >> 20:,} MB) to find its days …", file=sys.stderr)
+            for done in self.converted(file, tally):
+                days.update(days_of(done.payments["arrived_at"]))
+        return sorted(days), tally
+
+    @cached_property
+    def _rates(self) -> Rates | None:
+        if self.mapping.currency is None:
+            return None
+        beside = self.data if self.data.is_dir() else self.data.parent
+        return read_rates(self.mapping.currency, [self.map_path.parent, beside])
+
+    def _is_rates(self, file: DataFile) -> bool:
+        currency = self.mapping.currency
+        return currency is not None and currency.rates is not None and file.path.name == Path(currency.rates).name
+
+    def _lacks(self, file: DataFile, missing: list[str], names: list[str]) -> DataError:
+        theirs = self.mapping.columns.theirs
+        ours = next(ours for ours, columns in theirs.items() if missing[0] in columns)
+        shown = ", ".join(names[:30]) + (", …" if len(names) > 30 else "")
+        return DataError(
+            f'{self.map_path}: [columns] {ours} = "{missing[0]}", but {file.label} has no such column'
+            f"{closest(missing[0], names)}: write one of {shown}"
+            + (" (one column only: check delimiter below [format])" if len(names) == 1 else "")
+        )
+
+    def _require_once(self, file: DataFile, names: list[str]) -> None:
+        for theirs in self.mapping.columns.theirs.values():
+            for name in theirs:
+                if names.count(name) > 1:
+                    raise DataError(f"{file.label} has the column {name} more than once: rename one of them")

@@ -1,0 +1,308 @@
+"""The map of a file of transactions: which of its columns is which of ours, and how its values are written.
+
+A map is a TOML file; docs/your-data.md is its reference. Everything unknown is refused: a misspelt key that is ignored
+would read the data wrongly.
+"""
+
+from __future__ import annotations
+
+import codecs
+import difflib
+import tomllib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from bank.errors import DataError, one_line
+
+MAPS: Final = Path(__file__).parent / "maps"
+"""The maps that ship, by the name of the data set."""
+ROW: Final = ("row",)
+"""As `transaction_id`: the payments have no ids, so they are numbered by their source and row."""
+Kind = Literal["payment", "refund", "reversal"]
+Unit = Literal["s", "ms", "us", "ns", "minute", "hour", "day"]
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+Name = Annotated[str, Field(strict=True)]
+Names = Annotated[tuple[Name, ...], BeforeValidator(_as_list), Field(min_length=1)]
+Mark = Annotated[str, Field(min_length=1, max_length=1)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Columns(_Table):
+    """Our columns by theirs; several columns identify together, or are joined by a space to a time."""
+
+    transaction_id: Names
+    customer_id: Names
+    terminal_id: Names
+    amount: Name
+    occurred_at: Names
+    fraud: Name | None = None
+    reported_at: Names | None = None
+    kind: Name | None = None
+    currency: Name | None = None
+    refund_of: Names | None = None
+
+    @property
+    def theirs(self) -> dict[str, tuple[str, ...]]:
+        """Their columns by ours, without those that are not mapped and without `row`."""
+        named = {ours: (value,) if isinstance(value, str) else value for ours, value in self if value is not None}
+        return {ours: names for ours, names in named.items() if (ours, names) != ("transaction_id", ROW)}
+
+
+class Format(_Table):
+    """How the file is written."""
+
+    delimiter: Mark = ","
+    encoding: str = "utf-8"
+    decimal: Mark = "."
+    thousands: Mark | None = None
+    prefix: str | None = Field(default=None, min_length=1)
+    header: tuple[Name, ...] | None = None
+    """The names of the columns of a file without a header."""
+    missing: tuple[Name, ...] = ()
+    """Texts that stand for no value, besides none at all."""
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, encoding: str) -> str:
+        try:
+            return codecs.lookup(encoding).name
+        except LookupError:
+            raise ValueError('is no encoding: write "utf-8", "latin-1", "cp1252" or "utf-16"') from None
+
+    @model_validator(mode="after")
+    def _marks_differ(self) -> Format:
+        if self.thousands == self.decimal:
+            raise ValueError(
+                f'thousands and decimal are both "{self.decimal}": write thousands = "." and decimal = ",", or the '
+                "reverse"
+            )
+        return self
+
+
+class Time(_Table):
+    """How times are written: a format, or a number of units since an origin; ISO 8601 if neither is given."""
+
+    zone: str = "UTC"
+    format: str | None = None
+    unit: Unit | None = None
+    origin: str | None = None
+
+    @field_validator("zone")
+    @classmethod
+    def _is_a_zone(cls, zone: str) -> str:
+        zones = available_timezones()
+        if zone not in zones:
+            raise ValueError(f"is no time zone: write an IANA name{closest(zone, sorted(zones))}")
+        return zone
+
+    @field_validator("format")
+    @classmethod
+    def _is_a_format(cls, layout: str) -> str:
+        try:
+            datetime.strptime(datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC).strftime(layout), layout)
+        except ValueError as error:
+            raise ValueError(f'is no format of times ({error}): write one such as "%Y-%m-%d %H:%M:%S"') from None
+        if "%" not in layout:
+            raise ValueError('has no directive such as %Y: write a format such as "%Y-%m-%d %H:%M:%S"')
+        return layout
+
+    @field_validator("origin")
+    @classmethod
+    def _is_an_instant(cls, origin: str) -> str:
+        try:
+            datetime.fromisoformat(origin)
+        except ValueError:
+            raise ValueError('is no day or time: write it as "2019-01-01" or "2019-01-01 00:00:00"') from None
+        return origin
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Time:
+        if self.format and self.unit:
+            raise ValueError("has format and unit: keep format for times as text, unit for times as numbers")
+        if self.origin and not self.unit:
+            raise ValueError(
+                'has origin without unit: write unit = "s", "ms", "us", "ns", "minute", "hour" or "day" too'
+            )
+        return self
+
+    @property
+    def start(self) -> datetime:
+        """The instant of the number 0; an origin without an offset is in `zone`."""
+        start = datetime.fromisoformat(self.origin or "1970-01-01T00:00:00Z")
+        return (start if start.tzinfo else start.replace(tzinfo=ZoneInfo(self.zone))).astimezone(UTC)
+
+
+class Values(_Table):
+    """What the values of the columns `fraud` and `kind` mean."""
+
+    fraud: dict[str, StrictBool | Literal["unknown"]] | None = None
+    kind: dict[str, Kind] | None = None
+
+
+class Currency(_Table):
+    """The currency of the amounts that are loaded, and a file of rates into it."""
+
+    home: str = Field(min_length=1)
+    rates: str | None = Field(default=None, min_length=1)
+
+
+class DataMap(_Table):
+    """A whole map."""
+
+    columns: Columns
+    format: Format = Format()
+    time: Time = Time()
+    values: Values = Values()
+    currency: Currency | None = None
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> DataMap:
+        for name in ("fraud", "kind"):
+            if getattr(self.values, name) is not None and getattr(self.columns, name) is None:
+                raise ValueError(f'[values] has {name} but [columns] has not: write {name} = "<their column>" there')
+        if (self.currency is None) != (self.columns.currency is None):
+            raise ValueError(
+                'a currency needs both: in [columns] currency = "<their column>", and [currency] with home = "EUR" '
+                '(and rates = "rates.csv" to convert others)'
+            )
+        return self
+
+
+EXAMPLES: Final = {
+    "columns": 'the name of a column in quotes, such as "amt"',
+    "columns.transaction_id": 'a column in quotes, a list of columns, or "row" where payments have no id',
+    "columns.customer_id": 'a column in quotes, or a list of columns such as ["User", "Card"]',
+    "columns.terminal_id": 'a column in quotes, or a list of columns such as ["Merchant", "City"]',
+    "columns.occurred_at": 'a column in quotes, or a list of columns such as ["Date", "Time"]',
+    "format.delimiter": 'one character in quotes, such as ";" or "\\t"',
+    "format.decimal": '"." or ","',
+    "format.thousands": '"," or "."',
+    "format.prefix": 'what stands before amounts, such as "$"',
+    "format.header": 'a list of names, such as ["id", "card", "shop", "amount", "time"]',
+    "format.missing": 'a list of texts, such as ["NA", "null"]',
+    "time.unit": '"s", "ms", "us", "ns", "minute", "hour" or "day"',
+    "values.fraud": '{ "Yes" = true, "No" = false, "?" = "unknown" }: texts in quotes, true, false or "unknown"',
+    "values.kind": '{ "SALE" = "payment", "CREDIT" = "refund" }: payment, refund or reversal',
+    "currency.home": 'the code of a currency, such as "EUR"',
+    "currency.rates": "the name of a CSV file with the columns date, currency and rate",
+}
+TABLES: Final = ("columns", "format", "time", "values", "currency")
+
+
+def find_map(name: str) -> Path:
+    """The file of a map, given by its path or by the name of one that ships. Raises `DataError`."""
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    shipped = sorted(one.stem for one in MAPS.glob("*.toml"))
+    if name in shipped:
+        return MAPS / f"{name}.toml"
+    raise DataError(
+        f"there is no map {name}: give a TOML file, or one of the maps that ship ({', '.join(shipped)})"
+        f"{closest(name, shipped)}; `make check-data DATA=<file>` writes one"
+    )
+
+
+def read_map(path: Path) -> DataMap:
+    """Read a map. Raises `DataError`, naming the file, the key, the value and what to write."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read ({one_line(error)}): save it as text in UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise DataError(
+            f'{path} is no TOML ({error}): write a line as name = "value", under a line such as [columns]'
+        ) from error
+    return parse_map(content, path)
+
+
+def parse_map(content: dict[str, Any], path: Path) -> DataMap:
+    """The map in a parsed TOML file. Raises `DataError`."""
+    try:
+        return DataMap.model_validate(content)
+    except ValidationError as error:
+        problems = dict.fromkeys(_problem(item["type"], item) for item in error.errors())
+        raise DataError(f"{path}: {'; '.join(problems)}") from error
+
+
+def _problem(kind: str, item: Any) -> str:
+    where = [str(part) for part in item["loc"]]
+    if kind == "extra_forbidden":
+        return _unknown_key(where)
+    if kind == "missing":
+        return _missing_key(where)
+    table = f"[{where[0]}] " if where else ""
+    if kind == "value_error":
+        key = f"{where[1]} = {_shown(item['input'])} " if len(where) > 1 else ""
+        return f"{table}{key}{item['msg'].removeprefix('Value error, ')}"
+    example = EXAMPLES.get(".".join(where[:2])) or EXAMPLES.get(where[0], "a table such as [columns]")
+    return f"{table}{'.'.join(where[1:2])} = {_shown(item['input'])} is not understood: write {example}"
+
+
+def _unknown_key(where: list[str]) -> str:
+    key = where[-1]
+    if len(where) == 1:
+        known: tuple[str, ...] = TABLES
+        inside = "the top of the file"
+        owner = next((name for name, table in _FIELDS.items() if key in table), None)
+        if owner:
+            return f"{key} stands outside a table: write it below a line [{owner}]"
+    else:
+        known, inside = tuple(_FIELDS.get(where[0], ())), f"[{where[0]}]"
+        owner = next((name for name, table in _FIELDS.items() if key in table), None)
+        if owner:
+            return f"[{where[0]}] has {key}, which belongs below [{owner}]: move it there"
+    return f"{inside} has the unknown key {key}{closest(key, known)}: the known ones are {', '.join(known)}"
+
+
+def _missing_key(where: list[str]) -> str:
+    if where == ["columns"]:
+        return "it has no [columns]: write [columns], and below it " + ", ".join(
+            f'{name} = "<their column>"' for name in list(Columns.model_fields)[:5]
+        )
+    table, key = where[0], where[-1]
+    example = EXAMPLES.get(f"{table}.{key}") or EXAMPLES[table]
+    return f"[{table}] lacks {key}: write {key} = with {example}"
+
+
+def _shown(value: object) -> str:
+    text = f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def closest(word: str, known: Sequence[str]) -> str:
+    """The known words that are most like a word, in brackets; nothing if none is."""
+    by_lower = {one.lower(): one for one in known}
+    found = difflib.get_close_matches(word.lower(), list(by_lower), n=3, cutoff=0.6)
+    return f" (closest: {', '.join(by_lower[one] for one in found)})" if found else ""
+
+
+_FIELDS: Final[dict[str, tuple[str, ...]]] = {
+    "columns": tuple(Columns.model_fields),
+    "format": tuple(Format.model_fields),
+    "time": tuple(Time.model_fields),
+    "values": tuple(Values.model_fields),
+    "currency": tuple(Currency.model_fields),
+}
