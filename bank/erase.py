@@ -15,6 +15,7 @@ from psycopg import sql
 
 from bank.errors import BankError
 from bank.landing import take_turns
+from bank.mapped.ids import KINDS
 from bank.runner import run
 from bank.settings import Settings, read_settings
 from contracts.transaction import MAX_ID
@@ -44,8 +45,8 @@ delete from serving.fraud_reports as report where transaction_id = any(%(ids)s::
 )
 """
 """Reports that the scorer took of payments that it did not score: only the bank knows whose they are."""
-
-
+ERASE_HASH: Final = "delete from bank.hashed_ids where kind = %(kind)s and id = %(customer)s"
+"""The fingerprint of what the customer's id stands for."""
 NAMES: Final = {"transactions": "payments", "fraud_reports": "reports"}
 """What the result calls these tables; others keep their names."""
 
@@ -67,6 +68,7 @@ def erase(settings: Settings, customer_id: int) -> dict[str, int]:
             table: bank.execute(_erase_from(table, names_customers), customer | {"ids": ids}).rowcount
             for table, names_customers in bank.execute(LANDING_TABLES).fetchall()
         }
+        erased["hashed_ids"] = bank.execute(ERASE_HASH, customer | {"kind": KINDS.index("customer_id")}).rowcount
     return {NAMES.get(table, table): rows for table, rows in erased.items()} | {"scored_reports": scored}
 
 

@@ -30,7 +30,7 @@ from tests.bank.frames import count, frame
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 WORLD = SimulatedFeed(Simulation(customers=60, terminals=120, days=20, seed=1))
 GONE = 1
-NOTHING = {"payments": 0, "reports": 0, "scored_reports": 0}
+NOTHING = dict.fromkeys(("payments", "reports", "refunds", "unknown_labels", "hashed_ids", "scored_reports"), 0)
 
 
 def rows_of(bank: psycopg.Connection, customer: int) -> int:
@@ -47,7 +47,7 @@ def test_a_load_of_the_same_source_brings_nothing_back(bank: psycopg.Connection,
     reported = count(bank, query, "fraud_reports")
     assert mine
     bank.commit()
-    assert erase(settings, GONE) == {"payments": mine, "reports": reported, "scored_reports": 0}
+    assert erase(settings, GONE) == NOTHING | {"payments": mine, "reports": reported, "scored_reports": 0}
     assert rows_of(bank, GONE) == 0
     again = load(bank, WORLD, 0)
     assert (again.rows_new, again.reports_new) == (0, 0)
@@ -64,7 +64,7 @@ def test_a_source_of_one_customer_alone_is_not_new_afterwards(
     feed = PublishedFeed(tmp_path, NOW)
     load(bank, feed, 0)
     bank.commit()
-    assert erase(settings, GONE) == {"payments": 12, "reports": 1, "scored_reports": 0}
+    assert erase(settings, GONE) == NOTHING | {"payments": 12, "reports": 1, "scored_reports": 0}
     load(bank, feed, 0)
     assert (count(bank), count(bank, table="fraud_reports")) == (0, 0)
 
@@ -114,7 +114,7 @@ def test_of_a_repeated_id_the_report_stays(bank: psycopg.Connection, settings: S
         ('a', 1, 7, '2018-04-09'), ('a', 3, 8, '2018-04-09')
     """)
     bank.commit()
-    assert erase(settings, GONE) == {"payments": 3, "reports": 1, "scored_reports": 0}
+    assert erase(settings, GONE) == NOTHING | {"payments": 3, "reports": 1, "scored_reports": 0}
     assert bank.execute("select transaction_id from bank.fraud_reports").fetchall() == [(7,)]
     assert bank.execute("select source_row from bank.transactions order by 1").fetchall() == [(1,), (5,)]
 
@@ -129,14 +129,22 @@ def test_a_landing_table_of_another_kind_is_erased_too(
         admin.execute("""
             insert into bank.transactions (source, source_row, transaction_id, customer_id, arrived_at) values
             ('a', 1, 7, 1, '2018-04-01'), ('a', 2, 8, 2, '2018-04-02');
+            insert into bank.hashed_ids values (1, 1, 11), (1, 2, 12), (2, 1, 13);
             insert into bank.notes values ('a', 1, 7), ('a', 2, 8);
             insert into bank.visits values (1, 'a', 1, null), (2, 'a', 2, null)
         """)
-        assert erase(settings, GONE) == {"payments": 1, "reports": 0, "notes": 1, "visits": 1, "scored_reports": 0}
+        assert erase(settings, GONE) == NOTHING | {
+            "payments": 1,
+            "reports": 0,
+            "notes": 1,
+            "visits": 1,
+            "hashed_ids": 1,
+        }
         assert admin.execute("select source_row from bank.notes").fetchall() == [(2,)]
         assert admin.execute("select source_row from bank.visits").fetchall() == [(2,)]
         found = admin.execute("select landing_table from bank.erased_rows order by 1").fetchall()
         assert found == [("notes",), ("transactions",), ("visits",)]
+        assert admin.execute("select kind, id from bank.hashed_ids order by 1").fetchall() == [(1, 2), (2, 1)]
     finally:
         admin.execute("drop table bank.notes, bank.visits")
 
@@ -163,7 +171,7 @@ def test_reports_that_the_scorer_took_of_unscored_payments_go_as_well(
     decisions.execute(
         "insert into serving.decisions values (9, 5, 1, 9.5, now(), .5, 'review', '[]', '1', true, '{}', '3', 0, now())"
     )
-    assert erase(settings, GONE) == {"payments": 2, "reports": 0, "scored_reports": 1}
+    assert erase(settings, GONE) == NOTHING | {"payments": 2, "reports": 0, "scored_reports": 1}
     assert decisions.execute("select transaction_id from serving.fraud_reports order by 1").fetchall() == [(8,), (9,)]
 
 
