@@ -122,9 +122,16 @@ def state(valkey_server: Any) -> Iterator[valkey.Valkey]:
 
 
 @pytest.fixture(scope="session")
-def start(settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
-    """Starts scorers with the session's settings and overrides, and stops them."""
-    started: list[ScorerProcess] = []
+def started() -> Iterator[list[ScorerProcess]]:
+    """The scorers that run only for a test or a module, in order of their start."""
+    scorers: list[ScorerProcess] = []
+    yield scorers
+    end(scorers)
+
+
+@pytest.fixture(scope="session")
+def start(settings: dict[str, str], started: list[ScorerProcess], tmp_path_factory: pytest.TempPathFactory) -> Start:
+    """Starts scorers with the session's settings and overrides; they end with the test, or the module's fixture."""
 
     def begin(ready: bool = True, **other: str) -> ScorerProcess:
         log = tmp_path_factory.mktemp("scorer") / "scorer.log"
@@ -132,17 +139,42 @@ def start(settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) ->
         started.append(ScorerProcess(settings | own | other, log))
         return started[-1].start(ready)
 
-    yield begin
-    for scorer in started:
+    return begin
+
+
+# An idle scorer still costs CPU: it polls the registry, Valkey and PostgreSQL.
+@pytest.fixture(scope="module", autouse=True)
+def end_with_module(started: list[ScorerProcess]) -> Iterator[None]:
+    """Ends the scorers of a module's fixtures."""
+    yield
+    end(started)
+    started.clear()
+
+
+@pytest.fixture(autouse=True)
+def end_with_test(started: list[ScorerProcess]) -> Iterator[None]:
+    """Ends the scorers that a test, or a fixture for it alone, started."""
+    before = len(started)
+    yield
+    end(started[before:])
+    del started[before:]
+
+
+def end(scorers: list[ScorerProcess]) -> None:
+    """Kill the scorers that still run."""
+    for scorer in scorers:
         if scorer.process and scorer.process.poll() is None:
             scorer.kill()
 
 
 @pytest.fixture(scope="session")
-def scorer(start: Start, state: valkey.Valkey) -> ScorerProcess:
+def scorer(start: Start, started: list[ScorerProcess], state: valkey.Valkey) -> Iterator[ScorerProcess]:
     """The scorer that most tests use."""
     assert state.exists(META_KEY)
-    return start()
+    shared = start()
+    started.remove(shared)
+    yield shared
+    end([shared])
 
 
 @pytest.fixture(scope="session")
