@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from functools import partial
 
 from fastapi import FastAPI
 
@@ -24,8 +23,6 @@ from serving.middleware.rate_limits import RateCounter
 from serving.middleware.request_context import RequestContextMiddleware
 from serving.model.signature_check import SignatureCheck
 from serving.observability.metrics import Metrics
-from serving.observability.readiness import check_readiness
-from serving.observability.shared_check import SharedCheck
 from serving.observability.time_budget import TimeBudget
 from serving.online_store.store import connect
 from serving.services import open_services
@@ -50,7 +47,6 @@ def create_app(settings: Settings, clock: Clock = machine_clock) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with aclosing(counter), open_services(settings, secrets, signatures, clock, metrics) as services:
             app.state.services = services
-            app.state.readiness = SharedCheck(partial(check_readiness, services))
             app.state.metrics_page = TimeBudget(metrics.render)
             services.background.start("api keys", KeyFile(settings.secrets_dir, api_keys, metrics).run())
             services.background.start("file handles", FileHandles().run())

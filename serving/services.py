@@ -112,7 +112,7 @@ async def open_services(
         background.start("server watch", server.run())
         background.start("confirmer", Confirmer(recent, reports, log, metrics).run())
         online = OnlineScorer(store, log, recent, clock, metrics)
-        degraded = DegradedScorer(log, recent, clock, metrics, reconciler.backfill)
+        degraded = DegradedScorer(log, recent, clock, metrics, reconciler.backfill, reconciler.stored_answers)
         scorer = Scorer(champions, breaker, online, degraded, backpressure)
         reporter = FraudReporter(store, log, breaker, reports, backpressure, metrics)
         try:

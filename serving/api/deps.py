@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Final, cast
 
 import orjson
@@ -13,7 +14,7 @@ from fastapi.security import APIKeyHeader
 
 from contracts.transaction import MAX_CLOCK_SKEW
 from serving.middleware.auth import HEADER
-from serving.observability.readiness import Readiness
+from serving.observability.readiness import Readiness, check_readiness
 from serving.observability.shared_check import SharedCheck
 from serving.services import Services
 
@@ -29,8 +30,10 @@ async def _services(request: Request) -> Services:
 
 
 async def _readiness(request: Request) -> Readiness:
-    shared = cast(SharedCheck[Readiness], request.app.state.readiness)
-    return await shared.result()
+    state = request.app.state
+    if not hasattr(state, "readiness"):
+        state.readiness = SharedCheck(partial(check_readiness, state.services))
+    return await cast(SharedCheck[Readiness], state.readiness).result()
 
 
 ServicesDep = Annotated[Services, Depends(_services)]

@@ -103,6 +103,9 @@ class ReconcilableStore(Protocol):
     async def merge_decisions(self, recorded: Sequence[tuple[Payment, bytes, int]]) -> list[int]:
         """Write payments with their recorded answers and numbers (0: give a new one); their numbers."""
 
+    async def answers(self, ids: Sequence[int]) -> dict[int, bytes]:
+        """The stored answers to these payments, of those that have one."""
+
     async def unanswered(self, ids: Sequence[int]) -> list[int]:
         """The payments among these without a stored answer."""
 

@@ -209,6 +209,11 @@ class ValkeyOnlineStore(ScriptConnection):
         found: bytes | None = await self._client.hget(payment_key(transaction_id), "answer")  # type: ignore[misc]
         return found
 
+    async def answers(self, ids: Sequence[int]) -> dict[int, bytes]:
+        """The stored answers to these payments, of those that have one."""
+        kept = await self._pipeline([("HGET", payment_key(number), "answer") for number in ids])
+        return {number: answer for number, answer in zip(ids, kept, strict=True) if answer}
+
     async def unanswered(self, ids: Sequence[int]) -> list[int]:
         """The payments among these without a stored answer."""
         kept = await self._pipeline([("HEXISTS", payment_key(number), "answer") for number in ids])

@@ -24,7 +24,7 @@ from serving.online_store.scripts import NOT_RECONCILED
 from serving.recovery.circuit_breaker import CircuitBreaker, State
 from serving.recovery.confirmer import UnconfirmedReports
 from serving.recovery.recent_answers import RecentAnswers
-from serving.recovery.replay import CHUNK, Replay
+from serving.recovery.replay import CHUNK, Replay, chunks
 from serving.recovery.safekeeping import Safekeeping
 from serving.retries import RECOVERY_SECONDS
 from serving.scoring.decision_records import Record
@@ -117,6 +117,17 @@ class Reconciler:
         except (ValkeyError, *LOG_ERRORS):
             # The log has them as pending backfill.
             self._breaker.stop_recovery()
+
+    async def stored_answers(self, ids: list[int]) -> dict[int, bytes]:
+        """The answers to these payments in the store, if it answers again: another scorer may use it already."""
+        found: dict[int, bytes] = {}
+        if self._breaker.state is State.RECOVERING:
+            try:
+                for asked in chunks(ids):
+                    found |= await self._store.answers(asked)
+            except ValkeyError:
+                self._breaker.stop_recovery()
+        return found
 
     async def _sweep(self) -> None:
         """Backfill what a killed scorer left, and notice what no payment met: a restart, a loss of data, a server that

@@ -37,9 +37,14 @@ class DegradedScorer:
         clock: Clock,
         metrics: Metrics,
         backfill: Callable[[list[Record]], Awaitable[None]],
+        stored_answers: Callable[[list[int]], Awaitable[dict[int, bytes]]],
     ) -> None:
-        """`backfill` takes what was recorded, and writes it into the online store if that is possible at once."""
+        """`backfill` takes what was recorded, and writes it into the online store if that is possible at once.
+
+        `stored_answers` finds answers in the store if it answers again: another scorer may use it already.
+        """
         self._backfill = backfill
+        self._stored_answers = stored_answers
         self._log = log
         self._recent = recent
         self._clock = clock
@@ -64,9 +69,15 @@ class DegradedScorer:
         found = {number: unpack(kept) for number in ids if (kept := self._recent.get(number))}
         asked = [number for number in ids if number not in found]
         try:
-            return found | await self._log.find(asked) if asked else found
+            found |= await self._log.find(asked) if asked else {}
         except (psycopg.Error, OSError) as error:
             raise _both_unavailable(error) from error
+        if unknown := [number for number in asked if number not in found]:
+            for number, kept in (await self._stored_answers(unknown)).items():
+                # Not known to be in the log.
+                self._recent.add(number, kept)
+                found[number] = unpack(kept)
+        return found
 
     async def _score_new(self, champion: Champion, payments: Sequence[Payment]) -> dict[int, Record]:
         """Answers for payments that have none, each id once; one that another scorer recorded meanwhile comes first."""

@@ -53,11 +53,54 @@ def unknown_fields(port: int, key: str, seconds: float) -> None:
             connection.sendall(request)
             connection.recv(MEBIBYTE)
 
-    threads = [threading.Thread(target=_repeat, args=(attack, seconds)) for _ in range(12)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    _together(12, attack, seconds)
+
+
+def pipelined_requests(port: int, _: str, seconds: float) -> None:
+    """Requests without a key, one after another without waiting for a response."""
+
+    def attack() -> None:
+        with closing(_connect(port)) as connection, suppress(OSError):
+            for _ in range(20):
+                connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n" * 5_000)
+
+    _repeat(attack, seconds)
+
+
+def endless_trailers(port: int, _: str, seconds: float) -> None:
+    """A line of 50 MB after a body, without a key."""
+
+    def attack() -> None:
+        with closing(_connect(port)) as connection, suppress(OSError):
+            connection.sendall(_CHUNKED + b"0\r\nX: ")
+            for _ in range(50):
+                connection.sendall(b"x" * MEBIBYTE)
+
+    _repeat(attack, seconds)
+
+
+def chunks_of_a_byte(port: int, _: str, seconds: float) -> None:
+    """A body in very many chunks, without a key."""
+
+    def attack() -> None:
+        with closing(_connect(port)) as connection, suppress(OSError):
+            connection.sendall(_CHUNKED)
+            for _ in range(50):
+                connection.sendall(b"1\r\n \r\n" * 40_000)
+
+    _repeat(attack, seconds)
+
+
+def metrics(port: int, _: str, seconds: float) -> None:
+    """What needs no key and is expensive, eight at a time."""
+
+    def attack() -> None:
+        with closing(_connect(port)) as connection, suppress(OSError):
+            connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            while connection.recv(MEBIBYTE):
+                pass
+
+    _together(8, attack, seconds)
 
 
 ATTACKS: Final[dict[str, Attack]] = {
@@ -65,7 +108,12 @@ ATTACKS: Final[dict[str, Attack]] = {
     "half-sent bodies": half_sent_bodies,
     "half-sent requests": half_sent_requests,
     "unknown fields": unknown_fields,
+    "pipelined requests": pipelined_requests,
+    "endless trailers": endless_trailers,
+    "chunks of a byte": chunks_of_a_byte,
+    "metrics": metrics,
 }
+_CHUNKED: Final = b"POST /v1/score HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 def _connect(port: int) -> socket.socket:
@@ -81,6 +129,15 @@ def _repeat(attack: Callable[[], None], seconds: float) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         attack()
+
+
+def _together(clients: int, attack: Callable[[], None], seconds: float) -> None:
+    """Repeat an attack from several clients at the same time."""
+    threads = [threading.Thread(target=_repeat, args=(attack, seconds)) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def _half_send(pieces: list[bytes], port: int, seconds: float) -> None:
