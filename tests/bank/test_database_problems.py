@@ -52,7 +52,7 @@ TROUBLES = {
 def test_a_load_says_what_is_wrong_and_loads_nothing(
     bank: psycopg.Connection, settings: Settings, admin: psycopg.Connection, trouble: str
 ) -> None:
-    broken, mended, words = TROUBLES[trouble]
+    broken, restored, words = TROUBLES[trouble]
 
     def main() -> None:
         with open_bank(settings) as own:
@@ -63,7 +63,7 @@ def test_a_load_says_what_is_wrong_and_loads_nothing(
         with pytest.raises(SystemExit) as ended:
             run(main)
     finally:
-        admin.execute(mended.encode())
+        admin.execute(restored.encode())
     assert words in str(ended.value)
     assert str(ended.value).count("\n") == 0
     assert "check BANK_URL" not in str(ended.value)

@@ -126,7 +126,7 @@ def told(scorer: ScorerProcess) -> tuple[bool, str]:
 def test_what_postgresql_refuses_is_said_and_recorded_afterwards(
     own: ScorerProcess, admin: psycopg.Connection[Any], outbox: Any, fresh: Fresh, trouble: str
 ) -> None:
-    broken, mended, words = TROUBLES[trouble]
+    broken, restored, words = TROUBLES[trouble]
     wait_for(lambda: not told(own)[0])
     number, customer = fresh(), fresh()
     admin.execute(broken.encode())
@@ -139,7 +139,7 @@ def test_what_postgresql_refuses_is_said_and_recorded_afterwards(
         assert "decisions wait in the outbox" in told(own)[1]
         assert "customer 77" not in told(own)[1], "no message of the server on a page without a key"
     finally:
-        admin.execute(mended.encode())
+        admin.execute(restored.encode())
     wait_for(lambda: not told(own)[0], lambda: str(told(own)))
     wait_for(lambda: not outbox.xlen(DECISIONS_KEY) and not outbox.xlen(REPORTS_KEY))
     for table in ("decisions", "fraud_reports"):
