@@ -201,6 +201,16 @@ def test_a_guess_is_a_map(tmp_path: Path) -> None:
     assert parse_map(tomllib.loads(as_toml(guess.content)), tmp_path).columns.customer_id == ("user",)
 
 
+def test_a_day_that_could_be_a_month_is_said_and_an_edited_map_is_kept(tmp_path: Path) -> None:
+    lines = ["id,card,shop,amount,time", *(f"{row},{row % 3},{row % 2},5,0{row % 9 + 1}/02/2024" for row in range(40))]
+    (tmp_path / "x.csv").write_text("\n".join(lines))
+    assert 'check: the first times have the format "%d/%m/%Y" too' in check(tmp_path, "--data", "x.csv")[1]
+    edited = tmp_path / "var/maps/x.toml"
+    edited.write_text(edited.read_text().replace("%m/%d", "%d/%m"))
+    assert check(tmp_path, "--data", "x.csv")[2]["map"] == "var/maps/x-2.toml"
+    assert "%d/%m" in edited.read_text()
+
+
 def test_short_names_are_stable_and_differ_by_kind() -> None:
     assert short_name("customer_id", 5117203449120087321) == short_name("customer_id", 5117203449120087321)
     assert short_name("customer_id", 1)[2:] != short_name("terminal_id", 1)[2:]
