@@ -15,7 +15,7 @@ import pytest
 from bank.checks.guess import as_toml, guess_map
 from bank.checks.profile import Profile
 from bank.checks.sample import take_sample
-from bank.checks.verdicts import dead_features, training_problems
+from bank.checks.verdicts import dead_features, training_doubts, training_problems
 from bank.errors import DataError
 from bank.mapping import parse_map
 from contracts.features import CUSTOMER_FEATURES, TERMINAL_FEATURES
@@ -176,6 +176,13 @@ def test_live_data_has_no_dead_feature_and_can_be_trained_on(tmp_path: Path) -> 
 
 def test_repeated_ids_are_counted(tmp_path: Path) -> None:
     assert profile_of(tmp_path, [f"{row % 8},7,s,1,2024-01-01,0" for row in range(10)]).repeated() == 2
+
+
+def test_payments_that_are_alike_but_for_their_ids_are_counted(tmp_path: Path) -> None:
+    rows = [f"{row},{row % 2},s{row % 4},{row % 4}.5,2024-01-01 10:00:0{row % 4},0" for row in range(10)]
+    profile = profile_of(tmp_path, rows)
+    assert (profile.repeated(), profile.duplicates()) == (0, 6)
+    assert "check that no rows were exported twice" in training_doubts(profile)[-1]
 
 
 def test_a_guess_is_a_map(tmp_path: Path) -> None:
