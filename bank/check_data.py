@@ -12,6 +12,7 @@ import secrets
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -124,6 +125,8 @@ def _guessed(data: Path, sample: Sample, console: Console, said: dict[str, Any])
     said["guessed"] = guess.content
     console.print(f"A map guessed from the columns, written to {path}. Check it before you trust it:\n")
     console.print(escape(as_toml(guess.content)), style="cyan")
+    for other in guess.other_formats:
+        console.print(f'[yellow]check:[/] the first times have the format "{escape(other)}" too\n')
     return path, 0
 
 
@@ -156,10 +159,13 @@ def _show_what_to_write(console: Console, data: Path, sample: Sample, guess: Gue
 
 
 def _write(data: Path, guess: Guess) -> Path:
-    path = GUESSED / f"{data.resolve().name.split('.')[0] or 'data'}.toml"
+    name, text = data.resolve().name.split(".")[0] or "data", as_toml(guess.content)
+    paths = (GUESSED / (f"{name}-{number}.toml" if number > 1 else f"{name}.toml") for number in count(1))
+    # A map that was guessed before may have been changed since.
+    path = next(one for one in paths if not one.exists() or one.read_text(encoding="utf-8") == text)
     parse_map(guess.content, path)
     GUESSED.mkdir(parents=True, exist_ok=True)
-    path.write_text(as_toml(guess.content), encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
     return path
 
 

@@ -111,6 +111,8 @@ def _run_steps(
     steps.command("migrate the bank", installation, "bank.migrate")
     loaded = steps.command("load the bank", installation, "bank.load", *options.feed, "--hold-out-days", "1")
     first, last, live = loaded["first_day"], loaded["last_day"], loaded["held_out"][0]
+    if left_out := said_of_rows(loaded):
+        steps.console.print(f"  {left_out}")
     with steps.step("start Airflow"):
         airflow = _open_airflow(installation, airflow_servers, servers)
         stack.callback(airflow.close)
@@ -152,6 +154,17 @@ def _run_steps(
         frauds=played["frauds"],
         frauds_caught=played["frauds_caught"],
         seconds=time.monotonic() - began,
+    )
+
+
+def said_of_rows(loaded: dict[str, Any]) -> str:
+    """What of a mapped file is no payment, in one line; nothing if all is."""
+    refused, refunds = sum(loaded.get("refused", {}).values()), loaded.get("refunds", 0)
+    if not refused and not refunds:
+        return ""
+    reasons = ", ".join(f"{reason} ({number:,})" for reason, number in loaded["refused"].items())
+    return f"{loaded['rows_in']:,} rows have {refunds:,} refunds, and {refused:,} are refused" + (
+        f": {reasons}" if reasons else ""
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from bank.checks.sample import Sample
-from bank.mapped.times import ISO, WHOLE, likely_format, likely_unit
+from bank.mapped.times import ISO, WHOLE, likely_formats, likely_unit
 from bank.mapping import MAPS, read_map
 
 NEEDED: Final = ("transaction_id", "customer_id", "terminal_id", "amount", "occurred_at")
@@ -52,11 +52,15 @@ NO_IDS: Final[Mapping[str, tuple[frozenset[str], str]]] = {
 
 @dataclass
 class Guess:
-    """A guessed map as a TOML document, and the columns that were not found; `shipped` is a map that fits as it is."""
+    """A guessed map as a TOML document, and the columns that were not found; `shipped` is a map that fits as it is.
+
+    `other_formats` has further formats of times that fit the sample, as where no day is after the 12th.
+    """
 
     content: dict[str, dict[str, Any]] = field(default_factory=dict)
     lacking: list[str] = field(default_factory=list)
     shipped: str | None = None
+    other_formats: list[str] = field(default_factory=list)
 
 
 def unusable(names: Sequence[str]) -> str | None:
@@ -84,9 +88,9 @@ def guess_map(sample: Sample) -> Guess:
     lacking = [ours for ours in NEEDED if ours not in columns]
     content: dict[str, dict[str, Any]] = {"columns": {ours: columns[ours] for ours in _order(columns)}}
     content["format"] = dict(sample.written) | (_amount_format(sample, columns) if "amount" in columns else {})
-    content["time"] = _time(sample, columns["occurred_at"]) if "occurred_at" in columns else {}
+    content["time"], others = _time(sample, columns["occurred_at"]) if "occurred_at" in columns else ({}, [])
     content["values"] = _fraud_values(sample, columns)
-    return Guess({name: table for name, table in content.items() if table}, lacking)
+    return Guess({name: table for name, table in content.items() if table}, lacking, None, others)
 
 
 def as_toml(content: Mapping[str, Mapping[str, Any]]) -> str:
@@ -167,19 +171,20 @@ def _amount_format(sample: Sample, columns: Mapping[str, Any]) -> dict[str, Any]
     return written
 
 
-def _time(sample: Sample, names: str | list[str]) -> dict[str, Any]:
+def _time(sample: Sample, names: str | list[str]) -> tuple[dict[str, Any], list[str]]:
+    """The table [time], and other formats that fit."""
     columns = [names] if isinstance(names, str) else names
     if len(columns) == 1 and pa.types.is_temporal(sample.types[columns[0]]):
-        return {}
-    texts = [" ".join(parts) for parts in zip(*(sample.columns[name][:200] for name in columns), strict=False)]
+        return {}, []
+    texts = [" ".join(parts) for parts in zip(*(sample.columns[name] for name in columns), strict=False)]
     if all(re.fullmatch(ISO, text) for text in texts):
-        return {}
-    if layout := likely_format(texts):
-        return {"format": layout}
+        return {}, []
+    if layouts := likely_formats(texts):
+        return {"format": layouts[0]}, layouts[1:]
     if all(re.fullmatch(WHOLE, text) for text in texts):
-        unit = likely_unit(max(map(int, texts)))
-        return {"unit": unit} | ({} if max(map(int, texts)) >= 10**8 else {"origin": "2024-01-01"})
-    return {}
+        largest = max(map(int, texts))
+        return {"unit": likely_unit(largest)} | ({} if largest >= 10**8 else {"origin": "2024-01-01"}), []
+    return {}, []
 
 
 def _fraud_values(sample: Sample, columns: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def show_profile(console: Console, profile: Profile, names: dict[str, str]) -> N
         table.add_row("gap", f"{days:,} days from {day}")
     if len(profile.gaps()) > GAPS:
         table.add_row("gaps", f"{len(profile.gaps()) - GAPS:,} more")
-    table.add_row("repeated ids", f"{profile.repeated():,}")
+    table.add_row("repeated ids", f"{profile.repeated():,}; {profile.duplicates():,} payments are alike in all else")
     for kind in ("customer_id", "terminal_id"):
         table.add_row(f"{kind[:-3]}s", f"{len(profile.ids[kind]):,}, such as {names[kind]}")
     rate = tally.frauds / max(1, tally.payments - tally.unknown_labels)

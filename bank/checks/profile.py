@@ -56,6 +56,7 @@ class Profile:
     ids: dict[str, Distinct] = field(
         default_factory=lambda: {name: Distinct() for name in ("transaction_id", "customer_id", "terminal_id")}
     )
+    alike: Distinct = field(default_factory=Distinct)
     lowest: float | None = None
     highest: float | None = None
 
@@ -69,6 +70,9 @@ class Profile:
             counter.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
         for name, distinct in self.ids.items():
             distinct.add(payments[name].to_numpy())
+        self.alike.add(
+            _mixed([payments["customer_id"], payments["terminal_id"], payments["amount"], pa.array(seconds)])
+        )
         ends = pc.min_max(payments["amount"]).as_py()
         self.lowest = ends["min"] if self.lowest is None else min(self.lowest, ends["min"])
         self.highest = ends["max"] if self.highest is None else max(self.highest, ends["max"])
@@ -98,6 +102,10 @@ class Profile:
         """The payments whose id another payment has already."""
         return self.ids["transaction_id"].seen - len(self.ids["transaction_id"])
 
+    def duplicates(self) -> int:
+        """The payments with the customer, terminal, amount and second of another one before."""
+        return self.alike.seen - len(self.alike)
+
     def summary(self) -> dict[str, Any]:
         """The counts as JSON."""
         return {
@@ -106,10 +114,21 @@ class Profile:
             "days_with_payments": len(self.days),
             "gaps": [[str(day), days] for day, days in self.gaps()],
             "repeated_ids": self.repeated(),
+            "duplicates": self.duplicates(),
             "customers": len(self.ids["customer_id"]),
             "terminals": len(self.ids["terminal_id"]),
             "frauds": self.tally.frauds,
         }
+
+
+def _mixed(columns: list[pa.Array | pa.ChunkedArray]) -> Ints:
+    """One number for each row, the same for rows with the same values."""
+    mixed = np.zeros(len(columns[0]), np.uint64)
+    for column in columns:
+        # The constant of Knuth's multiplicative hashing, in 64 bits.
+        mixed = (mixed ^ column.to_numpy().view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(29)
+    return mixed.view(np.int64)
 
 
 def _date(day: int) -> date:

@@ -85,4 +85,9 @@ def training_doubts(profile: Profile) -> list[str]:
         doubts.append(f"{profile.tally.frauds:,} frauds are few: the figures will vary much")
     if profile.repeated():
         doubts.append(f"{profile.repeated():,} payments repeat an id: only the first of each is kept")
+    elif profile.duplicates():
+        doubts.append(
+            f"{profile.duplicates():,} payments have the customer, terminal, amount and second of another: "
+            "check that no rows were exported twice"
+        )
     return doubts

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 
 from bank.errors import DataError, one_line
+from bank.mapped.problems import masked_text
 
 Layout = Literal["csv", "json", "parquet"]
 ENDINGS: Final = (".csv", ".tsv", ".txt", ".dat", ".json", ".jsonl", ".ndjson", ".parquet", ".pq")
@@ -43,8 +44,9 @@ class DataFile:
 
     @property
     def label(self) -> str:
-        """The file in messages: its name, after those of its partition."""
-        return "/".join([*(f"{name}={value}" for name, value in self.partition), self.path.name])
+        """The file in messages: its name, after those of its partition; long numbers are masked."""
+        folders = [masked_text(f"{name}={value}") for name, value in self.partition]
+        return "/".join([*folders, self.path.name])
 
     def digest(self, columns: frozenset[str]) -> str:
         """The first 64 bits of the SHA-256 of the unpacked content, and of the partition's columns that are used."""
@@ -120,6 +122,8 @@ def layout_of(path: Path, encoding: str = "utf-8") -> Layout:
         raise DataError(f'{path} is in UTF-16: write encoding = "utf-16" below [format] in the map')
     if b"\0" in start and not encoding.startswith(("utf-16", "utf-32")):
         raise DataError(f"{path} is no text: save the table as CSV, Parquet or JSON lines")
+    if text[:4].lower() == b"sep=":
+        raise DataError(f"{path} begins with Excel's line {text[:5].decode(errors='replace')}: remove that line")
     if text.startswith(b"["):
         raise DataError(f"{path} is one JSON array: write one object a line, as by `jq -c '.[]'`")
     return "json" if text.startswith(b"{") else "csv"

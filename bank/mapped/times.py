@@ -165,8 +165,12 @@ def _remedy(column: pa.Array, odd: Mask, written: Time) -> str:
         return f'it is not in the format "{written.format}": change format below [time]'
     if written.unit:
         return "it is not a number: remove unit below [time], or write format"
-    guess = likely_format([text])
-    return f'write format = "{guess}" below [time]' if guess else "write its format below [time], as %d.%m.%Y %H:%M:%S"
+    guesses = likely_formats([text])
+    return (
+        f'write format = "{guesses[0]}" below [time]'
+        if guesses
+        else "write its format below [time], as %d.%m.%Y %H:%M:%S"
+    )
 
 
 def _other_unit(column: pa.Array, rows: Mask, written: Time) -> str:
@@ -218,9 +222,9 @@ FORMATS: Final = (
 )
 
 
-def likely_format(texts: Sequence[str]) -> str | None:
-    """The first known format that all texts have."""
-    return next((layout for layout in FORMATS if all(_has_format(text, layout) for text in texts)), None)
+def likely_formats(texts: Sequence[str]) -> list[str]:
+    """The known formats that all texts have, the likeliest first."""
+    return [layout for layout in FORMATS if all(_has_format(text, layout) for text in texts)]
 
 
 def _has_format(text: str, layout: str) -> bool:

@@ -15,7 +15,7 @@ import pytest
 from bank.checks.guess import as_toml, guess_map
 from bank.checks.profile import Profile
 from bank.checks.sample import take_sample
-from bank.checks.verdicts import dead_features, training_problems
+from bank.checks.verdicts import dead_features, training_doubts, training_problems
 from bank.errors import DataError
 from bank.mapping import parse_map
 from contracts.features import CUSTOMER_FEATURES, TERMINAL_FEATURES
@@ -178,6 +178,13 @@ def test_repeated_ids_are_counted(tmp_path: Path) -> None:
     assert profile_of(tmp_path, [f"{row % 8},7,s,1,2024-01-01,0" for row in range(10)]).repeated() == 2
 
 
+def test_payments_that_are_alike_but_for_their_ids_are_counted(tmp_path: Path) -> None:
+    rows = [f"{row},{row % 2},s{row % 4},{row % 4}.5,2024-01-01 10:00:0{row % 4},0" for row in range(10)]
+    profile = profile_of(tmp_path, rows)
+    assert (profile.repeated(), profile.duplicates()) == (0, 6)
+    assert "check that no rows were exported twice" in training_doubts(profile)[-1]
+
+
 def test_a_guess_is_a_map(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_text(
         "".join(
@@ -199,6 +206,16 @@ def test_a_guess_is_a_map(tmp_path: Path) -> None:
     assert guess.content["columns"]["transaction_id"] == "row"
     assert guess.content["format"] == {"prefix": "£"}
     assert parse_map(tomllib.loads(as_toml(guess.content)), tmp_path).columns.customer_id == ("user",)
+
+
+def test_a_day_that_could_be_a_month_is_said_and_an_edited_map_is_kept(tmp_path: Path) -> None:
+    lines = ["id,card,shop,amount,time", *(f"{row},{row % 3},{row % 2},5,0{row % 9 + 1}/02/2024" for row in range(40))]
+    (tmp_path / "x.csv").write_text("\n".join(lines))
+    assert 'check: the first times have the format "%d/%m/%Y" too' in check(tmp_path, "--data", "x.csv")[1]
+    edited = tmp_path / "var/maps/x.toml"
+    edited.write_text(edited.read_text().replace("%m/%d", "%d/%m"))
+    assert check(tmp_path, "--data", "x.csv")[2]["map"] == "var/maps/x-2.toml"
+    assert "%d/%m" in edited.read_text()
 
 
 def test_short_names_are_stable_and_differ_by_kind() -> None:

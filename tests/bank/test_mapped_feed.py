@@ -22,6 +22,7 @@ from tenacity import stop_after_attempt
 import bank.mapped.readers
 from bank.errors import DataError
 from bank.feed import reports_of
+from bank.landing import copy_rows
 from bank.load import load
 from bank.mapped.ids import IdKey
 from bank.prefetch import read_ahead
@@ -114,6 +115,13 @@ def test_a_folder_of_partitions_gives_its_columns(tmp_path: Path) -> None:
     assert len({row["terminal_id"] for row in payments(feed)}) == 1
 
 
+def test_a_card_number_in_the_name_of_a_folder_is_masked(tmp_path: Path) -> None:
+    (tmp_path / "card=4613314721966").mkdir()
+    (tmp_path / "card=4613314721966/x.csv").write_text("id,shop,amount,time,fraud\n1,2,x,2024-01-01,0\n")
+    feed = feed_of(tmp_path)
+    assert feed.tally.examples["amount: not a number"][0].file == "card=46…66/x.csv"
+
+
 def test_equal_files_in_different_partitions_are_not_copies(tmp_path: Path) -> None:
     for day in ("2024-01-01", "2024-01-02"):
         (tmp_path / f"day={day}").mkdir()
@@ -172,6 +180,7 @@ def test_other_delimiters_encodings_and_files_without_header(tmp_path: Path) -> 
         ("x.csv", b"\0\1\2\3" * 50, "is no text: save the table as CSV, Parquet or JSON lines"),
         ("x.csv.gz", gzip.compress(b"id,card\n" * 10_000)[:40], "cannot be read"),
         ("x.parquet", b"PAR1 and nothing else", "cannot be read"),
+        ("x.csv", b"sep=;\nid;card\n", "begins with Excel's line sep=;: remove that line"),
         ("x.csv", b"id;card;shop\n1;2;3\n", "(one column only: check delimiter below [format])"),
     ],
 )
@@ -411,6 +420,14 @@ def test_a_replay_records_unknown_labels_and_refunds_of_its_day(
         assert played.scored == 2
     assert (count(bank), count(bank, table="refunds"), count(bank, table="unknown_labels")) == (4, 1, 1)
     assert load(bank, feed, 0).rows_new == 0
+
+
+def test_rows_whose_first_piece_is_empty_are_copied(bank: psycopg.Connection[Any]) -> None:
+    """pyarrow 25 writes zero bytes for them, which PostgreSQL rejects."""
+    rows = pa.table({"kind": pa.array([1]), "id": pa.array([2**40]), "fingerprint": pa.array([3])})
+    bank.execute("create temporary table seen (kind smallint, id bigint, fingerprint bigint)")
+    copy_rows(bank, "seen", pa.concat_tables([rows.slice(0, 0), rows]))
+    assert bank.execute("select id from seen").fetchall() == [(2**40,)]
 
 
 def test_errors_of_a_batch_that_is_read_ahead_reach_the_loader() -> None:

@@ -21,7 +21,7 @@ from demo.embedded_servers import ROOT, ServerError
 from demo.http_servers import task_log_tail
 from demo.installation import Installation
 from demo.options import OptionsError, read_options
-from demo.run import CHAMPION, follow, remove_last_demo, require_champion, run_dag
+from demo.run import CHAMPION, follow, remove_last_demo, require_champion, run_dag, said_of_rows
 from demo.steps import StepFailed, Steps
 from demo.summary import Summary
 
@@ -113,6 +113,14 @@ def test_data_without_labels_needs_the_champion_of_the_last_demo_and_keeps_it(tm
     assert {path.name for path in tmp_path.iterdir()} == set(CHAMPION)
     remove_last_demo(tmp_path, ())
     assert not tmp_path.exists()
+
+
+def test_rows_that_are_no_payments_are_said_in_one_line() -> None:
+    loaded = {"rows_in": 1000, "refunds": 5, "refused": {"amount: missing": 2, "kind: missing": 1}}
+    assert said_of_rows(loaded) == (
+        "1,000 rows have 5 refunds, and 3 are refused: amount: missing (2), kind: missing (1)"
+    )
+    assert said_of_rows({"rows": 7}) == ""
 
 
 def test_a_failing_step_names_itself_and_its_log(installation: Installation) -> None:
