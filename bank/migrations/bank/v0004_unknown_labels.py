@@ -11,7 +11,7 @@ down_revision = "0003"
 def upgrade() -> None:
     """Create the table."""
     op.execute("""
-create table bank.unknown_labels (
+create table if not exists bank.unknown_labels (
     source text not null,
     source_row bigint not null,
     transaction_id bigint,

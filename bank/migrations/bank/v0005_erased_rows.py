@@ -11,7 +11,7 @@ down_revision = "0004"
 def upgrade() -> None:
     """Create the table."""
     op.execute("""
-create table bank.erased_rows (
+create table if not exists bank.erased_rows (
     landing_table text not null,
     source text not null,
     source_row bigint not null,

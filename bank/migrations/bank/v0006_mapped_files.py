@@ -16,7 +16,7 @@ down_revision = "0005"
 def upgrade() -> None:
     """Create the tables."""
     op.execute("""
-create table bank.refunds (
+create table if not exists bank.refunds (
     source text not null,
     source_row bigint not null,
     transaction_id bigint,
@@ -30,7 +30,7 @@ create table bank.refunds (
     primary key (source, source_row)
 )""")
     op.execute("""
-create table bank.hashed_ids (
+create table if not exists bank.hashed_ids (
     kind smallint not null,
     id bigint not null,
     fingerprint bigint not null,
