@@ -94,6 +94,8 @@ class ValkeyOnlineStore(ScriptConnection):
 
         Raises `OnlineStoreUnavailableError` if the state is incompatible.
         """
+        if not payments:
+            return None
         keys = [META_KEY, IDS_KEY, *(payment_key(payment.transaction_id) for payment in payments)]
         bodies = [payment.body for payment in payments]
         answer = await self._call(RESERVE, keys, [self._keep, _flag(log_asked), *bodies])
@@ -107,6 +109,8 @@ class ValkeyOnlineStore(ScriptConnection):
 
         Raises `OnlineStoreUnavailableError` if the state is incompatible.
         """
+        if not payments:
+            return []
         keys, arguments = [APPLIED_KEY, META_KEY, IDS_KEY], [self._keep, _flag(log_asked)]
         for payment in payments:
             keys += _keys_of(payment)

@@ -67,6 +67,9 @@ class Scorer:
     async def score_batch(self, payments: Sequence[Payment], explain: bool) -> list[Record]:
         """Score payments in order of time, answered in the order given; none is scored if one conflicts."""
         champion = self._champions.current
+        if not payments:
+            # The store's scripts need one.
+            return []
         first = _first_indexes(payments)
         unique = sorted((payments[index] for index in first.values()), key=lambda payment: payment.position)
         # Degraded payments go to PostgreSQL, not to the outbox.

@@ -57,8 +57,13 @@ def test_known_payments_get_their_first_answers_among_new_ones(scorer: ScorerPro
     assert scorer.batch([known, new]) == [first, answers[0]]
 
 
-def test_an_empty_batch_has_no_answers(scorer: ScorerProcess) -> None:
-    assert scorer.batch([]) == []
+def test_an_empty_batch_has_no_answers_and_degrades_no_others(scorer: ScorerProcess, fresh: Fresh) -> None:
+    trips = scorer.log.read_text().count('"online store unavailable"')
+    for _ in range(3):
+        assert scorer.batch([]) == []
+        assert scorer.batch([], explain=True) == []
+        assert not scorer.score(fresh(), fresh(), fresh(), 100, T)["degraded"]
+    assert scorer.log.read_text().count('"online store unavailable"') == trips
 
 
 def refused(scorer: ScorerProcess, payments: list[dict[str, Any]], status: int) -> Any:

@@ -54,6 +54,16 @@ def ask(valkey_server: Any, question: Callable[[ValkeyOnlineStore], Any]) -> Any
     return asyncio.run(run())
 
 
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [("reserve", None), ("claim", []), ("store_answers", []), ("merge_decisions", []), ("locate", {}), ("answers", {}),
+     ("unanswered", []), ("accept_reports", []), ("merge_reports", None)],
+)  # fmt: skip
+def test_nothing_can_be_asked_of_the_store(valkey_server: Any, state: Any, method: str, expected: Any) -> None:
+    """A script that fails would open the circuit breaker, and degrade the payments of others."""
+    assert ask(valkey_server, lambda online: getattr(online, method)([])) == expected
+
+
 def test_the_first_of_two_answers_is_kept_and_streamed_once(valkey_server: Any, state: Any, fresh: Fresh) -> None:
     payment = Payment(fresh(), fresh(), fresh(), 100, T)
     claims = ask(valkey_server, lambda online: online.claim([payment, payment]))
