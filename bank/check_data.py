@@ -25,10 +25,10 @@ from bank.checks.profile import Profile
 from bank.checks.sample import Sample, take_sample
 from bank.checks.verdicts import Dead, dead_features, training_doubts, training_problems
 from bank.errors import BankError, DataError
+from bank.map_files import find_map, parse_map, read_map
 from bank.mapped.feed import MappedFeed
 from bank.mapped.ids import IdKey
 from bank.mapped.problems import Tally
-from bank.mapping import find_map, parse_map, read_map
 from bank.progress import progress_of
 from bank.runner import run
 from bank.settings import read_settings

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from bank.errors import BankError
 from bank.feed import Feed, SimulatedFeed
+from bank.map_files import find_map, read_map
 from bank.mapped.feed import MappedFeed
 from bank.mapped.ids import IdKey
-from bank.mapping import find_map, read_map
 from bank.published_feed import PublishedFeed
 from bank.settings import read_settings
 from bank.simulator import Simulation

@@ -11,8 +11,8 @@ from typing import Any, Final
 import pyarrow as pa
 
 from bank.checks.sample import Sample
+from bank.map_files import MAPS, read_map
 from bank.mapped.times import ISO, WHOLE, likely_formats, likely_unit
-from bank.mapping import MAPS, read_map
 
 NEEDED: Final = ("transaction_id", "customer_id", "terminal_id", "amount", "occurred_at")
 NAMES: Final[Mapping[str, str]] = {

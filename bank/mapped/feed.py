@@ -16,7 +16,7 @@ from bank.feed import Batch, days_of
 from bank.mapped.convert import Converted, Converter, check_columns
 from bank.mapped.currency import Rates, read_rates
 from bank.mapped.files import DataFile, data_files
-from bank.mapped.ids import IdKey
+from bank.mapped.ids import ROW_BITS, IdKey
 from bank.mapped.problems import Example, Tally
 from bank.mapped.readers import Broken, column_names, read_rows
 from bank.mapping import ROW, DataMap, closest
@@ -83,6 +83,10 @@ class MappedFeed:
         wanted = list(dict.fromkeys(name for names in self.mapping.columns.theirs.values() for name in names))
         broken = Broken()
         for rows in read_rows(file, wanted, self.mapping.format, broken):
+            if self.mapping.columns.transaction_id == ROW and rows.numbers[-1:].max(initial=0) >= 1 << ROW_BITS:
+                raise DataError(
+                    f"{file.label} has more than {1 << ROW_BITS:,} rows to number: split it into several files"
+                )
             yield converter.convert(rows, file.label, tally, first_id)
         if broken.rows:
             examples = [Example(file.label, row + 1, "", "", REMEDY_BROKEN) for row in broken.rows[:3]]

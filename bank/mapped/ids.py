@@ -29,6 +29,8 @@ LOST_DIGITS: Final = r"^-?[0-9]\.[0-9]+[eE]\+?[0-9]+$"
 EXACT: Final = 2.0**53
 NUMBERED: Final = 1 << 62
 """The bit of ids made from a source and a row; hashes of a payment's id do not have it."""
+ROW_BITS: Final = 28
+"""The bits of a row's number in such an id; the others tell sources apart."""
 KINDS: Final = ("transaction_id", "customer_id", "terminal_id", "source")
 HASHED: Final = pa.schema([("kind", pa.int16()), ("id", pa.int64()), ("fingerprint", pa.int64())])
 """Two ids with the same hash have different fingerprints."""
@@ -54,7 +56,7 @@ class IdKey:
     def first_of_source(self, source: str) -> tuple[int, pa.Table]:
         """The id of row 0 of a source, and its entry in the register; each row has the next id."""
         hashes, fingerprints = self.hashes("source", [source])
-        first = NUMBERED | (int(hashes[0]) & ((1 << 30) - 1)) << 32
+        first = NUMBERED | (int(hashes[0]) & ((1 << 62 - ROW_BITS) - 1)) << ROW_BITS
         return first, hashed_table("source", np.array([first]), fingerprints)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from bank.map_files import parse_map
 from bank.mapped.feed import MappedFeed
 from bank.mapped.ids import IdKey
-from bank.mapping import parse_map
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = IdKey(b"a key of the tests")

@@ -17,7 +17,7 @@ from bank.checks.profile import Profile
 from bank.checks.sample import take_sample
 from bank.checks.verdicts import dead_features, training_doubts, training_problems
 from bank.errors import DataError
-from bank.mapping import parse_map
+from bank.map_files import parse_map
 from contracts.features import CUSTOMER_FEATURES, TERMINAL_FEATURES
 from contracts.short_names import short_name
 from tests.bank.mapped import csv_feed

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pytest
 from tenacity import stop_after_attempt
 
+import bank.mapped.feed
 import bank.mapped.readers
 from bank.errors import DataError
 from bank.feed import reports_of
@@ -305,6 +306,13 @@ def test_payments_without_ids_are_numbered_by_source_and_row(bank: psycopg.Conne
     assert [row["transaction_id"] for row in payments(csv_feed(tmp_path, *ROWS, columns=columns))] == ids
     other = payments(csv_feed(tmp_path, *ROWS[:2], columns=columns))
     assert not {row["transaction_id"] for row in other} & set(ids)
+
+
+def test_more_rows_than_can_be_numbered_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bank.mapped.feed, "ROW_BITS", 1)
+    assert len(csv_feed(tmp_path, *ROWS[:2], columns={"transaction_id": "row"}).days()) == 2
+    with pytest.raises(DataError, match="has more than 2 rows to number: split it into several"):
+        csv_feed(tmp_path, *ROWS, columns={"transaction_id": "row"}).days()
 
 
 def test_a_file_without_labels_is_loaded_with_all_labels_unknown(bank: psycopg.Connection[Any], tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bank.errors import DataError
-from bank.mapping import find_map, read_map
+from bank.map_files import find_map, read_map
 
 COLUMNS = (
     '[columns]\ntransaction_id = "id"\ncustomer_id = "card"\nterminal_id = "shop"\namount = "amt"\noccurred_at = "t"\n'

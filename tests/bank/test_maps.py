@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from bank.load import load
+from bank.map_files import MAPS, find_map, read_map
 from bank.mapped.feed import MappedFeed
-from bank.mapping import MAPS, find_map, read_map
 from tests.bank.frames import count
 from tests.bank.mapped import KEY, NOW, payments, refunds
 from tests.bank.shapes import SHAPES, SIZE, sparkov
