@@ -103,7 +103,7 @@ class ApiKeys:
         rate = self._rates.get(key.sha256)
         if rate is None or items <= 1:
             return
-        told = f"rate limit exceeded: the body has {items:,} {what}, and the key {key.name!r} allows {key.rate}"
+        told = f"rate limit exceeded: the body counts as {items:,} {what}, and the key {key.name!r} allows {key.rate}"
         if items > rate.amount:
             raise RateExceededError(f"{told}: send at most {rate.amount:,} in one request", None)
         if wait := await self._counter.seconds_to_wait(rate, key.sha256, items - 1):

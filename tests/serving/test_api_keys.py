@@ -28,7 +28,10 @@ PROTECTED = {
 def ask(scorer: ScorerProcess, method: str, path: str, key: str | None, **more: Any) -> Any:
     scorer.client.headers.pop("X-API-Key", None)
     try:
-        return scorer.client.request(method, path, headers={"X-API-Key": key} if key else {}, **more)
+        headers = {"X-API-Key": key} if key else {}
+        if "content" in more:
+            headers["Content-Type"] = "application/json"
+        return scorer.client.request(method, path, headers=headers, **more)
     finally:
         scorer.client.headers["X-API-Key"] = KEYS["all"]
 
@@ -96,7 +99,14 @@ def test_a_rate_counts_payments_and_reports_not_requests(scorer: ScorerProcess, 
     assert "101 transactions" in too_large.json()["detail"]
     assert "send at most 100 in one request" in too_large.json()["detail"]
     assert "Retry-After" not in too_large.headers, "waiting does not help"
-    # Each request counts its first payment: one so far.
+    for path, name in ((BATCH, "transactions"), (REPORTS, "reports")):
+        # Reading white space is work too.
+        content = f'{{"{name}":[{" " * 150_000}]}}'.encode()
+        refused = ask(scorer, "POST", path, KEYS["batches"], content=content)
+        assert refused.status_code == 429
+        assert f"counts as 146 {name}" in refused.json()["detail"]
+        assert ask(scorer, "POST", path, KEYS["all"], content=content).status_code == 200
+    # Each request counts its first payment: three so far.
     assert send(BATCH, 60).status_code == 200
     refused = send(REPORTS, 40)
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "3600")
@@ -105,7 +115,7 @@ def test_a_rate_counts_payments_and_reports_not_requests(scorer: ScorerProcess, 
     one = ask(scorer, "POST", "/v1/score", KEYS["batches"], json=body(fresh(), fresh(), fresh(), 100, T))
     assert one.status_code == 200
     # Invalid payments count too: checking them is the work.
-    assert ask(scorer, "POST", BATCH, KEYS["batches"], json={"transactions": [{}] * 6}).status_code == 422
+    assert ask(scorer, "POST", BATCH, KEYS["batches"], json={"transactions": [{}] * 4}).status_code == 422
     assert send(BATCH, 2).status_code == 429
     assert ask(scorer, "POST", "/v1/score", KEYS["batches"], json={}).status_code == 429
 
