@@ -65,14 +65,10 @@ def test_ids_stay_apart(name: str, customers: int, terminals: int, tmp_path: Pat
     assert found[0] == customers or (name == "ieee-cis" and 6 < found[0] <= customers)
 
 
-def test_sparkov_s_card_numbers_are_hashed_but_for_the_short_ones(tmp_path: Path) -> None:
+def test_sparkov_s_card_numbers_are_hashed_the_short_ones_too(tmp_path: Path) -> None:
     rows = payments(shaped("sparkov", tmp_path))
-    assert {row["customer_id"] for row in rows} & {
-        4_613_314_721_966,
-        180_042_946_491_150,
-        6_011_438_889_172_900,
-    } == set()
-    assert 60_416_207_185 in {row["customer_id"] for row in rows}
+    cards = {4_613_314_721_966, 180_042_946_491_150, 6_011_438_889_172_900, 60_416_207_185}
+    assert not {row["customer_id"] for row in rows} & cards
 
 
 def test_tabformer_s_negative_amounts_are_refunds_and_its_times_are_joined(tmp_path: Path) -> None:
