@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import secrets
+import shlex
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -33,6 +34,7 @@ from bank.progress import progress_of
 from bank.runner import run
 from bank.settings import read_settings
 from contracts.short_names import short_name
+from contracts.zones import find_zone
 
 GUESSED: Final = Path("var/maps")
 """Where guessed maps are written."""
@@ -44,7 +46,8 @@ class Report:
     def __init__(self, feed: MappedFeed) -> None:
         """Read everything. Raises `DataError`."""
         self.feed, self.tally = feed, Tally()
-        self.profile = Profile(self.tally)
+        # `make demo` takes the zone of the map for the bank's.
+        self.profile = Profile(self.tally, find_zone(feed.mapping.time.zone))
         self.names: dict[str, str] = {}
         size = sum(file.path.stat().st_size for file in feed.sources.values())
         with progress_of("checking", size >> 20, "MB") as progress:
@@ -178,8 +181,7 @@ def _key() -> IdKey:
 
 
 def _quoted(value: Path | str) -> str:
-    text = str(value)
-    return f"'{text}'" if " " in text else text
+    return shlex.quote(str(value))
 
 
 def _end(options: argparse.Namespace, said: dict[str, Any], code: int) -> int:

@@ -11,7 +11,8 @@ from psycopg import sql
 from bank.events import Event
 
 NOT_ERASED: Final = sql.SQL(
-    "not exists (select from bank.erased_rows as erased where erased.landing_table = {table} "
+    # What belongs to a payment, such as a report that lands later, has the payment's key.
+    "not exists (select from bank.erased_rows as erased where erased.landing_table in ({table}, 'transactions') "
     "and erased.source = {rows}.source and erased.source_row = {rows}.source_row)"
 )
 
@@ -31,7 +32,7 @@ def erased_keys(bank: psycopg.Connection, table: str, events: Sequence[Event]) -
     """The keys of these events that were erased from a landing table."""
     query = """
     select source, source_row from bank.erased_rows
-    where landing_table = %s and source = any(%s) and source_row = any(%s)
+    where landing_table in (%s, 'transactions') and source = any(%s) and source_row = any(%s)
     """
     sources = list({event.source for event in events})
     rows = [event.row["source_row"] for event in events]

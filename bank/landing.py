@@ -31,11 +31,11 @@ def take_turns(bank: psycopg.Connection) -> None:
 
 
 def is_new_source(bank: psycopg.Connection, table: str, source: str) -> bool:
-    """Whether the table never had a row of this source."""
+    """Whether the table never had a row of this source, and no row of it was erased."""
     known = sql.SQL("select 1 from bank.{} where source = %(source)s").format(sql.Identifier(table))
-    erased = sql.SQL("select 1 from bank.erased_rows where landing_table = %(table)s and source = %(source)s")
+    erased = sql.SQL("select 1 from bank.erased_rows where source = %(source)s")
     query = sql.SQL("({}) union all ({}) limit 1").format(known, erased)
-    return bank.execute(query, {"table": table, "source": source}).fetchone() is None
+    return bank.execute(query, {"source": source}).fetchone() is None
 
 
 def land(bank: psycopg.Connection, table: str, source: str, rows: pa.Table, new_source: bool = False) -> int:

@@ -216,8 +216,9 @@ def _serve(options: argparse.Namespace, stopping: Event) -> None:
                 live.idle(IDLE_SECONDS)
                 continue
             start, day = time.monotonic(), found[0]
-            played = live.play_day(*found)
+            # First: a day whose payments are recorded is not visited again.
             live.at_the_bank(lambda bank, day=day: record_refunds(bank, feed, day))  # type: ignore[misc]
+            played = live.play_day(*found)
             _print_line(json.dumps({"day": str(found[0]), **played.summary(time.monotonic() - start)}))
 
 

@@ -182,6 +182,8 @@ class DataMap(_Table):
         for name in ("fraud", "kind"):
             if getattr(self.values, name) is not None and getattr(self.columns, name) is None:
                 raise ValueError(f'[values] has {name} but [columns] has not: write {name} = "<their column>" there')
+        if self.columns.refund_of is not None and self.columns.transaction_id == ROW:
+            raise ValueError('[columns] has refund_of, but transaction_id is "row": payments without ids are not named')
         if (self.currency is None) != (self.columns.currency is None):
             raise ValueError(
                 'a currency needs both: in [columns] currency = "<their column>", and [currency] with home = "EUR" '

@@ -183,12 +183,16 @@ def record_refunds(bank: psycopg.Connection, feed: Feed, day: date) -> None:
     """Insert the refunds of a day, which are not sent to the scorer; existing rows are kept."""
     if not isinstance(feed, MappedFeed) or not feed.tally.refunds:
         return
+    # Read before the lock is taken: the files may be large.
+    found = [
+        (batch.source, rows)
+        for batch in feed.batches()
+        if batch.refunds is not None and len(rows := on_day(batch.refunds, day))
+    ]
     with bank.transaction():
         take_turns(bank)
-        for batch in feed.batches():
-            refunds = on_day(batch.refunds, day) if batch.refunds is not None else ()
-            if len(refunds):
-                land(bank, "refunds", batch.source, refunds)
+        for source, rows in found:
+            land(bank, "refunds", source, rows)
 
 
 def _table_and_source(event: Event) -> tuple[bool, str]:

@@ -13,15 +13,20 @@ from urllib.parse import unquote, urlsplit
 HIDDEN: Final = "***"
 ENCODE: Final = "in a user or password write / as %2F, ? as %3F, # as %23 and @ as %40"
 # In an address, also with a space in the password; without a scheme, as in some messages of libraries; as a parameter.
-_CREDENTIALS: Final = re.compile(r"""(?<=//)(?:\S*@|[^\s/@:]*:[^/@\n]*@)|[^\s/'"<>@]+:(?!/)[^\s'"<>]*@""")
+# Each run of characters is tried from its beginning alone: callers choose the text of an access log.
+_CREDENTIALS: Final = re.compile(
+    r"""(?<=//)(?:\S*@|[^\s/@:]*+:[^/@\n]*@)|(?<![^\s/'"<>@])[^\s/'"<>@][^\s/'"<>@:]*:(?!/)[^\s'"<>]*@"""
+)
 _PARAMETERS: Final = re.compile(
-    r"""(?i)(\w*(?:password|passwd|pwd|passphrase|secret|token|api_?key)=)('[^']*'|"[^"]*"|[^\s&;,'"]+)"""
+    r"""(?i)((?:password|passwd|pwd|passphrase|secret|token|api_?key)=)('[^']*'|"[^"]*"|[^\s&;,'"]+)"""
 )
 
 
 def redact(text: str) -> str:
     """A text in which the user and the password of every address, and every parameter like `password=`, is hidden."""
-    return _PARAMETERS.sub(rf"\1{HIDDEN}", _CREDENTIALS.sub(f"{HIDDEN}@", text))
+    # Nothing after the last @ is a credential of an address.
+    end = text.rfind("@") + 1
+    return _PARAMETERS.sub(rf"\1{HIDDEN}", _CREDENTIALS.sub(f"{HIDDEN}@", text[:end]) + text[end:])
 
 
 def problem_of(url: str) -> str:

@@ -46,7 +46,7 @@ class Options(BaseSettings):
         if data is None:
             return None
         if not data.expanduser().exists():
-            raise ValueError(f"there is no folder {data}: set DATA to a folder of Parquet files or daily pickles")
+            raise ValueError(f"there is no file or folder {data}: set DATA to payments")
         return data.expanduser().resolve()
 
     @field_validator("map")
@@ -67,7 +67,10 @@ class Options(BaseSettings):
         if self.map is None and self.data is not None and not self.data.is_dir():
             raise ValueError(f"DATA={self.data} is a file: set MAP too, which `make check-data` guesses")
         if "bank_zone" not in self.model_fields_set:
-            self.bank_zone = self._of_map("time").get("zone", self.bank_zone)
+            zone: object = self._of_map("time").get("zone", self.bank_zone)
+            if not isinstance(zone, str):
+                raise ValueError(f"MAP={self.map}: zone = {zone} below [time] is no name: write it in quotes")
+            self.bank_zone = self._is_a_zone(zone)
         return self
 
     @property

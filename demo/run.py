@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -34,6 +35,8 @@ def create_installation(options: Options) -> Installation:
 
     For data without labels the last demo's champion stays, with the secrets it needs. Raises `ServerError` without one.
     """
+    # Data without labels is scored by the last demo's champion, so its zone counts.
+    zone = options.bank_zone if options.labelled else zone_of_champion(DEMO)
     installation = Installation(
         folder=DEMO,
         postgres_port=claim_port(options.postgres_port, "POSTGRES_PORT"),
@@ -41,10 +44,8 @@ def create_installation(options: Options) -> Installation:
         mlflow_port=claim_port(options.mlflow_port, "MLFLOW_PORT"),
         airflow_port=claim_port(options.airflow_port, "AIRFLOW_PORT"),
         scorer_port=claim_port(options.scorer_port, "SCORER_PORT"),
-        bank_zone=options.bank_zone,
+        bank_zone=zone,
     )
-    if not options.labelled:
-        require_champion(DEMO)
     remove_last_demo(DEMO, () if options.labelled else CHAMPION)
     installation.make_folders()
     write_secrets(installation.secrets)
@@ -64,11 +65,19 @@ def remove_last_demo(folder: Path, kept: Sequence[str]) -> None:
 
 def require_champion(folder: Path) -> None:
     """Raise `ServerError` if the last demo left no champion that could score data without labels."""
-    if not (folder / "champion").is_dir() or not (folder / "mlflow").is_dir():
+    if not (folder / "champion/current.json").is_file() or not (folder / "mlflow").is_dir():
         raise ServerError(
             "the map has no fraud column, so no model can be trained, and there is no champion from an earlier demo: "
             "run `make demo` with labelled data first, or map fraud"
         )
+
+
+def zone_of_champion(folder: Path) -> str:
+    """The bank's zone that the last demo's champion was trained for. Raises `ServerError` without a champion."""
+    require_champion(folder)
+    version = json.loads((folder / "champion/current.json").read_text())["number"]
+    bundle = json.loads((folder / f"champion/version-{version}/bundle/bundle.json").read_text())
+    return str(bundle.get("bank_zone", {}).get("name", "UTC"))
 
 
 def start_stores(installation: Installation, stack: ExitStack) -> list[Server]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bank.mapped.problems import Tally
 from contracts.labels import DAY
 from contracts.transaction import EPOCH
+from contracts.zones import UTC, Zone
 
 Ints = NDArray[np.int64]
 WAITING: Final = 2_000_000
@@ -48,11 +49,14 @@ class Distinct:
 
 @dataclass
 class Profile:
-    """The payments of a feed; its rows are counted in `tally`."""
+    """The payments of a feed; its rows are counted in `tally`. Days are in UTC, hours and weekdays in `zone`."""
 
     tally: Tally
+    zone: Zone = UTC
     days: Counter[int] = field(default_factory=Counter)
     hours: Counter[int] = field(default_factory=Counter)
+    weekdays: Counter[int] = field(default_factory=Counter)
+    """By the day since 1970 modulo 7."""
     ids: dict[str, Distinct] = field(
         default_factory=lambda: {name: Distinct() for name in ("transaction_id", "customer_id", "terminal_id")}
     )
@@ -65,7 +69,12 @@ class Profile:
         if not len(payments):
             return
         seconds = payments["occurred_at"].cast(pa.int64()).to_numpy() // 1_000_000
-        for counter, values in ((self.days, seconds // DAY), (self.hours, seconds % DAY // HOUR)):
+        local = self.zone.local(seconds)
+        for counter, values in (
+            (self.days, seconds // DAY),
+            (self.hours, local % DAY // HOUR),
+            (self.weekdays, local // DAY % 7),
+        ):
             found, counts = np.unique(values, return_counts=True)
             counter.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
         for name, distinct in self.ids.items():

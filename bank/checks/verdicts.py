@@ -45,8 +45,8 @@ def _of_payment(profile: Profile) -> list[Dead]:
         found.append(Dead(("is_night",), "all payments are in the hour after midnight: the times have no time of day"))
     elif night in (0, profile.hours.total()):
         found.append(Dead(("is_night",), f"{'all' if night else 'no'} payments are at night"))
-    weekend = sum(number for day, number in profile.days.items() if day % 7 in (SATURDAY, SUNDAY))
-    if weekend in (0, profile.days.total()):
+    weekend = profile.weekdays[SATURDAY] + profile.weekdays[SUNDAY]
+    if weekend in (0, profile.weekdays.total()):
         found.append(Dead(("is_weekend",), f"{'all' if weekend else 'no'} payments are at the weekend"))
     return found
 

@@ -33,8 +33,8 @@ class Amounts:
     problems: list[Problem]
 
 
-def amounts(column: pa.Array, written: Format) -> Amounts:
-    """Read amounts. More than two decimals are rounded to the nearest cent, halves to the even one."""
+def amounts(column: pa.Array, written: Format, most: int = MAX_AMOUNT_CENTS) -> Amounts:
+    """Read amounts, of up to `most` cents. Further decimals are rounded to the nearest cent, halves to the even one."""
     column = plain(column)
     missing = mask_of(pc.is_null(column if pa.types.is_floating(column.type) else as_text(column)))
     if pa.types.is_float64(column.type):
@@ -43,7 +43,7 @@ def amounts(column: pa.Array, written: Format) -> Amounts:
         # As text also float32 and decimals, so that 12.34 does not become 12.34000015258789.
         text = column.cast(pa.string()) if pa.types.is_floating(column.type) else as_text(column)
         cents, rounded, valid = _of_texts(_decimal_form(text, written))
-    high = valid & (np.abs(cents) > MAX_AMOUNT_CENTS)
+    high = valid & (np.abs(cents) > most)
     odd = ~valid & ~missing
     problems = [
         Problem("amount: missing", "amount", missing, "map amount to a column that always has a value"),

@@ -23,7 +23,7 @@ from bank.mapped.text import joined, mask_of
 from bank.mapped.times import instants
 from bank.mapping import DataMap
 from contracts.labels import LABEL_DELAY
-from contracts.transaction import MAX_AMOUNT_CENTS
+from contracts.transaction import MAX_AMOUNT_CENTS, MAX_CLOCK_SKEW
 
 ANY_TIME: Final = datetime(9999, 1, 1, tzinfo=UTC)
 IDS: Final = ("transaction_id", "customer_id", "terminal_id")
@@ -31,6 +31,8 @@ ROUNDED: Final = "amounts with more than two decimals, rounded to the nearest ce
 NEGATIVE: Final = "negative amounts without a kind, read as refunds"
 CONVERTED: Final = "amounts converted from another currency"
 TOO_EARLY: Final = "reports dated before their payment, read as made after the label delay"
+TOO_LATE: Final = "reports dated in the future, read as made after the label delay"
+MOST_FOREIGN_CENTS: Final = 10**14
 NO_LABEL: Final = "payments without a label, read as unknown"
 
 
@@ -105,7 +107,9 @@ class Converter:
         """Cents, kinds and instants."""
         mapping = self.mapping
         times = instants(self._columns(work, "occurred_at"), "occurred_at", mapping.time, self.now)
-        read = amounts(self._columns(work, "amount")[0], mapping.format)
+        # In other currencies the limit holds after conversion.
+        most = MAX_AMOUNT_CENTS if self.rates is None else MOST_FOREIGN_CENTS
+        read = amounts(self._columns(work, "amount")[0], mapping.format, most)
         work.problems += [*times.problems, *read.problems]
         work.notes |= {ROUNDED: read.rounded, **times.notes}
         cents = read.cents
@@ -137,7 +141,7 @@ class Converter:
             return pa.nulls(size, pa.bool_()), pa.nulls(size, INSTANT)
         fraud, problems = fraud_labels(columns[0], self.mapping.values.fraud)
         work.problems += problems
-        work.notes[NO_LABEL] = mask_of(pc.is_null(joined(columns)))
+        work.notes[NO_LABEL] = mask_of(pc.is_null(joined(columns))) & mask_of(pc.is_null(fraud))
         return fraud, self._reported(work, micros, mask_of(fraud))
 
     def _reported(self, work: _Work, micros: NDArray[np.int64], fraud: Mask) -> pa.Array:
@@ -149,8 +153,11 @@ class Converter:
         work.problems += [Problem(one.reason, one.column, one.rows & fraud, one.remedy) for one in unreadable]
         early = times.present & (times.micros < micros)
         work.notes[TOO_EARLY] = early & fraud
+        # A stand-in such as 9999-12-31: a report that never lands would make its fraud genuine.
+        late = times.present & (times.micros > int((self.now + MAX_CLOCK_SKEW).timestamp() * 1_000_000))
+        work.notes[TOO_LATE] = late & fraud
         delayed = micros + LABEL_DELAY * 1_000_000
-        reported = np.where(times.present & ~early, times.micros, delayed)
+        reported = np.where(times.present & ~early & ~late, times.micros, delayed)
         return pa.array(reported).cast(INSTANT)
 
     def _numbers(

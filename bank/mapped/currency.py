@@ -6,7 +6,7 @@ import csv
 from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from pathlib import Path
 from typing import Final
@@ -19,8 +19,11 @@ from bank.errors import DataError, one_line
 from bank.mapped.problems import Mask, Problem
 from bank.mapped.text import as_text
 from bank.mapping import Currency
+from contracts.transaction import EPOCH, LAST_SECOND
 
 COLUMNS: Final = ("date", "currency", "rate")
+BEYOND: Final = Decimal(10**15)
+"""Cents beyond every amount that is accepted: an absurd rate must not overflow."""
 Ints = NDArray[np.int64]
 
 
@@ -79,9 +82,12 @@ def to_home(cents: Ints, column: pa.Array, micros: Ints, rates: Rates) -> tuple[
     away = codes != rates.home
     converted, missing = cents.copy(), np.zeros(len(cents), bool)
     for row in np.flatnonzero(away):
-        rate = rates.rate(codes[row], datetime.fromtimestamp(int(micros[row]) / 1_000_000, UTC).date())
+        # Times out of range have a problem of their own.
+        at = EPOCH + timedelta(microseconds=min(max(int(micros[row]), 0), LAST_SECOND * 1_000_000))
+        rate = rates.rate(codes[row], at.date())
         missing[row] = rate is None
         if rate is not None:
-            converted[row] = int((int(cents[row]) * rate).quantize(Decimal(1), ROUND_HALF_EVEN))
+            home = min(max(int(cents[row]) * rate, -BEYOND), BEYOND)
+            converted[row] = int(home.quantize(Decimal(1), ROUND_HALF_EVEN))
     remedy = 'add its rate to the table of rates, or write rates = "rates.csv" below [currency]'
     return converted, away & ~missing, [Problem("currency: no rate", "currency", missing, remedy)]

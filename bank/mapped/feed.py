@@ -97,11 +97,12 @@ class MappedFeed:
     def files(self) -> list[DataFile]:
         """The files that have the mapped columns. Raises `DataError` if none has, or if one lacks only some."""
         needed = set(self.mapping.columns.theirs["customer_id"]) | {self.mapping.columns.amount}
+        mapped = {name for names in self.mapping.columns.theirs.values() for name in names}
         found, without = [], []
         for file in data_files(self.data):
             if self._is_rates(file):
                 continue
-            names = column_names(file, self.mapping.format)
+            names = column_names(file, self.mapping.format, mapped)
             missing = check_columns(names, self.mapping)
             if missing and not needed & set(names):
                 without.append((file, missing, names))

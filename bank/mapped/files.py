@@ -78,7 +78,7 @@ def data_files(data: Path) -> list[DataFile]:
 
 
 def _walk(data: Path) -> Iterator[DataFile]:
-    for folder, folders, names in os.walk(data):
+    for folder, folders, names in os.walk(data, onerror=_refuse):
         folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
         for name in sorted(names):
             if name.startswith((".", "_")):
@@ -86,8 +86,14 @@ def _walk(data: Path) -> Iterator[DataFile]:
             path = Path(folder) / name
             if not _is_data(name):
                 print(f"ignored: {path.name} does not end in {', '.join(ENDINGS)}", file=sys.stderr)
+            elif not path.exists():
+                raise DataError(f"{path} is a link to nothing: remove it, or restore what it names")
             elif path.stat().st_size:
                 yield DataFile(path, _partition(path.relative_to(data).parts[:-1]))
+
+
+def _refuse(error: OSError) -> None:
+    raise DataError(f"{error.filename} cannot be read ({error.strerror}): give permission, or move it away") from error
 
 
 def _is_data(name: str) -> bool:
@@ -114,7 +120,7 @@ def layout_of(path: Path, encoding: str = "utf-8") -> Layout:
             start = file.read(4096)
     except (OSError, pa.ArrowException) as error:
         raise unreadable(path, error) from error
-    for mark, remedy in OTHERS.items():
+    for mark, remedy in (OTHERS | {b"PAR1": "packed Parquet: unpack it"}).items():
         if start.startswith(mark):
             raise DataError(f"{path} is {remedy}")
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip()

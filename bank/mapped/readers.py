@@ -9,7 +9,7 @@ import codecs
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
@@ -49,13 +49,16 @@ class Broken:
         return whole + np.searchsorted(np.array(self.rows, np.int64) - np.arange(len(self.rows)), whole, side="right")
 
 
-def column_names(file: DataFile, written: Format) -> list[str]:
-    """The names of a file's columns, with those of its partition. Raises `DataError`."""
+def column_names(file: DataFile, written: Format, wanted: Collection[str] = ()) -> list[str]:
+    """The names of a file's columns, with those of its partition. Raises `DataError`.
+
+    JSON lines have no header: the first ones are read, or as many as it takes to find the `wanted` names.
+    """
     layout = layout_of(file.path, written.encoding)
     if layout == "parquet":
         names = _open_parquet(file.path).schema_arrow.names
     elif layout == "json":
-        names = _json_names(file.path, written)
+        names = _json_names(file.path, written, wanted)
     else:
         names = _csv_names(file.path, written)
     return [*names, *(name for name, _ in file.partition if name not in names)]
@@ -154,11 +157,11 @@ def _wrong_encoding(path: Path, written: Format) -> DataError:
     )
 
 
-def _json_names(path: Path, written: Format) -> list[str]:
+def _json_names(path: Path, written: Format, wanted: Collection[str]) -> list[str]:
     names: dict[str, None] = {}
     for number, (_, row) in enumerate(_json_rows(path, written)):
         names.update(dict.fromkeys(_flat_names(row or {})))
-        if number == 1_000:
+        if number >= 1_000 and set(wanted) <= names.keys():
             break
     return list(names)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from functools import partial
 from typing import Annotated, Any, Final, cast
 
 import orjson
@@ -32,7 +31,7 @@ async def _services(request: Request) -> Services:
 async def _readiness(request: Request) -> Readiness:
     state = request.app.state
     if not hasattr(state, "readiness"):
-        state.readiness = SharedCheck(partial(check_readiness, state.services))
+        state.readiness = SharedCheck(lambda: check_readiness(state.services))
     return await cast(SharedCheck[Readiness], state.readiness).result()
 
 

@@ -57,6 +57,9 @@ class BodyLimitMiddleware:
         counted: list[int] = []
         try:
             first = await self._read(scope, receive, counted) if is_protected(scope["path"]) else NO_BODY
+            if first["type"] == "http.disconnect":
+                # There is nobody to answer.
+                return
             waiting: list[Message] = [first]
 
             async def replay() -> Message:

@@ -134,12 +134,13 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self._abort_parsing(431, f"more than {MAX_HEADERS} headers")
         if sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
             self._abort_parsing(431, f"the headers are longer than {MAX_HEAD_BYTES} bytes")
-        self._in_head = False
         self._wait(BODY_SECONDS)
         # A copy: what comes after the body (trailers) is no header, and a proxy in front did not check it.
         self.scope["headers"] = self.headers.copy()
         self._chunks = 0
         super().on_headers_complete()
+        # Only now: until then `cycle` is that of the request before.
+        self._in_head = False
 
     def on_chunk_header(self) -> None:
         """A chunk of the body begins."""
@@ -215,6 +216,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         for cycle in (self._running, self.cycle, *(waiting for waiting, _ in self.pipeline)):
             if cycle is not None and not cycle.response_complete:
                 cycle.disconnected = True
+                cycle.waiting_for_100_continue = False
                 cycle.message_event.set()
         self.pipeline.clear()
 
@@ -262,7 +264,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         left = self.transport.get_write_buffer_size()
         if not left:
             self._unread_since = None
-        elif self._unread_since is None or left <= self._unread_since[1] - READ_BYTES:
+        elif self._unread_since is None or not self._unread_since[1] - READ_BYTES < left <= self._unread_since[1]:
+            # It read enough, or more was written, which uvicorn does only once nearly all before was read.
             self._unread_since = now, left
         elif now - self._unread_since[0] >= READ_SECONDS:
             detail = f"a response was not read within {READ_SECONDS} s"
@@ -280,6 +283,10 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def _too_late(self, seconds: float) -> None:
         self._deadline = None
+        if self.pipeline or (self._in_head and self._running is not None):
+            # Reading is paused, or a response is under way, which must not be lost.
+            self._wait(seconds)
+            return
         if not self._in_head and self.cycle is not None and self.cycle.response_started:
             # Answered before its body was complete, as without a key.
             self.transport.close()

@@ -133,7 +133,7 @@ class Reconciler:
         """Backfill what a killed scorer left, and notice what no payment met: a restart, a loss of data, a server that
         changed so that it must not be used, or a stamp that no longer fits, as after a champion of another zone.
         """
-        with contextlib.suppress(ValkeyError, *LOG_ERRORS):
+        with contextlib.suppress(ValkeyError, OnlineStoreUnavailableError, *LOG_ERRORS):
             if (
                 await self._store.current_run() != self._run_id
                 # Lost, and recovered by another scorer.

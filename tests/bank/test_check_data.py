@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from bank.check_data import Report
 from bank.checks.guess import as_toml, guess_map
 from bank.checks.profile import Profile
 from bank.checks.sample import take_sample
@@ -158,6 +159,15 @@ def test_dead_features_are_named_with_their_cause(tmp_path: Path) -> None:
     assert dead[CUSTOMER_FEATURES] == "hardly any customer_id repeats (60 in 60 payments)"
     assert dead[TERMINAL_FEATURES].startswith("hardly any terminal_id repeats")
     assert "no payment is labelled as fraud" in dead.values()
+
+
+def test_night_and_weekend_are_judged_in_the_zone_of_the_map(tmp_path: Path) -> None:
+    """Evenings in New York are nights in UTC, and their Fridays Saturdays."""
+    rows = [f"{n},{n % 4},s{n % 3},{n}.50,2024-01-{n % 5 + 1:02} 20:00:00,{n % 2}" for n in range(60)]
+    feed = csv_feed(tmp_path, *rows, time={"zone": "America/New_York"})
+    dead = {one.features: one.why for one in dead_features(Report(feed).profile)}
+    assert dead[("is_night",)] == "no payments are at night"
+    assert dead[("is_weekend",)] == "no payments are at the weekend"
 
 
 def test_live_data_has_no_dead_feature_and_can_be_trained_on(tmp_path: Path) -> None:

@@ -91,6 +91,27 @@ def test_a_replay_sends_nothing_of_a_forgotten_customer(
     assert next_day(bank, feed, [day], NOW) is None, "the live replay has nothing left to send"
 
 
+def test_a_report_that_comes_after_its_customer_was_forgotten_is_left_out(
+    bank: psycopg.Connection, settings: Settings, tmp_path: Path
+) -> None:
+    """Its payment was loaded, and its report is due on a day that was held out."""
+    table = frame(20, 5).assign(TX_FRAUD=1)
+    table.to_parquet(tmp_path / "a.parquet")
+    feed = PublishedFeed(tmp_path, NOW)
+    load(bank, feed, 10)
+    bank.commit()
+    assert erased(settings)["payments"]
+    due = [event for day in feed.days()[10:] for event in day_to_play(feed, day, NOW) if not event.is_payment]
+    gone = set(table.loc[table["CUSTOMER_ID"] == GONE, "TRANSACTION_ID"])
+    early = gone - set(table.loc[table["TX_DATETIME"] >= str(feed.days()[10]), "TRANSACTION_ID"])
+    assert early & {event.row["transaction_id"] for event in due}
+    assert not early & {event.row["transaction_id"] for event in without_erased(bank, due)}
+    load(bank, feed, 0)
+    reported = {row[0] for row in bank.execute("select transaction_id from bank.fraud_reports").fetchall()}
+    assert reported
+    assert not early & reported
+
+
 def test_the_command_replays_nothing_of_a_forgotten_customer(
     bank: psycopg.Connection, settings: Settings, tiny: TinyScorer, tmp_path: Path, secrets_dir: Path
 ) -> None:

@@ -23,6 +23,7 @@ import bank.mapped.feed
 import bank.mapped.readers
 from bank.errors import DataError
 from bank.feed import reports_of
+from bank.find_id import number_of
 from bank.landing import copy_rows
 from bank.load import load
 from bank.mapped.ids import IdKey
@@ -32,7 +33,7 @@ from bank.scorer_client import ScorerClient
 from bank.settings import Settings
 from tests.bank.conftest import TinyScorer
 from tests.bank.frames import count
-from tests.bank.mapped import HEADER, NOW, csv_feed, feed_of, payments, refunds
+from tests.bank.mapped import HEADER, KEY, NOW, csv_feed, feed_of, payments, refunds
 
 ROWS = [
     "a1,4613314721966,shop one,12.50,2024-01-01 10:00:00,0",
@@ -287,6 +288,86 @@ def test_other_currencies_are_converted_by_dated_rates_or_refused(tmp_path: Path
     assert [row["amount"] for row in payments(feed)] == [11.28, 3.1]  # 12.50 * 0.902 = 11.275
     assert dict(feed.tally.refused) == {"currency: no rate": 1}
     assert csv_feed(tmp_path, *rows, **given, currency={"home": "EUR"}).tally.refused["currency: no rate"] == 2
+
+
+def test_the_limit_of_amounts_holds_after_conversion(tmp_path: Path) -> None:
+    (tmp_path / "rates.csv").write_text("date,currency,rate\n2020-01-01,JPY,0.006\n2020-01-01,ODD,9e30\n")
+    rows = [f"{n},7,s,2000000,2024-01-01,0,{code}" for n, code in enumerate(("JPY", "EUR", "ODD"))]
+    given: dict[str, Any] = {"header": HEADER + ",cur", "columns": {"currency": "cur"}}
+    feed = csv_feed(tmp_path, *rows, **given, currency={"home": "EUR", "rates": "rates.csv"})
+    assert [row["amount"] for row in payments(feed)] == [12_000.0]
+    assert dict(feed.tally.refused) == {"amount: above 1,000,000.00": 2}
+
+
+def test_a_wrong_unit_is_named_where_amounts_are_converted_too(tmp_path: Path) -> None:
+    (tmp_path / "rates.csv").write_text("date,currency,rate\n2020-01-01,USD,0.9\n")
+    given: dict[str, Any] = {"header": HEADER + ",cur", "columns": {"currency": "cur"}, "time": {"unit": "s"}}
+    feed = csv_feed(tmp_path, "1,7,s,5,1700000000000,0,USD", **given, currency={"home": "EUR", "rates": "rates.csv"})
+    assert dict(feed.tally.refused) == {"occurred_at: in the future": 1}
+    (example,) = feed.tally.examples["occurred_at: in the future"]
+    assert 'write unit = "ms"' in example.remedy
+
+
+def test_a_report_dated_in_the_future_does_not_make_its_fraud_genuine(tmp_path: Path) -> None:
+    feed = csv_feed(
+        tmp_path, ROWS[1] + ",9999-12-31", header=HEADER + ",rep", columns={"reported_at": "rep"}
+    )  # fmt: skip
+    (batch,) = feed.batches()
+    assert reports_of(batch.rows)["reported_at"].to_pylist() == [datetime(2024, 1, 9, 11, tzinfo=UTC)]
+    assert feed.tally.notes["reports dated in the future, read as made after the label delay"] == 1
+
+
+def test_an_empty_label_with_a_meaning_is_not_counted_as_unknown(tmp_path: Path) -> None:
+    feed = csv_feed(tmp_path, ROWS[1][:-1], ROWS[0], values={"fraud": {"": False, "0": True}})
+    assert [row["fraud"] for row in payments(feed)] == [False, True]
+    assert "payments without a label, read as unknown" not in feed.tally.notes
+
+
+def test_a_column_that_comes_late_in_json_lines_is_found(tmp_path: Path) -> None:
+    rows = FRAME.drop(columns="fraud").to_dict("records")[:1] * 1_200
+    lines = [json.dumps({**row, "id": f"x{n}"} | ({"fraud": 1} if n == 1_150 else {})) for n, row in enumerate(rows)]
+    (tmp_path / "x.jsonl").write_text("\n".join(lines))
+    assert feed_of(tmp_path / "x.jsonl").tally.frauds == 1
+
+
+def test_a_link_to_nothing_and_packed_parquet_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").symlink_to(tmp_path / "gone.csv")
+    with pytest.raises(DataError, match=r"a\.csv is a link to nothing: remove it"):
+        csv_feed(tmp_path, *ROWS) and feed_of(tmp_path).days()
+    FRAME.to_parquet(tmp_path / "x.parquet")
+    packed = tmp_path / "x.parquet.gz"
+    packed.write_bytes(gzip.compress((tmp_path / "x.parquet").read_bytes()))
+    with pytest.raises(DataError, match="is packed Parquet: unpack it"):
+        feed_of(packed).days()
+
+
+def test_a_refund_names_no_payment_where_payments_have_no_ids(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="payments without ids are not named"):
+        csv_feed(tmp_path, *ROWS, columns={"transaction_id": "row", "refund_of": "id"})
+
+
+def test_the_number_of_an_id_can_be_found(tmp_path: Path) -> None:
+    feed = csv_feed(tmp_path, *ROWS)
+    assert number_of(["4613314721966"], "customer_id", KEY) == payments(feed)[0]["customer_id"]
+    assert number_of(["7"], "customer_id", KEY) == 7
+    several = csv_feed(tmp_path, *ROWS, columns={"customer_id": ["card", "shop"]})
+    assert number_of(["7", "shop one"], "customer_id", KEY) == payments(several)[2]["customer_id"]
+    with pytest.raises(DataError, match="customer_id: missing: give the whole id"):
+        number_of([" "], "customer_id", KEY)
+
+
+def test_the_command_tells_the_numbers_of_ids(secrets_dir: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bank.find_id", "customer_id"],
+        env=os.environ | {"SECRETS_DIR": str(secrets_dir)},
+        input="7\n4613314721966\n",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.split()
+    assert (first, int(second) > 10**9, second != "4613314721966") == ("7", True, True)
 
 
 def test_reports_come_when_the_data_says_so(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from demo.embedded_servers import ROOT, ServerError
 from demo.http_servers import task_log_tail
 from demo.installation import Installation
 from demo.options import OptionsError, read_options
-from demo.run import CHAMPION, follow, remove_last_demo, require_champion, run_dag, said_of_rows
+from demo.run import CHAMPION, follow, remove_last_demo, require_champion, run_dag, said_of_rows, zone_of_champion
 from demo.steps import StepFailed, Steps
 from demo.summary import Summary
 
@@ -51,7 +51,7 @@ def installation(tmp_path: Path) -> Installation:
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("DATA", "/no/such/folder", "there is no folder /no/such/folder"),
+        ("DATA", "/no/such/folder", "there is no file or folder /no/such/folder"),
         ("DAYS", "10", "DAYS=10.*greater than or equal to 40"),
         ("CUSTOMERS", "many", "CUSTOMERS=many.*integer"),
         ("SEED", "-1", "SEED=-1"),
@@ -108,11 +108,32 @@ def test_data_without_labels_needs_the_champion_of_the_last_demo_and_keeps_it(tm
     for name in (*CHAMPION, "postgres", "lake"):
         (tmp_path / name).mkdir()
     (tmp_path / "summary.json").touch()
-    require_champion(tmp_path)
+    with pytest.raises(ServerError, match="there is no champion"):
+        require_champion(tmp_path)
+    kept = tmp_path / "champion/version-3/bundle"
+    kept.mkdir(parents=True)
+    (tmp_path / "champion/current.json").write_text('{"number": "3"}')
+    (kept / "bundle.json").write_text("{}")
+    assert zone_of_champion(tmp_path) == "UTC"
+    (kept / "bundle.json").write_text('{"bank_zone": {"name": "Asia/Tokyo"}}')
+    assert zone_of_champion(tmp_path) == "Asia/Tokyo"
     remove_last_demo(tmp_path, CHAMPION)
     assert {path.name for path in tmp_path.iterdir()} == set(CHAMPION)
     remove_last_demo(tmp_path, ())
     assert not tmp_path.exists()
+
+
+def test_the_zone_of_a_map_is_the_bank_s_unless_one_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.csv").touch()
+    mapped = tmp_path / "my.toml"
+    mapped.write_text('[time]\nzone = "Asia/Tokyo"\n')
+    assert read_options(data=tmp_path / "x.csv", map=str(mapped)).bank_zone == "Asia/Tokyo"
+    for zone, words in (('"Asia/Tokio"', "write Asia/Tokyo"), ("5", "write it in quotes")):
+        mapped.write_text(f"[time]\nzone = {zone}\n")
+        with pytest.raises(OptionsError, match=words):
+            read_options(data=tmp_path / "x.csv", map=str(mapped))
+    monkeypatch.setenv("BANK_ZONE", "UTC")
+    assert read_options(data=tmp_path / "x.csv", map=str(mapped)).bank_zone == "UTC"
 
 
 def test_rows_that_are_no_payments_are_said_in_one_line() -> None:

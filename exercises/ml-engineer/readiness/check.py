@@ -224,6 +224,8 @@ def production(model: Callable[[], str | None], store: Callable[[], bool]) -> Fa
         champions=ChampionWatcher(),
         log=SimpleNamespace(check=reachable),
         backpressure=SimpleNamespace(problem="", state="empty"),
+        server=SimpleNamespace(problem="", note=""),
+        relays=(),
         background=SimpleNamespace(dead=list),
     )
     return app
