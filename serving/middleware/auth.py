@@ -45,15 +45,15 @@ class AuthMiddleware:
         if accepted := scope.get(KEY_ACCEPTED):
             accepted()
         wanted = scope_of(scope["path"])
-        if wanted is None:
-            # Not left to the router, which takes "/v1/model\n" for "/v1/model": what has no scope is not there.
-            return _reject(404, "Not Found")
-        if wanted not in key.scopes:
+        if wanted is not None and wanted not in key.scopes:
             return _reject(403, f"missing required scope {wanted!r}: the key {key.name!r} does not have it")
         try:
             await self._api_keys.charge(key)
         except RateExceededError as error:
             return _reject(429, str(error), error.headers)
+        if wanted is None:
+            # Not left to the router, which takes "/v1/model\n" for "/v1/model": what has no scope is not there.
+            return _reject(404, "Not Found")
         if key.rate is not None:
             scope[CHARGE] = partial(self._api_keys.charge_rest, key)
         return None

@@ -24,8 +24,9 @@ MAX_CHUNKS: Final = 10_000
 """Chunks of one body: each is two calls of Python, however small it is."""
 MAX_PIPELINED: Final = 32
 """Requests of one connection that wait for the response to the one before."""
-MAX_UNUSED_BYTES: Final = 64 * 1024
-"""How much of a body is still read after the response to its request, so that the connection can be used again."""
+MAX_UNUSED_BYTES: Final = 8 * 2**20
+"""How much of a body is still read, and dropped, after the response to its request, so that the connection can be used
+again: more than a client sends whose body was rejected for its size."""
 HEAD_SECONDS: Final = 10
 BODY_SECONDS: Final = 30
 READ_SECONDS: Final = 30

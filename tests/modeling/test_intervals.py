@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from contracts.bundle import Thresholds
+from modeling.data.dataset import rows_of
 from modeling.evaluation.costs import Costs, total_cost
 from modeling.evaluation.intervals import MIN_DEFINED, bootstrap, intervals
 from modeling.evaluation.metric_intervals import GAIN, Scored, metric_intervals
@@ -78,7 +81,7 @@ def test_the_figures_of_a_draw_are_those_of_the_drawn_payments() -> None:
     worse = Scored(scores_of(data, seed=1, decimals=1), Thresholds(review=0.4, decline=0.4))
 
     def slowly(rows: np.ndarray, cards: np.ndarray) -> dict[str, float]:
-        drawn = type(data)(**{name: getattr(data, name)[rows] for name in vars(data)} | {"customer_id": cards})
+        drawn = replace(rows_of(data, rows), customer_id=cards)
         found = {}
         for name, one in (("test", model), ("baseline", worse)):
             scores = one.scores[rows]

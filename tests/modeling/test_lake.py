@@ -100,5 +100,7 @@ def test_days_come_in_order(few: Path) -> None:
 
 def test_the_lake_must_be_a_local_folder(tmp_path: Path) -> None:
     assert Settings(lake_uri=tmp_path.as_uri()).lake == Settings(lake_uri=str(tmp_path)).lake == tmp_path
-    with pytest.raises(ModelingError, match="LAKE_URI 's3://bucket/lake' is not a local folder: set it"):
+    with pytest.raises(
+        ModelingError, match="LAKE_URI cannot be used: 's3://bucket/lake' is not a local folder: write a path"
+    ):
         _ = Settings(lake_uri="s3://bucket/lake").lake

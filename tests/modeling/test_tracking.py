@@ -272,7 +272,10 @@ def test_commands_in_the_wrong_order_are_reported(settings_for: SettingsFor, tmp
 def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", *arguments],
-        env=dict(os.environ) | {"PYTHONPATH": os.pathsep.join(sys.path)} | environment,
+        # MLflow sets this variable in the process of the tests.
+        env={name: value for name, value in os.environ.items() if name != "MLFLOW_REGISTRY_URI"}
+        | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        | environment,
         capture_output=True,
         text=True,
         check=False,

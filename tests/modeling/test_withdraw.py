@@ -95,7 +95,8 @@ def test_a_local_mlflow_is_asked_without_a_proxy(
     settings_for: SettingsFor, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    monkeypatch.setenv("no_proxy", "")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
         monkeypatch.setenv(name.lower(), value)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from valkey.exceptions import ConnectionError as ValkeyConnectionError
 
+from contracts.zones import UTC as UTC_ZONE
 from serving.observability.metrics import Metrics
 from serving.online_store.protocol import Conflict
 from serving.recovery.circuit_breaker import CircuitBreaker, State
@@ -65,7 +66,7 @@ class Store:
 
 
 def scorer_with(monkeypatch: pytest.MonkeyPatch, log: Log, store: Store, state: State) -> tuple[Any, ...]:
-    monkeypatch.setattr(degraded_scorer, "compute_features", lambda _: SimpleNamespace(matrix=None))
+    monkeypatch.setattr(degraded_scorer, "compute_features", lambda *_: SimpleNamespace(matrix=None))
     monkeypatch.setattr(
         degraded_scorer, "make_records", lambda _, claims, *__: [record_of(claim.payment, 0.9) for claim in claims]
     )
@@ -82,7 +83,7 @@ def scorer_with(monkeypatch: pytest.MonkeyPatch, log: Log, store: Store, state: 
     return DegradedScorer(*asked), breaker, recent
 
 
-CHAMPION: Any = SimpleNamespace(scores=lambda _: None)
+CHAMPION: Any = SimpleNamespace(scores=lambda _: None, bundle=SimpleNamespace(bank_zone=UTC_ZONE))
 KEPT = {1: pack(record_of(MINE, 0.2))}
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from contracts.bundle import Thresholds
 from contracts.online_state import DECISIONS_KEY
+from contracts.zones import UTC as UTC_ZONE
 from serving.observability.metrics import Metrics
 from serving.online_store.protocol import Conflict
 from serving.recovery.recent_answers import RecentAnswers
@@ -34,7 +35,7 @@ def telling_champion() -> Any:
     def scores(matrix: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         return 1 / (1 + np.exp(-np.tanh(matrix / 1_000).sum(axis=1)))
 
-    bundle = SimpleNamespace(thresholds=Thresholds(review=1, decline=1), features_version="1")
+    bundle = SimpleNamespace(thresholds=Thresholds(review=1, decline=1), features_version="1", bank_zone=UTC_ZONE)
     return SimpleNamespace(version="1", bundle=bundle, scores=scores)
 
 

@@ -209,7 +209,7 @@ def test_unknown_labels_are_ingested_by_the_day_they_arrive(
             "insert into bank.unknown_labels values ('file', %s, %s, %s)", (n, number, f"{day} 20:59:59.9-03:00")
         )
     lake = live_settings.lake_root
-    assert ingest(spark, live_settings, MIDDLE) == {"rows_in": 9, "rows_out": 9, "reports": 3}
+    assert ingest(spark, live_settings, MIDDLE) == {"rows_in": 9, "rows_out": 9, "reports": 3, "days_to_rerun": []}
     found = [(row["transaction_id"], row["day"]) for row in read_rows(lake, "unknown_labels")]
     assert found == [(201, DAYS[2]), (202, DAYS[2]), (None, DAYS[3])]
     before = digests(lake)
