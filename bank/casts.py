@@ -81,6 +81,7 @@ def decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
             try:
                 chunks = [decode_chunk(chunk) for chunk in column.chunks]
             except pa.ArrowNotImplementedError:
+                # Not lost: the caller refuses the encoded type, naming file and column.
                 return column
             return decoded(pa.chunked_array(chunks)) if chunks else pa.chunked_array([], column.type.value_type)
     return column

@@ -26,4 +26,5 @@ def run(main: Callable[[], None]) -> None:
     except (ModelingError, BundleError) as error:
         sys.exit(redact(f"error: {' '.join(str(error).split())}"))
     except Exception:
+        # Unexpected, so it ends the command with its whole trace; caught only to hide passwords of addresses in it.
         sys.exit(redact(traceback.format_exc()))

@@ -37,6 +37,7 @@ class ServerWatch:
             try:
                 self.update(await self._client.info())
             except (ValkeyError, OSError):
+                # Not lost: the breaker and `/readyz` say that it does not answer.
                 pass
             except Exception:
                 # An unexpected error is logged with its trace and retried.
