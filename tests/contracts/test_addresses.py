@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import string
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from contracts.addresses import is_own, local_folder, problem_of, proxy_for, redact
 
+ROOT = Path(__file__).resolve().parents[2]
 SECRET = "s3cr3t"
 ELSEWHERE = "https://mlflow.example.org:8443/base"
 
@@ -196,8 +199,9 @@ def test_a_lake_elsewhere_is_refused_without_its_credentials(uri: str) -> None:
     assert SECRET not in str(caught.value)
 
 
-@pytest.mark.timeout(30)
-@pytest.mark.parametrize("text", ["?" + ":" * 8_000, "a" * 8_000, "/" * 8_000, "//" + "a:" * 4_000])
-def test_a_long_line_of_an_access_log_takes_no_time(text: str) -> None:
-    """Cubic time would block the scorer for minutes: callers choose the text."""
-    assert redact(text) == text
+@pytest.mark.parametrize("text", ["'?' + ':' * 8_000", "'a' * 8_000", "'/' * 8_000", "'//' + 'a:' * 4_000"])
+def test_a_long_line_of_an_access_log_ends(text: str) -> None:
+    """Callers choose the text, and cubic time would block the scorer. In a process that can be ended: no signal gets in."""
+    code = f"from contracts.addresses import redact; text = {text}; assert redact(text) == text"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, timeout=30)
+    assert done.returncode == 0
