@@ -201,7 +201,7 @@ def test_a_lake_elsewhere_is_refused_without_its_credentials(uri: str) -> None:
 
 @pytest.mark.parametrize("text", ["'?' + ':' * 8_000", "'a' * 8_000", "'/' * 8_000", "'//' + 'a:' * 4_000"])
 def test_a_long_line_of_an_access_log_ends(text: str) -> None:
-    """Callers choose the text, and cubic time would block the scorer. In a process that can be ended: no signal gets in."""
+    """Callers choose the text: cubic time would block the scorer. Only another process can be ended meanwhile."""
     code = f"from contracts.addresses import redact; text = {text}; assert redact(text) == text"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, timeout=30)
     assert done.returncode == 0
