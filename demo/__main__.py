@@ -12,7 +12,7 @@ from demo.installation import DEMO
 from demo.options import read_options
 from demo.processes import MemoryWatch
 from demo.run import run_pipeline
-from demo.steps import Steps
+from demo.step_runner import Steps
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ from demo.embedded_servers import ServerError
 from demo.installation import DEMO
 from demo.options import OptionsError
 from demo.processes import adopt_orphans, interrupt_on_signals, stop_descendants
-from demo.steps import StepFailed
+from demo.step_runner import StepFailed
 
 FAILED: Final = 1
 WRONG_OPTION: Final = 2

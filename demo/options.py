@@ -46,7 +46,7 @@ class Options(BaseSettings):
         if data is None:
             return None
         if not data.expanduser().exists():
-            raise ValueError(f"there is no file or folder {data}: set DATA to payments")
+            raise ValueError(f"there is no file or folder {data}: set DATA to a file or folder of payments")
         return data.expanduser().resolve()
 
     @field_validator("map")
@@ -69,7 +69,7 @@ class Options(BaseSettings):
         if "bank_zone" not in self.model_fields_set:
             zone: object = self._of_map("time").get("zone", self.bank_zone)
             if not isinstance(zone, str):
-                raise ValueError(f"MAP={self.map}: zone = {zone} below [time] is no name: write it in quotes")
+                raise ValueError(f"MAP={self.map}: zone = {zone} below [time] is not a name: write it in quotes")
             self.bank_zone = self._is_a_zone(zone)
         return self
 
@@ -97,7 +97,7 @@ class Options(BaseSettings):
         known = available_timezones()
         if known and name != "UTC" and name not in known:
             close = _closest_zones(name, known) or ["a name such as Europe/Berlin, or UTC"]
-            raise ValueError(f"it is no time zone of the IANA database: write {' or '.join(close)}")
+            raise ValueError(f"it is not a time zone of the IANA database: write {' or '.join(close)}")
         return name
 
     @property

@@ -22,7 +22,7 @@ from demo.options import Options
 from demo.processes import MemoryWatch
 from demo.secret_files import read_secret, write_secrets
 from demo.server_watch import ServerWatch
-from demo.steps import StepFailed, Steps
+from demo.step_runner import StepFailed, Steps
 from demo.summary import Summary
 
 TIMEOUT_SECONDS = 120
@@ -31,7 +31,7 @@ CHAMPION = ("champion", "mlflow", "secrets")
 
 
 def create_installation(options: Options) -> Installation:
-    """A clean folder with new secrets; the last demo's data is deleted only once all ports are found free.
+    """A clean folder with new secrets; the last demo's data is deleted only once all ports are known to be free.
 
     For data without labels the last demo's champion stays, with the secrets it needs. Raises `ServerError` without one.
     """
@@ -95,7 +95,7 @@ def start_stores(installation: Installation, stack: ExitStack) -> list[Server]:
 def run_pipeline(options: Options, steps: Steps, watch: MemoryWatch, stack: ExitStack) -> Summary:
     """Run every step in order; `stack` stops what was started.
 
-    Raises `StepFailed`, also if a server ends before the last step, or `ServerError`.
+    Raises `StepFailed`, even if a server ends before the last step, or `ServerError`.
     """
     installation = create_installation(options)
     with ServerWatch() as servers:
@@ -139,7 +139,9 @@ def _run_steps(
             training = airflow.newest_run("fraud_training")
         follow(steps, installation, airflow, "fraud_training", training, "training")
     else:
-        steps.console.print("no training: the map has no fraud column, so the champion of the last demo scores")
+        steps.console.print(
+            "training skipped: the map has no fraud column, so the previous demo's champion scores the payments"
+        )
     with steps.step("start the scorer"):
         wait_until(f"{installation.scorer_url}/readyz", scorer)
     played = steps.command("live payments", installation, "bank.replay", *options.feed, "--day", live, "--clients", "4")
@@ -167,12 +169,12 @@ def _run_steps(
 
 
 def said_of_rows(loaded: dict[str, Any]) -> str:
-    """What of a mapped file is no payment, in one line; nothing if all is."""
+    """One line on the rows of a mapped file that are not payments; empty if all rows are."""
     refused, refunds = sum(loaded.get("refused", {}).values()), loaded.get("refunds", 0)
     if not refused and not refunds:
         return ""
     reasons = ", ".join(f"{reason} ({number:,})" for reason, number in loaded["refused"].items())
-    return f"{loaded['rows_in']:,} rows have {refunds:,} refunds, and {refused:,} are refused" + (
+    return f"of {loaded['rows_in']:,} rows, {refunds:,} are refunds and {refused:,} were rejected" + (
         f": {reasons}" if reasons else ""
     )
 

@@ -17,7 +17,7 @@ from demo.installation import DEMO, Installation, python_of, require_signed_mode
 from demo.options import Options, read_options
 from demo.run import start_stores, wait_until
 from demo.secret_files import read_secret
-from demo.steps import StepFailed
+from demo.step_runner import StepFailed
 
 ADDRESSES = ROOT / "var/serve.env"
 DEFAULT_SCORER_PORT = 8000

@@ -8,7 +8,7 @@ from types import FrameType, TracebackType
 from typing import Final, Self
 
 from demo.embedded_servers import Server, tail
-from demo.steps import StepFailed
+from demo.step_runner import StepFailed
 
 LOOK_SECONDS: Final = 0.5
 

@@ -13,7 +13,7 @@ from demo.http_servers import start_mlflow, start_scorer
 from demo.processes import adopt_orphans, interrupt_on_signals, stop_descendants
 from demo.run import start_stores, wait_until
 from demo.secret_files import read_secret
-from demo.steps import StepFailed
+from demo.step_runner import StepFailed
 from exercises.expect import UnavailableError
 
 KEY_VARIABLE = "SCORER_API_KEY"

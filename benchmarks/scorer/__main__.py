@@ -25,7 +25,7 @@ from demo.http_servers import start_mlflow
 from demo.installation import python_of
 from demo.run import start_stores, wait_until
 from demo.secret_files import read_secret
-from demo.steps import StepFailed, Steps
+from demo.step_runner import StepFailed, Steps
 
 BENCH: Final = ROOT / "var/bench"
 

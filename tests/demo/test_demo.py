@@ -22,7 +22,7 @@ from demo.http_servers import task_log_tail
 from demo.installation import Installation
 from demo.options import OptionsError, read_options
 from demo.run import CHAMPION, follow, remove_last_demo, require_champion, run_dag, said_of_rows, zone_of_champion
-from demo.steps import StepFailed, Steps
+from demo.step_runner import StepFailed, Steps
 from demo.summary import Summary
 
 SUMMARY_KEYS = [
@@ -55,7 +55,7 @@ def installation(tmp_path: Path) -> Installation:
         ("DAYS", "10", "DAYS=10.*greater than or equal to 40"),
         ("CUSTOMERS", "many", "CUSTOMERS=many.*integer"),
         ("SEED", "-1", "SEED=-1"),
-        ("BANK_ZONE", "New York", "BANK_ZONE=New York: it is no time zone .*: write America/New_York"),
+        ("BANK_ZONE", "New York", "BANK_ZONE=New York: it is not a time zone .*: write America/New_York"),
     ],
 )
 def test_invalid_options_are_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str) -> None:
@@ -139,7 +139,7 @@ def test_the_zone_of_a_map_is_the_bank_s_unless_one_is_set(tmp_path: Path, monke
 def test_rows_that_are_no_payments_are_said_in_one_line() -> None:
     loaded = {"rows_in": 1000, "refunds": 5, "refused": {"amount: missing": 2, "kind: missing": 1}}
     assert said_of_rows(loaded) == (
-        "1,000 rows have 5 refunds, and 3 are refused: amount: missing (2), kind: missing (1)"
+        "of 1,000 rows, 5 are refunds and 3 were rejected: amount: missing (2), kind: missing (1)"
     )
     assert said_of_rows({"rows": 7}) == ""
 

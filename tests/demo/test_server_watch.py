@@ -22,7 +22,7 @@ from demo.installation import Installation
 from demo.options import Options
 from demo.processes import MemoryWatch
 from demo.server_watch import LOOK_SECONDS, ServerWatch
-from demo.steps import StepFailed, Steps
+from demo.step_runner import StepFailed, Steps
 
 AIRFLOW = ("Airflow api-server", "Airflow scheduler", "Airflow dag-processor")
 Launch = Callable[[str], Server]

@@ -20,7 +20,7 @@ from demo.installation import Installation, python_of
 
 
 class StepFailed(Exception):
-    """A step failed; has its name, its log and the log's last lines."""
+    """A step failed; holds its name, its log and the log's last lines."""
 
     def __init__(self, name: str, log: Path, last_lines: str) -> None:
         super().__init__(f"{name} failed; log: {log}")
