@@ -74,14 +74,14 @@ def first_failure(column: pa.ChunkedArray, work: Callable[[pa.ChunkedArray], Any
 
 
 def decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column without dictionary or run-end encoding; unchanged if Arrow cannot decode it: its type is refused."""
+    """A column without dictionary or run-end encoding; unchanged if Arrow cannot decode it: its type is rejected."""
     decode = {pa.types.is_run_end_encoded: pc.run_end_decode, pa.types.is_dictionary: _without_dictionary}
     for is_encoded, decode_chunk in decode.items():
         if is_encoded(column.type):
             try:
                 chunks = [decode_chunk(chunk) for chunk in column.chunks]
             except pa.ArrowNotImplementedError:
-                # Not lost: the caller refuses the encoded type, naming file and column.
+                # Not lost: the caller rejects the encoded type, naming file and column.
                 return column
             return decoded(pa.chunked_array(chunks)) if chunks else pa.chunked_array([], column.type.value_type)
     return column

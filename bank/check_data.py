@@ -1,6 +1,6 @@
 """Check a file of transactions before it is loaded: `python -m bank.check_data`.
 
-It reads everything once and says what would be loaded, what is refused and why, and what the data is good for. Without
+It reads everything once and says what would be loaded, what is rejected and why, and what the data is good for. Without
 a map it guesses one and writes it to a file. It needs no database.
 """
 
@@ -62,7 +62,7 @@ class Report:
 
     @property
     def fits(self) -> bool:
-        """Whether the map fits: there are payments, and fewer rows are refused than become payments."""
+        """Whether the map fits: there are payments, and fewer rows are rejected than become payments."""
         return self.tally.payments > self.tally.refused.total()
 
     def _name(self, payments: Any) -> None:
@@ -118,7 +118,7 @@ def _guessed(data: Path, sample: Sample, console: Console, said: dict[str, Any])
     guess = guess_map(sample)
     if guess.shipped:
         said["shipped"] = guess.shipped
-        console.print(f"These are the columns of [bold]{guess.shipped}[/]; its map ships with this project.\n")
+        console.print(f"These are the columns of [bold]{guess.shipped}[/]; its map is included.\n")
         return find_map(guess.shipped), 0
     if guess.lacking:
         said["lacking"] = guess.lacking
@@ -194,7 +194,9 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m bank.check_data", description=__doc__)
     parser.add_argument("--data", metavar="PATH", help="a file of transactions, or a folder of them")
-    parser.add_argument("--map", metavar="FILE", help="a TOML file, or the name of one that ships; guessed if left out")
+    parser.add_argument(
+        "--map", metavar="FILE", help="a TOML file, or the name of an included one; guessed if left out"
+    )
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args()
     if not options.data:

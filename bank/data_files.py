@@ -50,7 +50,7 @@ def data_files(root: Path) -> list[DataFile]:
             other.append(path)
             continue
         if not path.is_file():
-            raise DataError(f"{path} is no regular file, or a link to nothing: restore the file or remove it")
+            raise DataError(f"{path} is not a regular file, or is a broken link: remove it, or restore its target")
         name = path.name if path == root else str(path.relative_to(root))
         found.append(DataFile(path, name, kind, {} if path == root else partitions_of(path, root)))
     hidden = [path for path in hidden_below(root) if path.suffix.lower() in FORMATS]
@@ -62,7 +62,7 @@ def data_files(root: Path) -> list[DataFile]:
 
 
 def _format_of(path: Path) -> Format | None:
-    """By name; by content where the name says too little, as of `000000_0` (Hive) and `a.parquet.gzip` (pandas)."""
+    """By name; by content where the name says too little, such as `000000_0` (Hive) and `a.parquet.gzip` (pandas)."""
     ending = path.suffix.lower()
     inner = FORMATS.get(Path(path.stem).suffix.lower()) if ending in PACKED else None
     if ending in FORMATS or inner == "pickle":

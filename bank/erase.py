@@ -1,7 +1,7 @@
 """Forget one customer in the bank's tables: `python -m bank.erase --customer ID`.
 
-It may be repeated. The keys of the erased rows are kept, so that loading or replaying the same source does not bring
-the customer back. docs/operations.md says what else to run.
+It is safe to run again. The keys of the erased rows are kept, so that loading or replaying the same source does not
+bring the customer back. docs/operations.md says what else to run.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--customer", type=int, required=True, metavar="ID", help="the customer to forget")
     customer_id = parser.parse_args().customer
     if not -MAX_ID - 1 <= customer_id <= MAX_ID:
-        raise BankError(f"--customer {customer_id} is no id: it has more than 63 bits")
+        raise BankError(f"--customer {customer_id} is not a valid id: ids have at most 63 bits")
     print(json.dumps(erase(read_settings(), customer_id)))
 
 

@@ -1,6 +1,6 @@
 """The events of one day of a feed, in order of time: its payments and the fraud reports due on that day.
 
-Of the payments with one id, the scorer keeps the first it gets, so they must be sent in the order of
+If several payments have one id, the scorer keeps the first it receives, so they must be sent in the order of
 `contracts/repeated_ids.py`.
 """
 

@@ -1,4 +1,4 @@
-"""The register of ids that are hashes: two ids with the same hash are found, and the load is refused.
+"""The register of ids that are hashes: two ids with the same hash are found, and the load is rejected.
 
 Customers, terminals and sources are registered in the database, because two of them with one hash would be taken for
 one. Payments are compared within a load only, in 16 bytes each: registering them takes longer than loading them, and a

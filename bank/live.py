@@ -85,7 +85,7 @@ class Live:
     clock: Callable[[], float] = time.monotonic
 
     def play_day(self, day: date, events: Sequence[BankEvent]) -> ReplayResult:
-        """Send the events in order; all that were answered are recorded, also after an error."""
+        """Send the events in order; all that were answered are recorded, even after an error."""
         played, unrecorded, last_printed = ReplayResult(), list[BankEvent](), self.clock()
         try:
             for done, event in enumerate(events, 1):

@@ -81,7 +81,7 @@ def _land_all(bank: psycopg.Connection, feed: Feed, until: datetime) -> Counter[
     register = HashRegister(bank)
     with progress_of("loading", feed.total()) as progress:
         for batch in read_ahead(feed.batches()):
-            # Also a source whose rows are all held out: files have the numbers of their order.
+            # Even a source whose rows are all held out: files have the numbers of their order.
             number(batch.source)
             for table, rows in _by_table(batch):
                 arrived = arrived_before(rows, until)
@@ -109,7 +109,7 @@ def report_refused(feed: MappedFeed, loaded: Loaded) -> None:
     if tally.refused:
         reasons = "; ".join(f"{reason} ({number:,})" for reason, number in tally.refused.most_common())
         print(
-            f"refused: {tally.refused.total():,} of {tally.rows:,} rows: {reasons}. `make check-data` shows examples",
+            f"rejected: {tally.refused.total():,} of {tally.rows:,} rows: {reasons}. `make check-data` shows examples",
             file=sys.stderr,
         )
     if loaded.rows and not loaded.rows_new:

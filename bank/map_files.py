@@ -12,7 +12,7 @@ from bank.errors import DataError, one_line
 from bank.mapping import Columns, Currency, DataMap, Format, Time, Values, closest
 
 MAPS: Final = Path(__file__).parent / "maps"
-"""The maps that ship, by the name of the data set."""
+"""The included maps, by the name of the data set."""
 _FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "columns": tuple(Columns.model_fields),
     "format": tuple(Format.model_fields),
@@ -42,7 +42,7 @@ TABLES: Final = ("columns", "format", "time", "values", "currency")
 
 
 def find_map(name: str) -> Path:
-    """The file of a map, given by its path or by the name of one that ships. Raises `DataError`."""
+    """The file of a map, given by its path or by the name of an included one. Raises `DataError`."""
     path = Path(name).expanduser()
     if path.is_file():
         return path
@@ -50,7 +50,7 @@ def find_map(name: str) -> Path:
     if name in shipped:
         return MAPS / f"{name}.toml"
     raise DataError(
-        f"there is no map {name}: give a TOML file, or one of the maps that ship ({', '.join(shipped)})"
+        f"there is no map {name}: give a TOML file, or an included map ({', '.join(shipped)})"
         f"{closest(name, shipped)}; `make check-data DATA=<file>` writes one"
     )
 
@@ -63,7 +63,7 @@ def read_map(path: Path) -> DataMap:
         raise DataError(f"{path} cannot be read ({one_line(error)}): save it as text in UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         raise DataError(
-            f'{path} is no TOML ({error}): write a line as name = "value", under a line such as [columns]'
+            f'{path} is not valid TOML ({error}): write a line as name = "value", under a line such as [columns]'
         ) from error
     return parse_map(content, path)
 
@@ -88,23 +88,23 @@ def _problem(kind: str, item: Any) -> str:
         key = f"{where[1]} = {_shown(item['input'])} " if len(where) > 1 else ""
         return f"{table}{key}{item['msg'].removeprefix('Value error, ')}"
     example = EXAMPLES.get(".".join(where[:2])) or EXAMPLES.get(where[0], "a table such as [columns]")
-    return f"{table}{'.'.join(where[1:2])} = {_shown(item['input'])} is not understood: write {example}"
+    return f"{table}{'.'.join(where[1:2])} = {_shown(item['input'])} is not valid: write {example}"
 
 
 def _unknown_key(where: list[str]) -> str:
     key = where[-1]
     if len(where) == 1:
         known: tuple[str, ...] = TABLES
-        inside = "the top of the file"
+        inside = "at the top of the file"
         owner = next((name for name, table in _FIELDS.items() if key in table), None)
         if owner:
-            return f"{key} stands outside a table: write it below a line [{owner}]"
+            return f"{key} is outside any table: move it under [{owner}]"
     else:
-        known, inside = tuple(_FIELDS.get(where[0], ())), f"[{where[0]}]"
+        known, inside = tuple(_FIELDS.get(where[0], ())), f"in [{where[0]}]"
         owner = next((name for name, table in _FIELDS.items() if key in table), None)
         if owner:
             return f"[{where[0]}] has {key}, which belongs below [{owner}]: move it there"
-    return f"{inside} has the unknown key {key}{closest(key, known)}: the known ones are {', '.join(known)}"
+    return f"unknown key {key} {inside}{closest(key, known)}: valid keys are {', '.join(known)}"
 
 
 def _missing_key(where: list[str]) -> str:

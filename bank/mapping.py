@@ -1,6 +1,6 @@
-"""The map of a file of transactions: which of its columns is which of ours, and how its values are written.
+"""The map of a file of transactions: which of its columns correspond to ours, and how its values are written.
 
-A map is a TOML file; docs/your-data.md is its reference. Everything unknown is refused: a misspelt key that is ignored
+A map is a TOML file; docs/your-data.md is its reference. Everything unknown is rejected: a misspelt key that is ignored
 would read the data wrongly.
 """
 
@@ -81,7 +81,7 @@ class Format(_Table):
     header: tuple[Name, ...] | None = None
     """The names of the columns of a file without a header."""
     missing: tuple[Name, ...] = ()
-    """Texts that stand for no value, besides none at all."""
+    """Texts that stand for a missing value, besides the empty text."""
 
     @field_validator("encoding")
     @classmethod
@@ -89,7 +89,7 @@ class Format(_Table):
         try:
             return codecs.lookup(encoding).name
         except LookupError:
-            raise ValueError('is no encoding: write "utf-8", "latin-1", "cp1252" or "utf-16"') from None
+            raise ValueError('is not an encoding: write "utf-8", "latin-1", "cp1252" or "utf-16"') from None
 
     @model_validator(mode="after")
     def _marks_differ(self) -> Format:
@@ -114,7 +114,7 @@ class Time(_Table):
     def _is_a_zone(cls, zone: str) -> str:
         zones = available_timezones()
         if zone not in zones:
-            raise ValueError(f"is no time zone: write an IANA name{closest(zone, sorted(zones))}")
+            raise ValueError(f"is not a time zone: write an IANA name{closest(zone, sorted(zones))}")
         return zone
 
     @field_validator("format")
@@ -123,7 +123,7 @@ class Time(_Table):
         try:
             datetime.strptime(datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC).strftime(layout), layout)
         except ValueError as error:
-            raise ValueError(f'is no format of times ({error}): write one such as "%Y-%m-%d %H:%M:%S"') from None
+            raise ValueError(f'is not a time format ({error}): write one such as "%Y-%m-%d %H:%M:%S"') from None
         if "%" not in layout:
             raise ValueError('has no directive such as %Y: write a format such as "%Y-%m-%d %H:%M:%S"')
         return layout
@@ -134,7 +134,7 @@ class Time(_Table):
         try:
             datetime.fromisoformat(origin)
         except ValueError:
-            raise ValueError('is no day or time: write it as "2019-01-01" or "2019-01-01 00:00:00"') from None
+            raise ValueError('is not a date or time: write it as "2019-01-01" or "2019-01-01 00:00:00"') from None
         return origin
 
     @model_validator(mode="after")

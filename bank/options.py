@@ -22,9 +22,7 @@ def add_feed_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", type=_path, metavar="PATH", help="payments: a folder as published, or with --map any file or folder"
     )
-    parser.add_argument(
-        "--map", metavar="FILE", help="how to read --data: a TOML file, or the name of a map that ships"
-    )
+    parser.add_argument("--map", metavar="FILE", help="how to read --data: a TOML file, or the name of an included map")
     parser.add_argument("--customers", type=positive_int, default=default.customers, metavar="N")
     parser.add_argument("--terminals", type=positive_int, default=None, metavar="N", help="default: two per customer")
     parser.add_argument("--days", type=positive_int, default=default.days, metavar="N")

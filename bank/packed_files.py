@@ -17,7 +17,7 @@ import pyarrow as pa
 def open_unpacked(path: Path) -> BinaryIO:
     """A file's content, decompressed if it begins as gzip, bzip2, xz, Zstandard or a zip file of one member.
 
-    Raises what the library for the compression raises, also while it is read.
+    Raises what the library for the compression raises, even while it is read.
     """
     with path.open("rb") as file:
         start = file.read(6)

@@ -47,7 +47,7 @@ class _Unpickler(pickle_compat.Unpickler):  # type: ignore[misc]  # pandas' own,
 
 
 def read_frame(path: Path) -> pd.DataFrame:
-    """The data frame in a pickle, also if compressed. Raises `DataError` for any other content, without running it."""
+    """The data frame in a pickle, even if compressed. Raises `DataError` for any other content, without running it."""
     try:
         with open_unpacked(path) as file:
             frame = _Unpickler(file).load()

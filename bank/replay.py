@@ -104,7 +104,7 @@ def replay(
     """Send the events to the scorer and record them in the bank; all answered events are recorded, even on errors.
 
     At most `clients` requests run at a time, and the first `limit` events are sent. Raises `BankError` if the scorer
-    refuses an event.
+    rejects an event.
     """
     played = ReplayResult()
     unrecorded: list[Event] = []
@@ -152,7 +152,7 @@ def play(event: Event, scorer: ScorerClient, played: ReplayResult) -> Answer | N
 
 
 def send(event: Event, scorer: ScorerClient) -> Outcome:
-    """Send one event to the scorer, unless it breaks the contract. Raises `BankError` if the scorer refuses it."""
+    """Send one event to the scorer, unless it breaks the contract. Raises `BankError` if the scorer rejects it."""
     if not event.is_payment:
         if report := event.report():
             scorer.report(report)

@@ -58,9 +58,9 @@ def _fixable(error: Exception) -> str:
             said = f"the bank's database {refusal} ({one_line(error)})"
         case psycopg.OperationalError():
             remedy = "check BANK_URL, and that `python -m bank.migrate` was run"
-            said = f"the bank's database does not answer ({one_line(error)}): {remedy}"
+            said = f"the bank's database is not responding ({one_line(error)}): {remedy}"
         case psycopg.Error():
             said = f"the bank's database reports an error ({one_line(error)}): resolve it, then run this command again"
         case httpx.TransportError() | httpx.InvalidURL():
-            said = f"the scorer does not answer ({one_line(error)}): check SCORER_URL, and that it is running"
+            said = f"the scorer is not responding ({one_line(error)}): check SCORER_URL, and that it is running"
     return said

@@ -38,14 +38,14 @@ class Answer:
 def _proxy(url: str) -> str | None:
     try:
         if problem := problem_of(url):
-            raise ValueError(f"{redact(url)} is no address: {problem}")
+            raise ValueError(f"{redact(url)} is not a valid address: {problem}")
         return proxy_for(url)
     except ValueError as error:
         raise BankError(f"SCORER_URL cannot be used: {error}") from None
 
 
 class ScorerClient:
-    """A persistent connection to the scorer. Methods raise `BankError` if it refuses a request."""
+    """A persistent connection to the scorer. Methods raise `BankError` if it rejects a request."""
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ def number_sources(bank: psycopg.Connection, sources: Iterable[str]) -> dict[str
         if len(found := _numbers(bank, wanted)) < len(wanted):
             take_turns(bank)
             for source in wanted:
-                # An identity takes a number also for a row that exists.
+                # An identity takes a number even for a row that exists.
                 bank.execute(
                     "insert into bank.sources (source) select %(one)s::text "
                     "where not exists (select from bank.sources where source = %(one)s)",

@@ -40,12 +40,13 @@ PREFIX: Final = re.compile(r"^[(+-]*\s*([^\d\s.,()+-]+)\s*[+-]?\s*[\d.,]+\)?$")
 NO_IDS: Final[Mapping[str, tuple[frozenset[str], str]]] = {
     "creditcard.csv": (
         frozenset({"Time", "V1", "V28", "Amount", "Class"}),
-        "its columns V1 to V28 are anonymous, and no column says who paid where: histories of customers and terminals, "
-        "which all features but three are, cannot be computed",
+        "its columns V1 to V28 are anonymous, and no column says who paid where: the customer and terminal histories, "
+        "on which all but three features depend, cannot be built",
     ),
     "Bank Account Fraud (BAF)": (
         frozenset({"fraud_bool", "name_email_similarity", "velocity_6h", "month"}),
-        "it has applications for accounts, not payments, without customer, terminal or day: there are no histories",
+        "it contains account applications, not payments, and names no customer, terminal or day, so there are no "
+        "histories",
     ),
 }
 
@@ -54,7 +55,7 @@ NO_IDS: Final[Mapping[str, tuple[frozenset[str], str]]] = {
 class Guess:
     """A guessed map as a TOML document, and the columns that were not found; `shipped` is a map that fits as it is.
 
-    `other_formats` has further formats of times that fit the sample, as where no day is after the 12th.
+    `other_formats` has further formats of times that fit the sample, for example where no day is after the 12th.
     """
 
     content: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -72,7 +73,7 @@ def unusable(names: Sequence[str]) -> str | None:
 
 
 def shipped_map(names: Sequence[str]) -> str | None:
-    """The map that ships for a data set with these columns."""
+    """The included map for a data set with these columns."""
     for path in sorted(MAPS.glob("*.toml")):
         theirs = read_map(path).columns.theirs
         if {name for columns in theirs.values() for name in columns} <= set(names):

@@ -19,14 +19,14 @@ COLUMNS = 24
 
 
 def show_rows(console: Console, tally: Tally) -> None:
-    """The rows and what became of them, with examples of refused ones."""
+    """The rows and what became of them, with examples of rejected ones."""
     refused = tally.refused.total()
     console.print(
         f"[bold]{tally.rows:,} rows[/] = {tally.payments:,} payments + {tally.refunds:,} refunds and reversals"
-        f" + {refused:,} refused"
+        f" + {refused:,} rejected"
     )
     for reason, number in tally.refused.most_common():
-        console.print(f"\n[red]{number:,} refused[/]  {escape(reason)}")
+        console.print(f"\n[red]{number:,} rejected[/]  {escape(reason)}")
         for one in tally.examples[reason]:
             value = f'  {escape(one.column)} = "{escape(one.value)}"' if one.column else ""
             console.print(f"  {escape(one.file)}, row {one.row:,}{value}")
@@ -46,7 +46,9 @@ def show_profile(console: Console, profile: Profile, names: dict[str, str]) -> N
         table.add_row("gap", f"{days:,} days from {day}")
     if len(profile.gaps()) > GAPS:
         table.add_row("gaps", f"{len(profile.gaps()) - GAPS:,} more")
-    table.add_row("repeated ids", f"{profile.repeated():,}; {profile.duplicates():,} payments are alike in all else")
+    table.add_row(
+        "repeated ids", f"{profile.repeated():,}; {profile.duplicates():,} payments are identical in every other field"
+    )
     for kind in ("customer_id", "terminal_id"):
         table.add_row(f"{kind[:-3]}s", f"{len(profile.ids[kind]):,}, such as {names[kind]}")
     rate = tally.frauds / max(1, tally.payments - tally.unknown_labels)
@@ -56,9 +58,9 @@ def show_profile(console: Console, profile: Profile, names: dict[str, str]) -> N
 
 
 def show_verdicts(console: Console, dead: Sequence[Dead], problems: Sequence[str], doubts: Sequence[str]) -> None:
-    """The features that say nothing, and whether a model can be trained."""
+    """The uninformative features, and whether a model can be trained."""
     for one in dead:
-        console.print(f"[yellow]says nothing:[/] {', '.join(one.features)}: {escape(one.why)}")
+        console.print(f"[yellow]uninformative:[/] {', '.join(one.features)}: {escape(one.why)}")
     for text in problems:
         console.print(f"[red]cannot train:[/] {escape(text)}")
     for text in doubts:

@@ -1,4 +1,4 @@
-"""What the data is good for: features that will say nothing, and whether there is enough to train on."""
+"""What the data is good for: features that will be uninformative, and whether there is enough to train on."""
 
 from __future__ import annotations
 
@@ -27,12 +27,17 @@ class Dead:
 
 
 def dead_features(profile: Profile) -> list[Dead]:
-    """The features that will say nothing on this data."""
+    """The features that will be uninformative on this data."""
     found = [*_of_payment(profile), *_of_ids(profile)]
     if not profile.tally.frauds:
         found.append(Dead(FRAUD_FEATURES, "no payment is labelled as fraud"))
     elif profile.span <= LABEL_DELAY_DAYS:
-        found.append(Dead(TERMINAL_FEATURES, f"a label is known after {LABEL_DELAY_DAYS} days, and there are no more"))
+        found.append(
+            Dead(
+                TERMINAL_FEATURES,
+                f"labels become known after {LABEL_DELAY_DAYS} days, and the data covers no more than that",
+            )
+        )
     return found
 
 
@@ -58,17 +63,19 @@ def _of_ids(profile: Profile) -> list[Dead]:
         if distinct.seen and len(distinct) > 0.95 * payments:
             found.append(Dead(features, f"hardly any {kind} repeats ({len(distinct):,} in {payments:,} payments)"))
         elif distinct.seen and len(distinct) == 1:
-            found.append(Dead(features, f"there is one {kind} only, so its history is that of everybody"))
+            found.append(Dead(features, f"there is only one {kind}, so all payments share one history"))
     return found
 
 
 def training_problems(profile: Profile, labelled: bool) -> list[str]:
     """Why a model cannot be trained; empty if it can."""
     if not labelled:
-        return ["the map has no fraud column: a model cannot be trained, and a champion of other data scores"]
+        return [
+            "the map has no fraud column: no model can be trained; a champion trained on other data scores the payments"
+        ]
     problems = []
     if profile.span < MIN_DAYS:
-        problems.append(f"{profile.span} days are too few: training, validation and test need {MIN_DAYS}")
+        problems.append(f"{_count(profile.span, 'day')} is too few: training, validation and test need {MIN_DAYS}")
     if not profile.tally.frauds:
         problems.append("no payment is labelled as fraud: check fraud in [columns] and [values]")
     elif profile.tally.frauds == profile.tally.payments:
@@ -80,9 +87,9 @@ def training_doubts(profile: Profile) -> list[str]:
     """Why a model will be poor, though it can be trained."""
     doubts = []
     if MIN_DAYS <= profile.span < GOOD_DAYS:
-        doubts.append(f"{profile.span} days are few: a good model needs about {GOOD_DAYS}")
+        doubts.append(f"{profile.span} days is not much: a good model needs about {GOOD_DAYS}")
     if 0 < profile.tally.frauds < GOOD_FRAUDS:
-        doubts.append(f"{profile.tally.frauds:,} frauds are few: the figures will vary much")
+        doubts.append(f"only {_count(profile.tally.frauds, 'fraud')}: the metrics will be unreliable")
     if profile.repeated():
         doubts.append(f"{profile.repeated():,} payments repeat an id: only the first of each is kept")
     elif profile.duplicates():
@@ -91,3 +98,7 @@ def training_doubts(profile: Profile) -> list[str]:
             "check that no rows were exported twice"
         )
     return doubts
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -69,7 +69,7 @@ def _decimal_form(text: pa.Array, written: Format) -> pa.Array:
         grouped = pc.match_substring_regex(text, groups)
         text = pc.if_else(grouped, pc.replace_substring(text, written.thousands, ""), text)
     if written.decimal != ".":
-        # What has a point already is no number in this form.
+        # What has a point already is not a number in this form.
         text = pc.replace_substring(pc.replace_substring(text, ".", "?"), written.decimal, ".")
     return text
 
@@ -102,7 +102,7 @@ def _rounded(texts: pa.Array) -> list[int]:
 
 
 def _remedy(column: pa.Array, odd: Mask, written: Format) -> str:
-    """What to write for the first amount that is no number."""
+    """What to write for the first amount that is not a number."""
     if not odd.any():
         return ""
     text = str(column[int(np.argmax(odd))].as_py()).strip()

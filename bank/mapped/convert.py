@@ -1,4 +1,4 @@
-"""Turn rows of a mapped file into payments, refunds and refused rows: each row becomes exactly one of them."""
+"""Turn rows of a mapped file into payments, refunds and rejected rows: each row becomes exactly one of them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NEGATIVE: Final = "negative amounts without a kind, read as refunds"
 CONVERTED: Final = "amounts converted from another currency"
 TOO_EARLY: Final = "reports dated before their payment, read as made after the label delay"
 TOO_LATE: Final = "reports dated in the future, read as made after the label delay"
-MOST_FOREIGN_CENTS: Final = 10**14
+MAX_FOREIGN_CENTS: Final = 10**14
 NO_LABEL: Final = "payments without a label, read as unknown"
 
 
@@ -56,7 +56,7 @@ class _Work:
 
 @dataclass(frozen=True)
 class Converter:
-    """Converts the rows of one source by a map. Without a key ids are left out, as for counting."""
+    """Converts the rows of one source by a map. Without a key ids are left out, for example for counting."""
 
     mapping: DataMap
     now: datetime
@@ -108,7 +108,7 @@ class Converter:
         mapping = self.mapping
         times = instants(self._columns(work, "occurred_at"), "occurred_at", mapping.time, self.now)
         # In other currencies the limit holds after conversion.
-        most = MAX_AMOUNT_CENTS if self.rates is None else MOST_FOREIGN_CENTS
+        most = MAX_AMOUNT_CENTS if self.rates is None else MAX_FOREIGN_CENTS
         read = amounts(self._columns(work, "amount")[0], mapping.format, most)
         work.problems += [*times.problems, *read.problems]
         work.notes |= {ROUNDED: read.rounded, **times.notes}

@@ -1,4 +1,4 @@
-"""Amounts in other currencies: converted by a table of dated rates, or refused."""
+"""Amounts in other currencies: converted by a table of dated rates, or rejected."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _rate(row: dict[str, str], path: Path, line: int) -> Decimal:
     except (InvalidOperation, AttributeError):
         rate = Decimal("NaN")
     if not (rate.is_finite() and rate > 0):
-        raise DataError(f"{path}, line {line}, rate: {row['rate']} is no rate: write a number such as 0.92")
+        raise DataError(f"{path}, line {line}, rate: {row['rate']} is not a rate: write a number such as 0.92")
     return rate
 
 

@@ -28,9 +28,9 @@ REMEDY_BROKEN = "correct its quotes and delimiters, or delimiter below [format]"
 
 @dataclass(frozen=True)
 class MappedFeed:
-    """The payments of a file or folder; rows that cannot be payments or refunds are refused and counted.
+    """The payments of a file or folder; rows that cannot be payments or refunds are rejected and counted.
 
-    `map_path` is named in messages. Payments dated after `now` are refused.
+    `map_path` is named in messages. Payments dated after `now` are rejected.
     """
 
     data: Path
@@ -40,7 +40,7 @@ class MappedFeed:
     key: IdKey
 
     def days(self) -> list[date]:
-        """The days that have payments. Reads every file once. Raises `DataError`, also if no row is a payment."""
+        """The days that have payments. Reads every file once. Raises `DataError`, even if no row is a payment."""
         days, tally = self._survey
         if not days:
             reasons = "; ".join(f"{reason} ({number:,})" for reason, number in tally.refused.most_common(3))

@@ -37,7 +37,7 @@ NO_VALUE: Final = "__HIVE_DEFAULT_PARTITION__"
 
 @dataclass(frozen=True)
 class DataFile:
-    """A file of transactions; `partition` has the columns in its path, as `day=2024-01-31`."""
+    """A file of transactions; `partition` has the columns in its path, such as `day=2024-01-31`."""
 
     path: Path
     partition: tuple[tuple[str, str | None], ...] = ()
@@ -87,7 +87,7 @@ def _walk(data: Path) -> Iterator[DataFile]:
             if not _is_data(name):
                 print(f"ignored: {path.name} does not end in {', '.join(ENDINGS)}", file=sys.stderr)
             elif not path.exists():
-                raise DataError(f"{path} is a link to nothing: remove it, or restore what it names")
+                raise DataError(f"{path} is a broken link: remove it, or restore its target")
             elif path.stat().st_size:
                 yield DataFile(path, _partition(path.relative_to(data).parts[:-1]))
 
@@ -127,11 +127,11 @@ def layout_of(path: Path, encoding: str = "utf-8") -> Layout:
     if start.startswith((b"\xff\xfe", b"\xfe\xff")) and not encoding.startswith("utf-16"):
         raise DataError(f'{path} is in UTF-16: write encoding = "utf-16" below [format] in the map')
     if b"\0" in start and not encoding.startswith(("utf-16", "utf-32")):
-        raise DataError(f"{path} is no text: save the table as CSV, Parquet or JSON lines")
+        raise DataError(f"{path} is not text: save the table as CSV, Parquet or JSON lines")
     if text[:4].lower() == b"sep=":
         raise DataError(f"{path} begins with Excel's line {text[:5].decode(errors='replace')}: remove that line")
     if text.startswith(b"["):
-        raise DataError(f"{path} is one JSON array: write one object a line, as by `jq -c '.[]'`")
+        raise DataError(f"{path} is one JSON array: write one object per line, for example with `jq -c '.[]'`")
     return "json" if text.startswith(b"{") else "csv"
 
 

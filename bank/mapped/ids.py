@@ -1,8 +1,8 @@
 """Ids: short whole numbers stay as they are, everything else becomes a keyed hash.
 
-The rule looks at each value alone, so that files that come later agree. The shortest card numbers seen have 11 digits
-(in the Sparkov data), so none is kept in clear. The key is a secret of the installation: without it nothing can be
-found out by trying every card number.
+The rule looks at each value alone, so an id gets the same number in every file. The shortest card numbers seen have 11
+digits (in the Sparkov data), so none is kept in plain text. The key is a secret of the installation: without it nothing
+can be found out by trying every card number.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rows that are refused: why, how many, and some examples without ids in clear."""
+"""Rows that are rejected: why, how many, and some examples without ids in plain text."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Example:
-    """A refused row: its number (the first row is 1), and the value, masked where it may be an id."""
+    """A rejected row: its number (the first row is 1), and the value, masked where it may be an id."""
 
     file: str
     row: int
@@ -40,7 +40,7 @@ class Example:
 
 @dataclass
 class Tally:
-    """What became of the rows of a feed: rows = payments + refunds + refused."""
+    """What became of the rows of a feed: rows = payments + refunds + rejected (`refused`)."""
 
     rows: int = 0
     payments: int = 0
@@ -53,7 +53,7 @@ class Tally:
     """How many values were changed by a stated rule."""
 
     def refuse(self, reason: str, number: int, examples: list[Example]) -> None:
-        """Count rows that are refused for a reason."""
+        """Count rows that are rejected for a reason."""
         self.refused[reason] += number
         known = self.examples.setdefault(reason, [])
         known.extend(examples[: EXAMPLES - len(known)])

@@ -191,7 +191,7 @@ def _json_tables(path: Path, columns: list[str], written: Format, broken: Broken
 
 
 def _json_rows(path: Path, written: Format) -> Iterator[tuple[int, dict[str, Any] | None]]:
-    """The number and the object of each line that is not blank; None for a line that is no object."""
+    """The number and the object of each line that is not blank; None for a line that is not an object."""
     decoder = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
     try:
         with open_unpacked(path) as stream:

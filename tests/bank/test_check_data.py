@@ -48,7 +48,7 @@ def test_the_report_adds_up_and_ends_with_the_command(tmp_path: Path) -> None:
     assert code == 0
     assert said["rows_in"] == SIZE == said["payments"] + said["refunds"] + sum(said["refused"].values())
     assert said["refused"] == {"customer_id: missing": 2}
-    assert "400 rows = 398 payments + 0 refunds and reversals + 2 refused" in shown
+    assert "400 rows = 398 payments + 0 refunds and reversals + 2 rejected" in shown
     assert 'fraudTrain.csv, row 1  cc_num = "(nothing)"' in shown
     assert shown.rstrip().endswith("make demo DATA=fraudTrain.csv MAP=sparkov")
     assert said["command"] == "make demo DATA=fraudTrain.csv MAP=sparkov"
@@ -182,6 +182,12 @@ def test_live_data_has_no_dead_feature_and_can_be_trained_on(tmp_path: Path) -> 
     assert training_problems(profile, labelled=True) == []
     assert training_problems(profile, labelled=False)[0].startswith("the map has no fraud column")
     assert [days for _, days in profile.gaps()] == [3, 1]
+
+
+def test_one_day_and_one_fraud_are_counted_in_the_singular(tmp_path: Path) -> None:
+    profile = profile_of(tmp_path, ["1,7,s,1,2024-01-01,1", "2,7,s,1,2024-01-01,0"])
+    assert training_problems(profile, labelled=True)[0].startswith("1 day is too few: ")
+    assert training_doubts(profile)[0] == "only 1 fraud: the metrics will be unreliable"
 
 
 def test_repeated_ids_are_counted(tmp_path: Path) -> None:

@@ -143,11 +143,11 @@ def test_links_are_followed_once(tmp_path: Path) -> None:
 def test_a_link_to_nothing_and_a_pipe_are_named(tmp_path: Path, name: str) -> None:
     frame().to_parquet(tmp_path / "good.parquet")
     (tmp_path / name).symlink_to(tmp_path / "gone")
-    with pytest.raises(DataError, match=rf"{name} is no regular file, or a link to nothing: restore the file"):
+    with pytest.raises(DataError, match=rf"{name} is not a regular file, or is a broken link: remove it"):
         names(tmp_path)
     (tmp_path / name).unlink()
     os.mkfifo(tmp_path / name)
-    with pytest.raises(DataError, match=rf"{name} is no regular file"):
+    with pytest.raises(DataError, match=rf"{name} is not a regular file"):
         names(tmp_path)
 
 

@@ -208,4 +208,4 @@ def test_the_command_ends_with_one_line_of_json(
     done = subprocess.run(
         [*command[:-1], str(2**63)], env=os.environ | addresses, capture_output=True, text=True, check=False
     )
-    assert (done.returncode, "is no id" in done.stderr) == (1, True)
+    assert (done.returncode, "is not a valid id" in done.stderr) == (1, True)

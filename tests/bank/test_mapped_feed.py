@@ -177,9 +177,9 @@ def test_other_delimiters_encodings_and_files_without_header(tmp_path: Path) -> 
     ("name", "content", "words"),
     [
         ("x.csv", b"PK\x03\x04....", "is a zip archive or an Excel file: unpack it, or save it as CSV"),
-        ("x.json", b'[{"id": 1}]', "is one JSON array: write one object a line, as by `jq -c '.[]'`"),
+        ("x.json", b'[{"id": 1}]', "is one JSON array: write one object per line, for example with `jq -c '.[]'`"),
         ("x.csv", b"\xff\xfei\0d\0", 'is in UTF-16: write encoding = "utf-16" below [format]'),
-        ("x.csv", b"\0\1\2\3" * 50, "is no text: save the table as CSV, Parquet or JSON lines"),
+        ("x.csv", b"\0\1\2\3" * 50, "is not text: save the table as CSV, Parquet or JSON lines"),
         ("x.csv.gz", gzip.compress(b"id,card\n" * 10_000)[:40], "cannot be read"),
         ("x.parquet", b"PAR1 and nothing else", "cannot be read"),
         ("x.csv", b"sep=;\nid;card\n", "begins with Excel's line sep=;: remove that line"),
@@ -332,7 +332,7 @@ def test_a_column_that_comes_late_in_json_lines_is_found(tmp_path: Path) -> None
 
 def test_a_link_to_nothing_and_packed_parquet_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.csv").symlink_to(tmp_path / "gone.csv")
-    with pytest.raises(DataError, match=r"a\.csv is a link to nothing: remove it"):
+    with pytest.raises(DataError, match=r"a\.csv is a broken link: remove it"):
         csv_feed(tmp_path, *ROWS) and feed_of(tmp_path).days()
     FRAME.to_parquet(tmp_path / "x.parquet")
     packed = tmp_path / "x.parquet.gz"
@@ -466,7 +466,7 @@ def test_the_command_loads_a_mapped_file_and_says_what_was_refused(
         said = json.loads(done.stdout)
         assert (said["rows"], said["rows_new"], said["rows_in"]) == (3, new, 4)
         assert said["refused"] == {"amount: not a number": 1}
-        assert "refused: 1 of 4 rows: amount: not a number (1). `make check-data` shows examples" in done.stderr
+        assert "rejected: 1 of 4 rows: amount: not a number (1). `make check-data` shows examples" in done.stderr
         assert ("nothing is new" in done.stderr) == (new == 0)
     alone = [sys.executable, "-m", "bank.load", "--map", "my.toml"]
     failed = subprocess.run(alone, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)

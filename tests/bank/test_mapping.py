@@ -19,26 +19,29 @@ COLUMNS = (
     [
         ("", 'it has no [columns]: write [columns], and below it transaction_id = "<their column>"'),
         ("[columns]\n", "[columns] lacks amount: write amount = with the name of a column in quotes"),
-        (COLUMNS.replace("terminal_id", "terminal"), "[columns] has the unknown key terminal (closest: terminal_id)"),
-        (COLUMNS + '[colums]\nx = "y"\n', "the top of the file has the unknown key colums (closest: columns)"),
-        (f'amount = "x"\n{COLUMNS}', "amount stands outside a table: write it below a line [columns]"),
+        (
+            COLUMNS.replace("terminal_id", "terminal"),
+            "unknown key terminal in [columns] (closest: terminal_id): valid keys are transaction_id,",
+        ),
+        (COLUMNS + '[colums]\nx = "y"\n', "unknown key colums at the top of the file (closest: columns)"),
+        (f'amount = "x"\n{COLUMNS}', "amount is outside any table: move it under [columns]"),
         (COLUMNS + 'zone = "UTC"\n', "[columns] has zone, which belongs below [time]: move it there"),
-        (COLUMNS + '[time]\nzone = "America/NewYork"\n', '[time] zone = "America/NewYork" is no time zone'),
+        (COLUMNS + '[time]\nzone = "America/NewYork"\n', '[time] zone = "America/NewYork" is not a time zone'),
         (COLUMNS + '[time]\nzone = "America/NewYork"\n', "(closest: America/New_York"),
-        (COLUMNS + '[time]\nunit = "sec"\n', '[time] unit = "sec" is not understood: write "s", "ms"'),
+        (COLUMNS + '[time]\nunit = "sec"\n', '[time] unit = "sec" is not valid: write "s", "ms"'),
         (COLUMNS + '[time]\nunit = "s"\nformat = "%Y"\n', "[time] has format and unit: keep format"),
         (COLUMNS + '[time]\norigin = "2019-01-01"\n', "[time] has origin without unit: write unit"),
-        (COLUMNS + '[time]\nformat = "%Q"\n', '[time] format = "%Q" is no format of times'),
+        (COLUMNS + '[time]\nformat = "%Q"\n', '[time] format = "%Q" is not a time format'),
         (COLUMNS + '[time]\nformat = "yyyy-MM-dd"\n', "has no directive such as %Y: write a format"),
-        (COLUMNS + '[time]\nunit = "s"\norigin = "1.1.2019"\n', '[time] origin = "1.1.2019" is no day or time'),
-        (COLUMNS + '[format]\ndelimiter = ";;"\n', '[format] delimiter = ";;" is not understood: write one character'),
-        (COLUMNS + '[format]\nencoding = "utf-9"\n', '[format] encoding = "utf-9" is no encoding: write "utf-8"'),
+        (COLUMNS + '[time]\nunit = "s"\norigin = "1.1.2019"\n', '[time] origin = "1.1.2019" is not a date or time'),
+        (COLUMNS + '[format]\ndelimiter = ";;"\n', '[format] delimiter = ";;" is not valid: write one character'),
+        (COLUMNS + '[format]\nencoding = "utf-9"\n', '[format] encoding = "utf-9" is not an encoding: write "utf-8"'),
         (COLUMNS + '[format]\nthousands = "."\n', 'thousands and decimal are both "."'),
         (COLUMNS + 'fraud = "f"\n[values]\nfraud = { "1" = "yes" }\n', "[values] fraud"),
         (COLUMNS + '[values]\nfraud = { "1" = true }\n', "[values] has fraud but [columns] has not: write fraud"),
         (COLUMNS + 'currency = "c"\n', 'and [currency] with home = "EUR"'),
-        (COLUMNS.replace('"amt"', "3"), "[columns] amount = 3 is not understood: write the name of a column"),
-        (COLUMNS.replace('"amt"', "amt"), "is no TOML"),
+        (COLUMNS.replace('"amt"', "3"), "[columns] amount = 3 is not valid: write the name of a column"),
+        (COLUMNS.replace('"amt"', "amt"), "is not valid TOML"),
     ],
 )
 def test_a_mistake_is_named_with_what_to_write(tmp_path: Path, text: str, words: str) -> None:
@@ -52,7 +55,7 @@ def test_a_mistake_is_named_with_what_to_write(tmp_path: Path, text: str, words:
     assert "\n" not in said.removeprefix(str(path))
 
 
-def test_a_map_is_found_by_its_path_or_the_name_of_one_that_ships(
+def test_a_map_is_found_by_its_path_or_the_name_of_an_included_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert find_map("sparkov").name == "sparkov.toml"

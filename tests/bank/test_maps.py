@@ -1,4 +1,4 @@
-"""The maps that ship: each reads a file in its shape alone, every row accounted for."""
+"""The included maps: each reads a file in its shape alone, every row accounted for."""
 
 from __future__ import annotations
 

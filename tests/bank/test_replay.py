@@ -301,7 +301,7 @@ def test_the_command_ends_with_one_line_of_json(bank: psycopg.Connection, tiny: 
     ("changed", "words"),
     [
         ({"SCORER_URL": "not an address"}, "check SCORER_URL"),
-        ({"BANK_URL": "postgresql://127.0.0.1:1/bank"}, "the bank's database does not answer"),
+        ({"BANK_URL": "postgresql://127.0.0.1:1/bank"}, "the bank's database is not responding"),
         ({"SECRETS_DIR": "/nowhere"}, "the secret bank_feed_password is missing"),
     ],
 )

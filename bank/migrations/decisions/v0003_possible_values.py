@@ -1,6 +1,6 @@
 """Reject rows that no scorer writes: the relay sets a damaged record aside, and recovery can read all others.
 
-An instant after the year 9999 cannot be read, and a sequence number that is not exact as a floating-point number would
+A timestamp after the year 9999 cannot be read, and a sequence number that is not exact as a floating-point number would
 be the last one that Valkey can give. The rows that exist are not checked.
 """
 
