@@ -125,7 +125,7 @@ def read_plan(path: Path, environment: Mapping[str, str] = os.environ) -> Plan:
             raise PlanError(f"{path}: two steps are called {step.name!r}")
         seen.add(step.name)
         if unknown := set(step.after) - {other.name for other in steps}:
-            raise PlanError(f"{path}: {step.name!r} waits for {sorted(unknown)}, which is no step")
+            raise PlanError(f"{path}: {step.name!r} waits for {sorted(unknown)}, which is not a step")
     here = {step.name for step in steps if not step.only_with or Path(environment.get(step.only_with) or "/-").is_dir()}
     kept = [Step(**(vars(step) | {"after": tuple(n for n in step.after if n in here)})) for step in steps]
     plan = replace(plan, steps=tuple(step for step in kept if step.name in here))

@@ -153,7 +153,7 @@ def champion(settings: Settings) -> str | None:
         answer = _patient(lambda: httpx.get(address, params=query, timeout=10, auth=_login(settings), trust_env=False))
     except httpx.HTTPError as error:
         raise BootstrapError(
-            f"MLflow at {settings.mlflow_tracking_uri} does not answer ({error!r}): {AGAIN}"
+            f"MLflow at {settings.mlflow_tracking_uri} is not responding ({error!r}): {AGAIN}"
         ) from error
     if answer.is_error and "not found" in answer.text:
         return None

@@ -1,7 +1,7 @@
 """A health check: `python -m containers.health_check [--login FILE] URL [PART.NAME=VALUE ...]`.
 
 Exits with 0 if the URL answers 200 and its JSON has these values; otherwise prints the reason and exits with 1. FILE
-has `user:password`. The check runs every few seconds, so it imports only the standard library.
+contains `user:password`. The check runs every few seconds, so it imports only the standard library.
 """
 
 from __future__ import annotations

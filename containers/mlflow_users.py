@@ -1,4 +1,4 @@
-"""Create MLflow's users, with their present passwords and permissions, and the registered model.
+"""Create MLflow's users, with their current passwords and permissions, and the registered model.
 
 `python -m containers.mlflow_users`
 

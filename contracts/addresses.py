@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 HIDDEN: Final = "***"
 ENCODE: Final = "in a user or password write / as %2F, ? as %3F, # as %23 and @ as %40"
-# In an address, also with a space in the password; without a scheme, as in some messages of libraries; as a parameter.
+# In an address, even with a space in the password; without a scheme, as in some messages of libraries; as a parameter.
 # Each run of characters is tried from its beginning alone: callers choose the text of an access log.
 _CREDENTIALS: Final = re.compile(
     r"""(?<=//)(?:\S*@|[^\s/@:]*+:[^/@\n]*@)|(?<![^\s/'"<>@])[^\s/'"<>@][^\s/'"<>@:]*:(?!/)[^\s'"<>]*@"""
@@ -100,7 +100,7 @@ def _is_in(found: ipaddress.IPv4Address | ipaddress.IPv6Address, network: str) -
 
 
 def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address of a host that is one, also in a short form like 127.1; None for a name."""
+    """The address of a host that is one, even in a short form like 127.1; None for a name."""
     try:
         found = ipaddress.ip_address(host)
         return getattr(found, "ipv4_mapped", None) or found

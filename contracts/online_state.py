@@ -67,8 +67,8 @@ CUSTOMER_KEEP: Final = (CUSTOMER_HORIZON_DAYS + 1) * DAY
 TERMINAL_KEEP: Final = (TERMINAL_HORIZON_DAYS + 1) * DAY
 """Seconds of history kept before an entity's newest payment: the horizon plus one day."""
 SLACK: Final = 7 * DAY
-"""Seconds by which a history may exceed that before a payment trims it. Trimming rewrites the whole value, also in the
-append-only file, which is most of a payment's cost in Valkey, so it must not happen for every payment."""
+"""Seconds by which a history may exceed that before a payment trims it. Trimming rewrites the whole value, including in
+the append-only file, which is most of a payment's cost in Valkey, so it must not happen for every payment."""
 
 MERGE_LUA: Final = files("contracts").joinpath("lua", "merge.lua").read_text("utf-8")
 """Lua prefix of the writer's and the scorer's scripts; defines `merge(key, floor, entries, keep, slack)`."""

@@ -1,6 +1,6 @@
 """Which of several rows with one transaction id is the payment: one order for the replay, the scorer and Spark.
 
-Of the rows of an id that meet the contract, the payment is the first in `ORDER`:
+Among the rows of an id that meet the contract, the payment is the first in `ORDER`:
 
 1. by `arrived_at`, in whole seconds;
 2. by the number of its source. The bank gives it when it first sees the source (`bank.sources`), so it does not depend

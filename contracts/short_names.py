@@ -1,6 +1,6 @@
 """Short names of ids for people: `C-7Q4K2` is easier to compare and to say than 5117203449120087321.
 
-A name is stable, and is no key: with some thousands of customers a few have the same one.
+A name is stable, but not a key: with some thousands of customers a few have the same one.
 """
 
 from __future__ import annotations

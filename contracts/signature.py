@@ -41,7 +41,7 @@ def parse_signing_key(text: str) -> Ed25519PrivateKey:
 
 
 def parse_public_keys(text: str) -> tuple[Ed25519PublicKey, ...]:
-    """The accepted keys of `model_public_keys`. Raises ValueError if a line is no key, or if there is none."""
+    """The accepted keys of `model_public_keys`. Raises ValueError if a line is not a key, or if there is none."""
     keys = tuple(Ed25519PublicKey.from_public_bytes(_decoded(line)) for line in text.split())
     if not keys:
         raise ValueError("it has no key")
@@ -78,7 +78,7 @@ def verify_signature(
 def sign_withdrawal(key: Ed25519PrivateKey, model: str, version: str, signature: str) -> str:
     """The signed withdrawal of a version with this promotion's signature, in base64.
 
-    It is worth nothing for a later version of the same number, as in a registry that was emptied.
+    It is worth nothing for a later version of the same number, for example in a registry that was emptied.
     """
     return base64.b64encode(key.sign(_withdrawal(model, version, signature))).decode()
 

@@ -69,7 +69,7 @@ LAST_SECOND: Final = epoch_seconds(datetime.max.replace(tzinfo=UTC))
 
 
 def _no_number(value: object) -> object:
-    """Reject numbers, also as text: pydantic would read 1700000000 as a date without a time zone."""
+    """Reject numbers, even as text: pydantic would read 1700000000 as a date without a time zone."""
     if isinstance(value, datetime) or (isinstance(value, str) and value[4:5] == "-"):
         return value
     raise ValueError("must be an ISO 8601 date and time with a time zone, such as 2018-09-04T10:15:00Z")

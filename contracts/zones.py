@@ -1,9 +1,9 @@
 """The bank's time zone: night and weekend are local to it, while the days of the lake stay UTC.
 
-A zone is a table of the seconds at which its offset changes. It is computed once, from the IANA database (the package
-tzdata), and travels from there: to Spark's tasks, and in the model's bundle to the scorer, which needs no database.
-Zones are the same if their tables are: `ZoneId` has the table's digest, in the stamp of the online state and in the
-files of features.
+A zone is a table of the timestamps at which its offset changes. It is computed once, from the IANA database (the
+package tzdata), and travels from there: to Spark's tasks, and in the model's bundle to the scorer, which needs no
+database. Zones are the same if their tables are: `ZoneId` has the table's digest, in the stamp of the online state and
+in the files of features.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ REBUILD_ALL: Final = (
 _DAY: Final = 86_400
 _END: Final = int(datetime(2100, 1, 1, tzinfo=UTC_TIME).timestamp())
 """The end of the table; the last offset holds afterwards, since no zone's rules are known so far ahead."""
-_MOST_CHANGES: Final = 2_000
+_MAX_CHANGES: Final = 2_000
 _SHOWN: Final = 3
 
 
@@ -71,7 +71,7 @@ class ZoneId:
 class Zone:
     """A zone from 1970 on: `offsets[n]`, in seconds east of UTC, holds from second `transitions[n - 1]` on.
 
-    Raises ValueError for a table that is none.
+    Raises ValueError for an invalid table.
     """
 
     name: str = "UTC"
@@ -79,8 +79,8 @@ class Zone:
     offsets: tuple[int, ...] = (0,)
 
     def __post_init__(self) -> None:
-        if len(self.offsets) != len(self.transitions) + 1 or len(self.transitions) > _MOST_CHANGES:
-            raise ValueError(f"a zone has one offset more than transitions, and at most {_MOST_CHANGES} of these")
+        if len(self.offsets) != len(self.transitions) + 1 or len(self.transitions) > _MAX_CHANGES:
+            raise ValueError(f"a zone has one offset more than transitions, and at most {_MAX_CHANGES} of these")
         if any(first >= second for first, second in pairwise(self.transitions)):
             raise ValueError("the transitions of a zone are in ascending order")
         if any(abs(offset) > _DAY for offset in self.offsets) or any(not 0 < at < _END for at in self.transitions):
@@ -121,14 +121,14 @@ def find_zone(name: str) -> Zone:
     if name == UTC.name:
         return UTC
     if name not in _names():
-        raise ValueError(f"{name!r} is no time zone of the IANA database{_suggestion(name)}")
+        raise ValueError(f"{name!r} is not a time zone of the IANA database{_suggestion(name)}")
     with files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
         changes = list(_changes(ZoneInfo.from_file(file, key=name)))
     return Zone(name, tuple(second for second, _ in changes[1:]), tuple(offset for _, offset in changes))
 
 
 def _changes(zone: tzinfo) -> Iterator[tuple[int, int]]:
-    """The offset at second 0, then each second at which it changes and the new one."""
+    """The offset at timestamp 0, then each timestamp at which it changes and the new one."""
 
     def offset(second: int) -> int:
         delta = datetime.fromtimestamp(second, zone).utcoffset()

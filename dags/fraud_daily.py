@@ -38,7 +38,7 @@ nothing. `hand_over` emits the Asset `fraud_features` with the days, which start
 false (a live day) it is skipped.
 
 `ingest` also finds days with rows that landed after they were ingested. `run_again` starts another run for those and
-the days that depend on them; without any it is skipped.
+the days that depend on them; if there are none, it is skipped.
 """,
 ) as dag:
     jobs: dict[str, Any] = {}

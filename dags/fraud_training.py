@@ -46,7 +46,7 @@ def training_day(name: str, params: dict[str, Any], triggering_asset_events: Any
     try:
         return date.fromisoformat(day).isoformat()
     except (TypeError, ValueError):
-        raise ValueError(f"parameter {name!r} is {day!r}, which is no day: write YYYY-MM-DD") from None
+        raise ValueError(f"parameter {name!r} is {day!r}, which is not a date: write YYYY-MM-DD") from None
 
 
 with DAG(

@@ -34,7 +34,7 @@ def main(url: str, is_worker: bool) -> int:
         with OPENER.open(f"{url}/json/", timeout=TIMEOUT_SECONDS) as answer:
             problem = why_not(json.load(answer), worker)
     except (OSError, ValueError) as error:
-        problem = f"the master at {url} does not answer: {error!r}"
+        problem = f"the master at {url} is not responding: {error!r}"
     if problem:
         print(problem)
     return 1 if problem else 0

@@ -43,7 +43,7 @@ def main() -> int:
     parser.add_argument("--customer", type=int, required=True, metavar="ID", help="the customer to forget")
     customer_id = parser.parse_args().customer
     if abs(customer_id) > MAX_ID:
-        parser.error(f"--customer {customer_id} is no id: it has more than 63 bits")
+        parser.error(f"--customer {customer_id} is not a valid id: ids have at most 63 bits")
     began = time.perf_counter()
     try:
         result = erase(Settings(), customer_id)

@@ -23,7 +23,7 @@ def span_of(lake: Lake, tables: Iterable[str], days: DayRange) -> DayRange:
 
 
 def stale_days(lake: Lake, table: str, span: DayRange, landed: Counts) -> set[date]:
-    """The days of `span` that have another number of rows in the bank, `landed`, than in a table of the lake."""
+    """The days of `span` whose row count in the bank (`landed`) differs from that in a table of the lake."""
     ingested = lake.rows(table, lake.days_within(table, span))
     return {day for day in ingested.keys() | landed.keys() if ingested.get(day, 0) != landed.get(day, 0)}
 

@@ -1,4 +1,4 @@
-"""Repeated transaction ids: of several otherwise valid rows, over all days, the first is kept.
+"""Repeated transaction ids: among several otherwise valid rows, over all days, the first is kept.
 
 Which one is the first: `contracts/repeated_ids.py`.
 """

@@ -28,7 +28,7 @@ LATE: Final = "late"
 
 
 def validate(spark: SparkSession, settings: Settings, days: DayRange) -> Result:
-    """Validate these days of `raw`; returns the numbers of rows in, good, quarantined, by reason, and late.
+    """Validate these days of `raw`; returns the numbers of rows in, valid, quarantined, by reason, and late.
 
     Raises `JobError`.
     """
@@ -42,42 +42,42 @@ def validate(spark: SparkSession, settings: Settings, days: DayRange) -> Result:
         checked = mark_repeats(spark, lake, checked, list(landed), rows_in).withColumn(
             "amount_cents", cents(F.col("reason"))
         )
-        staged = write_staged(by_day(checked, landed), {"clean": _good, "quarantine": _bad}, own, days, landed)
+        staged = write_staged(by_day(checked, landed), {"clean": _valid, "quarantine": _bad}, own, days, landed)
     result = account(staged, rows_in)
     print(
-        f"{JOB} {days}: {rows_in:,} in = {result['rows_good']:,} good + {result['rows_quarantined']:,} quarantined",
+        f"{JOB} {days}: {rows_in:,} in = {result['rows_good']:,} valid +  {result['rows_quarantined']:,} quarantined",
         flush=True,
     )
     return result
 
 
 def account(staged: list[Staged], rows_in: int) -> dict[str, object]:
-    """The job's result from the staged files. Raises `JobError` unless good and quarantined rows add up to rows in."""
+    """The job's result from the staged files. Raises `JobError` unless valid and quarantined rows add up to rows in."""
     rows: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     for one in staged:
         rows[one.table] += one.rows
         counts.update(one.counts)
     late = counts.pop(LATE, 0)
-    good, bad = rows["clean"], rows["quarantine"]
-    if good + bad != rows_in or sum(counts.values()) != bad:
+    valid, bad = rows["clean"], rows["quarantine"]
+    if valid + bad != rows_in or sum(counts.values()) != bad:
         raise JobError(
-            f"raw has {rows_in} rows, but clean has {good} and quarantine {bad} ({dict(counts)}) on these days: run "
+            f"raw has {rows_in} rows, but clean has {valid} and quarantine {bad} ({dict(counts)}) on these days: run "
             "again"
         )
     return {
         "rows_in": rows_in,
-        "rows_good": good,
+        "rows_good": valid,
         "rows_quarantined": bad,
         "reasons": dict(sorted(counts.items())),
         "rows_late": late,
     }
 
 
-def _good(rows: pa.Table) -> Output:
-    good = rows.filter(pc.is_null(rows["reason"]))
-    late = pc.sum(pc.greater(_day(good["arrived_at"]), _day(good["occurred_at"]))).as_py() or 0
-    return Output(_typed(good), {LATE: late})
+def _valid(rows: pa.Table) -> Output:
+    valid = rows.filter(pc.is_null(rows["reason"]))
+    late = pc.sum(pc.greater(_day(valid["arrived_at"]), _day(valid["occurred_at"]))).as_py() or 0
+    return Output(_typed(valid), {LATE: late})
 
 
 def _bad(rows: pa.Table) -> Output:
@@ -89,10 +89,10 @@ def _day(seconds: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.divide(seconds, DAY)
 
 
-def _typed(good: pa.Table) -> pa.Table:
+def _typed(valid: pa.Table) -> pa.Table:
     for name in ("occurred_at", "arrived_at"):
-        good = good.set_column(good.schema.get_field_index(name), name, to_timestamps(good[name]))
-    return good
+        valid = valid.set_column(valid.schema.get_field_index(name), name, to_timestamps(valid[name]))
+    return valid
 
 
 if __name__ == "__main__":

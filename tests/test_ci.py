@@ -163,7 +163,7 @@ def test_steps_are_skipped_without_their_folder(tmp_path: Path) -> None:
     ("described", "words"),
     [
         ([{"name": "a", "command": "true"}, {"name": "a", "command": "true"}], "two steps are called 'a'"),
-        ([{"name": "a", "command": "true", "after": ["b"]}], r"'a' waits for \['b'\], which is no step"),
+        ([{"name": "a", "command": "true", "after": ["b"]}], r"'a' waits for \['b'\], which is not a step"),
         (
             [{"name": "a", "command": "true", "after": ["b"]}, {"name": "b", "command": "true", "after": ["a"]}],
             "wait for one another",

@@ -104,7 +104,7 @@ local function sort(late)
     return table.concat(sorted)
 end
 
--- The second of the newest entry that decides which ones are too old. One that is dated in the future, as by a wrong
+-- The second of the newest entry that decides which ones are too old. One that is dated in the future, for example because of a wrong
 -- clock, must not displace the others.
 local function newest(s)
     return math.min(second(s, #s - 23), tonumber(redis.call('TIME')[1]) + DAY)

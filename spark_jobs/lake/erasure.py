@@ -21,8 +21,8 @@ from spark_jobs.lake.staged_write import Staged, Staging
 
 _NAMED: Final = "customer_id"
 WITH_CUSTOMERS: Final = (*(name for name, schema in TABLES.items() if _NAMED in schema.names and name != "raw"), "raw")
-"""The tables that name customers, in the order in which they are erased: `raw` last, since it has every payment, also
-for a run that repeats a killed one."""
+"""The tables that name customers, in the order in which they are erased: `raw` last, since it has every payment,
+including for a run that repeats a killed one."""
 WITH_PAYMENTS: Final = tuple(name for name in TABLES if name not in WITH_CUSTOMERS)
 """The tables that name only payments, such as fraud reports."""
 Place = tuple[int, int, int]

@@ -175,7 +175,7 @@ class Stack:
     def memory_mb(self) -> float:
         """The total memory of the containers in MiB, as Docker counts it."""
         ids = run("docker", "ps", "--quiet", "--filter", LABEL).split()
-        # A container that ends meanwhile is no error.
+        # A container that ends meanwhile is not an error.
         shown = run("docker", "stats", "--no-stream", "--format", "{{.MemUsage}}", *ids, check=False) if ids else ""
         used = [line.split(" / ")[0] for line in shown.splitlines()]
         return sum(_mebibytes(text) for text in used if not text.startswith("--"))

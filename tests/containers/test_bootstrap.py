@@ -90,7 +90,7 @@ def test_a_registry_with_and_without_a_champion_and_a_broken_one(server: Rehears
 def test_an_unreachable_server_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(bootstrap, "RETRY_SECONDS", 0)
     nowhere = f"http://127.0.0.1:{free_port()}"
-    with pytest.raises(BootstrapError, match=f"MLflow at {nowhere} does not answer"):
+    with pytest.raises(BootstrapError, match=f"MLflow at {nowhere} is not responding"):
         champion(Settings(mlflow_tracking_uri=nowhere))
     (tmp_path / "airflow_password").write_text("x")
     with pytest.raises(BootstrapError, match=f"cannot connect to Airflow at {nowhere}"):

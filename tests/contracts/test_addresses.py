@@ -28,7 +28,7 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        f"MLflow at http://bob:{SECRET}@mlflow:5000 does not answer",
+        f"MLflow at http://bob:{SECRET}@mlflow:5000 is not responding",
         f"'http://bob:{SECRET}@mlflow:5000/api?x=1'",
         f"postgresql://{SECRET}@host/db",
         f"valkey://:{SECRET}@host:6379/0",
@@ -52,7 +52,7 @@ def test_credentials_are_hidden(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "MLflow at http://mlflow:5000 does not answer (ConnectError('All connection attempts failed'))",
+        "MLflow at http://mlflow:5000 is not responding (ConnectError('All connection attempts failed'))",
         "models:/fraud@champion not found",
         "2018-08-31T10:00:00: version 3; sha256:0123",
         "port 5432 of 127.0.0.1: see docs/operations.md#modelproblem",

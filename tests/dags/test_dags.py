@@ -167,7 +167,7 @@ def test_training_takes_its_days_from_the_newest_event_or_from_its_conf() -> Non
 def test_a_day_of_an_event_that_is_no_day_reaches_no_command(day: Any) -> None:
     from fraud_training import training_day
 
-    with pytest.raises(ValueError, match="which is no day: write YYYY-MM-DD"):
+    with pytest.raises(ValueError, match="which is not a date: write YYYY-MM-DD"):
         training_day("from", {}, {"asset": [SimpleNamespace(extra={"from": day})]})
 
 

@@ -80,7 +80,7 @@ def until(url: str, code: int, *options: str) -> str:
 def test_a_real_cluster(java_home: Path, tmp_path: Path) -> None:
     port, ui, own_ui = free_port(), free_port(), free_port()
     url = f"http://127.0.0.1:{ui}"
-    assert "does not answer" in until(url, 1)
+    assert "is not responding" in until(url, 1)
     here = socket.gethostbyname(socket.gethostname())
     package = "org.apache.spark.deploy"
     at = ["--host", "127.0.0.1", "--port", str(port), "--webui-port", str(ui)]

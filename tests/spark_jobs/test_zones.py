@@ -129,7 +129,7 @@ def test_a_wrong_zone_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(ValidationError) as caught:
         Settings()
     assert one_line(caught.value).startswith(
-        "BANK_ZONE: 'America/NewYork' is no time zone of the IANA database: write "
+        "BANK_ZONE: 'America/NewYork' is not a time zone of the IANA database: write "
     )
     monkeypatch.setenv("BANK_ZONE", "")
     assert Settings().zone == UTC
