@@ -61,7 +61,7 @@ def make_earlier_champion(folder: Path) -> Scene:
     """Train a model on the first half of the lake's days and register it. Raises `UnavailableError`."""
     address = os.environ["MLFLOW_TRACKING_URI"]
     client = MlflowClient(address, address)
-    present = client.get_model_version_by_alias(MODEL, CHAMPION)
+    current = client.get_model_version_by_alias(MODEL, CHAMPION)
     lake = Path(os.environ["LAKE_URI"])
     days = sorted(path.name.removeprefix("day=") for path in (lake / "features").iterdir())
     first, last = days[0], days[len(days) // 2 - 1]
@@ -69,7 +69,7 @@ def make_earlier_champion(folder: Path) -> Scene:
     run_id = _command("modeling.train", "--from", first, "--to", last, lake=part)["run_id"]
     version = _command("modeling.evaluate", "--run-id", run_id, lake=part)["model_version"]
     _sign(version)
-    return Scene(client, version, present.version, present.tags["run_id"], days)
+    return Scene(client, version, current.version, current.tags["run_id"], days)
 
 
 def _sign(version: str) -> None:

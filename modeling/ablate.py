@@ -43,7 +43,7 @@ def sets() -> dict[str, list[str]]:
 
 
 def ablate(days: DayRange, settings: Settings, out: Path = OUT) -> dict[str, float]:
-    """The mean average precision of each set over the folds, also written to `out` as a Markdown table.
+    """The mean average precision of each set over the folds; it is written to `out` as a Markdown table, too.
 
     Raises `ModelingError`.
     """

@@ -57,7 +57,7 @@ def promote(run_id: str, settings: Settings, *, sign_again: bool = False) -> dic
     A champion that was withdrawn counts as none.
 
     A promoted version is signed before the alias moves. `sign_again`: sign the run's version if it is the champion and
-    has no signature of the present key, as after an upgrade or a new key.
+    has no signature of the current key, for example after an upgrade or a new key.
 
     Returns its version, whether it was promoted, and the reason. Raises `ModelingError` for a run without a version, or
     without the key that signs.
@@ -71,7 +71,7 @@ def promote(run_id: str, settings: Settings, *, sign_again: bool = False) -> dic
                 f"run {run_id} has no registered version: run modeling.evaluate --run-id {run_id} first"
             )
         if was_withdrawn(version):
-            return _result(version, GateDecision(False, "it was withdrawn, which is for good: train another"))
+            return _result(version, GateDecision(False, "it was withdrawn permanently: train a new version"))
         champion = champion_version(client, settings)
         if champion is not None and was_withdrawn(champion):
             champion = None
@@ -96,8 +96,8 @@ def _renew(client: Any, key: Ed25519PrivateKey, champion: Any, settings: Setting
         return "it is already the champion"
     if not sign_again:
         return (
-            "it is already the champion, but the present key did not sign it: if you trust what MLflow has, add "
-            "--sign-again"
+            "it is already the champion, but it was not signed with the current key: if you trust the version in "
+            "MLflow, add --sign-again"
         )
     sign_version(client, key, champion, manifest, settings)
     return "it is already the champion, and is signed again"
@@ -119,16 +119,16 @@ def _apply_gate(
     if champion is None:
         return first_champion(challenger.metrics)
     try:
-        present = _measured(champion, test, settings.costs)
+        current = _measured(champion, test, settings.costs)
     except BundleError as error:
         return GateDecision(True, f"the champion, version {champion.version}, is no longer usable: {error}")
-    if (zone := present.bundle.bank_zone.id) != candidate.bank_zone.id:
-        # On features of another zone, its metrics would not be its own.
+    if (zone := current.bundle.bank_zone.id) != candidate.bank_zone.id:
+        # Measured on features for another zone, its metrics would not be meaningful.
         old, new = zone.versus(candidate.bank_zone.id)
         return GateDecision(
             True, f"the champion, version {champion.version}, is for the zone {old}, and this version for {new}"
         )
-    return _why_not_comparable(challenger, present, candidate) or compare(challenger.metrics, present.metrics)
+    return _why_not_comparable(challenger, current, candidate) or compare(challenger.metrics, current.metrics)
 
 
 def _why_not_comparable(

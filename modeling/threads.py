@@ -48,7 +48,7 @@ def one_openmp_thread() -> Iterator[None]:
 
 
 def cores() -> int:
-    """How many cores this process may use, also in a container."""
+    """How many cores this process may use, even in a container."""
     from joblib import cpu_count
 
     return int(cpu_count())

@@ -28,7 +28,10 @@ from modeling.tracking.run_logger import parameters, parameters_fingerprint, tra
 
 
 def train(days: DayRange, settings: Settings) -> str:
-    """Train on the lake's features of some days and log it to MLflow; returns the run's id. Raises `ModelingError`."""
+    """Train on the lake's features for a range of days and log the run to MLflow; returns the run's id.
+
+    Raises `ModelingError`.
+    """
     history = history_of(settings.lake, days)
     require_reports(settings.lake)
     split = split_days(days)

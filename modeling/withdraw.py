@@ -18,7 +18,7 @@ from modeling.tracking.mlflow_client import champion_version, registry
 
 
 def withdraw(version: str, settings: Settings) -> dict[str, Any]:
-    """Withdraw a version for good, if it is the champion; returns whether it was withdrawn now, and why if not.
+    """Withdraw a version permanently, if it is the champion; returns whether it was withdrawn now, and why if not.
 
     Raises `ModelingError` if another version is champion, or without the key that signs.
     """
@@ -26,13 +26,13 @@ def withdraw(version: str, settings: Settings) -> dict[str, Any]:
     with registry(settings) as client:
         champion = champion_version(client, settings)
         if champion is None or str(champion.version) != version:
-            present = f"version {champion.version} is" if champion else "there is none"
+            current = f"version {champion.version} is" if champion else "there is none"
             raise ModelingError(
-                f"version {version} of {settings.model_name!r} is not the champion ({present}): no scorer uses it, and "
+                f"version {version} of {settings.model_name!r} is not the champion ({current}): no scorer uses it, and "
                 "only the champion can be withdrawn"
             )
         if was_withdrawn(champion):
-            return {"model_version": version, "withdrawn": False, "reason": "it was withdrawn before"}
+            return {"model_version": version, "withdrawn": False, "reason": "it was already withdrawn"}
         withdraw_version(client, key, champion, settings)
     return {"model_version": version, "withdrawn": True, "reason": "scorers stop using it at their next poll"}
 

@@ -75,7 +75,7 @@ def markdown(results: Results) -> str:
         ]
         lines += [*_figures_table(name, section, results.published.get(name, {})), ""]
         if section.intervals:
-            lines += ["95 % intervals, by bootstrap over cards:", "", *_intervals_table(section), ""]
+            lines += ["95% intervals, by bootstrap over cards:", "", *_intervals_table(section), ""]
     return "\n".join(lines + _foundations(results)) + "\n"
 
 

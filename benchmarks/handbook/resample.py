@@ -1,4 +1,4 @@
-"""95 % bootstrap intervals over test weeks, paired: each resample of cards is used for all weeks and models."""
+"""95% bootstrap intervals over test weeks, paired: each resample of cards is used for all weeks and models."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class CalibrationBins:
         return float(np.average(np.abs(self.predicted - self.observed), weights=self.payments))
 
     def confidence_intervals(self) -> tuple[Floats, Floats]:
-        """The 95 % Wilson interval of each bin's share of frauds: lows and highs, each of shape (bins,)."""
+        """The 95% Wilson interval of each bin's share of frauds: lows and highs, each of shape (bins,)."""
         counts = zip(self.frauds.tolist(), self.payments.tolist(), strict=True)
         lows, highs = zip(*(wilson(frauds, payments) for frauds, payments in counts), strict=True)
         return np.array(lows), np.array(highs)

@@ -39,7 +39,7 @@ def first_champion(challenger: GateMetrics) -> GateDecision:
     warning = (
         ""
         if challenger.cost_per_1000 < challenger.approving_all
-        else "; the model is poor: train it on more days or customers"
+        else "; this is a poor model: train on more days or more customers"
     )
     return GateDecision(
         True, f"there was no champion; average precision {challenger.average_precision:.3f}, {costs}{warning}"
@@ -60,7 +60,7 @@ def compare(challenger: GateMetrics, champion: GateMetrics) -> GateDecision:
     if cost_increase > COST_TOLERANCE * champion.cost_per_1000:
         return GateDecision(False, f"cost is higher: {figures}")
     if precision_loss > 0 and cost_increase > 0:
-        return GateDecision(False, f"slightly worse in both: {figures}")
+        return GateDecision(False, f"slightly worse on both metrics: {figures}")
     return GateDecision(True, f"at least as good: {figures}")
 
 

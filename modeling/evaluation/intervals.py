@@ -1,4 +1,4 @@
-"""95 % intervals. The bootstrap resamples whole cards, because the payments of one card are not independent.
+"""95% intervals. The bootstrap resamples whole cards, because the payments of one card are not independent.
 
 A resample may have no frauds; a metric that is undefined there is NaN and is ignored.
 """
@@ -46,7 +46,7 @@ def intervals(resampled: list[Mapping[str, float]]) -> dict[str, Interval]:
 
 
 def wilson(hits: int, count: int) -> Interval:
-    """The 95 % Wilson interval of a share; it assumes independence, which the payments of one card do not have."""
+    """The 95% Wilson interval of a share; it assumes independence, which the payments of one card do not have."""
     from scipy.stats import binomtest
 
     interval = binomtest(hits, count).proportion_ci(method="wilson")

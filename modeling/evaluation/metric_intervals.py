@@ -1,4 +1,4 @@
-"""95 % intervals of both models' metrics on a window, from the same resamples of its cards.
+"""95% intervals of both models' metrics on a window, from the same resamples of its cards.
 
 Everything that does not depend on the resample is computed once.
 """

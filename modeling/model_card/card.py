@@ -112,7 +112,7 @@ def _figures(result: EvaluationResult) -> str:
         [words, *(cell for of in ("test", "baseline") for cell in _figure(result, f"{of}_{name}", decimals))]
         for name, (words, decimals) in FIGURES.items()
     ]
-    header = ["on the test window", CANDIDATE, "95 % interval", BASELINE, "95 % interval"]
+    header = ["on the test window", CANDIDATE, "95% interval", BASELINE, "95% interval"]
     gain = result.metrics["test_average_precision"] - result.metrics["baseline_average_precision"]
     between = _interval(result, GAIN, 3)
     return "\n\n".join(
@@ -151,7 +151,7 @@ def _slices(facts: Facts) -> str:
             "model does not use them.",
             _slice_table("pattern", by_pattern(test, mine)),
             "### By amount",
-            f"The bands end near the {shares} % quantiles of the amounts.",
+            f"The bands end near the {shares}% quantiles of the amounts.",
             _slice_table("amount", by_amount(test, mine)),
             "### By known and new customers",
             "New: the payment is its customer's only one in the last 30 days.",

@@ -60,7 +60,7 @@ def calibration_figure(bins: CalibrationBins) -> Figure:
     figure, axes = _figure("Calibration on the test window", "mean score", "share of frauds")
     axes.plot([MIN_SHARE, 1], [MIN_SHARE, 1], color="0.6", linestyle=":", label="perfect calibration")
     lows, highs = bins.confidence_intervals()
-    axes.vlines(bins.predicted, np.maximum(lows, MIN_SHARE), highs, color="tab:blue", label="95 % interval")
+    axes.vlines(bins.predicted, np.maximum(lows, MIN_SHARE), highs, color="tab:blue", label="95% interval")
     some = bins.frauds > 0
     axes.plot(bins.predicted[some], bins.observed[some], "o", color="tab:blue", label="bin of payments")
     for x, y, frauds, payments in zip(bins.predicted, highs, bins.frauds, bins.payments, strict=True):

@@ -1,7 +1,8 @@
 """Choose the monotonic constraints: a larger amount must not lower the score, unless that costs too much precision.
 
 A score that falls with the amount is hard to explain, so by default the trees are constrained to rise with it. Where
-small amounts are a sign of fraud, as when a thief tests a card, the constraint may cost too much and is dropped.
+small amounts are a sign of fraud, for example when a thief tests a card, the constraint may cost too much and is
+dropped.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ if len(frauds):
 ## Amounts
 
 Do frauds have larger amounts? Left: the distribution in each class, on a logarithmic axis. Right: the fraud share by
-decile of the amount, with 95 % Wilson intervals.
+decile of the amount, with 95% Wilson intervals.
 """
 
 # %%
@@ -256,7 +256,7 @@ else:
 """
 ## Fraud share by week
 
-The fraud share by week, counted from the first day, with 95 % Wilson intervals. The intervals assume independent
+The fraud share by week, counted from the first day, with 95% Wilson intervals. The intervals assume independent
 payments, so they are too narrow where frauds cluster.
 """
 

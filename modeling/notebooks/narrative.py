@@ -54,8 +54,9 @@ def compare(left: float, right: float, words: tuple[str, str, str] = ("more", "f
 def times(left: float, right: float) -> str:
     """The ratio of `left` to `right` as text, such as 4.2 times; without a number if only `right` is 0."""
     if right == 0:
-        return "infinitely many times" if left else "1 times"
-    return f"{left / right:.3g} times"
+        return "infinitely many times" if left else "1 time"
+        ratio = f"{left / right:.3g}"
+    return f"{ratio} time{'' if ratio == '1' else 's'}"
 
 
 def day(instant: Any) -> str:

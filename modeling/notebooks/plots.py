@@ -80,7 +80,7 @@ def days(counts: Frame, shares: Frame, settled_until: Any) -> Figure:
     above.set(title="Payments of each day", ylabel="payments", ylim=(0, 1.1 * counts.max()))
     below.plot(shares.index, 100 * shares["share"], color=FRAUD)
     below.fill_between(shares.index, 100 * shares["low"], 100 * shares["high"], color=FRAUD, alpha=0.2)
-    below.set(title="Fraud share of each day, 95 % interval", ylabel="% of payments", ylim=(0, None))
+    below.set(title="Fraud share of each day, 95% interval", ylabel="% of payments", ylim=(0, None))
     for axes in (above, below):
         axes.axvspan(settled_until, counts.index.max(), color=UNSETTLED, alpha=0.4, label="not yet labelled")
     below.legend(loc="upper left")
@@ -135,7 +135,7 @@ def by_week(table: Frame, overall: float) -> Figure:
     figure, (axes,) = _figure(1)
     _share_points(axes, table.index, table)
     axes.axhline(100 * overall, color="0.5", linestyle=":", label="all weeks")
-    axes.set(title="Fraud share by week, 95 % interval", xlabel="first day of the week")
+    axes.set(title="Fraud share by week, 95% interval", xlabel="first day of the week")
     axes.legend()
     _concise(axes)
     return figure

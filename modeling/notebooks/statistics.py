@@ -26,7 +26,7 @@ MIN_FRAUDS: Final = 5
 
 
 def fraud_shares(settled: Frame, key: Frame) -> Frame:
-    """Group settled payments by `key`: payments, frauds, share, and its 95 % Wilson interval, low and high."""
+    """Group settled payments by `key`: payments, frauds, share, and its 95% Wilson interval, low and high."""
     table = settled.groupby(key, observed=True)["fraud"].agg(payments="size", frauds="sum")
     table["share"] = table["frauds"] / table["payments"]
     bounds = [wilson(int(row.frauds), int(row.payments)) for row in table.itertuples()]

@@ -85,7 +85,7 @@ def _prepare_environment(settings: Settings) -> None:
             f"({redact(address)}): unset MLFLOW_REGISTRY_URI, or set both to one address"
         )
     if problem := problem_of(address):
-        raise ModelingError(f"MLFLOW_TRACKING_URI {redact(address)} is no address: {problem}")
+        raise ModelingError(f"MLFLOW_TRACKING_URI {redact(address)} is not a valid address: {problem}")
     if is_own(address):
         os.environ.update(NO_PROXY)
 

@@ -22,7 +22,7 @@ LITTLE_DEARER, MUCH_DEARER = 100 * (1 + COST_TOLERANCE / 2), 100 * (1 + COST_TOL
         (LITTLE_WORSE, 99.0, True, "at least as good"),
         (LITTLE_WORSE, 100.0, True, "at least as good"),
         (0.95, MUCH_DEARER, False, "cost is higher"),
-        (LITTLE_WORSE, LITTLE_DEARER, False, "slightly worse in both"),
+        (LITTLE_WORSE, LITTLE_DEARER, False, "slightly worse on both metrics"),
         (MUCH_WORSE, 10.0, False, "average precision is worse"),
     ],
 )

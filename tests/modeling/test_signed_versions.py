@@ -95,7 +95,7 @@ def test_a_champion_from_before_signatures_is_signed_by_promoting_it_again(setti
     assert promote(run_id, settings)["promoted"]
     with registry(settings) as client:
         client.delete_model_version_tag(settings.model_name, "1", SIGNATURE_TAG)
-    assert "the present key did not sign it" in promote(run_id, settings)["reason"]
+    assert "it was not signed with the current key" in promote(run_id, settings)["reason"]
     assert SIGNATURE_TAG not in version_tags(settings, "1")
     promote(run_id, settings, sign_again=True)
     assert is_signed(settings, "1")

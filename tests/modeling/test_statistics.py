@@ -19,7 +19,7 @@ from contracts.labels import DAY, LABEL_DELAY, NEVER
 from modeling.data.lake import UNKNOWN_PATTERN
 from modeling.notebooks import statistics
 from modeling.notebooks.drift import feature_drift
-from modeling.notebooks.narrative import describe_clusters, describe_extremes, number, percent
+from modeling.notebooks.narrative import describe_clusters, describe_extremes, number, percent, times
 from modeling.notebooks.payments import SAMPLE_A_DAY, read_lake
 from tests.modeling.simulated_lake import World, simulated, write_world
 
@@ -183,3 +183,9 @@ def test_numbers_in_words() -> None:
         "100 %",
     ]
     assert [number(count, "day") for count in (0, 1, 1204)] == ["0 days", "1 day", "1,204 days"]
+    assert [times(left, right) for left, right in ((0, 0), (3, 3), (6, 3), (1, 0))] == [
+        "1 time",
+        "1 time",
+        "2 times",
+        "infinitely many times",
+    ]

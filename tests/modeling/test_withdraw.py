@@ -1,4 +1,4 @@
-"""A champion is withdrawn by a signed decision, for good."""
+"""A champion is withdrawn by a signed decision, permanently."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_withdrawn_champion_stays_withdrawn_and_the_next_one_meets_no_champion
     keys = parse_public_keys((settings.secrets_dir / PUBLIC_KEYS).read_text())
     assert is_withdrawn(keys, tags[WITHDRAWAL_TAG], settings.model_name, "1", tags[SIGNATURE_TAG])
     assert withdraw("1", settings) == {
-        "model_version": "1", "withdrawn": False, "reason": "it was withdrawn before"
+        "model_version": "1", "withdrawn": False, "reason": "it was already withdrawn"
     }  # fmt: skip
     # The alias stays: only a signed withdrawal tells scorers that there shall be no champion.
     assert champion(settings) == "1"

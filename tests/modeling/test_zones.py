@@ -98,7 +98,7 @@ def test_features_for_another_zone_than_the_setting_are_rejected() -> None:
         zone_of(ZoneId(), EAST)
     with pytest.raises(ModelingError, match=r"rules of the zone Asia/Kolkata have changed .* \(package tzdata\): with"):
         zone_of(ZoneId("Asia/Kolkata", "0" * 16), None)
-    with pytest.raises(ModelingError, match=r"an unknown zone: 'Mars/Base' is no time zone"):
+    with pytest.raises(ModelingError, match=r"an unknown zone: 'Mars/Base' is not a time zone"):
         zone_of(ZoneId("Mars/Base", "0" * 16), None)
 
 

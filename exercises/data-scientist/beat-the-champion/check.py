@@ -128,8 +128,8 @@ def test_the_gate_lets_it_through(scene: Scene, data: SplitData, answer: Any) ->
                 "stable",
             ),
             (
-                starts("slightly worse in both"),
-                "it is slightly worse in both, and the gate accepts that in one only",
+                starts("slightly worse on both metrics"),
+                "it is slightly worse on both metrics, and the gate accepts that on one only",
             ),
         ],
         same=lambda actual, _: starts("at least as good")(actual),
