@@ -74,7 +74,7 @@ class PipelineScorer:
         self.records: dict[int, dict[str, Any]] = {}
         metrics = Metrics()
         self.breaker = CircuitBreaker(metrics)
-        reports = UnconfirmedReports(most_bytes=1)
+        reports = UnconfirmedReports(max_bytes=1)
         self.reconciler = Reconciler(self.breaker, self, self, RecentAnswers(), reports, metrics)
         self.scorer = Scorer(
             SimpleNamespace(current="a champion"),  # type: ignore[arg-type]

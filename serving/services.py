@@ -30,7 +30,7 @@ from serving.online_store.protocol import OnlineStore
 from serving.online_store.server_watch import ServerWatch
 from serving.online_store.store import ValkeyOnlineStore, connect
 from serving.recovery.circuit_breaker import CircuitBreaker
-from serving.recovery.confirmer import MOST_REPORT_BYTES, Confirmer, UnconfirmedReports
+from serving.recovery.confirmer import MAX_REPORT_BYTES, Confirmer, UnconfirmedReports
 from serving.recovery.recent_answers import RecentAnswers
 from serving.recovery.reconciler import Reconciler
 from serving.scoring.degraded_scorer import DegradedScorer
@@ -41,7 +41,7 @@ from serving.settings import Secrets, Settings
 REGISTRY_TIMEOUT_SECONDS = 10.0
 START_SECONDS = 5.0
 WORKER_START_SECONDS = 30.0
-"""Of several workers, the others answer while one loads the champion; on a busy machine that takes a while."""
+"""With several workers, the others answer while one loads the champion; on a busy machine that takes a while."""
 FINISH_SECONDS = 15.0
 
 
@@ -92,7 +92,7 @@ async def open_services(
         )
         store = ValkeyOnlineStore(client, timeout, round(settings.scorer_answer_days * DAY), lambda: champions.zone)
         recent = RecentAnswers(settings.scorer_unconfirmed_bytes // settings.scorer_workers)
-        reports = UnconfirmedReports(MOST_REPORT_BYTES)
+        reports = UnconfirmedReports(MAX_REPORT_BYTES)
         breaker = CircuitBreaker(metrics)
         reconciler = Reconciler(breaker, store, log, recent, reports, metrics)
         backpressure = Backpressure(settings.scorer_max_decisions_waiting, metrics)

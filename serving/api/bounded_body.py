@@ -19,7 +19,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from serving.api.error_handlers import NOT_JSON
-from serving.api.schemas import MAX_IN_A_BATCH
+from serving.api.schemas import MAX_BATCH_SIZE
 from serving.api.sliced_validation import SlicedValidator
 from serving.api.structure import LONGEST_NUMBER, Bounds, has_long_number
 from serving.middleware.auth import charge_items
@@ -31,7 +31,7 @@ TINY_BYTES: Final = 1_024
 ITEM_BYTES: Final = 1_024
 """A body counts at least one item for each of these: reading white space is work too. An item needs a quarter."""
 ONE: Final = Bounds.of(1)
-BATCH: Final = Bounds.of(MAX_IN_A_BATCH)
+BATCH: Final = Bounds.of(MAX_BATCH_SIZE)
 
 
 class PaymentRoute(APIRoute):
@@ -60,11 +60,11 @@ class BatchRoute(APIRoute):
         """FastAPI's handler, which receives the validated batch."""
         handle = super().get_route_handler()
         assert self.body_field is not None
-        validator = SlicedValidator[BaseModel](self.body_field.field_info.annotation, MAX_IN_A_BATCH)  # type: ignore[arg-type]
+        validator = SlicedValidator[BaseModel](self.body_field.field_info.annotation, MAX_BATCH_SIZE)  # type: ignore[arg-type]
 
         async def bounded(request: Request) -> Response:
             body = await request.body()
-            _reject_excess(body, BATCH, f"{MAX_IN_A_BATCH:,} {validator.name}")
+            _reject_excess(body, BATCH, f"{MAX_BATCH_SIZE:,} {validator.name}")
             if body and _is_json(request):
                 request._json = await self._read(request, body, validator)
             return await handle(request)
@@ -99,7 +99,11 @@ def _loads(body: bytes) -> Any:
 def _reject_excess(body: bytes, bounds: Bounds, most: str) -> None:
     """Raise `HTTPException` for a body that would cost more than its bytes suggest."""
     if bounds.exceeded_by(body):
-        raise HTTPException(413, f"the body has more fields and strings than {most} can have: send it in parts")
+        raise HTTPException(
+            413,
+            f"the body has more fields and strings than {most} can have: send only the documented fields, in smaller "
+            "batches",
+        )
     if has_long_number(body):
         raise HTTPException(400, f"the body has more than {LONGEST_NUMBER} digits in a row: no field may be that long")
 

@@ -10,21 +10,21 @@ from pydantic import BaseModel, ConfigDict, Field
 from contracts.bundle import Decision, Thresholds, TrainingWindow
 from contracts.transaction import FraudReport, Id, Transaction
 
-MAX_IN_A_BATCH: Final = 5_000
+MAX_BATCH_SIZE: Final = 5_000
 
 
 class TransactionBatch(BaseModel):
     """Payments, in any order; they are scored in order of time."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    transactions: Annotated[list[Transaction], Field(max_length=MAX_IN_A_BATCH)]
+    transactions: Annotated[list[Transaction], Field(max_length=MAX_BATCH_SIZE)]
 
 
 class ReportBatch(BaseModel):
     """Fraud reports."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    reports: Annotated[list[FraudReport], Field(max_length=MAX_IN_A_BATCH)]
+    reports: Annotated[list[FraudReport], Field(max_length=MAX_BATCH_SIZE)]
 
 
 class ReasonOut(BaseModel):
@@ -52,7 +52,8 @@ class Answer(BaseModel):
     reasons: list[ReasonOut]
     model_version: str
     degraded: bool = Field(
-        description="Scored on incomplete history: it came very late, or the online store was unavailable"
+        description="Scored on an incomplete history: the payment arrived very late, or the online store was "
+        "unavailable"
     )
 
 

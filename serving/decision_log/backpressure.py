@@ -1,7 +1,7 @@
 """Backpressure: batches wait, and are then rejected, before the outbox or Valkey's memory is full.
 
 The relay measures both and `Backpressure` keeps the numbers, so that admitting a payment asks no store. A batch counts
-from its admission until the next measurement after its end: until then the outbox was not seen with its decisions.
+from admission until the first measurement after it ends, because earlier measurements do not include its decisions.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SINGLE_RATIO: Final = 0.95
 PAYMENT_BYTES: Final = 3_000
 """About what a payment takes in Valkey: its response, its entry in the outbox, and its entries in two histories."""
 WAIT_SECONDS: Final = 2.0
-MOST_WAITING: Final = 16
+MAX_WAITING: Final = 16
 """Batches that may wait at a time: each is in memory."""
 POLL_SECONDS: Final = 0.02
 LOG_SECONDS: Final = 10.0
@@ -111,7 +111,7 @@ class Backpressure:
 
     async def _wait(self) -> None:
         """Wait in order of arrival until there is room."""
-        if self._queued >= MOST_WAITING:
+        if self._queued >= MAX_WAITING:
             raise self._overloaded(self._refusal() or f"{self._queued} batches wait already")
         self._queued += 1
         try:

@@ -12,7 +12,7 @@ from contracts.histories import Floats
 from serving.explain.feature_descriptions import Text, Values, texts_in
 from serving.model.champion import Champion
 
-MOST: Final = 5
+MAX_REASONS: Final = 5
 
 
 @dataclass(frozen=True)
@@ -30,16 +30,16 @@ class Reason:
 
 
 def reasons(
-    champion: Champion, matrix: Floats, decisions: list[Decision], most: int | None = MOST
+    champion: Champion, matrix: Floats, decisions: list[Decision], limit: int | None = MAX_REASONS
 ) -> list[list[Reason]]:
     """The reasons for each payment: those for the decision before those against it, the strongest first.
 
-    At most `most`, without features that contribute nothing; all features if it is None, so that they add up.
+    At most `limit`, without features that contribute nothing; all features if it is None, so that they add up.
     """
     bundle = champion.bundle
     texts = texts_in(bundle.bank_zone.id.name)
     return [
-        _strongest(dict(zip(FEATURES, values, strict=True)), parts, bundle.reference, texts, decision, most)
+        _strongest(dict(zip(FEATURES, values, strict=True)), parts, bundle.reference, texts, decision, limit)
         for values, parts, decision in zip(
             matrix.tolist(), champion.contributions(matrix).tolist(), decisions, strict=True
         )
@@ -52,9 +52,9 @@ def _strongest(
     reference: Values,
     texts: Mapping[str, Text],
     decision: Decision,
-    most: int | None,
+    limit: int | None,
 ) -> list[Reason]:
     sign = -1 if decision == "approve" else 1
-    named = [(name, part) for name, part in zip(FEATURES, parts, strict=True) if part != 0 or most is None]
+    named = [(name, part) for name, part in zip(FEATURES, parts, strict=True) if part != 0 or limit is None]
     named.sort(key=lambda one: (one[1] == 0, one[1] * sign < 0, -abs(one[1])))
-    return [Reason(name, values[name], part, texts[name](values, reference)) for name, part in named[:most]]
+    return [Reason(name, values[name], part, texts[name](values, reference)) for name, part in named[:limit]]

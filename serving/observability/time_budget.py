@@ -8,7 +8,7 @@ from typing import Final, Generic, TypeVar
 
 SHARE: Final = 0.05
 """The share of time that the work may take in the long run."""
-MOST_SECONDS: Final = 0.5
+MAX_SECONDS: Final = 0.5
 """How much of unused time is kept: a few calls one after another are always worked on."""
 Result = TypeVar("Result")
 
@@ -19,14 +19,14 @@ class TimeBudget(Generic[Result]):
     def __init__(self, work: Callable[[], Result], clock: Callable[[], float] = time.perf_counter) -> None:
         self._work = work
         self._clock = clock
-        self._left = MOST_SECONDS
+        self._left = MAX_SECONDS
         self._counted_at = clock()
         self._last: Result | None = None
 
     def result(self) -> Result:
         """The result of the work now, or its last result."""
         began = self._clock()
-        self._left = min(MOST_SECONDS, self._left + SHARE * (began - self._counted_at))
+        self._left = min(MAX_SECONDS, self._left + SHARE * (began - self._counted_at))
         self._counted_at = began
         if self._last is None or self._left > 0:
             self._last = self._work()

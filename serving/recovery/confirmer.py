@@ -1,7 +1,7 @@
 """Find out which answers and fraud reports of this process are in the decision log, once a second, all in two queries.
 
-The relay of any scorer may have written them, so the log itself is asked. What is younger than a second is not: most of
-it is still in the outbox.
+The relay of any scorer may have written them, so the log itself is queried. What is younger than a second is not: most
+of it is still in the outbox.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from serving.recovery.recent_answers import RecentAnswers
 from serving.recovery.unconfirmed import Unconfirmed
 
 SECONDS: Final = 1.0
-MOST_ASKED: Final = 10_000
+MAX_ASKED: Final = 10_000
 """In one query: more than one process answers in a second."""
-MOST_REPORT_BYTES: Final = 16 * 2**20
+MAX_REPORT_BYTES: Final = 16 * 2**20
 UnconfirmedReports = Unconfirmed[tuple[int, int]]
 """Rows of serving.fraud_reports by payment and second."""
 
@@ -58,8 +58,8 @@ class Confirmer:
 
     async def confirm(self) -> None:
         """Ask for what was unconfirmed at the call before."""
-        answers, self._answers_before = self._answers_before, self._recent.unconfirmed.oldest(MOST_ASKED)
-        reports, self._reports_before = self._reports_before, self._reports.oldest(MOST_ASKED)
+        answers, self._answers_before = self._answers_before, self._recent.unconfirmed.oldest(MAX_ASKED)
+        reports, self._reports_before = self._reports_before, self._reports.oldest(MAX_ASKED)
         if answers:
             self._recent.confirm(set(answers) - await self._log.missing(answers))
         if reports:

@@ -8,18 +8,18 @@ from typing import Final
 
 from serving.recovery.unconfirmed import Unconfirmed
 
-MOST: Final = 20_000
+MAX_CONFIRMED: Final = 20_000
 """Confirmed answers kept: some seconds of them under full load, at 1.3 KB each."""
-MOST_BYTES: Final = 128 * 2**20
+MAX_BYTES: Final = 128 * 2**20
 
 
 class RecentAnswers:
     """Answers by payment: those not known to be in the decision log, and the newest confirmed ones."""
 
-    def __init__(self, most_bytes: int = MOST_BYTES, most: int = MOST) -> None:
-        """`most_bytes` limits what is unconfirmed, `most` the number of confirmed answers."""
-        self.unconfirmed = Unconfirmed[int](most_bytes)
-        self._most = most
+    def __init__(self, max_bytes: int = MAX_BYTES, max_confirmed: int = MAX_CONFIRMED) -> None:
+        """`max_bytes` limits what is unconfirmed, `max_confirmed` the number of confirmed answers."""
+        self.unconfirmed = Unconfirmed[int](max_bytes)
+        self._max_confirmed = max_confirmed
         self._confirmed: OrderedDict[int, bytes] = OrderedDict()
 
     def add(self, transaction_id: int, answer: bytes) -> None:
@@ -36,7 +36,7 @@ class RecentAnswers:
             if (answer := self.unconfirmed.pop(number)) is not None:
                 self._confirmed[number] = answer
                 self._confirmed.move_to_end(number)
-        while len(self._confirmed) > self._most:
+        while len(self._confirmed) > self._max_confirmed:
             self._confirmed.popitem(last=False)
 
     def all(self) -> list[int]:

@@ -13,11 +13,11 @@ Key = TypeVar("Key")
 
 
 class Unconfirmed(Generic[Key]):
-    """Values by key, oldest first. Beyond `most_bytes` the oldest are dropped, and counted."""
+    """Values by key, oldest first. Beyond `max_bytes` the oldest are dropped, and counted."""
 
-    def __init__(self, most_bytes: int) -> None:
+    def __init__(self, max_bytes: int) -> None:
         self.dropped = 0
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self._bytes = 0
         self._kept: OrderedDict[Key, bytes] = OrderedDict()
 
@@ -29,7 +29,7 @@ class Unconfirmed(Generic[Key]):
         self.pop(key)
         self._kept[key] = value
         self._bytes += len(value) + ENTRY_BYTES
-        while self._bytes > self._most_bytes:
+        while self._bytes > self._max_bytes:
             _, dropped = self._kept.popitem(last=False)
             self._bytes -= len(dropped) + ENTRY_BYTES
             self.dropped += 1

@@ -81,7 +81,7 @@ def explained(champion: Champion, record: Record) -> Record:
     if record["model_version"] != champion.version:
         return record
     matrix = np.array([[record["features"][name] for name in FEATURES]])
-    (why,) = reasons(champion, matrix, [record["decision"]], most=None)
+    (why,) = reasons(champion, matrix, [record["decision"]], limit=None)
     return record | {"reasons": [reason.as_dict() for reason in why]}
 
 

@@ -35,12 +35,12 @@ class MicroBatcher(Generic[Asked, Got]):
         if self._idle:
             self._idle -= 1
             # In its own context: it outlives the request that started it.
-            task = asyncio.create_task(self._work_off(), context=Context())
+            task = asyncio.create_task(self._process_rounds(), context=Context())
             self._rounds.add(task)
             task.add_done_callback(self._rounds.discard)
         return await future
 
-    async def _work_off(self) -> None:
+    async def _process_rounds(self) -> None:
         """Run rounds until no request waits."""
         try:
             while self._waiting:

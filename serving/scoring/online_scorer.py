@@ -30,7 +30,7 @@ CHUNKS_AT_ONCE: Final = 2
 ASK_SECONDS: Final = 0.3
 """How long a round waits for the decision log."""
 LONG_BYTES: Final = 512 * 1024
-"""Histories of a round from which on its arithmetic is moved off the event loop."""
+"""Total size of a round's histories above which its arithmetic is moved off the event loop."""
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ class OnlineScorer:
     def __init__(
         self, store: OnlineStore, log: FindableLog, recent: RecentAnswers, clock: Clock, metrics: Metrics
     ) -> None:
-        """`log` is asked for the answers to payments so old that the store may have dropped them."""
+        """`log` is queried for the answers to payments so old that the store may have dropped them."""
         self._store = store
         self._log = log
         self._recent = recent
@@ -54,11 +54,11 @@ class OnlineScorer:
     async def score_round(
         self, champion: Champion, payments: Sequence[Payment], turn: asyncio.Lock | None = None, threaded: bool = False
     ) -> list[Record | Conflict]:
-        """Rounds of claim, features, score, store: one, or several if histories are long. The answers, in order.
+        """Claim, compute features, score and store the payments, in several rounds if histories are long.
 
-        A conflict spares the others. A payment that is asked twice is claimed once: the second claim would see what was
-        claimed in between. `turn` is held while payments are claimed; `threaded` moves the arithmetic off the event
-        loop.
+        Returns the answers, in order. A conflict affects only its own payment. A payment that is asked twice is claimed
+        once: the second claim would see what was claimed in between. `turn` is held while payments are claimed;
+        `threaded` moves the arithmetic off the event loop.
         """
         if not threaded:
             self._metrics.rounds.observe(len(payments))
@@ -160,13 +160,13 @@ class OnlineScorer:
         # Chunks are claimed in order, since each must see the ones before; the next is claimed while one is computed.
         turn = asyncio.Lock()
 
-        async def work_off() -> None:
+        async def process_chunks() -> None:
             for number, chunk in chunks:
                 async with self._chunks:
                     # Threaded, so that single payments do not wait for a batch's arithmetic.
                     answers[number] = await self.score_round(champion, chunk, turn, threaded=True)
 
-        tasks = [asyncio.create_task(work_off()) for _ in range(CHUNKS_AT_ONCE)]
+        tasks = [asyncio.create_task(process_chunks()) for _ in range(CHUNKS_AT_ONCE)]
         try:
             await asyncio.gather(*tasks)
         finally:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from contracts.online_state import DECISIONS_KEY, META_KEY, RECONCILED, Stamp
 from demo.embedded_servers import start_valkey
 from serving.decision_log import backpressure
-from serving.decision_log.backpressure import MOST_WAITING, Backpressure, Memory
+from serving.decision_log.backpressure import MAX_WAITING, Backpressure, Memory
 from serving.errors import OverloadedError
 from serving.observability.metrics import Metrics
 from tests.serving.conftest import Start
@@ -183,13 +183,13 @@ def test_only_some_batches_wait_and_the_others_are_rejected_at_once() -> None:
             async with pressure.batch(1):
                 pass
 
-        tasks = [asyncio.create_task(batch()) for _ in range(MOST_WAITING + 5)]
+        tasks = [asyncio.create_task(batch()) for _ in range(MAX_WAITING + 5)]
         await asyncio.sleep(0.1)
         early = sum(isinstance(task.exception(), OverloadedError) for task in tasks if task.done())
         late = await asyncio.gather(*tasks, return_exceptions=True)
         return early, sum(isinstance(error, OverloadedError) for error in late)
 
-    assert asyncio.run(run()) == (5, MOST_WAITING + 5)
+    assert asyncio.run(run()) == (5, MAX_WAITING + 5)
 
 
 def test_reports_are_rejected_while_memory_is_scarce() -> None:

@@ -24,7 +24,7 @@ from pydantic import TypeAdapter, ValidationError
 from serving.api import batch as batch_api
 from serving.api import sliced_validation
 from serving.api.error_handlers import RequestErrors
-from serving.api.schemas import MAX_IN_A_BATCH, TransactionBatch
+from serving.api.schemas import MAX_BATCH_SIZE, TransactionBatch
 from serving.api.sliced_validation import SLICE, SlicedValidator
 from serving.api.structure import Bounds
 from serving.app import create_app, without_full_collections
@@ -98,17 +98,17 @@ def transactions(*items: bytes) -> bytes:
 ONE = json.dumps(PAYMENT).encode()
 WRONG = json.dumps({key: [] for key in PAYMENT}).encode()
 BODIES = {
-    "valid payments": (200, transactions(*[ONE] * MAX_IN_A_BATCH)),
-    "payments wrong in every field": (422, transactions(*[WRONG] * MAX_IN_A_BATCH)),
-    "empty payments": (422, transactions(*[b"{}"] * MAX_IN_A_BATCH)),
-    "payments in the future": (422, transactions(*[ONE.replace(b'"2018', b'"2999')] * MAX_IN_A_BATCH)),
-    "too many payments": (422, transactions(*[ONE] * (MAX_IN_A_BATCH + 1))),
-    "far too many payments": (413, transactions(*[ONE] * 4 * MAX_IN_A_BATCH)),
+    "valid payments": (200, transactions(*[ONE] * MAX_BATCH_SIZE)),
+    "payments wrong in every field": (422, transactions(*[WRONG] * MAX_BATCH_SIZE)),
+    "empty payments": (422, transactions(*[b"{}"] * MAX_BATCH_SIZE)),
+    "payments in the future": (422, transactions(*[ONE.replace(b'"2018', b'"2999')] * MAX_BATCH_SIZE)),
+    "too many payments": (422, transactions(*[ONE] * (MAX_BATCH_SIZE + 1))),
+    "far too many payments": (413, transactions(*[ONE] * 4 * MAX_BATCH_SIZE)),
     "a payment with many fields": (413, transactions(b"{" + fields(300_000) + b"}")),
     "a body with many fields": (413, b"{" + fields(300_000) + b"}"),
     "a payment with as many fields as a batch": (422, transactions(b"{" + fields(39_000) + b"}")),
     "a body with as many fields as a batch": (422, b"{" + fields(39_000) + b"}"),
-    "payments with some unknown fields": (422, transactions(*[b"{" + fields(7) + b"}"] * MAX_IN_A_BATCH)),
+    "payments with some unknown fields": (422, transactions(*[b"{" + fields(7) + b"}"] * MAX_BATCH_SIZE)),
     "one field many times": (413, transactions(b"{" + b",".join([b'"x":1'] * 400_000) + b"}")),
     "many lists": (413, transactions(*[b"[]"] * 1_000_000)),
     "deep lists": (400, b"[" * 4_000_000),
@@ -164,7 +164,7 @@ def test_the_largest_valid_bodies_are_within_the_bounds() -> None:
     """In every way of writing a payment that the contract accepts, also with spaces and an amount as text."""
     long = dict.fromkeys(("transaction_id", "customer_id", "terminal_id"), 2**63 - 1)
     item = long | {"amount": "1000000.00", "occurred_at": "2018-09-04T10:15:00.123456+00:00:00"}
-    for items in (1, MAX_IN_A_BATCH):
+    for items in (1, MAX_BATCH_SIZE):
         content = json.dumps({"transactions": [item] * items}, indent=1).encode()
         assert not Bounds.of(items).exceeded_by(content)
 
@@ -184,7 +184,7 @@ LIST = st.lists(ITEM, max_size=8) | ANY
 CONTENT = st.fixed_dictionaries({}, optional={"transactions": LIST, "x": ANY, "y": ANY}) | LIST
 
 
-VALIDATOR = SlicedValidator(TransactionBatch, MAX_IN_A_BATCH)
+VALIDATOR = SlicedValidator(TransactionBatch, MAX_BATCH_SIZE)
 
 
 @given(CONTENT)
@@ -213,7 +213,7 @@ def validated_at_once(content: Any) -> tuple[TransactionBatch | None, list[Any]]
 def test_of_too_many_items_only_their_number_is_reported() -> None:
     validator = SlicedValidator(TransactionBatch, 2)
     with pytest.raises(RequestErrors) as caught:
-        asyncio.run(validator.validate({"transactions": [{}] * MAX_IN_A_BATCH + [{}]}))
+        asyncio.run(validator.validate({"transactions": [{}] * MAX_BATCH_SIZE + [{}]}))
     assert [one["type"] for one in caught.value.errors()] == ["too_long"]
 
 

@@ -55,7 +55,7 @@ def test_what_the_log_has_is_confirmed_and_the_rest_is_kept() -> None:
 
 
 def test_dropping_is_counted_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    metrics, recent = Metrics(), RecentAnswers(most_bytes=2 * ENTRY_BYTES)
+    metrics, recent = Metrics(), RecentAnswers(max_bytes=2 * ENTRY_BYTES)
     confirmer = Confirmer(recent, UnconfirmedReports(1), Log(), metrics)
     with caplog.at_level(logging.INFO, logger="serving"):
         for number in range(8):

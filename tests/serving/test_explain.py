@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from contracts.features import FEATURES
-from serving.explain.reasons import MOST
+from serving.explain.reasons import MAX_REASONS
 from tests.serving.bundles import write_bundle
 from tests.serving.conftest import Start
 from tests.serving.forests import forest, random_tree
@@ -66,7 +66,7 @@ def test_without_it_the_strongest_reasons_come_in_the_same_order(flagging: Score
     told = flagging.batch(payments, explain=True)
     assert {answer["decision"] for answer in plain} == {"review"}
     for short, long in zip(plain, told, strict=True):
-        assert short == long | {"reasons": long["reasons"][:MOST]}
+        assert short == long | {"reasons": long["reasons"][:MAX_REASONS]}
         assert len(long["reasons"]) == len(FEATURES)
         parts = [reason["contribution"] for reason in long["reasons"]]
         assert parts == sorted(parts, key=lambda part: (part == 0, part < 0, -abs(part)))

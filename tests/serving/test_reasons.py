@@ -47,8 +47,8 @@ def test_reasons_for_the_decision_come_first(champion: Champion) -> None:
     (against,) = reasons(champion, rows, ["approve"])
     assert [reason.feature for reason in against] == [reason.feature for reason in found]
     assert reasons(champion, matrix({}), ["approve"]) == [[]]
-    assert reasons(champion, rows, ["decline"], most=2) == [found[:2]]
-    (every,) = reasons(champion, rows, ["decline"], most=None)
+    assert reasons(champion, rows, ["decline"], limit=2) == [found[:2]]
+    (every,) = reasons(champion, rows, ["decline"], limit=None)
     assert every[:3] == found
     assert {reason.feature: reason.contribution for reason in every[3:]} == dict.fromkeys(
         set(FEATURES) - {reason.feature for reason in found}, 0.0

@@ -13,7 +13,7 @@ steps = st.lists(st.tuples(st.sampled_from(["add", "confirm"]), st.integers(0, 5
 
 @given(steps=steps)
 def test_what_is_not_confirmed_is_kept_in_any_order_of_answers_and_confirmations(steps: list[tuple[str, int]]) -> None:
-    recent, unconfirmed, latest = RecentAnswers(most=2), dict[int, bytes](), dict[int, bytes]()
+    recent, unconfirmed, latest = RecentAnswers(max_confirmed=2), dict[int, bytes](), dict[int, bytes]()
     for n, (step, number) in enumerate(steps):
         if step == "add":
             unconfirmed.pop(number, None)
@@ -31,7 +31,7 @@ def test_what_is_not_confirmed_is_kept_in_any_order_of_answers_and_confirmations
 
 
 def test_the_newest_confirmed_answers_are_kept_for_repeats() -> None:
-    recent = RecentAnswers(most=2)
+    recent = RecentAnswers(max_confirmed=2)
     for number in range(4):
         recent.add(number, str(number).encode())
     recent.confirm([0, 2, 1])
@@ -40,7 +40,7 @@ def test_the_newest_confirmed_answers_are_kept_for_repeats() -> None:
 
 
 def test_the_oldest_are_dropped_and_counted_beyond_the_limit() -> None:
-    kept = Unconfirmed[str](most_bytes=2 * (ENTRY_BYTES + 10))
+    kept = Unconfirmed[str](max_bytes=2 * (ENTRY_BYTES + 10))
     for key in "abc":
         kept.add(key, b"0123456789")
     assert (kept.oldest(), kept.dropped, len(kept)) == (["b", "c"], 1, 2)
