@@ -16,7 +16,7 @@ class OnlineStoreUnavailableError(NotReadyError):
 
 
 class OverloadedError(NotReadyError):
-    """The stores would be full soon, so nothing was claimed; the message says what is full."""
+    """The stores are nearly full, so nothing was claimed; the message says what is full."""
 
 
 class IdempotencyConflictError(Exception):

@@ -39,7 +39,7 @@ class Settings(BaseSettings):
     scorer_champion_dir: Path = Path("var/champion")
     """Where the last verified champion is cached, for a start without the registry."""
     scorer_answer_days: float = Field(default=2.0, ge=1, le=365)
-    """How long the online store repeats the answer to a payment; afterwards the decision log is asked."""
+    """How long the online store keeps the answer to a payment; afterwards the scorer queries the decision log."""
     scorer_max_decisions_waiting: int = Field(default=100_000, ge=1)
     """Decisions that may wait for PostgreSQL, 1.3 KB of Valkey's memory each, before batches are rejected."""
     scorer_max_bundle_bytes: int = Field(default=64 * MEBIBYTE, ge=1)

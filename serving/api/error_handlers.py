@@ -23,7 +23,7 @@ LONGEST_NAME: Final = 80
 RETRY: Final = {"Retry-After": "1"}
 UNEXPLAINED: Final = "There was an error parsing the body"
 NOT_JSON: Final = (
-    "the body is not readable as JSON: it must be UTF-8, not nested too deeply, and without very long numbers"
+    "the body cannot be parsed as JSON: it must be UTF-8, not too deeply nested, and contain no very long numbers"
 )
 
 
@@ -40,10 +40,10 @@ COMMON: Final[Documented] = {
     401: {"model": Problem, "description": "No valid API key"},
     403: {"model": Problem, "description": "The key lacks the required scope"},
     429: {"model": Problem, "description": "The key has exceeded its rate limit"},
-    503: {"model": Problem, "description": "Not ready, or a store does not answer: retry"},
+    503: {"model": Problem, "description": "Not ready, or a store is not responding: retry"},
 }
 CONFLICT: Final[Documented] = {409: {"model": Problem, "description": "The id already exists with a different payload"}}
-BODY: Final[Documented] = {400: {"model": Problem, "description": "The body is not readable as JSON"}}
+BODY: Final[Documented] = {400: {"model": Problem, "description": "The body cannot be parsed as JSON"}}
 UNREADABLE: Final[Documented] = {415: {"model": Problem, "description": "The body is compressed, or not UTF-8"}}
 TOO_LARGE: Final[Documented] = {413: {"model": Problem, "description": "The body is too large"}}
 NOT_FOUND: Final[Documented] = {404: {"model": Problem, "description": "Not found"}}
@@ -110,11 +110,11 @@ async def _rate_exceeded(_: Request, error: Exception) -> Response:
 
 
 async def _valkey_unavailable(request: Request, error: Exception) -> Response:
-    return _unavailable("the online store (Valkey) does not answer", request, error)
+    return _unavailable("the online store (Valkey) is not responding", request, error)
 
 
 async def _postgres_unavailable(request: Request, error: Exception) -> Response:
-    return _unavailable("the decision log (PostgreSQL) does not answer", request, error)
+    return _unavailable("the decision log (PostgreSQL) is not responding", request, error)
 
 
 def _unavailable(what: str, request: Request, error: Exception) -> Response:

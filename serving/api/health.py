@@ -22,13 +22,13 @@ async def livez(services: ServicesDep) -> JSONResponse:
 async def readyz(readiness: ReadinessDep) -> JSONResponse:
     """200 if payments can be scored with history, else 503; the body has each part's state.
 
-    `degraded` is true if the check of any part fails. With only the decision log away, the scorer stays ready, its
-    answers are not degraded, and decisions wait in the outbox.
+    `degraded` is true if the check of any part fails. With only the decision log unavailable, the scorer stays ready,
+    its answers are not degraded, and decisions wait in the outbox.
     """
     return JSONResponse(readiness.as_dict(), 200 if readiness.ready else 503)
 
 
 @router.get("/metrics", response_class=Response)
 async def metrics(request: Request) -> Response:
-    """All metrics, for Prometheus; some tenths of a second old if they are asked for very often."""
+    """All metrics, for Prometheus; some tenths of a second old if they are requested very often."""
     return Response(request.app.state.metrics_page.result(), media_type=CONTENT_TYPE_LATEST)

@@ -65,7 +65,7 @@ class PostgresDecisionLog:
         self._short = SHORT * timeout
 
     async def open(self) -> None:
-        """Open the pool; PostgreSQL may be away."""
+        """Open the pool; PostgreSQL may be unavailable."""
         await self._pool.open(wait=False)
 
     async def close(self) -> None:

@@ -31,11 +31,12 @@ from serving.retries import OUTBOX_SECONDS
 
 GROUP: Final = "decision-log"
 BATCH: Final = 100
-"""While few wait. PostgreSQL takes some milliseconds for these; more would delay what shares its core."""
+"""Batch size while the outbox is short. PostgreSQL takes some milliseconds for these; a larger batch would delay the
+processes on PostgreSQL's core."""
 MANY: Final = 1_000
-"""Single payments at full speed leave fewer waiting."""
+"""Outbox length from which larger batches are used; single payments alone never reach it."""
 LARGEST_BATCH: Final = 2_000
-"""While many wait: a busy event loop gives the relay few turns, so each must move many."""
+"""Batch size while the outbox is long: a busy event loop runs the relay rarely, so each run must move many."""
 MEMORY_SECONDS: Final = 0.1
 """How often Valkey is asked for its memory, while there is enough: in a second, batches could fill what is left."""
 BLOCK_MS: Final = 400
@@ -43,7 +44,7 @@ RECLAIM_SECONDS: Final = 5.0
 GATHER_SECONDS: Final = 0.2
 Entry = tuple[bytes, dict[bytes, bytes]]
 SET_ASIDE_KEY: Final = f"{DECISIONS_KEY}:set_aside"
-"""The stream of decisions that PostgreSQL rejects, each with the reason; nothing reads it but people."""
+"""The stream of decisions that PostgreSQL rejects, each with the reason; only people read it."""
 UNRECORDABLE: Final = (
     psycopg.DataError,
     psycopg.IntegrityError,
@@ -68,7 +69,7 @@ class OutboxRelay:
     ) -> None:
         """`on_failure` is called when Valkey does not answer, or has lost its data."""
         self.problem = ""
-        """Why PostgreSQL takes no decisions, for `/readyz`; empty if it does."""
+        """Why PostgreSQL accepts no decisions, for `/readyz`; empty if it does."""
         self._on_failure = on_failure
         self._has_group = False
         self._client = client
@@ -85,7 +86,7 @@ class OutboxRelay:
         self._transitions = TransitionLogger("decisions not relayed", recovered="decisions relayed again")
 
     async def run(self) -> None:
-        """Relay until cancelled; while Valkey or PostgreSQL is away, retry."""
+        """Relay until cancelled; while Valkey or PostgreSQL is unavailable, retry."""
         while True:
             try:
                 moved = await self._try(BLOCK_MS)
@@ -219,7 +220,7 @@ class OutboxRelay:
         return [(number, fields) for _, entries in found for number, fields in entries if fields]
 
     def _measured(self, waiting: int, info: Sequence[dict[str, Any]]) -> None:
-        """Pass on what was measured, before PostgreSQL is asked: while it is away is when it matters."""
+        """Pass on what was measured, before PostgreSQL is queried: it matters most while PostgreSQL is unavailable."""
         if info:
             self._memory = Memory.of(info[0])
             self._memory_at = time.monotonic()

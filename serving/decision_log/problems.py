@@ -1,6 +1,6 @@
 """What is wrong with PostgreSQL, and the remedy, in words for `/readyz`: without its own message, which may quote data.
 
-A problem that PostgreSQL reports is not the same as no answer: it says what to do.
+An error that PostgreSQL reports is treated differently from no response, because it points to a remedy.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ PROBLEMS: Final[Problems] = {
         "PostgreSQL is read-only ({name}): make it writable, or set DECISIONS_URL to the primary"
     ),
     errors.DiskFull: "PostgreSQL has no disk space left ({name}): free some, or enlarge its disk",
-    errors.OutOfMemory: "PostgreSQL has no memory left ({name}): give it more",
+    errors.OutOfMemory: "PostgreSQL is out of memory ({name}): give it more",
     errors.TooManyConnections: (
-        "PostgreSQL has no connection left ({name}): raise its max_connections, or lower SCORER_DECISIONS_CONNECTIONS"
+        "PostgreSQL has no connections left ({name}): raise its max_connections, or lower SCORER_DECISIONS_CONNECTIONS"
     ),
-    errors.InsufficientResources: "PostgreSQL has not enough resources ({name}): its log says which",
+    errors.InsufficientResources: "PostgreSQL is short of resources ({name}): see its log",
     errors.ConfigurationLimitExceeded: "PostgreSQL has reached a limit of its configuration ({name}): raise it",
     errors.InsufficientPrivilege: (
         "the role of the decision log lacks a permission ({name}): grant the role scorer all on the schema serving and "
@@ -51,14 +51,14 @@ def problem_of(error: Exception) -> str:
         if isinstance(error, kind):
             return told.format(name=name)
     if isinstance(error, psycopg.Error) and error.sqlstate and not isinstance(error, psycopg.OperationalError):
-        return f"PostgreSQL refuses a statement ({name}): its log says why"
-    return f"PostgreSQL does not answer ({name}): check DECISIONS_URL, and that PostgreSQL runs"
+        return f"PostgreSQL rejected a statement ({name}): see its log"
+    return f"PostgreSQL is not responding ({name}): check DECISIONS_URL, and check that PostgreSQL is running"
 
 
 def raise_if_unwritable(state: Mapping[str, Any]) -> None:
     """Raise `NotWritableError` for what `queries.WRITABLE` found."""
     if state["standby"]:
-        raise NotWritableError("PostgreSQL is a standby, or still recovers: set DECISIONS_URL to the primary")
+        raise NotWritableError("PostgreSQL is a standby or is still recovering: set DECISIONS_URL to the primary")
     if state["read_only"]:
         raise NotWritableError(PROBLEMS[errors.ReadOnlySqlTransaction].format(name="transaction_read_only"))
     if state["missing"]:
@@ -66,4 +66,4 @@ def raise_if_unwritable(state: Mapping[str, Any]) -> None:
         raise NotWritableError(f"{names} is missing from the decision log: restore it from a backup")
     if state["forbidden"]:
         names = ", ".join(f"serving.{name}" for name in state["forbidden"])
-        raise NotWritableError(f"the role scorer may not read and write {names}: grant it all on the table")
+        raise NotWritableError(f"the role scorer may not read and write {names}: grant it ALL on that table")

@@ -50,7 +50,7 @@ class ReportRelay:
         self._transitions = TransitionLogger("fraud reports not relayed", recovered="fraud reports relayed again")
 
     async def run(self) -> None:
-        """Relay until cancelled; while Valkey or PostgreSQL is away, retry."""
+        """Relay until cancelled; while Valkey or PostgreSQL is unavailable, retry."""
         while True:
             try:
                 if await self._try() == BATCH:

@@ -119,16 +119,16 @@ def _habit_texts() -> dict[str, Text]:
     return {
         "customer_amount_median": _money("customer_amount_median", "This customer's median amount is"),
         "customer_amount_deviation": _money(
-            "customer_amount_deviation", "The median deviation of this customer's amounts is"
+            "customer_amount_deviation", "The median absolute deviation of this customer's amounts is"
         ),
         "amount_to_median": _times("amount_to_median", "The amount is", "this customer's median amount"),
         "amount_to_upper_quartile": _times(
             "amount_to_upper_quartile",
             "The amount is",
-            "this customer's upper quartile (75 % of payments are below)",
+            "this customer's upper quartile (75% of their payments are lower)",
         ),
         "amount_deviations": lambda values, _: (
-            f"The amount is {abs(values['amount_deviations']):.1f} median deviations "
+            f"The amount is {abs(values['amount_deviations']):.1f} median absolute deviations  "
             f"{'above' if values['amount_deviations'] >= 0 else 'below'} this customer's median amount"
         ),
         "customer_days_since_extreme": _since(
@@ -157,7 +157,8 @@ def _run_texts() -> dict[str, Text]:
         ),
         "terminal_days_since_genuine": _since(
             "terminal_days_since_genuine",
-            f"Of this terminal's payments at least {LABEL_DELAY_DAYS} days old, the latest without a fraud report was",
+            f"The latest payment at this terminal that is at least {LABEL_DELAY_DAYS} days old and has no fraud report "
+            "was",
             f"No payment without a fraud report at this terminal in the {_days(RUN_WINDOW_DAYS)} {ENDED}",
             NO_SUCH_DAYS,
         ),

@@ -52,7 +52,7 @@ class AuthMiddleware:
         except RateExceededError as error:
             return _reject(429, str(error), error.headers)
         if wanted is None:
-            # Not left to the router, which takes "/v1/model\n" for "/v1/model": what has no scope is not there.
+            # Not left to the router, which takes "/v1/model\n" for "/v1/model": a path without a scope does not exist.
             return _reject(404, "Not Found")
         if key.rate is not None:
             scope[CHARGE] = partial(self._api_keys.charge_rest, key)

@@ -34,9 +34,9 @@ READ_SECONDS: Final = 30
 READ_BYTES: Final = 64 * 1024
 SWEEP_SECONDS: Final = 5
 LINGER_SECONDS: Final = 2
-"""How long a refused connection stays open, so that the client, which may still be sending, can read why."""
+"""How long a rejected connection stays open, so that the client, which may still be sending, can read why."""
 OTHER_HANDLES: Final = 200
-"""File handles left for everything that is no client's connection, or half of them if there are fewer."""
+"""File handles left for everything that is not a client's connection, or half of them if there are fewer."""
 MAX_CONNECTIONS: Final = 10_000
 KEY_ACCEPTED: Final = "serving.key_accepted"
 """The entry of a request's ASGI scope to call once it has a valid key; none if the connection had one before."""
@@ -49,7 +49,7 @@ def max_connections() -> int:
 
 
 class RefusedError(Exception):
-    """Ends the parser's work on what has come: the connection is refused already."""
+    """Ends the parser's work on what has come: the connection is rejected already."""
 
 
 class LimitedHttpProtocol(HttpToolsProtocol):
@@ -96,7 +96,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse some bytes; refuse a head that is too large before it is complete."""
+        """Parse some bytes; reject a head that is too large before it is complete."""
         if self._refused:
             return
         began_in_head, messages, pieces = self._in_head, self._messages, self._pieces
@@ -136,7 +136,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         if sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
             self._abort_parsing(431, f"the headers are longer than {MAX_HEAD_BYTES} bytes")
         self._wait(BODY_SECONDS)
-        # A copy: what comes after the body (trailers) is no header, and a proxy in front did not check it.
+        # A copy: what comes after the body (trailers) is not a header, and a proxy in front did not check it.
         self.scope["headers"] = self.headers.copy()
         self._chunks = 0
         super().on_headers_complete()

@@ -81,7 +81,7 @@ class RateCounter:
         self._retry_at = time.monotonic() + SHARED_RATES_SECONDS
         if not self._away:
             self._away = True
-            event("rates counted by each worker", logging.WARNING, reason=f"Valkey does not answer: {error!r}")
+            event("rates counted by each worker", logging.WARNING, reason=f"Valkey is not responding: {error!r}")
 
     def _recover(self) -> None:
         self._retry_at = -math.inf

@@ -15,14 +15,14 @@ LOG_SECONDS: Final = 10
 
 
 class RefusalLog:
-    """Logs the first refusal, then at most a line in `LOG_SECONDS`."""
+    """Logs the first rejection, then at most a line in `LOG_SECONDS`."""
 
     def __init__(self) -> None:
         self._count = 0
         self._logged_at = float("-inf")
 
     def add(self, status: int, detail: str, client: str) -> None:
-        """Count a refusal and perhaps log it."""
+        """Count a rejection and perhaps log it."""
         self._count += 1
         now = time.monotonic()
         if now - self._logged_at >= LOG_SECONDS:

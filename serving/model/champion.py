@@ -48,13 +48,13 @@ class Champion:
     def scores(self, matrix: Floats) -> Floats:
         """Calibrated probabilities of a feature matrix (n, features), shape (n,).
 
-        Raises `NotReadyError` for one that is no finite number: JSON has none, so neither a response nor a record could
-        hold it.
+        Raises `NotReadyError` for one that is not a finite number: JSON has none, so neither a response nor a record
+        could hold it.
         """
         scores = probability(self.margins(matrix), self.bundle.calibration)
         if not np.isfinite(scores).all():
             raise NotReadyError(
-                f"version {self.version} computes scores that are no finite numbers: promote another version"
+                f"version {self.version} computes scores that are not finite numbers: promote another version"
             )
         return scores
 
@@ -120,7 +120,7 @@ def _check_trees(trees: treelite.Model, bundle: Bundle) -> None:
 
 
 def _check_finite(trees: treelite.Model, leaves: Leaves, bundle: Bundle) -> None:
-    """Reject trees and a calibration that give some payment a log-odds or a contribution that is no finite number."""
+    """Reject trees and a calibration that give some payment log-odds or a contribution that is not a finite number."""
     with np.errstate(over="ignore", invalid="ignore"):
         largest = np.abs(leaves.values).sum() + np.abs(_base_scores(trees)).sum()
         bound = abs(bundle.calibration.slope) * largest + abs(bundle.calibration.intercept)

@@ -23,7 +23,10 @@ from serving.retries import POLLS_BEFORE_RETRY
 
 
 class ChampionWatcher:
-    """Holds the champion in use. It is swapped in one assignment, so a request ends with the one it began with."""
+    """Holds the champion in use.
+
+    It is swapped in one assignment, so a request uses the same champion from start to finish.
+    """
 
     def __init__(
         self,
@@ -44,7 +47,7 @@ class ChampionWatcher:
         self._polls_since_rejection = 0
         self._polls_since_cached = 0
         self._transitions = TransitionLogger(
-            "champion not loaded", "champion not loaded", problem="the registry was not asked yet"
+            "champion not loaded", "champion not loaded", problem="the registry has not been polled yet"
         )
         self._cached_rejected = ""
 
@@ -118,7 +121,7 @@ class ChampionWatcher:
         event("champion loaded from the cache", logging.WARNING, version=champion.version, reason=problem)
 
     async def _withdraw(self, version: Version) -> None:
-        """Serve no model, also after a restart without the registry, until another version is champion."""
+        """Serve no model, even after a restart without the registry, until another version is champion."""
         if self._current is not None:
             event("champion withdrawn", logging.WARNING, version=version.number, in_use=self._current.version)
         self._current, self._loaded = None, None

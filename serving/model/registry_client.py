@@ -151,7 +151,7 @@ class RegistryClient:
         # httpcore raises AttributeError for a connection that breaks as it is opened.
         except (httpx.HTTPError, AttributeError, TimeoutError) as error:
             raise RegistryError(
-                f"MLflow at {redact(str(self._client.base_url))} does not answer ({error!r}): check "
+                f"MLflow at {redact(str(self._client.base_url))}  is not responding ({error!r}): check "
                 "MLFLOW_TRACKING_URI, and that MLflow runs"
             ) from error
         return Answer(answer.status_code, path, bytes(content))
@@ -172,7 +172,7 @@ def _is_none_yet(answer: Answer) -> bool:
 def _ok(answer: Answer) -> None:
     if answer.status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         raise RegistryError(
-            f"MLflow refuses the scorer's login for {answer.path} ({answer.status}): check the secret mlflow_login"
+            f"MLflow rejects the scorer's login for {answer.path} ({answer.status}): check the secret mlflow_login"
         )
     if answer.status != httpx.codes.OK:
         raise RegistryError(

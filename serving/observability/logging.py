@@ -51,5 +51,5 @@ def configure_logging(access_log: bool = False) -> None:
     # These log every attempt; the scorer logs each problem once.
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    # Its warnings are about what anybody may send, as often as they like; refusals are logged by their number.
+    # Its warnings are about what anybody may send, as often as they like; rejections are logged by their number.
     logging.getLogger(CONNECTION_LOGGER).setLevel(logging.ERROR)

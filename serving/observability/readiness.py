@@ -106,4 +106,4 @@ def _check_capacity(services: Services) -> Check:
 
 def _away(what: str, error: Exception) -> str:
     # Without the error's message: the endpoint needs no key.
-    return f"{what} does not answer ({type(error).__name__})"
+    return f"{what} is not responding ({type(error).__name__})"

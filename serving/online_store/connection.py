@@ -108,7 +108,7 @@ class ScriptConnection:
     async def _require_pinned_run(self, connection: AbstractConnection) -> None:
         """Raise `OnlineStoreUnavailableError` if a new connection leads to a run of Valkey other than the pinned one.
 
-        A restart may lose the last second of writes, so recovery comes before anything else is asked.
+        A restart may lose the last second of writes, so recovery comes before any other command.
         """
         await connection.send_command("INFO", "server")
         found = _run_id(await connection.read_response())

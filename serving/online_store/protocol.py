@@ -122,7 +122,7 @@ class ReconcilableStore(Protocol):
         """Note that the answers to ids up to `highest` may have expired."""
 
     async def reconciliation_id(self) -> bytes:
-        """The id of the last recovery from a loss of data; empty if the state has none, as after another loss."""
+        """The id of the last recovery from a data loss; empty if the state has none, for example after another loss."""
 
     async def merge_reports(self, reports: Sequence[Report]) -> None:
         """Write recorded reports into the histories of their terminals."""
@@ -142,5 +142,5 @@ class ReconcilableStore(Protocol):
     async def finish_repair(self, token: bytes, *, lost: bool) -> None:
         """Record in the stamp that everything recorded is in the state; after a loss as a new reconciliation id.
 
-        Raises `OnlineStoreUnavailableError` if the state was lost or another scorer began to repair it since the token.
+        Raises `OnlineStoreUnavailableError` if the state was lost or another scorer began to recover it since then.
         """

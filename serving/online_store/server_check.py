@@ -28,13 +28,13 @@ def evicted(info: Info) -> str:
     if not dropped or refusal(info):
         return ""
     return (
-        f"Valkey has dropped {dropped:,} keys since its start, so histories may be incomplete: write the online state "
+        f"Valkey has dropped {dropped:,} keys since it started, so histories may be incomplete: write the online state "
         "again (docs/operations.md#storesettings), then run `CONFIG RESETSTAT`"
     )
 
 
 def volatile(info: Info) -> str:
-    """That the server keeps nothing over a restart, and the remedy; empty if it does."""
+    """A warning, with the remedy, if the server loses its data on restart; empty otherwise."""
     if int(info.get("aof_enabled", 1)):
         return ""
     return "Valkey has no append-only file, so a restart loses the online state: set `appendonly yes`"
@@ -74,5 +74,5 @@ def _eviction(info: Info) -> str:
 
 def _disk(info: Info) -> str:
     if int(info.get("aof_enabled", 0)) and info.get("aof_last_write_status", "ok") != "ok":
-        return "Valkey cannot write its append-only file, and refuses writes: free disk space"
+        return "Valkey cannot write its append-only file, so it rejects writes: free up disk space"
     return ""

@@ -18,7 +18,7 @@ SECONDS: Final = 2.0
 
 
 class ServerWatch:
-    """Asks the server every `SECONDS`. What it refuses, `ValkeyOnlineStore.incompatible` refuses too."""
+    """Asks the server every `SECONDS`. What it rejects, `ValkeyOnlineStore.incompatible` rejects too."""
 
     def __init__(self, client: Valkey, metrics: Metrics) -> None:
         self.problem = ""

@@ -180,7 +180,7 @@ class ValkeyOnlineStore(ScriptConnection):
     async def finish_repair(self, token: bytes, *, lost: bool) -> None:
         """Record in the stamp that everything recorded is in the state; after a loss as a new reconciliation id.
 
-        Raises `OnlineStoreUnavailableError` if the state was lost or another scorer began to repair it since the token.
+        Raises `OnlineStoreUnavailableError` if the state was lost or another scorer began to recover it since then.
         """
         unique = secrets.token_hex(8) if lost else ""
         if not await self._call(FINISH_REPAIR, [META_KEY], [token, self._run_id.encode(), unique.encode()]):
@@ -204,7 +204,7 @@ class ValkeyOnlineStore(ScriptConnection):
             return None
 
     async def reconciliation_id(self) -> bytes:
-        """The id of the last recovery from a loss of data; empty if the state has none, as after another loss."""
+        """The id of the last recovery from a data loss; empty if the state has none, for example after another loss."""
         found: bytes | None = await self._client.hget(META_KEY, RECONCILED)  # type: ignore[misc]
         return found or b""
 

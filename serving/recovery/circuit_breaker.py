@@ -28,7 +28,7 @@ from serving.observability.transition_logger import TransitionLogger
 DRAIN_SECONDS: Final = 5.0
 """Max wait for degraded payments in flight before the breaker closes; on timeout it stays open."""
 UNTIL_THEN: Final = (
-    "until the online store is in use, payments are scored without history (degraded); they are backfilled afterwards"
+    "until the online store is back in use, payments are scored without history (degraded) and backfilled afterwards"
 )
 
 
@@ -54,7 +54,7 @@ class CircuitBreaker:
             "online store unavailable",
             "online store still unavailable",
             "online store in use",
-            problem="the online store was not checked yet",
+            problem="the online store has not been checked yet",
         )
         self._unrecovered = _set_event()
         self._admitted = _set_event()
@@ -79,7 +79,7 @@ class CircuitBreaker:
         self._enter(State.OPEN, reason(error))
 
     def start_recovery(self) -> None:
-        """The store answers: backfill degraded payments at once, so that what is missing does not grow."""
+        """The store answers: backfill degraded payments immediately, so that the backlog does not grow."""
         if self.state is State.OPEN:
             self.state = State.RECOVERING
 
@@ -125,7 +125,7 @@ class CircuitBreaker:
 
     @asynccontextmanager
     async def without_degraded_work(self) -> AsyncIterator[None]:
-        """Hold new degraded work until the context ends, once what is in flight has ended.
+        """Wait for degraded payments in flight to finish, and hold new ones until the context exits.
 
         Raises `OnlineStoreUnavailableError` if that takes too long.
         """
@@ -136,7 +136,7 @@ class CircuitBreaker:
                     await self._idle.wait()
             except TimeoutError as error:
                 raise OnlineStoreUnavailableError(
-                    f"degraded payments in flight did not end within {DRAIN_SECONDS:.0f} s"
+                    f"degraded payments in flight did not finish within {DRAIN_SECONDS:.0f} s"
                 ) from error
             yield
         finally:
@@ -155,9 +155,9 @@ def reason(error: Exception) -> str:
     if isinstance(error, tuple(PROBLEMS)):
         return problem_of(error)
     if isinstance(error, ResponseError):
-        return f"Valkey refuses a command ({_short(error)}): correct what it names, such as maxmemory"
+        return f"Valkey rejected a command ({_short(error)}): fix the setting it names, such as maxmemory"
     what, variable = ("PostgreSQL", "DECISIONS_URL") if isinstance(error, psycopg.Error) else ("Valkey", "VALKEY_URL")
-    return f"{what} does not answer ({_short(error)}): check {variable}, and that {what} runs"
+    return f"{what} is not responding ({_short(error)}): check {variable}, and check that {what} is running"
 
 
 def _short(error: Exception) -> str:

@@ -55,7 +55,8 @@ class Reconciler:
         self._reconciliation_id = b""
         self._sequence = 0
         self._went_back = False
-        # The trips for which these are done, and for the one the run of the server.
+        # The trip count for which recent answers were saved; and the trip count and Valkey run id for which sequence
+        # numbers were raised.
         self._recent_saved = 0
         self._numbers_raised = (-1, "")
 
@@ -130,8 +131,9 @@ class Reconciler:
         return found
 
     async def _sweep(self) -> None:
-        """Backfill what a killed scorer left, and notice what no payment met: a restart, a loss of data, a server that
-        changed so that it must not be used, or a stamp that no longer fits, as after a champion of another zone.
+        """Backfill what a killed scorer left, and detect what no payment has run into: a restart, data loss, a server
+        whose settings now rule it out, or a stamp that no longer matches, for example after a champion for another
+        zone.
         """
         with contextlib.suppress(ValkeyError, OnlineStoreUnavailableError, *LOG_ERRORS):
             if (
@@ -149,10 +151,11 @@ class Reconciler:
             await self._replay.pending()
 
     async def _has_gone_back(self) -> bool:
-        """Whether the server runs on with older data, as after it replicated another one."""
+        """Whether the server runs on with older data, for example after it replicated another one."""
         before, self._sequence = self._sequence, await self._store.sequence()
         gone_back = self._sequence < before
-        # Until recovery: numbers were given before this was noticed, so the counter does not tell what is missing.
+        # Stays set until recovery: sequence numbers were assigned before the rollback was noticed, so the counter does
+        # not show what is missing.
         self._went_back |= gone_back
         return gone_back
 
@@ -164,7 +167,9 @@ class Reconciler:
             self._recent_saved = trips
 
     async def _raise_numbers(self, attempt: int) -> None:
-        """Once after each trip, and again for a store that lost the new counter: others may know of later numbers."""
+        """Raise the sequence counter once after each trip, and again if the store loses it: other scorers may have seen
+        higher numbers.
+        """
         raised = self._numbers_raised == (attempt, self._run_id)
         if raised and not await self._has_gone_back():
             return

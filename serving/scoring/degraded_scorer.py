@@ -25,7 +25,7 @@ FEW: Final = 64
 
 
 class DegradedScorer:
-    """Scores without history. A payment's first answer is the one in the log, whichever scorer is asked.
+    """Scores without history. A payment's first answer is the one in the log, whichever scorer receives it.
 
     Methods raise `NotReadyError` if the log is unavailable too.
     """
@@ -56,7 +56,7 @@ class DegradedScorer:
         return next((index for index, payment in enumerate(payments) if _conflicts(payment, known)), None)
 
     async def score_round(self, champion: Champion, payments: Sequence[Payment]) -> list[Record | Conflict]:
-        """An answer for each payment, in order; a conflict spares the others."""
+        """An answer for each payment, in order; a conflict affects only its own payment."""
         known = await self._known(payments)
         new = {one.transaction_id: one for one in reversed(payments) if one.transaction_id not in known}
         self._metrics.repeated.inc(len(payments) - len(new))
@@ -110,7 +110,10 @@ def _conflicts(payment: Payment, known: dict[int, Record]) -> bool:
 
 
 def _claim_alone(payment: Payment) -> Claim:
-    """A claim whose histories hold only the payment, and whose floor says so. It gets its number at its backfill."""
+    """A claim whose histories hold only this payment, with the floor set to match.
+
+    The payment gets its sequence number when it is backfilled.
+    """
     floor = pack_second(payment.second)
     return Claim(payment, 0, floor + payment.customer_entry, floor + payment.terminal_entry)
 

@@ -24,7 +24,7 @@ from serving.scoring.payment import Payment
 ROUND_SIZE: Final = 64
 """Single payments in one round, at most."""
 ROUNDS_AT_ONCE: Final = 1
-"""Two would share their costs among fewer payments each: measured, not faster."""
+"""With two, fewer payments would share the cost of each round; measured to be no faster."""
 EXPLAINED_AT_ONCE: Final = 100
 """Payments of a batch explained in one go, one batch at a time: every thread that computes keeps payments waiting."""
 UNAVAILABLE: Final = (ValkeyError, OnlineStoreUnavailableError)
@@ -33,8 +33,8 @@ UNAVAILABLE: Final = (ValkeyError, OnlineStoreUnavailableError)
 class Scorer:
     """Scores single payments and batches.
 
-    Methods raise `IdempotencyConflictError`, and `NotReadyError` without a model, with both stores unavailable or
-    with too much in them.
+    Methods raise `IdempotencyConflictError`. They raise `NotReadyError` if there is no model, if both stores are
+    unavailable, or if the stores are nearly full.
     """
 
     def __init__(
@@ -91,7 +91,10 @@ class Scorer:
     async def _score_round(
         self, payments: Sequence[Payment], champion: Champion | None = None
     ) -> Sequence[Record | Conflict]:
-        """An answer for each payment, in order; a conflict spares the others. The default is the current champion."""
+        """An answer for each payment, in order; a conflict affects only its own payment.
+
+        The default is the current champion.
+        """
         champion = champion or self._champions.current
         while True:
             if self._breaker.state is State.CLOSED:

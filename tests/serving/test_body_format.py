@@ -1,4 +1,4 @@
-"""Bodies that are compressed, or not UTF-8, are refused by name; the others are read as before."""
+"""Bodies that are compressed, or not UTF-8, are rejected by name; the others are read as before."""
 
 from __future__ import annotations
 

@@ -156,9 +156,9 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "a bit of the card": (lambda root: turn_a_bit(root, CARD_HTML), "card.html is damaged"),
     "no card": (lambda root: (root / CARD_MARKDOWN).unlink(), "card.md is missing"),
     "a huge card": (lambda root: write_card(root, CARD_HTML, b"x" * 5_000_001), "card.html has 5000001 bytes"),
-    "a card that is no text": (lambda root: write_card(root, CARD_MARKDOWN, b"# Card \xff"), "card.md is not UTF-8"),
+    "a card that is not text": (lambda root: write_card(root, CARD_MARKDOWN, b"# Card \xff"), "card.md is not UTF-8"),
     "other features": (lambda root: change(root, features_version="0"), "retrain the model"),
-    "a calibration that is no number": (
+    "a calibration that is not a number": (
         lambda root: change(root, calibration={"slope": float("nan"), "intercept": 0.0}),
         "calibration.slope: Input should be a finite number",
     ),
@@ -166,7 +166,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
         lambda root: change(root, reference=REFERENCE | {"amount": float("inf")}),
         "reference.amount: Input should be a finite number",
     ),
-    "a metric that is no number": (
+    "a metric that is not a number": (
         lambda root: change(root, metrics={"average_precision": float("nan")}),
         "metrics.average_precision: Input should be a finite number",
     ),
@@ -225,7 +225,7 @@ def test_any_broken_connection_is_a_registry_that_does_not_answer() -> None:
         async with httpx.AsyncClient(transport=httpx.MockTransport(broken), base_url="http://registry") as client:
             await RegistryClient(client, "fraud", MAX_BYTES).champion()
 
-    with pytest.raises(RegistryError, match="does not answer"):
+    with pytest.raises(RegistryError, match="is not responding"):
         asyncio.run(ask())
 
 
@@ -234,7 +234,7 @@ def test_requests_succeed_while_the_registry_is_down(start: Start, state: Any, f
     stub.promote(write_bundle(tmp_path / "one"))
     scorer = start(MLFLOW_TRACKING_URI=stub.url)
     stub.stop()
-    wait_for(lambda: "does not answer" in scorer.log.read_text(), scorer.log.read_text)
+    wait_for(lambda: "is not responding" in scorer.log.read_text(), scorer.log.read_text)
     assert scorer.client.get("/readyz").status_code == 200
     assert scorer.score(fresh(), fresh(), fresh(), 100, T)["model_version"] == "1"
     assert state.ping()
@@ -261,7 +261,7 @@ def test_a_start_without_the_registry_uses_the_cached_version_and_says_so(
     told = scorer.client.get("/v1/model").json()
     # Not the newer version: it was never loaded successfully.
     assert told["version"] == "1"
-    assert "does not answer" in told["problem"]
+    assert "is not responding" in told["problem"]
     assert "scorer_model_problem 1.0" in scorer.client.get("/metrics").text
     assert scorer.score(fresh(), fresh(), fresh(), 100, T)["model_version"] == "1"
     assert state.ping()

@@ -75,7 +75,7 @@ def test_it_closes_only_when_no_degraded_work_is_in_flight(monkeypatch: pytest.M
         breaker = CircuitBreaker(Metrics())
         async with breaker.degraded() as still_open:
             assert still_open
-            with pytest.raises(OnlineStoreUnavailableError, match="did not end within"):
+            with pytest.raises(OnlineStoreUnavailableError, match="did not finish within"):
                 async with breaker.without_degraded_work():
                     raise AssertionError("degraded work is in flight")
         assert breaker.missed

@@ -223,7 +223,7 @@ def test_pending_backfill_is_removed(stores: Stores) -> None:
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"DECISIONS_URL": NOWHERE}, "PostgreSQL does not answer"),
+        ({"DECISIONS_URL": NOWHERE}, "PostgreSQL is not responding"),
         ({"VALKEY_URL": "valkey://127.0.0.1:1/0"}, "check VALKEY_URL"),
         ({"SECRETS_DIR": "/nowhere"}, "the secrets folder /nowhere does not exist"),
     ],

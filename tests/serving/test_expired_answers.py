@@ -112,7 +112,7 @@ def test_only_ids_of_days_whose_answers_expire_are_asked_for(
 
 
 def test_without_the_log_an_old_id_counts_as_new(valkey_server: Any, own_state: valkey.Valkey, fresh: Fresh) -> None:
-    """Scoring goes on while PostgreSQL is away; the metric counts what was not checked."""
+    """Scoring continues while PostgreSQL is unavailable; the metric counts what was not checked."""
     payments = [Payment(fresh(), fresh(), fresh(), 100, T) for _ in range(2)]
     own_state.hset(IDS_KEY, EXPIRED, pack(payments[-1].transaction_id))
     metrics, asked = Metrics(), list[int]()

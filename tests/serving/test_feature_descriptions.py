@@ -13,15 +13,28 @@ from tests.serving.bundles import REFERENCE
     [
         ("is_weekend", 1.0, "On a weekend"),
         ("is_night", 1.0, "At night (before 7:00 UTC)"),
-        ("customer_amount_deviation", 12.0, "The median deviation of this customer's amounts is 12.00, typically 1.00"),
+        (
+            "customer_amount_deviation",
+            12.0,
+            "The median absolute deviation of this customer's amounts is 12.00, typically 1.00",
+        ),
         ("amount_to_median", 6.25, "The amount is 6.2 times this customer's median amount, typically 1.0 times"),
         (
             "amount_to_upper_quartile",
             3.0,
-            "The amount is 3.0 times this customer's upper quartile (75 % of payments are below), typically 1.0 times",
+            "The amount is 3.0 times this customer's upper quartile (75% of their payments are lower), typically 1.0 "
+            "times",
         ),
-        ("amount_deviations", 7.0, "The amount is 7.0 median deviations above this customer's median amount"),
-        ("amount_deviations", -1.5, "The amount is 1.5 median deviations below this customer's median amount"),
+        (
+            "amount_deviations",
+            7.0,
+            "The amount is 7.0  median absolute deviations  above this customer's median amount",
+        ),
+        (
+            "amount_deviations",
+            -1.5,
+            "The amount is 1.5  median absolute deviations  below this customer's median amount",
+        ),
         (
             "customer_max_to_median_7d",
             5.0,
@@ -52,7 +65,7 @@ from tests.serving.bundles import REFERENCE
         (
             "terminal_days_since_genuine",
             8.0,
-            "Of this terminal's payments at least 7 days old, the latest without a fraud report was 8.0 days ago",
+            "The latest payment at this terminal that is at least 7 days old and has no fraud report was 8.0 days ago",
         ),
         (
             "terminal_days_since_genuine",

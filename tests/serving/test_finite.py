@@ -32,5 +32,5 @@ def test_a_score_that_is_no_number_is_an_error_that_names_the_version(tmp_path: 
         update={"calibration": Calibration.model_construct(slope=math.nan, intercept=0)}
     )
     matrix = np.array([list(REFERENCE.values())])
-    with pytest.raises(NotReadyError, match="version 7 computes scores that are no finite numbers"):
+    with pytest.raises(NotReadyError, match="version 7 computes scores that are not finite numbers"):
         replace(champion, bundle=broken).scores(matrix)

@@ -96,7 +96,7 @@ def test_a_head_that_is_too_large_is_refused_and_stops_nobody(own: ScorerProcess
 
 
 def test_large_and_several_requests_on_one_connection_are_served(own: ScorerProcess) -> None:
-    """Neither pipelined requests nor a long head within the limit are refused."""
+    """Neither pipelined requests nor a long head within the limit are rejected."""
     one = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 20_000 + b"\r\n\r\n"
     with closing(connect(own)) as connection:
         connection.sendall(one * 3 + one.replace(b"Host: localhost", b"Host: localhost\r\nConnection: close"))

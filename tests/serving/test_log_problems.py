@@ -44,12 +44,12 @@ TROUBLES = {
     "no memory": (
         FULL.format(code="53200", table="decisions"),
         ROOM.format(table="decisions"),
-        "PostgreSQL has no memory left",
+        "PostgreSQL is out of memory",
     ),
     "another refusal": (
         FULL.format(code="P0001", table="decisions"),
         ROOM.format(table="decisions"),
-        "PostgreSQL refuses a statement (RaiseException)",
+        "PostgreSQL rejected a statement (RaiseException)",
     ),
     "no disk for reports": (
         FULL.format(code="53100", table="fraud_reports"),
@@ -150,7 +150,7 @@ def test_what_postgresql_refuses_is_said_and_recorded_afterwards(
 @pytest.mark.parametrize(
     ("state", "words"),
     [
-        ({"standby": True}, "is a standby, or still recovers: set DECISIONS_URL to the primary"),
+        ({"standby": True}, "is a standby or is still recovering: set DECISIONS_URL to the primary"),
         ({"read_only": True}, "PostgreSQL is read-only (transaction_read_only): make it writable"),
         ({"missing": ["unapplied"]}, "serving.unapplied is missing"),
         ({"forbidden": ["decisions", "unapplied"]}, "may not read and write serving.decisions, serving.unapplied"),
@@ -171,5 +171,5 @@ def test_every_problem_has_a_remedy_and_no_message_of_the_server() -> None:
         assert "77" not in problem
         assert "DECISIONS_URL, and that PostgreSQL runs" not in problem
     assert problem_of(TablesError("run migrate")) == "run migrate"
-    assert "does not answer (OperationalError)" in problem_of(psycopg.OperationalError("no host 77"))
+    assert "is not responding (OperationalError)" in problem_of(psycopg.OperationalError("no host 77"))
     assert "no disk space" in reason(errors.DiskFull("could not extend file"))

@@ -1,4 +1,4 @@
-"""Repairs of the online store end in the store itself: only the latest one, and only of the data it repaired."""
+"""Recoveries of the online store end in the store itself: only the latest one, and only of the data it recovered."""
 
 from __future__ import annotations
 

@@ -206,7 +206,7 @@ def restarted_without_registry(watched: Watched) -> str:
 
 
 def test_the_cached_champion_is_verified_at_a_start(watched: Watched) -> None:
-    assert "does not answer" in restarted_without_registry(watched)
+    assert "is not responding" in restarted_without_registry(watched)
     assert watched.version == "1"
 
 
@@ -283,7 +283,7 @@ def test_a_withdrawn_champion_is_served_no_more_also_without_the_registry(watche
         'scorer_model_info{features_version="3",version="1"} 1'
         not in generate_latest(watched.metrics.registry).decode()
     )
-    assert "does not answer" in restarted_without_registry(watched)
+    assert "is not responding" in restarted_without_registry(watched)
     assert watched.version is None
 
 

@@ -125,7 +125,7 @@ def test_what_was_dropped_before_is_said(own: ScorerProcess, own_valkey: OwnValk
         client.config_set("maxmemory-policy", "noeviction")
         client.config_set("maxmemory", "256mb")
     wait_ready(own)
-    wait_for(lambda: "keys since its start" in told(own, "capacity"))
+    wait_for(lambda: "keys since it started" in told(own, "capacity"))
     assert own.client.get("/readyz").json()["degraded"]
     assert metric(own) == 1
     client.config_resetstat()
@@ -164,7 +164,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "an old version": ({"redis_version": "6.0.16"}, "version 6.0.16 is too old"),
     "a very old version": ({"redis_version": "5.0"}, "version 5.0 is too old"),
     "another product": ({"dragonfly_version": "df-v1.25.0"}, "this server is Dragonfly"),
-    "no room for its file": ({"aof_last_write_status": "err"}, "free disk space"),
+    "no room for its file": ({"aof_last_write_status": "err"}, "free up disk space"),
 }
 
 

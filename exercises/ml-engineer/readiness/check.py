@@ -46,7 +46,7 @@ class World:
         while self.hangs:
             await asyncio.sleep(0.01)
         if not self.store:
-            raise StoreAwayError("the store is away")
+            raise StoreAwayError("the store is unavailable")
 
     def get(self, path: str) -> tuple[object, object]:
         """Status and body of an answer, or a description."""

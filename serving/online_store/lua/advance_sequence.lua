@@ -3,7 +3,7 @@
 -- The counter's old value stays in the stamp until everything above it is replayed.
 local now = tonumber(redis.call('GET', KEYS[1]) or '0')
 if ARGV[2] == '1' or tonumber(ARGV[1]) > now then
-    -- A state without a stamp has lost its data: everything is replayed, and this field alone would be no stamp.
+    -- A state without a stamp has lost its data: everything is replayed, and this field alone would not be a stamp.
     if redis.call('HEXISTS', KEYS[2], 'state_format') == 1 then
         redis.call('HSETNX', KEYS[2], APPLIED_BEFORE_RECOVERY, string.format('%.0f', now))
     end
