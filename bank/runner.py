@@ -20,8 +20,8 @@ READ_ONLY: Final = (
 REFUSALS: Final[Mapping[type[psycopg.Error], str]] = {
     errors.ReadOnlySqlTransaction: READ_ONLY,
     errors.DiskFull: "has no disk space left: free some, or enlarge its disk, then run this command again",
-    errors.OutOfMemory: "has no memory left: give it more, then run this command again",
-    errors.TooManyConnections: "has no connection left: raise its max_connections, or end other sessions",
+    errors.OutOfMemory: "is out of memory: give it more, then run this command again",
+    errors.TooManyConnections: "has no connections left: raise its max_connections, or end other sessions",
     errors.InsufficientPrivilege: (
         "does not permit this: run `python -m bank.migrate`, which grants the roles what they need, then run this "
         "command again"

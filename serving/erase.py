@@ -1,7 +1,7 @@
 """Forget one customer in the decision log and in the online store: `python -m serving.erase --customer ID`.
 
-It may be repeated, and works while scorers run. They keep responses and reports in memory until these are recorded, so
-it waits before it removes what is younger. docs/operations.md says what else to run.
+It is safe to run again, and works while scorers run. They keep responses and reports in memory until these are
+recorded, so it waits before it removes what is younger. docs/operations.md says what else to run.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Erase: forget one customer in the lake and in the histories that the jobs write: `python -m spark_jobs.erase`.
 
-It may be repeated. No other job may run meanwhile, since it could write again what it has read before.
+It is safe to run again. No other job may run meanwhile, since it could write back rows that it read earlier.
 """
 
 from __future__ import annotations
