@@ -102,7 +102,7 @@ def test_a_file_that_fits_nothing_says_in_one_screen_what_to_write(tmp_path: Pat
     ("header", "words"),
     [
         ("Time," + ",".join(f"V{n}" for n in range(1, 29)) + ",Amount,Class", "this is creditcard.csv: its columns V1"),
-        ("fraud_bool,income,name_email_similarity,velocity_6h,month", "this is Bank Account Fraud (BAF): it has appl"),
+        ("fraud_bool,income,name_email_similarity,velocity_6h,month", "this is Bank Account Fraud (BAF): it contains"),
     ],
 )
 def test_data_sets_without_customers_are_named_in_one_line(tmp_path: Path, header: str, words: str) -> None:

@@ -169,7 +169,7 @@ def test_every_problem_has_a_remedy_and_no_message_of_the_server() -> None:
         problem = problem_of(kind("row of customer 77"))
         assert ": " in problem
         assert "77" not in problem
-        assert "DECISIONS_URL, and that PostgreSQL runs" not in problem
+        assert "DECISIONS_URL, and check that PostgreSQL is running" not in problem
     assert problem_of(TablesError("run migrate")) == "run migrate"
     assert "is not responding (OperationalError)" in problem_of(psycopg.OperationalError("no host 77"))
     assert "no disk space" in reason(errors.DiskFull("could not extend file"))

@@ -130,7 +130,7 @@ def test_the_login_is_sent_and_a_refused_one_is_named(secrets: Path) -> None:
         seen.append(request.headers.get("Authorization", ""))
         return httpx.Response(401, stream=httpx.ByteStream(b""))
 
-    with pytest.raises(RegistryError, match=r"refuses the scorer's login.*\(401\).*secret mlflow_login"):
+    with pytest.raises(RegistryError, match=r"rejects the scorer's login.*\(401\).*secret mlflow_login"):
         asked(answer, auth=read.mlflow_auth)
     assert seen == [httpx.BasicAuth("scorer", "pass:word")._auth_header]
 
