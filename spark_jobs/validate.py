@@ -45,7 +45,7 @@ def validate(spark: SparkSession, settings: Settings, days: DayRange) -> Result:
         staged = write_staged(by_day(checked, landed), {"clean": _valid, "quarantine": _bad}, own, days, landed)
     result = account(staged, rows_in)
     print(
-        f"{JOB} {days}: {rows_in:,} in = {result['rows_good']:,} valid +  {result['rows_quarantined']:,} quarantined",
+        f"{JOB} {days}: {rows_in:,} in = {result['rows_good']:,} valid + {result['rows_quarantined']:,} quarantined",
         flush=True,
     )
     return result

@@ -55,7 +55,7 @@ def times(left: float, right: float) -> str:
     """The ratio of `left` to `right` as text, such as 4.2 times; without a number if only `right` is 0."""
     if right == 0:
         return "infinitely many times" if left else "1 time"
-        ratio = f"{left / right:.3g}"
+    ratio = f"{left / right:.3g}"
     return f"{ratio} time{'' if ratio == '1' else 's'}"
 
 

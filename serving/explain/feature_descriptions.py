@@ -128,7 +128,7 @@ def _habit_texts() -> dict[str, Text]:
             "this customer's upper quartile (75% of their payments are lower)",
         ),
         "amount_deviations": lambda values, _: (
-            f"The amount is {abs(values['amount_deviations']):.1f} median absolute deviations  "
+            f"The amount is {abs(values['amount_deviations']):.1f} median absolute deviations "
             f"{'above' if values['amount_deviations'] >= 0 else 'below'} this customer's median amount"
         ),
         "customer_days_since_extreme": _since(

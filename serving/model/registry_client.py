@@ -151,7 +151,7 @@ class RegistryClient:
         # httpcore raises AttributeError for a connection that breaks as it is opened.
         except (httpx.HTTPError, AttributeError, TimeoutError) as error:
             raise RegistryError(
-                f"MLflow at {redact(str(self._client.base_url))}  is not responding ({error!r}): check "
+                f"MLflow at {redact(str(self._client.base_url))} is not responding ({error!r}): check "
                 "MLFLOW_TRACKING_URI, and that MLflow runs"
             ) from error
         return Answer(answer.status_code, path, bytes(content))

@@ -28,12 +28,12 @@ from tests.serving.bundles import REFERENCE
         (
             "amount_deviations",
             7.0,
-            "The amount is 7.0  median absolute deviations  above this customer's median amount",
+            "The amount is 7.0 median absolute deviations above this customer's median amount",
         ),
         (
             "amount_deviations",
             -1.5,
-            "The amount is 1.5  median absolute deviations  below this customer's median amount",
+            "The amount is 1.5 median absolute deviations below this customer's median amount",
         ),
         (
             "customer_max_to_median_7d",
