@@ -26,11 +26,12 @@ MADE: Final = (
     "airflow_fernet_seed",
     "mlflow_db_password",
     "mlflow_session_secret",
+    "spark_secret",
     "valkey_pipeline_password",
     "valkey_scorer_password",
     *(f"mlflow_{user}_password" for user in USERS),
 )
-PIPELINE: Final = ("bank_reader_password", "decisions_reader_password", "valkey_password")
+PIPELINE: Final = ("bank_reader_password", "decisions_reader_password", "spark.conf", "valkey_password")
 HOLDERS: Final[Mapping[str, tuple[str, ...]]] = {
     "postgres": ("bank_admin_password",),
     "valkey": ("valkey_password", "valkey.acl"),
@@ -53,6 +54,7 @@ HOLDERS: Final[Mapping[str, tuple[str, ...]]] = {
         "airflow_users.json",
     ),
     "pipeline": PIPELINE,
+    "spark": ("spark.conf",),
     # Where the tasks run: Spark's drivers, training, and the promotion, which signs.
     "training": (*PIPELINE, "mlflow_login", SIGNING_KEY),
     "bootstrap": ("airflow_password", "bank_feed_password", "bank_id_key", "mlflow_login"),
@@ -117,8 +119,8 @@ def show(folder: Path) -> str:
 def _content(kept: Path, holder: str, name: str) -> str:
     """The content of a file: a secret, or a secret in the format that its reader needs."""
     match name:
-        case "valkey.acl":
-            return _valkey_users(kept)
+        case "valkey.acl" | "spark.conf":
+            return (_valkey_users if name == "valkey.acl" else _spark_conf)(kept)
         case "airflow.pgpass" | "mlflow.pgpass":
             role = name.removesuffix(".pgpass")
             return f"*:*:{role}:{role}:{read_secret(kept, f'{role}_db_password')}"
@@ -132,6 +134,16 @@ def _content(kept: Path, holder: str, name: str) -> str:
             return json.dumps(passwords) if name.endswith(".json") else f"{LOGINS[holder]}:{passwords[LOGINS[holder]]}"
         case _:
             return read_secret(kept, VALKEY_USERS.get(holder, name) if name == "valkey_password" else name)
+
+
+def _spark_conf(kept: Path) -> str:
+    """The properties with which master, workers and drivers authenticate each other and encrypt what they send."""
+    properties = {
+        "spark.authenticate": "true",
+        "spark.authenticate.secret": read_secret(kept, "spark_secret"),
+        "spark.network.crypto.enabled": "true",
+    }
+    return "\n".join(f"{name} {value}" for name, value in properties.items())
 
 
 def _valkey_users(kept: Path) -> str:

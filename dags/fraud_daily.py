@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
@@ -50,6 +51,8 @@ the days that depend on them; if there are none, it is skipped.
             application_args=["--from", "{{ params['from'] }}", "--to", "{{ params['to'] }}"],
             # The jobs of a run share one Spark application, which the first of them starts.
             spark_binary=str(PROJECT / "spark_jobs" / "submit.py"),
+            # In containers, how to authenticate at the cluster.
+            properties_file=os.environ.get("SPARK_PROPERTIES_FILE"),
             pre_execute=check_days,
             doc_md=purpose,
         )

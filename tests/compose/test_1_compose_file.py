@@ -71,6 +71,7 @@ def test_each_credential_volume_is_mounted_only_by_its_holder(stack: Stack) -> N
         "mlflow-users": {"mlflow-migrate"},
         "airflow": airflow,
         "pipeline": {"spark-worker"},
+        "spark": {"spark-master"},
         "training": {"airflow-scheduler"},
         "bootstrap": {"bootstrap"},
         "bank": {"replay"},

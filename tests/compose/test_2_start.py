@@ -110,9 +110,9 @@ def test_mlflow_asks_for_a_login_and_the_scorer_s_may_only_read(stack: Stack) ->
 def test_a_service_holds_its_own_secrets_and_no_others(stack: Stack) -> None:
     held = {
         name: set(stack.sh(name, "find /run/credentials -type f").split())
-        for name in ("scorer", "replay", "mlflow", "spark-worker", "postgres", "valkey")
+        for name in ("scorer", "replay", "mlflow", "spark-master", "spark-worker", "postgres", "valkey")
     }
-    holders = {"replay": "bank", "spark-worker": "pipeline"}
+    holders = {"replay": "bank", "spark-master": "spark", "spark-worker": "pipeline"}
     for name, files in held.items():
         holder = holders.get(name, name)
         assert files == {f"/run/credentials/{holder}/{file}" for file in HOLDERS[holder]}, name
@@ -172,6 +172,20 @@ def test_the_jobs_ran_on_the_cluster(stack: Stack) -> None:
     assert {worker["state"] for worker in cluster["workers"]} == {"ALIVE"}
     # The four jobs share an application, or a few on a machine so slow that one waits too long for the next job.
     assert {(app["name"], app["state"]) for app in cluster["completedapps"]} == {("fraud-relay jobs", "FINISHED")}
+
+
+def test_the_cluster_accepts_no_job_without_its_secret(stack: Stack) -> None:
+    job = "from pyspark.sql import SparkSession; SparkSession.builder.getOrCreate().range(9).count()"
+    stack.sh("spark-worker", f"echo '{job}' > /tmp/job.py")
+
+    def runs(seconds: int, options: str) -> bool:
+        submit = f"timeout {seconds} spark-submit --master spark://spark-master:7077 {options} /tmp/job.py"
+        told = stack.sh("spark-worker", f"{submit} 2>&1; echo exit code $?")
+        print(told)
+        return "exit code 0" in told
+
+    assert runs(120, "--properties-file /run/credentials/pipeline/spark.conf")
+    assert not runs(30, "--conf spark.cores.max=1")
 
 
 @pytest.mark.parametrize("service", ["spark-master", "spark-worker"])

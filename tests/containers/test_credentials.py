@@ -76,6 +76,10 @@ def test_derived_files_match_their_secrets(tmp_path: Path) -> None:
     assert set(passwords) == set(USERS)
     for holder, user in LOGINS.items():
         assert read_secret(tmp_path / holder, "mlflow_login") == f"{user}:{passwords[user]}"
+    for holder in ("spark", "pipeline", "training"):
+        properties = dict(line.split() for line in read_secret(tmp_path / holder, "spark.conf").splitlines())
+        assert properties["spark.authenticate"] == "true"
+        assert properties["spark.authenticate.secret"] == secret("spark_secret")
     (key,) = json.loads(read_secret(tmp_path / "scorer", "api_keys"))
     assert key["sha256"] == hashlib.sha256(secret("scorer_api_key").encode()).hexdigest()
 
