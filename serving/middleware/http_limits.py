@@ -19,6 +19,8 @@ from serving.observability.logging import CONNECTION_LOGGER
 
 MAX_HEAD_BYTES: Final = 16 * 1024
 MAX_URL_BYTES: Final = 8 * 1024
+MAX_QUERY_BYTES: Final = 1024
+"""Each parameter is parsed, whether an endpoint has it or not."""
 MAX_HEADERS: Final = 100
 """Of one head or its trailers; the parser makes three objects of Python of each, however short it is."""
 MAX_CHUNKS: Final = 10_000
@@ -151,6 +153,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         """Pass the request on, unless its head is too large."""
         if len(self.url) > MAX_URL_BYTES:
             self._abort_parsing(414, f"the URL is longer than {MAX_URL_BYTES} bytes")
+        if len(self.url.partition(b"?")[2]) > MAX_QUERY_BYTES:
+            self._abort_parsing(414, f"the URL's query is longer than {MAX_QUERY_BYTES} bytes")
         size = _size_of(self.headers)
         if size > MAX_HEAD_BYTES:
             self._abort_parsing(431, f"the headers are longer than {MAX_HEAD_BYTES} bytes")

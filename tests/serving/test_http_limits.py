@@ -80,6 +80,7 @@ HEADS = {
     ),
     "a URL": (414, [b"GET /", *[b"x" * MEBIBYTE] * 50]),
     "a whole URL": (414, [b"GET /" + b"x" * (MAX_URL_BYTES + 1) + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"]),
+    "a query": (414, [b"GET /livez?" + b"a=1&" * 257 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"]),
     "trailers": (431, [b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX:" + b" " * 40_000, *[b" " * MEBIBYTE] * 20]),
 }
 
