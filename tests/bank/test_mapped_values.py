@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+import zoneinfo
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +23,7 @@ from bank.mapped.problems import masked_id, masked_text
 from bank.mapped.times import instants, likely_unit
 from bank.mapped.zones import to_utc
 from bank.mapping import Format, Time
+from contracts.zones import clock_of
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = IdKey(b"secret")
@@ -144,8 +147,23 @@ def test_times_that_the_clock_skips_or_repeats_follow_a_stated_rule_and_are_coun
 def test_local_times_are_those_of_zoneinfo(local: datetime, zone: str) -> None:
     micros = round((local - datetime(1970, 1, 1)) / timedelta(microseconds=1))
     utc = to_utc(np.array([micros]), zone)[0][0]
-    expected = local.replace(tzinfo=ZoneInfo(zone), fold=0).astimezone(UTC)
+    expected = local.replace(tzinfo=clock_of(zone), fold=0).astimezone(UTC)
     assert datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(utc)) == expected
+
+
+def test_zones_are_those_of_the_package_not_of_the_machine(tmp_path: Path) -> None:
+    (tmp_path / "Asia").mkdir()
+    (tmp_path / "Asia/Kolkata").write_bytes(files("tzdata").joinpath("zoneinfo/Asia/Tokyo").read_bytes())
+    before = zoneinfo.TZPATH
+    zoneinfo.reset_tzpath([tmp_path])
+    zoneinfo.ZoneInfo.clear_cache()
+    try:
+        written = Time(zone="Asia/Kolkata", unit="s", origin="2024-01-01")
+        assert written.start == datetime(2023, 12, 31, 18, 30, tzinfo=UTC)
+        assert times_of(["2024-01-01 05:30:00"], zone="Asia/Kolkata")[0] == ["2024-01-01T00:00:00"]
+    finally:
+        zoneinfo.reset_tzpath(before)
+        zoneinfo.ZoneInfo.clear_cache()
 
 
 @pytest.mark.parametrize(
