@@ -30,6 +30,7 @@ from tenacity import (
 )
 from tenacity.stop import stop_base
 
+from bank import known_contents
 from bank.errors import BankError, one_line
 from bank.events import Event as BankEvent
 from bank.feed import require_days
@@ -209,6 +210,7 @@ def _serve(options: argparse.Namespace, stopping: Event) -> None:
         live = Live(settings, scorer, Pace(options.rate, sleep=stopping.wait), _print_line, beat, stopping)
         span = f"{held_out[0]} to {held_out[-1]}"
         _print_line(f"live: {span}, {options.rate} events a second, resuming from the bank's records")
+        live.at_the_bank(lambda bank: known_contents.take_over(bank, feed))
         while not stopping.is_set():
             found = live.at_the_bank(lambda bank: next_day(bank, feed, held_out, datetime.now(UTC)))
             if found is None:

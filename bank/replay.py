@@ -22,6 +22,7 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 
+from bank import known_contents
 from bank.erased_rows import without_erased
 from bank.errors import BankError, IdConflictError
 from bank.events import Event, events_of, in_landing_order, independent_runs
@@ -229,6 +230,8 @@ def main() -> None:
     events = day_to_play(feed, options.day, now)
     settings = read_settings()
     with open_bank(settings) as bank, ScorerClient(settings.scorer_url, settings.secret("scorer_api_key")) as scorer:
+        if known_contents.take_over(bank, feed):
+            events = day_to_play(feed, options.day, now)
         played = replay(bank, scorer, without_erased(bank, events), options.clients, options.limit)
         record_refunds(bank, feed, options.day)
     if played.refused:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from bank.errors import DataError
 from bank.feed import Batch, days_of
+from bank.mapped.contents import Content, Contents, by_source, digest_of
 from bank.mapped.convert import Converted, Converter, check_columns
 from bank.mapped.currency import Rates, read_rates
 from bank.mapped.files import DataFile, data_files
@@ -38,6 +39,7 @@ class MappedFeed:
     map_path: Path
     now: datetime
     key: IdKey
+    _known: Contents = field(default_factory=Contents, init=False, repr=False, compare=False)
 
     def days(self) -> list[date]:
         """The days that have payments. Reads every file once. Raises `DataError`, also if no row is a payment."""
@@ -64,15 +66,20 @@ class MappedFeed:
         """Whether the map has a column of labels."""
         return self.mapping.columns.fraud is not None
 
+    @property
+    def numbered(self) -> bool:
+        """Whether payments have no ids, so that they are numbered."""
+        return self.mapping.columns.transaction_id == ROW
+
     def batches(self) -> Iterator[Batch]:
         """The payments in the files' order, with refunds and the hashes of ids; each arrives when it occurs."""
         tally = Tally()
         for source, file in self.sources.items():
             first_id, entry = self.key.first_of_source(source)
-            numbered = self.mapping.columns.transaction_id == ROW
+            entries = [entry] if self.numbered else []
             for done in self.converted(file, tally, self.key, first_id):
-                hashed = pa.concat_tables([done.hashed, entry]) if numbered else done.hashed
-                numbered = False
+                hashed = pa.concat_tables([done.hashed, *entries])
+                entries = []
                 yield Batch(source, done.payments, done.refunds, hashed)
 
     def converted(
@@ -83,7 +90,7 @@ class MappedFeed:
         wanted = list(dict.fromkeys(name for names in self.mapping.columns.theirs.values() for name in names))
         broken = Broken()
         for rows in read_rows(file, wanted, self.mapping.format, broken):
-            if self.mapping.columns.transaction_id == ROW and rows.numbers[-1:].max(initial=0) >= 1 << ROW_BITS:
+            if self.numbered and rows.numbers[-1:].max(initial=0) >= 1 << ROW_BITS:
                 raise DataError(
                     f"{file.label} has more than {1 << ROW_BITS:,} rows to number: split it into several files"
                 )
@@ -117,16 +124,36 @@ class MappedFeed:
             print(f"ignored: {file.label} has no column {missing[0]}", file=sys.stderr)
         return found
 
-    @cached_property
+    @property
     def sources(self) -> dict[str, DataFile]:
-        """One file for each distinct content, by the name of its source."""
-        used = frozenset(name for names in self.mapping.columns.theirs.values() for name in names)
-        sources: dict[str, DataFile] = {}
-        for file in self.files:
-            first = sources.setdefault(f"file:{file.digest(used)}", file)
-            if first != file:
-                print(f"ignored: {file.label} is a copy of {first.label}", file=sys.stderr)
-        return sources
+        """One file for each source, by its name: copies, and earlier states of a file that has grown, are left out."""
+        return {source: files[0] for source, files in self._by_source(self._known).items()}
+
+    @property
+    def contents(self) -> list[Content]:
+        """The contents of the files, with the names of their sources."""
+        self._by_source(self._known)
+        return [self._known.known[digest] for digest, _ in self._digests.values()]
+
+    def know(self, contents: Collection[Content]) -> None:
+        """Take over the contents that the bank knows: a file that is one of them, or has grown, has its source."""
+        self._known.known = {content.digest: content for content in contents}
+
+    def _by_source(self, known: Contents) -> dict[str, list[DataFile]]:
+        return by_source(self._digests, self._used, known)
+
+    @cached_property
+    def _used(self) -> frozenset[str]:
+        return frozenset(name for names in self.mapping.columns.theirs.values() for name in names)
+
+    @cached_property
+    def _digests(self) -> dict[DataFile, tuple[str, int]]:
+        digests = {file: digest_of(file, self._used) for file in self.files}
+        for first, *others in by_source(digests, self._used, Contents()).values():
+            for file in others:
+                relation = "a copy" if digests[file] == digests[first] else "the beginning"
+                print(f"ignored: {file.label} is {relation} of {first.label}", file=sys.stderr)
+        return digests
 
     @cached_property
     def _survey(self) -> tuple[list[date], Tally]:

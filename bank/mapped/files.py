@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,20 +44,6 @@ class DataFile:
         """The file in messages: its name, after those of its partition; long numbers are masked."""
         folders = [masked_text(f"{name}={value}") for name, value in self.partition]
         return "/".join([*folders, self.path.name])
-
-    def digest(self, columns: frozenset[str]) -> str:
-        """The first 64 bits of the SHA-256 of the unpacked content, and of the partition's columns that are used."""
-        whole = hashlib.sha256()
-        try:
-            with open_unpacked(self.path) as file:
-                while block := file.read(1 << 20):
-                    whole.update(block)
-        except (OSError, pa.ArrowException) as error:
-            raise unreadable(self.path, error) from error
-        for name, value in self.partition:
-            if name in columns:
-                whole.update(f"\0{name}={value}".encode())
-        return whole.hexdigest()[:16]
 
 
 def data_files(data: Path) -> list[DataFile]:
