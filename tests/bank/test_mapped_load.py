@@ -144,6 +144,21 @@ def test_a_replay_records_unknown_labels_and_refunds_of_its_day(
     assert load(bank, feed, 0).rows_new == 0
 
 
+def test_refunds_of_held_out_days_without_payments_are_recorded_too(
+    bank: psycopg.Connection[Any], tmp_path: Path
+) -> None:
+    days = ["2024-01-01", "2024-01-03", "2024-01-06"]
+    rows = [f"{day},7,s,5,{day},0" for day in days]
+    returned = [f"r{day},7,s,-{day},2024-01-{day:02} 13:00:00,0" for day in (1, 2, 3, 4, 5, 7, 9)]
+    feed = csv_feed(tmp_path, *rows, *returned)
+    load(bank, feed, 2)
+    assert count(bank, "array_agg(amount order by amount)", "refunds") == [1, 2]
+    record_refunds(bank, feed, date(2024, 1, 3))
+    assert count(bank, "array_agg(amount order by amount)", "refunds") == [1, 2, 3, 4, 5]
+    record_refunds(bank, feed, date(2024, 1, 6))
+    assert count(bank, "array_agg(amount order by amount)", "refunds") == [1, 2, 3, 4, 5, 7, 9]
+
+
 def test_rows_whose_first_piece_is_empty_are_copied(bank: psycopg.Connection[Any]) -> None:
     """pyarrow 25 writes zero bytes for them, which PostgreSQL rejects."""
     rows = pa.table({"kind": pa.array([1]), "id": pa.array([2**40]), "fingerprint": pa.array([3])})
