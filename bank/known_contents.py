@@ -1,4 +1,4 @@
-"""The contents of loaded files: a file that grows keeps its source, and rows that are loaded already are not added."""
+"""What the bank knows of mapped files: a file that grows keeps its source, and no load brings back erased customers."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Collection
 from typing import Final
 
 import psycopg
+import pyarrow as pa
 
 from bank.errors import DataError
 from bank.feed import Feed
-from bank.mapped.contents import Content
+from bank.mapped.contents import Content, Contents
 from bank.mapped.feed import MappedFeed
 
 MOST_LOADED: Final = 0.1
@@ -29,13 +30,15 @@ select count(*), count(*) filter (where exists (
 
 
 def take_over(bank: psycopg.Connection, feed: Feed) -> bool:
-    """Tell a mapped feed which contents the bank knows; whether its files have other sources than without."""
+    """Tell a mapped feed which contents and erased customers the bank knows; whether that changes its payments."""
     if not isinstance(feed, MappedFeed):
         return False
     own = feed.sources
     found = bank.execute("select digest, size, source from bank.contents").fetchall()
-    feed.know([Content(*row) for row in found])
-    return feed.sources != own
+    erased = [row[0] for row in bank.execute("select id from bank.erased_customers").fetchall()]
+    feed.known.contents = Contents([Content(*row) for row in found])
+    feed.known.erased = pa.array(erased, pa.int64())
+    return feed.sources != own or bool(erased)
 
 
 def record(bank: psycopg.Connection, feed: MappedFeed) -> None:

@@ -123,6 +123,8 @@ def report_refused(feed: MappedFeed, loaded: Loaded) -> None:
             f"refused: {tally.refused.total():,} of {tally.rows:,} rows: {reasons}. `make check-data` shows examples",
             file=sys.stderr,
         )
+    if feed.known.left_out:
+        print(f"left out: {feed.known.left_out:,} rows of customers that were erased (bank.erase)", file=sys.stderr)
     if loaded.rows and not loaded.rows_new:
         print(
             "nothing is new: this content is loaded already, and a changed map does not change loaded rows: "
