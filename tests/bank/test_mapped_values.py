@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import bank.mapped.times
 from bank.mapped.amounts import amounts
 from bank.mapped.ids import FIRST_HASH, NUMBERED, IdKey, id_texts, numbers_of
 from bank.mapped.labels import fraud_labels, kinds_of
@@ -187,10 +188,24 @@ def test_units_are_told_apart_by_their_size() -> None:
     assert [likely_unit(17 * 10**n) for n in (8, 11, 14, 17)] == ["s", "ms", "us", "ns"]
 
 
+def test_formats_are_not_tried_on_times_that_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes longer than reading a table."""
+    monkeypatch.setattr(bank.mapped.times, "likely_formats", lambda _: pytest.fail("formats were tried"))
+    instants([pa.array(["2024-01-01 10:00:00", None])], "occurred_at", Time(), NOW)
+
+
 def numbers(values: list[Any], kind: str = "customer_id", key: IdKey = KEY) -> list[int]:
     texts, problems = id_texts([pa.array(values)], kind)
     assert not any(problem.rows.any() for problem in problems)
     return numbers_of(texts, kind, key).values.tolist()
+
+
+def test_hashes_stay_the_same_from_one_version_to_the_next() -> None:
+    """Loaded banks have them, so a faster way to compute them must give these."""
+    ids, fingerprints = KEY.hashes("customer_id", ["4613314721966", "shop é", ""])
+    assert ids.tolist() == [6061532848193084272, 4989476776443676261, 3082876242345693989]
+    assert fingerprints.tolist() == [824839681008824668, -6712668838237063730, 7923348621335422104]
+    assert KEY.hashes("transaction_id", ["4613314721966"])[0].tolist() == [3020919659989324660]
 
 
 def test_short_whole_numbers_are_kept_and_all_else_is_hashed() -> None:
