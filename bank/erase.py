@@ -1,7 +1,7 @@
 """Forget one customer in the bank's tables: `python -m bank.erase --customer ID`.
 
-It is safe to run again. The keys of the erased rows are kept, so that loading or replaying the same source does not
-bring the customer back. docs/operations.md says what else to run.
+It is safe to run again. The keys of the erased rows are kept, and the customer's id if it is a keyed hash, so that
+loading or replaying does not bring the customer back. docs/operations.md says what else to run.
 """
 
 from __future__ import annotations
@@ -45,6 +45,11 @@ delete from serving.fraud_reports as report where transaction_id = any(%(ids)s::
 )
 """
 """Reports that the scorer took of payments that it did not score: only the bank knows whose they are."""
+LIST_HASH: Final = """
+insert into bank.erased_customers select id from bank.hashed_ids where kind = %(kind)s and id = %(customer)s
+on conflict do nothing
+"""
+"""So that no load brings the customer back, also from another file. Only hashes: an id in clear would identify."""
 ERASE_HASH: Final = "delete from bank.hashed_ids where kind = %(kind)s and id = %(customer)s"
 """The fingerprint of what the customer's id stands for."""
 NAMES: Final = {"transactions": "payments", "fraud_reports": "reports"}
@@ -68,7 +73,9 @@ def erase(settings: Settings, customer_id: int) -> dict[str, int]:
             table: bank.execute(_erase_from(table, names_customers), customer | {"ids": ids}).rowcount
             for table, names_customers in bank.execute(LANDING_TABLES).fetchall()
         }
-        erased["hashed_ids"] = bank.execute(ERASE_HASH, customer | {"kind": KINDS.index("customer_id")}).rowcount
+        kind = {"kind": KINDS.index("customer_id")}
+        bank.execute(LIST_HASH, customer | kind)
+        erased["hashed_ids"] = bank.execute(ERASE_HASH, customer | kind).rowcount
     return {NAMES.get(table, table): rows for table, rows in erased.items()} | {"scored_reports": scored}
 
 

@@ -120,10 +120,14 @@ def arrived_before(rows: pa.Table, instant: datetime) -> pa.Table:
     return rows.filter(pc.less(rows["arrived_at"], pa.scalar(instant, INSTANT)))
 
 
+def arrived_from(rows: pa.Table, instant: datetime) -> pa.Table:
+    """The payments or reports that arrived at `instant` or later."""
+    return rows.filter(pc.greater_equal(rows["arrived_at"], pa.scalar(instant, INSTANT)))
+
+
 def on_day(rows: pa.Table, day: date) -> pa.Table:
     """The payments or reports that arrived on `day`, UTC."""
-    before = arrived_before(rows, midnight(day) + timedelta(days=1))
-    return before.filter(pc.greater_equal(before["arrived_at"], pa.scalar(midnight(day), INSTANT)))
+    return arrived_from(arrived_before(rows, midnight(day) + timedelta(days=1)), midnight(day))
 
 
 def reports_of(rows: pa.Table) -> pa.Table:

@@ -1,4 +1,4 @@
-"""List the files of a folder and its sub-folders, as Spark, pandas and others leave them."""
+"""List the files of a folder and its sub-folders, as Spark, pandas and others leave them, and their partitions."""
 
 from __future__ import annotations
 

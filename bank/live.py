@@ -30,9 +30,10 @@ from tenacity import (
 )
 from tenacity.stop import stop_base
 
+from bank import known_contents
 from bank.errors import BankError, one_line
 from bank.events import Event as BankEvent
-from bank.feed import require_days
+from bank.feed import Feed, require_days
 from bank.landing import open_bank
 from bank.load import hold_out
 from bank.options import add_feed_options, feed_of, positive_int
@@ -210,7 +211,7 @@ def _serve(options: argparse.Namespace, stopping: Event) -> None:
         span = f"{held_out[0]} to {held_out[-1]}"
         _print_line(f"live: {span}, {options.rate} events a second, resuming from the bank's records")
         while not stopping.is_set():
-            found = live.at_the_bank(lambda bank: next_day(bank, feed, held_out, datetime.now(UTC)))
+            found = live.at_the_bank(lambda bank: _next_day(bank, feed, held_out))
             if found is None:
                 _print_line("live: all past days of the feed are replayed; idle")
                 live.idle(IDLE_SECONDS)
@@ -220,6 +221,12 @@ def _serve(options: argparse.Namespace, stopping: Event) -> None:
             live.at_the_bank(lambda bank, day=day: record_refunds(bank, feed, day))  # type: ignore[misc]
             played = live.play_day(*found)
             _print_line(json.dumps({"day": str(found[0]), **played.summary(time.monotonic() - start)}))
+
+
+def _next_day(bank: psycopg.Connection, feed: Feed, held_out: Sequence[date]) -> tuple[date, list[BankEvent]] | None:
+    # Each time: a customer may have been erased since.
+    known_contents.take_over(bank, feed)
+    return next_day(bank, feed, held_out, datetime.now(UTC))
 
 
 if __name__ == "__main__":

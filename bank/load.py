@@ -15,6 +15,7 @@ from functools import cache, partial
 import psycopg
 import pyarrow as pa
 
+from bank import known_contents
 from bank.errors import BankError
 from bank.feed import Batch, Feed, arrived_before, midnight, reports_of, require_days, unknown_labels_of
 from bank.hashed_ids import HashRegister
@@ -51,7 +52,7 @@ def load(bank: psycopg.Connection, feed: Feed, hold_out_days: int) -> Loaded:
     until = midnight(held[0]) if held else datetime.max.replace(tzinfo=UTC)
     with bank.transaction():
         take_turns(bank)
-        new = _land_all(bank, feed, until)
+        new = _land_mapped(bank, feed, until) if isinstance(feed, MappedFeed) else _land_all(bank, feed, until)
     # After a bulk load the planner needs new statistics.
     bank.execute("analyze bank.transactions, bank.fraud_reports")
     return Loaded(
@@ -70,6 +71,16 @@ def hold_out(days: list[date], last: int) -> tuple[list[date], list[date]]:
     if last >= len(days):
         raise BankError(f"--hold-out-days {last} leaves none of {len(days)} days to load: hold out fewer")
     return days[: len(days) - last], days[len(days) - last :]
+
+
+def _land_mapped(bank: psycopg.Connection, feed: MappedFeed, until: datetime) -> Counter[str]:
+    """Land what is new, also of files that have grown. Raises `DataError` for a file that was changed."""
+    known_contents.take_over(bank, feed)
+    before = [row[0] for row in bank.execute("select source from bank.sources").fetchall()]
+    landed = _land_all(bank, feed, until)
+    known_contents.require_unloaded(bank, feed, before)
+    known_contents.record(bank, feed)
+    return landed
 
 
 def _land_all(bank: psycopg.Connection, feed: Feed, until: datetime) -> Counter[str]:
@@ -112,6 +123,8 @@ def report_refused(feed: MappedFeed, loaded: Loaded) -> None:
             f"rejected: {tally.refused.total():,} of {tally.rows:,} rows: {reasons}. `make check-data` shows examples",
             file=sys.stderr,
         )
+    if feed.known.left_out:
+        print(f"left out: {feed.known.left_out:,} rows of customers that were erased (bank.erase)", file=sys.stderr)
     if loaded.rows and not loaded.rows_new:
         print(
             "nothing is new: this content is loaded already, and a changed map does not change loaded rows: "

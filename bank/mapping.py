@@ -11,7 +11,6 @@ import difflib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
-from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
     BaseModel,
@@ -22,6 +21,8 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+
+from contracts.zones import clock_of, zone_names
 
 ROW: Final = ("row",)
 """As `transaction_id`: the payments have no ids, so they are numbered by their source and row."""
@@ -112,9 +113,10 @@ class Time(_Table):
     @field_validator("zone")
     @classmethod
     def _is_a_zone(cls, zone: str) -> str:
-        zones = available_timezones()
-        if zone not in zones:
-            raise ValueError(f"is not a time zone: write an IANA name{closest(zone, sorted(zones))}")
+        # By the package tzdata, like all zones of the bank: a machine's own database may be older.
+        names = zone_names()
+        if zone not in names:
+            raise ValueError(f"is not a time zone: write an IANA name{closest(zone, sorted(names))}")
         return zone
 
     @field_validator("format")
@@ -151,7 +153,7 @@ class Time(_Table):
     def start(self) -> datetime:
         """The instant of the number 0; an origin without an offset is in `zone`."""
         start = datetime.fromisoformat(self.origin or "1970-01-01T00:00:00Z")
-        return (start if start.tzinfo else start.replace(tzinfo=ZoneInfo(self.zone))).astimezone(UTC)
+        return (start if start.tzinfo else start.replace(tzinfo=clock_of(self.zone))).astimezone(UTC)
 
 
 class Values(_Table):

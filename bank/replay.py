@@ -22,10 +22,11 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 
+from bank import known_contents
 from bank.erased_rows import without_erased
 from bank.errors import BankError, IdConflictError
 from bank.events import Event, events_of, in_landing_order, independent_runs
-from bank.feed import Feed, on_day, require_days, unknown_labels_of
+from bank.feed import Feed, arrived_before, arrived_from, midnight, require_days, unknown_labels_of
 from bank.landing import land, open_bank, take_turns
 from bank.mapped.feed import MappedFeed
 from bank.options import add_feed_options, feed_of, non_negative_int, positive_int
@@ -180,14 +181,19 @@ def record(bank: psycopg.Connection, events: Sequence[Event]) -> None:
 
 
 def record_refunds(bank: psycopg.Connection, feed: Feed, day: date) -> None:
-    """Insert the refunds of a day, which are not sent to the scorer; existing rows are kept."""
+    """Insert the refunds from a day until the next one with payments; existing rows are kept.
+
+    They are not sent to the scorer, and days that have only refunds are not replayed.
+    """
     if not isinstance(feed, MappedFeed) or not feed.tally.refunds:
         return
+    following = [midnight(later) for later in feed.days() if later > day]
+    until = following[0] if following else datetime.max.replace(tzinfo=UTC)
     # Read before the lock is taken: the files may be large.
     found = [
         (batch.source, rows)
         for batch in feed.batches()
-        if batch.refunds is not None and len(rows := on_day(batch.refunds, day))
+        if batch.refunds is not None and len(rows := arrived_from(arrived_before(batch.refunds, until), midnight(day)))
     ]
     with bank.transaction():
         take_turns(bank)
@@ -210,7 +216,8 @@ def day_to_play(feed: Feed, day: date, now: datetime) -> list[Event]:
     if day not in days:
         raise BankError(f"the data has no payments on {day}: choose a day from {days[0]} to {days[-1]}")
     events = events_of(feed, day)
-    if events[-1].second > now + MAX_CLOCK_SKEW:
+    # Without events where all customers of the day were erased.
+    if events and events[-1].second > now + MAX_CLOCK_SKEW:
         raise BankError(f"{day} is not over yet and the scorer rejects future payments: choose an earlier day")
     return events
 
@@ -229,6 +236,8 @@ def main() -> None:
     events = day_to_play(feed, options.day, now)
     settings = read_settings()
     with open_bank(settings) as bank, ScorerClient(settings.scorer_url, settings.secret("scorer_api_key")) as scorer:
+        if known_contents.take_over(bank, feed):
+            events = day_to_play(feed, options.day, now)
         played = replay(bank, scorer, without_erased(bank, events), options.clients, options.limit)
         record_refunds(bank, feed, options.day)
     if played.refused:

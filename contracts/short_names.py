@@ -12,9 +12,16 @@ DIGITS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base 32: no letter looks like a digit."""
 LETTERS: Final = {"customer_id": "C", "terminal_id": "T", "transaction_id": "P"}
 LENGTH: Final = 5
+FIRST_LONG: Final = 10**9
+"""Ids below are short enough themselves; hashes are never below."""
 
 
 def short_name(kind: str, number: int) -> str:
     """The name of an id, where `kind` is a key of `LETTERS`."""
     digest = int.from_bytes(blake2b(f"{kind} {number}".encode(), digest_size=8).digest())
     return f"{LETTERS[kind]}-" + "".join(DIGITS[digest >> 5 * place & 31] for place in range(LENGTH))
+
+
+def named(kind: str, number: int) -> str:
+    """An id in a text for people: a long one after its short name."""
+    return f"{number}" if 0 <= number < FIRST_LONG else f"{short_name(kind, number)} ({number})"

@@ -100,14 +100,15 @@ class Zone:
         return ZoneId(self.name, hashlib.sha256(table).hexdigest()[:16])
 
     @cached_property
-    def _table(self) -> tuple[Ints, Ints]:
+    def table(self) -> tuple[Ints, Ints]:
+        """The transitions, shape (n,), and the offsets, shape (n + 1,)."""
         return np.array(self.transitions, dtype=np.int64), np.array(self.offsets, dtype=np.int64)
 
     def local(self, seconds: Ints) -> Ints:
         """Local time of instants, both in seconds since 1970-01-01T00:00 (local, UTC), of the same shape."""
         if self.is_utc:
             return seconds
-        transitions, offsets = self._table
+        transitions, offsets = self.table
         local: Ints = seconds + offsets[transitions.searchsorted(seconds, side="right")]
         return local
 
@@ -120,11 +121,16 @@ def find_zone(name: str) -> Zone:
     """The zone of an IANA name. Raises ValueError for another name, with the closest ones."""
     if name == UTC.name:
         return UTC
-    if name not in _names():
+    if name not in zone_names():
         raise ValueError(f"{name!r} is not a time zone of the IANA database{_suggestion(name)}")
-    with files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
-        changes = list(_changes(ZoneInfo.from_file(file, key=name)))
+    changes = list(_changes(clock_of(name)))
     return Zone(name, tuple(second for second, _ in changes[1:]), tuple(offset for _, offset in changes))
+
+
+def clock_of(name: str) -> ZoneInfo:
+    """The clock of an IANA name, by the package tzdata."""
+    with files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
+        return ZoneInfo.from_file(file, key=name)
 
 
 def _changes(zone: tzinfo) -> Iterator[tuple[int, int]]:
@@ -155,7 +161,8 @@ def _first_change(offset: Callable[[int], int], low: int, high: int) -> int:
 
 
 @cache
-def _names() -> frozenset[str]:
+def zone_names() -> frozenset[str]:
+    """The names of all zones."""
     return frozenset(files("tzdata").joinpath("zones").read_text("utf-8").split())
 
 
@@ -163,7 +170,7 @@ def _suggestion(name: str) -> str:
     """The closest names, by the whole name or by its last part, as text; empty without any."""
     wanted = name.strip().replace(" ", "_").lower()
     known: dict[str, str] = {}
-    for one in sorted(_names()):
+    for one in sorted(zone_names()):
         known.setdefault(one.lower(), one)
         known.setdefault(one.lower().rpartition("/")[2], one)
     close = difflib.get_close_matches(wanted, known, 2 * _SHOWN) or difflib.get_close_matches(

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from bank.errors import DataError
 from bank.feed import Batch, days_of
+from bank.mapped.contents import Content, Contents, by_source, digest_of
 from bank.mapped.convert import Converted, Converter, check_columns
 from bank.mapped.currency import Rates, read_rates
 from bank.mapped.files import DataFile, data_files
-from bank.mapped.ids import ROW_BITS, IdKey
+from bank.mapped.ids import KINDS, ROW_BITS, IdKey
 from bank.mapped.problems import Example, Tally
 from bank.mapped.readers import Broken, column_names, read_rows
 from bank.mapping import ROW, DataMap, closest
@@ -26,11 +28,21 @@ LARGE = 100 << 20
 REMEDY_BROKEN = "correct its quotes and delimiters, or delimiter below [format]"
 
 
+@dataclass
+class Known:
+    """What the bank knows: loaded contents, and customers that were erased, whose rows are left out and counted."""
+
+    contents: Contents = field(default_factory=Contents)
+    erased: pa.Array = field(default_factory=lambda: pa.array([], pa.int64()))
+    left_out: int = 0
+
+
 @dataclass(frozen=True)
 class MappedFeed:
     """The payments of a file or folder; rows that cannot be payments or refunds are rejected and counted.
 
-    `map_path` is named in messages. Payments dated after `now` are rejected.
+    `map_path` is named in messages. Payments dated after `now` are rejected. Every file is new until `known`
+    has what the bank knows.
     """
 
     data: Path
@@ -38,6 +50,7 @@ class MappedFeed:
     map_path: Path
     now: datetime
     key: IdKey
+    known: Known = field(default_factory=Known, init=False, repr=False, compare=False)
 
     def days(self) -> list[date]:
         """The days that have payments. Reads every file once. Raises `DataError`, even if no row is a payment."""
@@ -64,16 +77,22 @@ class MappedFeed:
         """Whether the map has a column of labels."""
         return self.mapping.columns.fraud is not None
 
+    @property
+    def numbered(self) -> bool:
+        """Whether payments have no ids, so that they are numbered."""
+        return self.mapping.columns.transaction_id == ROW
+
     def batches(self) -> Iterator[Batch]:
         """The payments in the files' order, with refunds and the hashes of ids; each arrives when it occurs."""
         tally = Tally()
+        self.known.left_out = 0
         for source, file in self.sources.items():
             first_id, entry = self.key.first_of_source(source)
-            numbered = self.mapping.columns.transaction_id == ROW
+            entries = [entry] if self.numbered else []
             for done in self.converted(file, tally, self.key, first_id):
-                hashed = pa.concat_tables([done.hashed, entry]) if numbered else done.hashed
-                numbered = False
-                yield Batch(source, done.payments, done.refunds, hashed)
+                hashed = pa.concat_tables([done.hashed, *entries])
+                entries = []
+                yield self._without_erased(Batch(source, done.payments, done.refunds, hashed))
 
     def converted(
         self, file: DataFile, tally: Tally, key: IdKey | None = None, first_id: int = 0
@@ -83,7 +102,7 @@ class MappedFeed:
         wanted = list(dict.fromkeys(name for names in self.mapping.columns.theirs.values() for name in names))
         broken = Broken()
         for rows in read_rows(file, wanted, self.mapping.format, broken):
-            if self.mapping.columns.transaction_id == ROW and rows.numbers[-1:].max(initial=0) >= 1 << ROW_BITS:
+            if self.numbered and rows.numbers[-1:].max(initial=0) >= 1 << ROW_BITS:
                 raise DataError(
                     f"{file.label} has more than {1 << ROW_BITS:,} rows to number: split it into several files"
                 )
@@ -117,16 +136,32 @@ class MappedFeed:
             print(f"ignored: {file.label} has no column {missing[0]}", file=sys.stderr)
         return found
 
-    @cached_property
+    @property
     def sources(self) -> dict[str, DataFile]:
-        """One file for each distinct content, by the name of its source."""
-        used = frozenset(name for names in self.mapping.columns.theirs.values() for name in names)
-        sources: dict[str, DataFile] = {}
-        for file in self.files:
-            first = sources.setdefault(f"file:{file.digest(used)}", file)
-            if first != file:
-                print(f"ignored: {file.label} is a copy of {first.label}", file=sys.stderr)
-        return sources
+        """One file for each source, by its name: copies, and earlier states of a file that has grown, are left out."""
+        return {source: files[0] for source, files in self._by_source(self.known.contents).items()}
+
+    @property
+    def contents(self) -> list[Content]:
+        """The contents of the files, with the names of their sources."""
+        self._by_source(self.known.contents)
+        return [self.known.contents.known[digest] for digest, _ in self._digests.values()]
+
+    def _by_source(self, known: Contents) -> dict[str, list[DataFile]]:
+        return by_source(self._digests, self._used, known)
+
+    @cached_property
+    def _used(self) -> frozenset[str]:
+        return frozenset(name for names in self.mapping.columns.theirs.values() for name in names)
+
+    @cached_property
+    def _digests(self) -> dict[DataFile, tuple[str, int]]:
+        digests = {file: digest_of(file, self._used) for file in self.files}
+        for first, *others in by_source(digests, self._used, Contents()).values():
+            for file in others:
+                relation = "a copy" if digests[file] == digests[first] else "the beginning"
+                print(f"ignored: {file.label} is {relation} of {first.label}", file=sys.stderr)
+        return digests
 
     @cached_property
     def _survey(self) -> tuple[list[date], Tally]:
@@ -145,6 +180,16 @@ class MappedFeed:
             return None
         beside = self.data if self.data.is_dir() else self.data.parent
         return read_rates(self.mapping.currency, [self.map_path.parent, beside])
+
+    def _without_erased(self, batch: Batch) -> Batch:
+        erased = self.known.erased
+        if not len(erased) or batch.refunds is None or batch.hashed is None:
+            return batch
+        rows, refunds = (_without(table, "customer_id", erased) for table in (batch.rows, batch.refunds))
+        self.known.left_out += len(batch.rows) + len(batch.refunds) - len(rows) - len(refunds)
+        customers = pc.equal(batch.hashed["kind"], KINDS.index("customer_id"))
+        gone = pc.and_(customers, pc.is_in(batch.hashed["id"], erased))
+        return Batch(batch.source, rows, refunds, batch.hashed.filter(pc.invert(gone)))
 
     def _is_rates(self, file: DataFile) -> bool:
         currency = self.mapping.currency
@@ -165,3 +210,7 @@ class MappedFeed:
             for name in theirs:
                 if names.count(name) > 1:
                     raise DataError(f"{file.label} has the column {name} more than once: rename one of them")
+
+
+def _without(table: pa.Table, column: str, values: pa.Array) -> pa.Table:
+    return table.filter(pc.invert(pc.is_in(table[column], values)))

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, Literal
-from urllib.parse import unquote
 
 import pyarrow as pa
 
 from bank.errors import DataError, one_line
+from bank.files import files_below, partitions_of
 from bank.mapped.problems import masked_text
 
 Layout = Literal["csv", "json", "parquet"]
@@ -32,7 +30,6 @@ OTHERS: Final = {
     b"Obj\x01": "an Avro file: save it as Parquet",
     b"ORC": "an ORC file: save it as Parquet",
 }
-NO_VALUE: Final = "__HIVE_DEFAULT_PARTITION__"
 
 
 @dataclass(frozen=True)
@@ -48,28 +45,14 @@ class DataFile:
         folders = [masked_text(f"{name}={value}") for name, value in self.partition]
         return "/".join([*folders, self.path.name])
 
-    def digest(self, columns: frozenset[str]) -> str:
-        """The first 64 bits of the SHA-256 of the unpacked content, and of the partition's columns that are used."""
-        whole = hashlib.sha256()
-        try:
-            with open_unpacked(self.path) as file:
-                while block := file.read(1 << 20):
-                    whole.update(block)
-        except (OSError, pa.ArrowException) as error:
-            raise unreadable(self.path, error) from error
-        for name, value in self.partition:
-            if name in columns:
-                whole.update(f"\0{name}={value}".encode())
-        return whole.hexdigest()[:16]
-
 
 def data_files(data: Path) -> list[DataFile]:
-    """The files of a path, in order. Raises `DataError` if there are none."""
+    """The files of a path, in order of path; others are named on stderr. Raises `DataError` if there are none."""
     if data.is_file():
-        return [DataFile(data, _partition(data.parent.parts))]
+        return [_data_file(data, Path(data.anchor))]
     if not data.is_dir():
         raise DataError(f"there is no file or folder {data}: set DATA to a file of transactions or a folder of them")
-    found = list(_walk(data))
+    found = list(_named_as_data(data))
     if not found:
         raise DataError(
             f"no data in {data}: put files there that end in {', '.join(ENDINGS)}, plain or as {', '.join(PACKED)}"
@@ -77,23 +60,18 @@ def data_files(data: Path) -> list[DataFile]:
     return found
 
 
-def _walk(data: Path) -> Iterator[DataFile]:
-    for folder, folders, names in os.walk(data, onerror=_refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
-        for name in sorted(names):
-            if name.startswith((".", "_")):
-                continue
-            path = Path(folder) / name
-            if not _is_data(name):
-                print(f"ignored: {path.name} does not end in {', '.join(ENDINGS)}", file=sys.stderr)
-            elif not path.exists():
-                raise DataError(f"{path} is a broken link: remove it, or restore its target")
-            elif path.stat().st_size:
-                yield DataFile(path, _partition(path.relative_to(data).parts[:-1]))
+def _named_as_data(data: Path) -> Iterator[DataFile]:
+    for path in files_below(data):
+        if not _is_data(path.name):
+            print(f"ignored: {path.name} does not end in {', '.join(ENDINGS)}", file=sys.stderr)
+        elif not path.exists():
+            raise DataError(f"{path} is a broken link: remove it, or restore its target")
+        elif path.stat().st_size:
+            yield _data_file(path, data)
 
 
-def _refuse(error: OSError) -> None:
-    raise DataError(f"{error.filename} cannot be read ({error.strerror}): give permission, or move it away") from error
+def _data_file(path: Path, root: Path) -> DataFile:
+    return DataFile(path, tuple(partitions_of(path, root).items()))
 
 
 def _is_data(name: str) -> bool:
@@ -102,11 +80,6 @@ def _is_data(name: str) -> bool:
         lower = lower.removesuffix(ending)
     # Files of Hadoop and Spark may have no ending.
     return lower.endswith(ENDINGS) or (lower.startswith("part-") and "." not in lower)
-
-
-def _partition(folders: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
-    pairs = [folder.partition("=") for folder in folders if "=" in folder.strip("=")]
-    return tuple((unquote(name), None if value == NO_VALUE else unquote(value)) for name, _, value in pairs)
 
 
 def layout_of(path: Path, encoding: str = "utf-8") -> Layout:

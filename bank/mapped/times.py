@@ -157,6 +157,9 @@ def _first(column: pa.Array, rows: Mask) -> str:
 
 
 def _remedy(column: pa.Array, odd: Mask, written: Time) -> str:
+    if not odd.any():
+        # Trying the known formats takes longer than reading a table.
+        return ""
     text = _first(column, odd)
     if re.fullmatch(WHOLE, text) and not written.format:
         unit = likely_unit(int(text))

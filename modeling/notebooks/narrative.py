@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from contracts.short_names import named
 from modeling.notebooks.payments import Frame
 from modeling.notebooks.statistics import MIN_FRAUDS, NEAR_DAYS, Clusters
 
@@ -102,8 +103,8 @@ def describe_clusters(found: Clusters, one: str) -> list[str]:
         f"{percent(found.near)} of the {number(found.frauds, 'fraud')} have another at the same {one} within "
         f"{NEAR_DAYS} days, {closer} the {percent(found.near_by_chance)} of as many frauds assigned to random "
         "payments.",
-        f"The longest streak is {number(found.longest, 'fraud')} in a row at {one} {found.longest_of}, over "
-        f"{found.longest_days:.1f} days.",
+        f"The longest streak is {number(found.longest, 'fraud')} in a row at {one} "
+        f"{named(f'{one}_id', found.longest_of)}, over {found.longest_days:.1f} days.",
     ]
     if len(found.gaps):
         sentences.insert(

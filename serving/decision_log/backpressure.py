@@ -7,15 +7,13 @@ from admission until the first measurement after it ends, because earlier measur
 from __future__ import annotations
 
 import asyncio
-import logging
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from serving.errors import OverloadedError
-from serving.observability.logging import event
+from serving.observability.counted_event import CountedEvent
 from serving.observability.metrics import Metrics
 
 BATCH_RATIO: Final = 0.85
@@ -30,7 +28,6 @@ WAIT_SECONDS: Final = 2.0
 MAX_WAITING: Final = 16
 """Batches that may wait at a time: each is in memory."""
 POLL_SECONDS: Final = 0.02
-LOG_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True)
@@ -75,8 +72,7 @@ class Backpressure:
         self._unmeasured = 0
         self._queue = asyncio.Lock()
         self._queued = 0
-        self._rejected = 0
-        self._logged_at = float("-inf")
+        self._rejected = CountedEvent("batches rejected")
 
     def measured(self, waiting: int, memory: Memory) -> None:
         """Take what the relay measured: the length of the outbox, and Valkey's memory."""
@@ -147,8 +143,5 @@ class Backpressure:
         return ""
 
     def _overloaded(self, problem: str) -> OverloadedError:
-        self._rejected += 1
-        if time.monotonic() - self._logged_at >= LOG_SECONDS:
-            event("batches rejected", logging.WARNING, reason=problem, count=self._rejected)
-            self._rejected, self._logged_at = 0, time.monotonic()
+        self._rejected.add(reason=problem)
         return OverloadedError(f"batches are rejected for now: {problem}; retry, or send single payments")

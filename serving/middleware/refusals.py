@@ -1,33 +1,23 @@
-"""Refusals: their responses, and their log lines, of which an attack must not fill the disk."""
+"""Refusals: their responses and their log lines."""
 
 from __future__ import annotations
 
-import logging
-import time
 from http import HTTPStatus
-from typing import Final
 
 import orjson
 
-from serving.observability.logging import event
-
-LOG_SECONDS: Final = 10
+from serving.observability.counted_event import CountedEvent
 
 
 class RefusalLog:
-    """Logs the first rejection, then at most a line in `LOG_SECONDS`."""
+    """Logs rejected requests, at most a line in ten seconds."""
 
     def __init__(self) -> None:
-        self._count = 0
-        self._logged_at = float("-inf")
+        self._refused = CountedEvent("requests refused")
 
     def add(self, status: int, detail: str, client: str) -> None:
         """Count a rejection and perhaps log it."""
-        self._count += 1
-        now = time.monotonic()
-        if now - self._logged_at >= LOG_SECONDS:
-            event("requests refused", logging.WARNING, status=status, reason=detail, client=client, count=self._count)
-            self._count, self._logged_at = 0, now
+        self._refused.add(status=status, reason=detail, client=client)
 
 
 def refusal_response(status: int, detail: str) -> bytes:

@@ -19,7 +19,7 @@ from bank.settings import Settings, read_settings
 
 TABLES = (
     "bank.transactions, bank.fraud_reports, bank.refunds, bank.unknown_labels, bank.hashed_ids, bank.sources, "
-    "bank.erased_rows"
+    "bank.erased_rows, bank.contents, bank.erased_customers"
 )
 
 

@@ -22,6 +22,11 @@ COLUMNS = {
     "occurred_at": "time",
 }
 HEADER = "id,card,shop,amount,time,fraud"
+ROWS = [
+    "a1,4613314721966,shop one,12.50,2024-01-01 10:00:00,0",
+    "a2,4613314721966,shop two,3.10,2024-01-02 11:00:00,1",
+    "a3,7,shop one,0.00,2024-01-03 12:00:00,0",
+]
 
 
 def feed_of(data: Path, columns: dict[str, Any] | None = None, **tables: dict[str, Any]) -> MappedFeed:

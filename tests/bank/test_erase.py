@@ -17,7 +17,8 @@ from tenacity import stop_after_attempt
 from bank.erase import erase
 from bank.erased_rows import without_erased
 from bank.feed import SimulatedFeed
-from bank.load import load
+from bank.find_id import number_of
+from bank.load import load, report_refused
 from bank.pending_events import next_day
 from bank.published_feed import PublishedFeed
 from bank.replay import day_to_play, replay
@@ -26,6 +27,7 @@ from bank.settings import Settings
 from bank.simulator import Simulation
 from tests.bank.conftest import TinyScorer
 from tests.bank.frames import count, frame
+from tests.bank.mapped import KEY, csv_feed
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 WORLD = SimulatedFeed(Simulation(customers=60, terminals=120, days=20, seed=1))
@@ -141,6 +143,40 @@ def test_of_a_repeated_id_the_report_stays(bank: psycopg.Connection, settings: S
     assert erased(settings) == {"payments": 3, "reports": 1}
     assert bank.execute("select transaction_id from bank.fraud_reports").fetchall() == [(7,)]
     assert bank.execute("select source_row from bank.transactions order by 1").fetchall() == [(1,), (5,)]
+
+
+CARD = "4613314721966"
+OWN = [f"a1,{CARD},s,1,2024-01-01,1", f"r1,{CARD},s,-1,2024-01-01,0", f"a2,{CARD},s,2,2024-01-03,"]
+OTHERS = ["b1,4613314721967,s,3,2024-01-01,0", "b2,4613314721967,s,-4,2024-01-02,0"]
+
+
+def test_no_later_file_brings_back_a_customer_whose_id_is_a_hash(
+    bank: psycopg.Connection, settings: Settings, tiny: TinyScorer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    feed = csv_feed(tmp_path, *OWN, *OTHERS)
+    customer = number_of([CARD], "customer_id", KEY)
+    load(bank, feed, 0)
+    bank.commit()
+    assert erased(settings, customer)["hashed_ids"] == 1
+    others = count(bank, table="hashed_ids")
+    (tmp_path / "later").mkdir()
+    other = csv_feed(
+        tmp_path / "later", f"c1,{CARD},s,9,2024-02-01,0", f"c2,{CARD},s,-9,2024-02-01,0", "c3,5,s,9,2024-02-02,0"
+    )
+    for again in (feed, other):
+        report_refused(again, load(bank, again, 0))
+        assert (
+            rows_of(bank, customer) == count(bank, f"count(*) filter (where customer_id = {customer})", "refunds") == 0
+        )
+        assert count(bank, "count(*)", "hashed_ids") >= others
+        bank.commit()
+        assert erased(settings, customer) == {}
+    said = capsys.readouterr().err
+    assert "left out: 3 rows of customers that were erased" in said
+    assert "left out: 2 rows of customers that were erased" in said
+    events = day_to_play(other, date(2024, 2, 1), NOW)
+    assert not events
+    assert CARD not in str(bank.execute("select * from bank.erased_customers").fetchall())
 
 
 def test_a_landing_table_of_another_kind_is_erased_too(

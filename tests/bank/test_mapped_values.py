@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+import zoneinfo
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import bank.mapped.times
 from bank.mapped.amounts import amounts
 from bank.mapped.ids import FIRST_HASH, NUMBERED, IdKey, id_texts, numbers_of
 from bank.mapped.labels import fraud_labels, kinds_of
@@ -21,6 +24,7 @@ from bank.mapped.problems import masked_id, masked_text
 from bank.mapped.times import instants, likely_unit
 from bank.mapped.zones import to_utc
 from bank.mapping import Format, Time
+from contracts.zones import clock_of
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = IdKey(b"secret")
@@ -144,8 +148,23 @@ def test_times_that_the_clock_skips_or_repeats_follow_a_stated_rule_and_are_coun
 def test_local_times_are_those_of_zoneinfo(local: datetime, zone: str) -> None:
     micros = round((local - datetime(1970, 1, 1)) / timedelta(microseconds=1))
     utc = to_utc(np.array([micros]), zone)[0][0]
-    expected = local.replace(tzinfo=ZoneInfo(zone), fold=0).astimezone(UTC)
+    expected = local.replace(tzinfo=clock_of(zone), fold=0).astimezone(UTC)
     assert datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(utc)) == expected
+
+
+def test_zones_are_those_of_the_package_not_of_the_machine(tmp_path: Path) -> None:
+    (tmp_path / "Asia").mkdir()
+    (tmp_path / "Asia/Kolkata").write_bytes(files("tzdata").joinpath("zoneinfo/Asia/Tokyo").read_bytes())
+    before = zoneinfo.TZPATH
+    zoneinfo.reset_tzpath([tmp_path])
+    zoneinfo.ZoneInfo.clear_cache()
+    try:
+        written = Time(zone="Asia/Kolkata", unit="s", origin="2024-01-01")
+        assert written.start == datetime(2023, 12, 31, 18, 30, tzinfo=UTC)
+        assert times_of(["2024-01-01 05:30:00"], zone="Asia/Kolkata")[0] == ["2024-01-01T00:00:00"]
+    finally:
+        zoneinfo.reset_tzpath(before)
+        zoneinfo.ZoneInfo.clear_cache()
 
 
 @pytest.mark.parametrize(
@@ -169,10 +188,24 @@ def test_units_are_told_apart_by_their_size() -> None:
     assert [likely_unit(17 * 10**n) for n in (8, 11, 14, 17)] == ["s", "ms", "us", "ns"]
 
 
+def test_formats_are_not_tried_on_times_that_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes longer than reading a table."""
+    monkeypatch.setattr(bank.mapped.times, "likely_formats", lambda _: pytest.fail("formats were tried"))
+    instants([pa.array(["2024-01-01 10:00:00", None])], "occurred_at", Time(), NOW)
+
+
 def numbers(values: list[Any], kind: str = "customer_id", key: IdKey = KEY) -> list[int]:
     texts, problems = id_texts([pa.array(values)], kind)
     assert not any(problem.rows.any() for problem in problems)
     return numbers_of(texts, kind, key).values.tolist()
+
+
+def test_hashes_stay_the_same_from_one_version_to_the_next() -> None:
+    """Loaded banks have them, so a faster way to compute them must give these."""
+    ids, fingerprints = KEY.hashes("customer_id", ["4613314721966", "shop é", ""])
+    assert ids.tolist() == [6061532848193084272, 4989476776443676261, 3082876242345693989]
+    assert fingerprints.tolist() == [824839681008824668, -6712668838237063730, 7923348621335422104]
+    assert KEY.hashes("transaction_id", ["4613314721966"])[0].tolist() == [3020919659989324660]
 
 
 def test_short_whole_numbers_are_kept_and_all_else_is_hashed() -> None:

@@ -66,6 +66,13 @@ def test_clustered_frauds_are_told_from_scattered_ones() -> None:
     assert statistics.clusters(payments(scattered), "terminal_id").near == 0
 
 
+def test_a_hashed_id_is_shown_after_its_short_name() -> None:
+    found = statistics.clusters(payments(BAD_TERMINAL + OTHERS), "terminal_id")
+    assert "in a row at terminal 1, over" in " ".join(describe_clusters(found, "terminal"))
+    hashed = replace(found, longest_of=5117203449120087321)
+    assert "in a row at customer C-FFJF4 (5117203449120087321), over" in " ".join(describe_clusters(hashed, "customer"))
+
+
 def test_shares_and_the_intervals_that_leave_chance_in_or_out() -> None:
     rows = payments([(1, 0, 5, n < 50) for n in range(100)] + [(2, 0, 5, n < 1) for n in range(100)])
     table = statistics.fraud_shares(rows, rows["terminal_id"])

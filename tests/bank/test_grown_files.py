@@ -1,0 +1,119 @@
+"""A file that is loaded again: only rows added at its end are new, and one that was changed otherwise is refused."""
+
+from __future__ import annotations
+
+import gzip
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tenacity import stop_after_attempt
+
+import bank.mapped.contents
+from bank import known_contents
+from bank.errors import DataError
+from bank.load import load
+from bank.mapped.contents import Contents, digest_of
+from bank.mapped.files import DataFile
+from bank.replay import day_to_play, record_refunds, replay
+from bank.scorer_client import ScorerClient
+from tests.bank.conftest import TinyScorer
+from tests.bank.frames import count
+from tests.bank.mapped import HEADER, NOW, csv_feed, feed_of, payments
+
+ROWS = [f"a{n},{n % 3},shop,{n}.50,2024-01-{n + 1:02} 10:00:00,{int(n == 1)}" for n in range(12)]
+REFUND, UNKNOWN = "r,1,shop,-5,2024-01-04,0", "u,1,shop,5,2024-01-04,"
+NUMBERED = {"transaction_id": "row"}
+
+
+@pytest.mark.parametrize("columns", [None, NUMBERED])
+def test_of_a_file_that_has_grown_only_the_new_rows_are_loaded(
+    bank: psycopg.Connection[Any], tmp_path: Path, columns: dict[str, Any] | None
+) -> None:
+    load(bank, csv_feed(tmp_path, *ROWS[:3], REFUND, UNKNOWN, columns=columns), 0)
+    grown = load(bank, csv_feed(tmp_path, *ROWS[:3], REFUND, UNKNOWN, *ROWS[3:6], columns=columns), 0)
+    assert (grown.rows_new, count(bank)) == (3, 7)
+    longest = csv_feed(tmp_path, *ROWS[:3], REFUND, UNKNOWN, *ROWS[3:9], REFUND, columns=columns)
+    assert load(bank, longest, 0).rows_new == 3
+    assert [count(bank, table=one) for one in ("refunds", "unknown_labels", "sources")] == [2, 1, 1]
+    ids = bank.execute("select transaction_id from bank.transactions order by source_row").fetchall()
+    assert [row[0] for row in ids] == [row["transaction_id"] for row in payments(longest)]
+    earlier = csv_feed(tmp_path, *ROWS[:3], REFUND, UNKNOWN, columns=columns)
+    assert [load(bank, feed, 0).rows_new for feed in (longest, earlier)] == [0, 0]
+    assert count(bank, "count(distinct transaction_id)") == count(bank) == 10
+
+
+@pytest.mark.parametrize("columns", [None, NUMBERED])
+def test_a_corrected_file_is_refused_and_nothing_is_loaded(
+    bank: psycopg.Connection[Any], tmp_path: Path, columns: dict[str, Any] | None
+) -> None:
+    load(bank, csv_feed(tmp_path, *ROWS, columns=columns), 0)
+    corrected = csv_feed(tmp_path, ROWS[0].replace("0.50", "0.99"), *ROWS[1:], columns=columns)
+    with pytest.raises(DataError, match=r"11 of the 12 payments of payments\.csv are loaded already, from another"):
+        load(bank, corrected, 0)
+    assert [count(bank), count(bank, table="sources"), count(bank, table="contents")] == [12, 1, 1]
+
+
+def test_some_repeated_payments_stay_for_validation(bank: psycopg.Connection[Any], tmp_path: Path) -> None:
+    load(bank, csv_feed(tmp_path, ROWS[0]), 0)
+    assert load(bank, csv_feed(tmp_path, *ROWS[1:], ROWS[0]), 0).rows_new == 12
+
+
+def test_files_with_the_same_beginning_are_not_taken_for_one(bank: psycopg.Connection[Any], tmp_path: Path) -> None:
+    """Each day's file has the header, and the one of a day without payments nothing else."""
+    path = tmp_path / "a.csv"
+    path.write_text(f"{HEADER}\n")
+    for name, row in (("b", ROWS[1]), ("c", ROWS[2])):
+        (tmp_path / f"{name}.csv").write_text(f"{HEADER}\n{row}\n")
+    load(bank, feed_of(tmp_path), 0)
+    (tmp_path / "d.csv").write_text(f"{HEADER}\n{ROWS[3]}\n")
+    load(bank, feed_of(tmp_path), 0)
+    assert count(bank, "array_agg(distinct amount order by amount)") == [1.5, 2.5, 3.5]
+
+
+def test_of_exports_that_grow_in_one_folder_the_last_one_is_loaded(
+    bank: psycopg.Connection[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, rows in (("z_first", ROWS[:2]), ("m_next", ROWS[:4]), ("a_last", ROWS[:7])):
+        content = "\n".join([HEADER, *rows]) + "\n"
+        (tmp_path / f"{name}.csv.gz").write_bytes(gzip.compress(content.encode()))
+    assert load(bank, feed_of(tmp_path), 0).rows == count(bank) == 7
+    assert "ignored: m_next.csv.gz is the beginning of a_last.csv.gz" in capsys.readouterr().err
+
+
+def test_a_file_that_grew_after_the_load_is_replayed_under_its_source(
+    bank: psycopg.Connection[Any], tmp_path: Path, tiny: TinyScorer
+) -> None:
+    load(bank, csv_feed(tmp_path, *ROWS[:4]), 1)
+    feed, day = csv_feed(tmp_path, *ROWS), date(2024, 1, 4)
+    assert known_contents.take_over(bank, feed)
+    with ScorerClient(tiny.url, tiny.key, stop_after_attempt(3)) as scorer:
+        replay(bank, scorer, day_to_play(feed, day, NOW))
+    record_refunds(bank, feed, day)
+    assert (count(bank), count(bank, table="sources")) == (4, 1)
+    assert load(bank, feed, 0).rows_new == 8
+
+
+LINES = st.lists(st.text("ab\r", max_size=4), min_size=1, max_size=8)
+
+
+@given(LINES, st.data(), st.integers(1, 9), st.sampled_from(["\n", "\r\n"]))
+@settings(max_examples=60, deadline=None)
+def test_a_file_has_grown_where_it_begins_with_whole_lines_of_the_earlier_one(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str], data: st.DataObject, block: int, end: str
+) -> None:
+    whole = b"x" + end.join(lines).encode() + b"x"
+    cut = data.draw(st.integers(1, len(whole) - 1))
+    folder = tmp_path_factory.mktemp("grown")
+    early, late = DataFile(folder / "early.csv"), DataFile(folder / "late.csv")
+    early.path.write_bytes(whole[:cut])
+    late.path.write_bytes(whole)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bank.mapped.contents, "BLOCK_BYTES", block)
+        contents = Contents()
+        first, second = (contents.identify(file, frozenset(), *digest_of(file, frozenset())) for file in (early, late))
+    assert (first == second) == (whole[cut - 1 : cut] in b"\r\n" or whole[cut : cut + 1] in b"\r\n")
