@@ -137,7 +137,7 @@ COMPOSE := docker compose
 
 # Compose mounts the map and its folder, so the name of one that ships becomes its path.
 MAP_FILE = $(if $(wildcard bank/maps/$(MAP).toml),./bank/maps/$(MAP).toml,$(MAP))
-up: ## start the whole system in containers: DATA=<path> MAP=<file> LIVE_DAYS=245 SCORER_PORT=8000 AIRFLOW_PORT=8080 MLFLOW_PORT=5050 SPARK_PORT=8081
+up: ## start the whole system in containers: DATA=<path> MAP=<file> LIVE_DAYS=<days> SCORER_PORT=8000 AIRFLOW_PORT=8080 MLFLOW_PORT=5050 SPARK_PORT=8081
 	@$(if $(MAP),MAP="$(MAP_FILE)" MAP_FOLDER="$${MAP_FOLDER:-$$(dirname "$(MAP_FILE)")}") $(COMPOSE) up --detach --build --wait || { $(COMPOSE) logs --tail 20 bootstrap scorer replay; exit 1; }
 	@echo 'payments are being scored; to watch them: docker compose logs --follow replay; addresses and logins: make credentials'
 

@@ -1,6 +1,7 @@
 """Run a command on your own payments: `python -m containers.own_data COMMAND`, which takes the place of this process.
 
-The command gets as `MAP` the path of the map in the container, and as `BANK_ZONE`, where it is empty, the map's zone.
+The command gets as `MAP` the path of the map in the container, and where they are empty, as `BANK_ZONE` the map's zone
+and as `LIVE_DAYS` a number that suits the payments.
 It imports only the standard library, so it runs in every environment.
 """
 
@@ -18,13 +19,20 @@ from demo.map_tables import UTC, zone_of_map
 MAP: Final = Path("/data/map.toml")
 MAPS: Final = Path("/data/maps")
 """Where the map and its folder are mounted."""
+LIVE_DAYS: Final = 245
+OWN_LIVE_DAYS: Final = 5
+"""Of your own payments: a month of them is enough to train on the days before."""
 
 
 def environment_of(given: Mapping[str, str]) -> dict[str, str]:
     """The variables of the command, made of those that Compose passes on from the host."""
     path = map_in_container(given.get("MAP", ""), given.get("MAP_FOLDER", ""))
-    zone = given.get("BANK_ZONE", "")
-    return {**given, "MAP": str(path or ""), "BANK_ZONE": zone or zone_of(path)}
+    settings = {
+        "MAP": str(path or ""),
+        "BANK_ZONE": given.get("BANK_ZONE") or zone_of(path),
+        "LIVE_DAYS": given.get("LIVE_DAYS") or str(OWN_LIVE_DAYS if given.get("DATA") else LIVE_DAYS),
+    }
+    return {**given, **settings}
 
 
 def map_in_container(path: str, folder: str) -> Path | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from containers import own_data
+from containers.bootstrap import Settings
 from containers.own_data import environment_of
 from demo.embedded_servers import ROOT
 from demo.map_tables import zone_of_map
@@ -39,6 +40,15 @@ def test_the_zone_of_the_map_is_the_bank_s_unless_one_is_set(mounted: Path) -> N
     assert found(MAP="/home/me/my.toml", BANK_ZONE="Europe/Paris") == (here, "Europe/Paris")
     assert found(MAP="", MAP_FOLDER="", BANK_ZONE="") == found() == ("", "UTC")
     assert environment_of({"PATH": "/bin"})["PATH"] == "/bin"
+
+
+def test_of_your_own_payments_few_days_are_live_unless_a_number_is_set() -> None:
+    def live(**given: str) -> str:
+        return environment_of(given)["LIVE_DAYS"]
+
+    assert live(DATA="", LIVE_DAYS="") == live() == str(Settings().live_days) == "245"
+    assert live(DATA="/data/payments", LIVE_DAYS="") == live(DATA="/data/payments") == "5"
+    assert live(DATA="/data/payments", LIVE_DAYS="9") == live(LIVE_DAYS="9") == "9"
 
 
 @pytest.mark.parametrize("content", ["[time]\nzone = 5\n", "not a map", 'time = "x"\n', "", "[time]\n"])
