@@ -93,7 +93,7 @@ def seed(settings: Settings) -> dict[str, Any]:
             f"bank.load was killed by signal {-done.returncode}: if memory ran out, set fewer CUSTOMERS or DAYS"
         )
     if done.returncode != 0:
-        raise BootstrapError("bank.load failed: fix the error above, then start again")
+        raise BootstrapError("bank.load failed: fix the error above (--hold-out-days is LIVE_DAYS), then start again")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from demo.embedded_servers import ROOT
+from demo.map_tables import table_of_map, zone_of_map
 
 MIN_DAYS = 40
 MAPS = ROOT / "bank/maps"
@@ -66,29 +66,28 @@ class Options(BaseSettings):
             raise ValueError("MAP needs data: set DATA to a file of transactions or a folder of them")
         if self.map is None and self.data is not None and not self.data.is_dir():
             raise ValueError(f"DATA={self.data} is a file: set MAP too, which `make check-data` guesses")
-        if "bank_zone" not in self.model_fields_set:
-            zone: object = self._of_map("time").get("zone", self.bank_zone)
-            if not isinstance(zone, str):
-                raise ValueError(f"MAP={self.map}: zone = {zone} below [time] is not a name: write it in quotes")
+        if self._map_file is not None and "bank_zone" not in self.model_fields_set:
+            try:
+                zone = zone_of_map(self._map_file)
+            except ValueError as error:
+                raise ValueError(f"MAP={self.map}: {error}") from None
             self.bank_zone = self._is_a_zone(zone)
         return self
 
     @property
     def labelled(self) -> bool:
         """Whether the data has labels, so that a model can be trained; a map that cannot be read fails at loading."""
-        return self.map is None or "fraud" in self._of_map("columns", fraud="")
+        if self._map_file is None:
+            return True
+        columns = table_of_map(self._map_file, "columns")
+        return columns is None or "fraud" in columns
 
-    def _of_map(self, table: str, **otherwise: str) -> dict[str, Any]:
-        """A table of the map; `otherwise` if it cannot be read, since loading says why."""
+    @property
+    def _map_file(self) -> Path | None:
         if self.map is None:
-            return otherwise
+            return None
         shipped = MAPS / f"{self.map}.toml"
-        try:
-            content = tomllib.loads((shipped if shipped.is_file() else Path(self.map)).read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError):
-            return otherwise
-        found = content.get(table, {})
-        return found if isinstance(found, dict) else otherwise
+        return shipped if shipped.is_file() else Path(self.map)
 
     @field_validator("bank_zone")
     @classmethod

@@ -53,7 +53,7 @@ def split_days(days: DayRange) -> Split:
     if total < MIN_DAYS:
         raise ModelingError(
             f"{days} has {total} days, but a split with the label delay needs at least {MIN_DAYS} days: "
-            "use an earlier --from or a later --to"
+            "use an earlier --from or a later --to, or load more days"
         )
     window = max(1, min(WINDOW_DAYS, (total - 3 * LABEL_DELAY_DAYS) // 6))
     test = _ending(days.last - timedelta(days=LABEL_DELAY_DAYS), window)

@@ -50,12 +50,14 @@ class Stack:
     measured: dict[str, float] = field(default_factory=dict)
     disturbed: list[tuple[datetime, datetime]] = field(default_factory=list)
     """When a test itself broke something."""
+    settings: dict[str, str] = field(default_factory=dict)
+    """Further variables."""
 
     @property
     def environment(self) -> dict[str, str]:
         """The environment, as a user would set it in the shell or in .env."""
         ports = {f"{name}_PORT": str(port) for name, port in self.ports.items()}
-        return os.environ | ports | {"COMPOSE_PROJECT_NAME": PROJECT, "REPLAY_RATE": str(self.rate)}
+        return os.environ | ports | {"COMPOSE_PROJECT_NAME": PROJECT, "REPLAY_RATE": str(self.rate)} | self.settings
 
     def compose(self, *arguments: str, check: bool = True) -> str:
         return run("docker", "compose", *arguments, environment=self.environment, check=check)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -95,6 +96,43 @@ def test_every_service_has_limits_on_cores_and_open_files(stack: Stack) -> None:
         assert 0 < float(service["cpus"]) <= 2, name
         # The scorer keeps 10,000 connections and 200 files open.
         assert 10_200 <= service["ulimits"]["nofile"] <= 65_536, name
+
+
+def test_your_own_payments_are_mounted_read_only_and_the_map_s_zone_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "my.toml").write_text('[time]\nzone = "Europe/Paris"\n')
+    own = {"DATA": str(tmp_path), "MAP": str(tmp_path / "my.toml"), "MAP_FOLDER": str(tmp_path)}
+    services = Stack(ports={}, settings=own).config["services"]
+    mounts = {
+        name: {one["target"]: one["source"] for one in service.get("volumes", []) if one["type"] == "bind"}
+        for name, service in services.items()
+    }
+    of_map = {"/data/map.toml": own["MAP"]}
+    everything = of_map | {"/data/payments": own["DATA"], "/data/maps": own["MAP_FOLDER"]}
+    assert {name: mounted for name, mounted in mounts.items() if mounted} == {
+        "airflow-scheduler": of_map,
+        "bootstrap": everything,
+        "replay": everything,
+    }
+    for name in ("airflow-scheduler", "bootstrap", "replay"):
+        assert services[name]["environment"]["MAP"] == own["MAP"]
+        assert services[name]["command"][1:3] == ["-m", "containers.own_data"]
+        assert all(one["read_only"] for one in services[name]["volumes"] if one["type"] == "bind")
+    assert services["airflow-scheduler"]["environment"]["BANK_ZONE"] == ""
+    assert services["replay"]["environment"]["MAP_FOLDER"] == own["MAP_FOLDER"]
+
+
+@pytest.mark.parametrize(
+    ("given", "map_file", "folder"),
+    [
+        ("sparkov", "./bank/maps/sparkov.toml", "./bank/maps"),
+        ("my maps/one.toml", "my maps/one.toml", "my maps"),
+        ("one.toml", "one.toml", "."),
+    ],
+)
+def test_make_up_mounts_the_folder_of_the_map(given: str, map_file: str, folder: str) -> None:
+    command = "sh -c 'echo \"[$$MAP] [$$MAP_FOLDER]\"' up"
+    done = run("make", "--no-print-directory", "up", f"MAP={given}", f"COMPOSE={command}")
+    assert done.splitlines()[0] == f"[{map_file}] [{folder}]"
 
 
 def test_only_a_service_with_a_port_has_a_network_that_leads_out_and_shares_it_with_none(stack: Stack) -> None:
