@@ -1,7 +1,7 @@
 """The scorer's application with an additional no-op endpoint that has the same request and response.
 
-`python -m benchmarks.scorer.contender`, with the scorer's settings. The no-op endpoint shows the cost of the framework:
-the server, the API key, the validation of body and response.
+`python -m benchmarks.scorer.contender`, with the scorer's settings. The no-op endpoint shows what all of a request
+costs but scoring: the server, the middleware, the API key, the validation of the body.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from fastapi import Response
 
 from benchmarks.scorer.files import NO_OP_PATH
 from contracts.transaction import Transaction
-from serving.__main__ import listen
+from serving.__main__ import config_of, listen
 from serving.api.deps import Explain, ServicesDep, as_json, documented_key, reject_future_instants
 from serving.api.schemas import Answer
 from serving.app import create_app
@@ -41,8 +41,7 @@ def main() -> int:
         return as_json(answer_of(record))
 
     configure_logging()
-    config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
-    uvicorn.Server(config).run(sockets=[listen(settings)])
+    uvicorn.Server(config_of(settings, app)).run(sockets=[listen(settings)])
     return 0
 
 
