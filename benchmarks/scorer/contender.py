@@ -9,11 +9,12 @@ from __future__ import annotations
 import sys
 
 import uvicorn
-from fastapi import Response
+from fastapi import APIRouter, Response
 
 from benchmarks.scorer.files import NO_OP_PATH
 from contracts.transaction import Transaction
 from serving.__main__ import config_of, listen
+from serving.api.bounded_body import PaymentRoute
 from serving.api.deps import Explain, ServicesDep, as_json, documented_key, reject_future_instants
 from serving.api.schemas import Answer
 from serving.app import create_app
@@ -27,7 +28,9 @@ def main() -> int:
     settings = read_settings()
     app = create_app(settings)
 
-    @app.post(NO_OP_PATH, response_model=Answer, dependencies=[documented_key])
+    router = APIRouter(dependencies=[documented_key], route_class=PaymentRoute)
+
+    @router.post(NO_OP_PATH, response_model=Answer)
     async def nothing(transaction: Transaction, services: ServicesDep, explain: Explain = False) -> Response:
         reject_future_instants(services.clock(), [(("occurred_at",), transaction.occurred_at)])
         record = {
@@ -40,6 +43,7 @@ def main() -> int:
         }
         return as_json(answer_of(record))
 
+    app.router.routes.extend(router.routes)
     configure_logging()
     uvicorn.Server(config_of(settings, app)).run(sockets=[listen(settings)])
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
@@ -12,6 +13,16 @@ import orjson
 from serving.observability.logging import event
 
 LOG_SECONDS: Final = 10
+
+
+class Rejected(Exception):
+    """Ends a request with an error response."""
+
+    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = headers
 
 
 class RefusalLog:
