@@ -1,6 +1,6 @@
 """Run the load generator: wrk where it is installed, else `benchmarks/scorer/load.py`.
 
-wrk takes a tenth of the CPU of a client in Python, which matters where the servers share its cores.
+wrk takes less CPU than a client in Python, which matters because the servers share its cores.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ def generator() -> str:
     return WRK if shutil.which(WRK) else PYTHON
 
 
-def measure(load: Load, key: str) -> Found:
-    """Generate load and summarise the responses after a warm-up, as `benchmarks/scorer/load.py` prints it.
+def measure(load: Load, key: str, by: str) -> Found:
+    """Generate load by `WRK` or `PYTHON` and summarise the responses after a warm-up, as `load.py` prints it.
 
     `sent` includes the warm-up. Raises `LoadError`.
     """
-    if generator() == PYTHON:
+    if by == PYTHON:
         return _run(python_command(load), key)
     warm_up = _run(wrk_command(replace(load, seconds=WARM_UP_SECONDS)), key)
     found = _run(wrk_command(replace(load, skip=load.skip + warm_up["sent"])), key)

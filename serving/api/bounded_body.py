@@ -38,8 +38,8 @@ BATCH: Final = Bounds.of(MAX_IN_A_BATCH)
 class PaymentRoute(APIRoute):
     """A route whose body is one payment, and whose endpoint takes it, `services`, and `explain` in the query.
 
-    FastAPI's handler costs three times what the payment's validation does, mostly to find the endpoint's arguments. So
-    a valid payment without a query goes straight to the endpoint; everything else, and every error, is FastAPI's.
+    FastAPI's handler takes several times the CPU of the payment's validation, mostly to find the endpoint's arguments.
+    So a valid payment without a query goes straight to the endpoint; everything else, and every error, is FastAPI's.
     """
 
     def get_route_handler(self) -> Handler:

@@ -78,9 +78,10 @@ def test_the_warm_up_of_wrk_counts_as_sent_and_is_not_repeated(monkeypatch: pyte
         commands.append(command)
         return {"requests": 90, "sent": 100, "failed": 1}
 
-    monkeypatch.setattr(load_generator, "generator", lambda: "wrk")
     monkeypatch.setattr(load_generator, "_run", run)
-    found = measure(Load("http://127.0.0.1:1/score", Path("payments.jsonl"), skip=7, clients=16, seconds=4.0), "key")
+    found = measure(
+        Load("http://127.0.0.1:1/score", Path("payments.jsonl"), skip=7, clients=16, seconds=4.0), "key", "wrk"
+    )
     assert found == {"requests": 90, "sent": 200, "failed": 2}
     assert [command[-1] for command in commands] == ["7", "107"]
     assert [command[command.index("--duration") + 1] for command in commands] == ["1s", "4s"]

@@ -21,7 +21,7 @@ def by_wrk(scorer: ScorerProcess, bodies: Path, key: str) -> dict[str, Any]:
     if load_generator.generator() != load_generator.WRK:
         pytest.skip("wrk is not installed")
     asked = Load(f"http://127.0.0.1:{scorer.port}/v1/score", bodies, skip=10, clients=4, seconds=1.0)
-    return load_generator.measure(asked, key)
+    return load_generator.measure(asked, key, load_generator.WRK)
 
 
 def by_python(scorer: ScorerProcess, bodies: Path, key: str) -> dict[str, Any]:
