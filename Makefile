@@ -159,8 +159,8 @@ lint: $(ENV)/lint/.installed $(RUNTIME) $(ENV)/pipeline/.testable $(ENV)/embedde
 	$(ENV)/lint/bin/ruff format --check .
 	$(ENV)/lint/bin/mypy --python-executable $(ENV)/pipeline/bin/python contracts bank spark_jobs modeling benchmarks/handbook \
 	    benchmarks/scorer/prepare.py benchmarks/scorer/plain_fastapi.py $(CHECKS_pipeline)
-	$(ENV)/lint/bin/mypy --python-executable $(ENV)/serving/bin/python serving benchmarks/scorer/contender.py benchmarks/scorer/load.py \
-	    $(CHECKS_serving)
+	$(ENV)/lint/bin/mypy --python-executable $(ENV)/serving/bin/python serving benchmarks/scorer/contender.py benchmarks/scorer/bare_fastapi.py \
+	    benchmarks/scorer/load.py $(CHECKS_serving)
 	$(ENV)/lint/bin/mypy --python-executable $(ENV)/embedded/bin/python .ci/steps.py demo containers benchmarks/scorer/__main__.py \
 	    $(filter-out $(CHECKS_pipeline) $(CHECKS_serving),$(wildcard exercises/*.py))
 	MYPYPATH=dags $(ENV)/lint/bin/mypy --python-executable $(ENV)/airflow/bin/python dags/fraud_daily.py dags/fraud_training.py dags/pipeline_command.py

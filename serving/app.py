@@ -13,14 +13,14 @@ from serving.api.docs import add_docs
 from serving.api.error_handlers import add_error_handlers
 from serving.api.openapi import add_openapi
 from serving.clock import Clock, machine_clock
-from serving.middleware.allowed_hosts import AllowedHostsMiddleware, parse_hosts
+from serving.middleware.allowed_hosts import AllowedHosts, parse_hosts
 from serving.middleware.api_keys import ApiKeys, parse_keys
-from serving.middleware.auth import AuthMiddleware
-from serving.middleware.body_limit import BodyLimitMiddleware
+from serving.middleware.auth import Auth
+from serving.middleware.body_limit import BodyLimit
 from serving.middleware.file_handles import FileHandles
+from serving.middleware.gateway import GatewayMiddleware
 from serving.middleware.key_file import KeyFile
 from serving.middleware.rate_limits import RateCounter
-from serving.middleware.request_context import RequestContextMiddleware
 from serving.model.signature_check import SignatureCheck
 from serving.observability.metrics import Metrics
 from serving.observability.time_budget import TimeBudget
@@ -63,16 +63,22 @@ def create_app(settings: Settings, clock: Clock = machine_clock) -> FastAPI:
         openapi_url=None,
         # A redirect would lead to whatever host the request names.
         redirect_slashes=False,
+        # The scorer has its own metrics and logs.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     for part in (score, batch, fraud_reports, decisions, model, card, health, page):
-        app.include_router(part.router)
+        # Not include_router, which matches every request a second time within its router.
+        app.router.routes.extend(part.router.routes)
     add_docs(app)
     add_error_handlers(app)
     add_openapi(app)
-    app.add_middleware(BodyLimitMiddleware, max_bytes=settings.scorer_max_body_bytes)
-    app.add_middleware(AuthMiddleware, api_keys=api_keys)
-    app.add_middleware(AllowedHostsMiddleware, allowed=parse_hosts(settings.scorer_allowed_hosts))
-    app.add_middleware(RequestContextMiddleware, metrics=metrics)
+    app.add_middleware(
+        GatewayMiddleware,
+        metrics=metrics,
+        hosts=AllowedHosts(parse_hosts(settings.scorer_allowed_hosts)),
+        auth=Auth(api_keys),
+        bodies=BodyLimit(settings.scorer_max_body_bytes),
+    )
     return app
 
 

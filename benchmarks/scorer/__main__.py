@@ -1,11 +1,10 @@
-"""`make bench`: benchmark the scorer, comparable servers and a no-op endpoint in turns, on the demo's data."""
+"""`make bench`: benchmark the scorer, comparable servers, a bare and a no-op endpoint in turns, on the demo's data."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import subprocess
 import sys
 from contextlib import ExitStack
 from typing import Any, Final
@@ -14,20 +13,20 @@ import psutil
 from rich.console import Console
 
 from benchmarks.scorer.contenders import ALL_AT_ONCE, CONTENDERS, SCORE, Contender, Running, start_contenders
-from benchmarks.scorer.files import KEY_VARIABLE
-from benchmarks.scorer.options import CLIENTS, WARM_UP_SECONDS, Options, read_options
+from benchmarks.scorer.load_generator import PYTHON, Load, LoadError, generator, measure
+from benchmarks.scorer.options import CLIENTS, Options, read_options
 from benchmarks.scorer.report import Measured, report, show
 from demo.command import run_command
 from demo.demo_copy import copy_of_demo
 from demo.embedded_servers import ROOT, ServerError
-from demo.environment import own_environment
 from demo.http_servers import start_mlflow
-from demo.installation import python_of
 from demo.run import start_stores, wait_until
 from demo.secret_files import read_secret
 from demo.step_runner import StepFailed, Steps
 
 BENCH: Final = ROOT / "var/bench"
+MOST_CORES: Final = 2
+"""The cores of a small instance; more would only let what the scorer starts elsewhere run for nothing."""
 
 
 def main() -> int:
@@ -57,7 +56,7 @@ def bench(options: Options, steps: Steps, stack: ExitStack) -> dict[str, Any]:
         running = start_contenders(installation, BENCH / "asked", stack.callback)
         for one in running.values():
             wait_until(one.ready, one.server)
-    mine, others = share_cores(running)
+    cores = share_cores()
     key = read_secret(installation.secrets, "scorer_api_key")
     measured: list[Measured] = []
     sent: dict[str, int] = {}
@@ -72,23 +71,24 @@ def bench(options: Options, steps: Steps, stack: ExitStack) -> dict[str, Any]:
             if sent.get(name, 0) > available:
                 # A repeated payment returns its stored response, which costs almost nothing.
                 raise ServerError(f"{name} used more than the {available:,} prepared request bodies: lower ROUNDS")
-    return report(measured, options.model_dump(), cores={"servers": mine, "load and stores": others})
+    pinned = {"servers": cores, "load and stores": cores}
+    return report(measured, options.model_dump(), pinned, generator())
 
 
-def share_cores(running: dict[str, Running]) -> tuple[list[int], list[int]]:
-    """Pin the measured servers to one core, load and stores to the others; returns both, all cores if there is one."""
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    if len(cores) < 2:
-        return cores, cores
-    mine, others = cores[-1:], cores[:-1]
-    measured = {one.server.process.pid for one in running.values()}
+def share_cores() -> list[int]:
+    """Pin everything that runs, and what starts later, to the same two cores; returns them, none if unsupported.
+
+    A scorer that moves work into Valkey, PostgreSQL or a thread must not get it for nothing.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        return []
+    cores = sorted(os.sched_getaffinity(0))[-MOST_CORES:]
     for process in psutil.Process().children(recursive=True):
         # PostgreSQL's background processes may end at any time.
         with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
-            ancestors = {process.pid} | {parent.pid for parent in process.parents()}
-            pin(process, mine if ancestors & measured else others)
-    os.sched_setaffinity(0, others)
-    return mine, others
+            pin(process, cores)
+    os.sched_setaffinity(0, cores)
+    return cores
 
 
 def pin(process: psutil.Process, cores: list[int]) -> None:
@@ -99,14 +99,12 @@ def pin(process: psutil.Process, cores: list[int]) -> None:
 
 def ask(contender: Contender, running: Running, clients: int, skip: int, options: Options, key: str) -> dict[str, Any]:
     """One run of the load generator. Raises `StepFailed` if an answer is not 200."""
-    command = [str(python_of("serving")), "-m", "benchmarks.scorer.load", "--url", running.url + contender.path]
-    command += ["--bodies", str(BENCH / "asked" / contender.bodies), "--skip", str(skip), "--clients", str(clients)]
-    command += ["--seconds", str(options.seconds_each), "--warm-up", str(WARM_UP_SECONDS)]
-    environment = own_environment({KEY_VARIABLE: key})
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise StepFailed(f"load on {contender.name}", running.server.log, done.stderr[-1_000:])
-    found: dict[str, Any] = json.loads(done.stdout)
+    load = Load(running.url + contender.path, BENCH / "asked" / contender.bodies, skip, clients, options.seconds_each)
+    try:
+        # wrk does not wait for a response that takes longer than its run, as that to a batch may.
+        found = measure(load, key, PYTHON if contender is ALL_AT_ONCE else generator())
+    except LoadError as error:
+        raise StepFailed(f"load on {contender.name}", running.server.log, str(error)) from error
     if found["failed"] or not found["requests"]:
         raise StepFailed(f"load on {contender.name}: {found}", running.server.log, "")
     return found

@@ -1,7 +1,7 @@
 """The scorer's application with an additional no-op endpoint that has the same request and response.
 
-`python -m benchmarks.scorer.contender`, with the scorer's settings. The no-op endpoint shows the cost of the framework:
-the server, the API key, the validation of body and response.
+`python -m benchmarks.scorer.contender`, with the scorer's settings. The no-op endpoint shows what all of a request
+costs but scoring: the server, the middleware, the API key, the validation of the body.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import sys
 
 import uvicorn
-from fastapi import Response
+from fastapi import APIRouter, Response
 
 from benchmarks.scorer.files import NO_OP_PATH
 from contracts.transaction import Transaction
-from serving.__main__ import listen
+from serving.__main__ import config_of, listen
+from serving.api.bounded_body import PaymentRoute
 from serving.api.deps import Explain, ServicesDep, as_json, documented_key, reject_future_instants
 from serving.api.schemas import Answer
 from serving.app import create_app
@@ -27,7 +28,9 @@ def main() -> int:
     settings = read_settings()
     app = create_app(settings)
 
-    @app.post(NO_OP_PATH, response_model=Answer, dependencies=[documented_key])
+    router = APIRouter(dependencies=[documented_key], route_class=PaymentRoute)
+
+    @router.post(NO_OP_PATH, response_model=Answer)
     async def nothing(transaction: Transaction, services: ServicesDep, explain: Explain = False) -> Response:
         reject_future_instants(services.clock(), [(("occurred_at",), transaction.occurred_at)])
         record = {
@@ -40,9 +43,9 @@ def main() -> int:
         }
         return as_json(answer_of(record))
 
+    app.router.routes.extend(router.routes)
     configure_logging()
-    config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
-    uvicorn.Server(config).run(sockets=[listen(settings)])
+    uvicorn.Server(config_of(settings, app)).run(sockets=[listen(settings)])
     return 0
 
 

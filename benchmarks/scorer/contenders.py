@@ -22,9 +22,10 @@ class Contender:
     bodies: str
 
 
-NO_OP, SCORE, BATCH = "no-op endpoint", "POST /v1/score", "POST /v1/score/batch"
+BARE, NO_OP, SCORE, BATCH = "bare FastAPI endpoint", "no-op endpoint", "POST /v1/score", "POST /v1/score/batch"
 MLFLOW, PLAIN = "mlflow models serve", "FastAPI and predict_proba"
 CONTENDERS = (
+    Contender(BARE, "bare", "/score", files.PAYMENTS),
     Contender(NO_OP, "scorer", files.NO_OP_PATH, files.PAYMENTS),
     Contender(SCORE, "scorer", "/v1/score", files.PAYMENTS),
     Contender(MLFLOW, "mlflow-models", "/invocations", files.FRAMES),
@@ -45,16 +46,17 @@ class Running:
 def start_contenders(
     installation: Installation, folder: Path, stop: Callable[[Callable[[], None]], object]
 ) -> dict[str, Running]:
-    """Start the three servers, each with one worker; `stop` receives a function that stops each."""
+    """Start the servers, each with one worker; `stop` receives a function that stops each."""
     model = str(folder / files.MODEL)
-    plain, mlflow = free_port(), free_port()
+    bare, plain, mlflow = free_port(), free_port(), free_port()
     serve = f"mlflow models serve --env-manager local --workers 1 --host 127.0.0.1 --port {mlflow} --model-uri".split()
     commands = {
         "scorer": ("serving", ["benchmarks.scorer.contender"], installation.scorer_port, "/readyz"),
+        "bare": ("serving", ["benchmarks.scorer.bare_fastapi", "--port", str(bare)], bare, "/health"),
         "mlflow-models": ("pipeline", [*serve, model], mlflow, "/health"),
         "plain": ("pipeline", ["benchmarks.scorer.plain_fastapi", model, "--port", str(plain)], plain, "/health"),
     }
-    # They run on one core, where threads that spin while waiting would slow each other down.
+    # They share two cores, where threads that spin while waiting would slow each other down.
     environment = installation.environment(**MLFLOW_ENV) | {"OMP_NUM_THREADS": "1"}
     started = {}
     for name, (where, module, port, ready) in commands.items():

@@ -35,7 +35,9 @@ class Measured:
         return self.requests / self.seconds
 
 
-def report(measured: Sequence[Measured], options: dict[str, Any], cores: dict[str, list[int]]) -> dict[str, Any]:
+def report(
+    measured: Sequence[Measured], options: dict[str, Any], cores: dict[str, list[int]], generator: str = ""
+) -> dict[str, Any]:
     """The medians of each contender and of the ratios of `POST /v1/score` to each other one, by number of clients."""
     by_clients: dict[str, Any] = {}
     for clients in sorted({one.clients for one in measured}):
@@ -44,6 +46,7 @@ def report(measured: Sequence[Measured], options: dict[str, Any], cores: dict[st
             "score_to": {
                 name: {
                     "requests_per_second": _ratio(rows[SCORE], found, "per_second"),
+                    "p50": _ratio(rows[SCORE], found, "p50_ms"),
                     "p99": _ratio(rows[SCORE], found, "p99_ms"),
                 }
                 for name, found in rows.items()
@@ -54,6 +57,7 @@ def report(measured: Sequence[Measured], options: dict[str, Any], cores: dict[st
     return {
         "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "pinned": cores},
         "options": options,
+        "load_generator": generator,
         "by_clients": by_clients,
         "batch": _medians(batches)
         | {"payments_per_second": round(median(one.per_second for one in batches) * PAYMENTS_IN_A_BATCH, 1)},

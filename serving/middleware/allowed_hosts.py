@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import Final
 
-from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
-from serving.middleware.refusals import RefusalLog
+from serving.middleware.refusals import RefusalLog, Rejected
 
 ANY: Final = "*"
 MAX_KNOWN: Final = 256
@@ -23,25 +22,21 @@ DETAIL: Final = (
 )
 
 
-class AllowedHostsMiddleware:
-    """ASGI middleware: 400 for another host. A request without one, such as a health check, may pass."""
+class AllowedHosts:
+    """The hosts that requests may be sent to. A request without one, such as a health check, may pass."""
 
-    def __init__(self, app: ASGIApp, allowed: Sequence[str]) -> None:
-        self._app = app
+    def __init__(self, allowed: Sequence[str]) -> None:
         self._allowed = allowed
         self._known: set[bytes] = set()
         """Headers that are allowed, as sent: most requests send the same few."""
         self._refusals = RefusalLog()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or reject it."""
-        if scope["type"] == "http":
-            for name, value in scope["headers"]:
-                if name == b"host" and value not in self._known and not self._learn(value):
-                    self._refusals.add(400, DETAIL, scope["client"][0] if scope.get("client") else "")
-                    await JSONResponse({"detail": DETAIL}, status_code=400)(scope, receive, send)
-                    return
-        await self._app(scope, receive, send)
+    def check(self, scope: Scope) -> None:
+        """Raise `Rejected`, 400, for another host."""
+        for name, value in scope["headers"]:
+            if name == b"host" and value not in self._known and not self._learn(value):
+                self._refusals.add(400, DETAIL, scope["client"][0] if scope.get("client") else "")
+                raise Rejected(400, DETAIL)
 
     def _learn(self, header: bytes) -> bool:
         allowed = is_allowed(header.decode("latin-1"), self._allowed)

@@ -2,71 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
-from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
 from serving.errors import RateExceededError
-from serving.middleware.api_keys import ApiKeys, is_protected, scope_of
+from serving.middleware.api_keys import ApiKey, ApiKeys, is_protected, scope_of
 from serving.middleware.http_limits import KEY_ACCEPTED
+from serving.middleware.refusals import Rejected
+from serving.middleware.request_context import first_value
 
 HEADER: Final = "X-API-Key"
+_RAW_HEADER: Final = HEADER.lower().encode()
 CHARGE: Final = "serving.charge"
 """The entry of a request's ASGI scope that counts the rest of a batch."""
 
 
-class AuthMiddleware:
-    """ASGI middleware: everything under /v1 needs a key (401) with the scope (403), within its rate limit (429)."""
+class Auth:
+    """Everything under /v1 needs a key (401) with the scope (403), within its rate limit (429)."""
 
-    def __init__(self, app: ASGIApp, api_keys: ApiKeys) -> None:
-        self._app = app
+    def __init__(self, api_keys: ApiKeys) -> None:
         self._api_keys = api_keys
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or reject it."""
-        if scope["type"] == "http" and is_protected(scope["path"]):
-            rejection = await self._rejection(scope)
-            if rejection is not None:
-                await rejection(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
-
-    async def _rejection(self, scope: Scope) -> JSONResponse | None:
-        presented = Headers(scope=scope).get(HEADER)
-        if not presented:
-            return _reject(401, f"missing API key: send it in the header {HEADER}", {"WWW-Authenticate": HEADER})
-        key = self._api_keys.find(presented.encode("latin-1"))
-        if key is None:
-            return _reject(401, f"unknown API key in the header {HEADER}", {"WWW-Authenticate": HEADER})
+    async def check(self, scope: Scope) -> bool:
+        """Whether the path needs a key, which the request then has. Raises `Rejected`."""
+        path = scope["path"]
+        if not is_protected(path):
+            return False
+        key = self._key_of(scope)
         if accepted := scope.get(KEY_ACCEPTED):
             accepted()
-        wanted = scope_of(scope["path"])
+        wanted = scope_of(path)
         if wanted is not None and wanted not in key.scopes:
-            return _reject(403, f"missing required scope {wanted!r}: the key {key.name!r} does not have it")
+            raise Rejected(403, f"missing required scope {wanted!r}: the key {key.name!r} does not have it")
+        await self._charge(key)
+        if key.rate is not None:
+            scope[CHARGE] = partial(self._api_keys.charge_rest, key)
+        if wanted is None:
+            # Not left to the router, which takes "/v1/model\n" for "/v1/model": a path without a scope does not exist.
+            raise Rejected(404, "Not Found")
+        return True
+
+    def _key_of(self, scope: Scope) -> ApiKey:
+        presented = first_value(scope["headers"], _RAW_HEADER)
+        if not presented:
+            raise Rejected(401, f"missing API key: send it in the header {HEADER}", {"WWW-Authenticate": HEADER})
+        key = self._api_keys.find(presented)
+        if key is None:
+            raise Rejected(401, f"unknown API key in the header {HEADER}", {"WWW-Authenticate": HEADER})
+        return key
+
+    async def _charge(self, key: ApiKey) -> None:
         try:
             await self._api_keys.charge(key)
         except RateExceededError as error:
-            return _reject(429, str(error), error.headers)
-        if wanted is None:
-            # Not left to the router, which takes "/v1/model\n" for "/v1/model": a path without a scope does not exist.
-            return _reject(404, "Not Found")
-        if key.rate is not None:
-            scope[CHARGE] = partial(self._api_keys.charge_rest, key)
-        return None
+            raise Rejected(429, str(error), error.headers) from error
 
 
 async def charge_items(scope: Scope, items: int, what: str) -> None:
-    """Count a batch of so many payments or reports against the key's rate; the middleware counted the first.
+    """Count a batch of so many payments or reports against the key's rate; `Auth` counted the first.
 
     Raises `RateExceededError`.
     """
     if CHARGE in scope:
         await scope[CHARGE](items, what)
-
-
-def _reject(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    return JSONResponse({"detail": detail}, status_code=status, headers=headers)

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from serving.middleware.refusals import Rejected
+
 PLAIN: Final = b'{"'
 """How nearly every body begins; such a one is UTF-8, since in UTF-16 another byte follows the brace."""
 CHARSETS: Final = frozenset({b"utf-8", b"utf8", b"us-ascii", b"ascii"})
@@ -21,13 +23,11 @@ _CHARSET: Final = re.compile(rb"""charset\s*=\s*["']?([^"';\s]*)""")
 UNCOMPRESSED: Final = "send JSON in UTF-8, uncompressed"
 
 
-class UnreadableBodyError(Exception):
+class UnreadableBodyError(Rejected):
     """The body has a form that is not read; `status` is 415, or 501 for a transfer coding."""
 
     def __init__(self, detail: str, status: int = 415, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.headers = headers
+        super().__init__(status, detail, headers)
 
 
 def declared_length(headers: Iterable[tuple[bytes, bytes]]) -> int:

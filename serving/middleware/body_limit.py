@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope
 
-from serving.middleware.api_keys import is_protected
-from serving.middleware.body_format import UnreadableBodyError, declared_length, reject_unreadable
-from serving.middleware.refusals import RefusalLog
+from serving.middleware.body_format import declared_length, reject_unreadable
+from serving.middleware.refusals import RefusalLog, Rejected
 
 MAX_BODIES: Final = 16
 """Bodies of the largest size that may be under way at the same time, in one worker."""
@@ -23,73 +21,27 @@ LARGE_BODIES: Final = ("/v1/score/batch", "/v1/fraud-reports")
 NO_BODY: Final = {"type": "http.request", "body": b"", "more_body": False}
 
 
-class TooLargeError(Exception):
-    """One body is too large; `most` is its limit in bytes."""
+class BodyLimit:
+    """Bodies above their limit are rejected with 413, and all with 503 while `MAX_BODIES * max_bytes` are under way.
 
-    def __init__(self, most: int) -> None:
-        self.most = most
-
-
-class TooManyError(Exception):
-    """All bodies under way are too large together."""
-
-
-class BodyLimitMiddleware:
-    """ASGI middleware: 413 for a body above its limit, 503 while requests with bodies of `MAX_BODIES * max_bytes` are.
-
-    415 for a body that is compressed or not UTF-8.
-
-    The limit is `max_bytes` on the paths of `LARGE_BODIES` and `SMALL_BYTES` elsewhere. The application receives the
-    body as one message. Paths that need no key use no body, so theirs is not read.
+    The limit is `max_bytes` on the paths of `LARGE_BODIES` and `SMALL_BYTES` elsewhere. Bodies that are compressed or
+    not UTF-8 are rejected with 415.
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        self._app = app
+    def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._under_way = 0
         self._refusals = RefusalLog()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with its whole body, or reject it."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        counted: list[int] = []
-        try:
-            first = await self._read(scope, receive, counted) if is_protected(scope["path"]) else NO_BODY
-            if first["type"] == "http.disconnect":
-                # There is nobody to answer.
-                return
-            waiting: list[Message] = [first]
-
-            async def replay() -> Message:
-                return waiting.pop() if waiting else await receive()
-
-            await self._app(scope, replay, send)
-        except TooLargeError as error:
-            detail = f"the body is larger than {error.most} bytes: send it in parts"
-            await JSONResponse({"detail": detail}, status_code=413)(scope, receive, send)
-        except TooManyError:
-            detail = f"bodies of {MAX_BODIES * self._max_bytes} bytes are under way: retry"
-            self._refusals.add(503, detail, scope["client"][0] if scope.get("client") else "")
-            busy = JSONResponse({"detail": detail}, status_code=503, headers={"Retry-After": "1"})
-            await busy(scope, receive, send)
-        except UnreadableBodyError as error:
-            told = JSONResponse({"detail": str(error)}, status_code=error.status, headers=error.headers)
-            await told(scope, receive, send)
-        finally:
-            # Until the response: a batch may wait for its turn, and is in memory meanwhile.
-            self._under_way -= sum(counted)
-
-    async def _read(self, scope: Scope, receive: Receive, counted: list[int]) -> Message:
+    async def read(self, scope: Scope, receive: Receive, counted: list[int]) -> Message:
         """The whole body as one message, a disconnect message unchanged; `counted` receives the sizes of its pieces.
 
-        Raises `TooLargeError`, `TooManyError` or `UnreadableBodyError`.
+        They count until they are given to `release`. Raises `Rejected`.
         """
         pieces: list[bytes] = []
         most = self._max_bytes if scope["path"] in LARGE_BODIES else min(SMALL_BYTES, self._max_bytes)
         if declared_length(scope["headers"]) > most:
-            raise TooLargeError(most)
+            raise _too_large(most)
         size = 0
         while True:
             message = await receive()
@@ -100,10 +52,23 @@ class BodyLimitMiddleware:
             counted.append(len(pieces[-1]))
             self._under_way += len(pieces[-1])
             if size > most:
-                raise TooLargeError(most)
+                raise _too_large(most)
             if self._under_way > MAX_BODIES * self._max_bytes and size > SMALL_BYTES:
-                raise TooManyError
+                raise self._too_many(scope)
             if not message.get("more_body", False):
                 body = b"".join(pieces)
                 reject_unreadable(body)
                 return {"type": "http.request", "body": body, "more_body": False}
+
+    def release(self, counted: list[int]) -> None:
+        """These pieces are no longer under way."""
+        self._under_way -= sum(counted)
+
+    def _too_many(self, scope: Scope) -> Rejected:
+        detail = f"bodies of {MAX_BODIES * self._max_bytes} bytes are under way: retry"
+        self._refusals.add(503, detail, scope["client"][0] if scope.get("client") else "")
+        return Rejected(503, detail, {"Retry-After": "1"})
+
+
+def _too_large(most: int) -> Rejected:
+    return Rejected(413, f"the body is larger than {most} bytes: send it in parts")

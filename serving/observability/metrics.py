@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
@@ -94,6 +94,17 @@ class Metrics:
         self.unconfirmed_dropped = counter(
             "scorer_unconfirmed_dropped", "Responses and fraud reports dropped from memory before they were confirmed"
         )
+
+        # Finding a labelled metric takes longer than changing it. Labels have few values.
+        self.request = cache(self.requests.labels)
+        self.latency_of = cache(self.latency.labels)
+        self.step = cache(self.steps.labels)
+        self.decision = cache(self.decisions.labels)
+
+    def observe_request(self, route: str, status: int, seconds: float) -> None:
+        """Count and time a response."""
+        self.request(route, status).inc()
+        self.latency_of(route).observe(seconds)
 
     def show_model(self, version: str, features_version: str) -> None:
         """Set the model in use."""

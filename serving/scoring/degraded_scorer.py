@@ -95,7 +95,7 @@ class DegradedScorer:
         await self._backfill(recorded)
         self._metrics.degraded.inc(len(recorded))
         for record in recorded:
-            self._metrics.decisions.labels(record["decision"]).inc()
+            self._metrics.decision(record["decision"]).inc()
         return records | before
 
     def _make(self, champion: Champion, claims: Sequence[Claim]) -> list[Record]:

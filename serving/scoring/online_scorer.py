@@ -62,7 +62,7 @@ class OnlineScorer:
         """
         if not threaded:
             self._metrics.rounds.observe(len(payments))
-        step = self._metrics.steps.labels
+        step = self._metrics.step
         asked = sorted(dict.fromkeys(payments), key=lambda payment: payment.position)
         answers, left = list[Record | Conflict](), asked
         async with AsyncExitStack() as turns:
@@ -139,7 +139,7 @@ class OnlineScorer:
                 self._recent.add(payment.transaction_id, first)
                 # Another answer may have been stored meanwhile: the first counts.
                 if first is mine:
-                    self._metrics.decisions.labels(record["decision"]).inc()
+                    self._metrics.decision(record["decision"]).inc()
                 else:
                     self._metrics.repeated.inc()
                 yield record if first is mine else unpack(first)

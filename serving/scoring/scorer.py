@@ -146,7 +146,7 @@ def _first_indexes(payments: Sequence[Payment]) -> dict[int, int]:
     first: dict[int, int] = {}
     for index, payment in enumerate(payments):
         earlier = first.setdefault(payment.transaction_id, index)
-        if payments[earlier].body != payment.body:
+        if earlier != index and payments[earlier].body != payment.body:
             raise IdempotencyConflictError(
                 f"transactions.{index}: transaction {payment.transaction_id} "
                 f"has a different payload at transactions.{earlier}"

@@ -5,10 +5,24 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from serving.middleware.body_limit import MAX_BODIES, BodyLimitMiddleware
+from serving.middleware.allowed_hosts import AllowedHosts
+from serving.middleware.auth import Auth
+from serving.middleware.body_limit import MAX_BODIES, BodyLimit
+from serving.middleware.gateway import GatewayMiddleware
+from serving.observability.metrics import Metrics
 
 MOST = 100_000
 SCOPE = {"type": "http", "path": "/v1/score/batch", "headers": [], "client": ("test", 1)}
+
+
+class Open(Auth):
+    """Lets every request pass."""
+
+    def __init__(self) -> None:
+        pass
+
+    async def check(self, _: Any) -> bool:
+        return True
 
 
 def test_bodies_of_requests_that_wait_count_too() -> None:
@@ -20,7 +34,7 @@ def test_bodies_of_requests_that_wait_count_too() -> None:
         await finish.wait()
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
-    limited = BodyLimitMiddleware(app, MOST)
+    limited = GatewayMiddleware(app, Metrics(), AllowedHosts(()), Open(), BodyLimit(MOST))
 
     async def request() -> None:
         async def receive() -> Any:
