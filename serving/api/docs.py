@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from starlette.responses import FileResponse, Response
@@ -54,6 +54,7 @@ def _content(path: str) -> bytes:
 def add_docs(app: FastAPI) -> None:
     """Serve the page and its files; the application must be created with `docs_url=None`."""
     app.include_router(router)
+    app.mount(ASSETS, Assets(packages=[("fastapi_swagger", "resources")]))
 
 
 @router.get("/docs")
@@ -61,17 +62,6 @@ async def docs() -> HTMLResponse:
     """Every endpoint, with a form to try it."""
     page, policy = _page()
     return HTMLResponse(page, headers={"Content-Security-Policy": policy})
-
-
-@router.api_route(ASSETS + "/{name}", methods=["GET", "HEAD"])
-async def asset(name: str, request: Request) -> Response:
-    """A file of the page. They are in one folder: a path of thousands of folders would be looked up on the disk."""
-    return await _assets().get_response(name, request.scope)
-
-
-@cache
-def _assets() -> Assets:
-    return Assets(packages=[("fastapi_swagger", "resources")])
 
 
 @cache

@@ -17,17 +17,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from serving.middleware.refusals import RefusalLog, refusal_response
 from serving.observability.logging import CONNECTION_LOGGER
 
-MAX_HEAD_BYTES: Final = 16 * 1024
+MAX_HEAD_BYTES: Final = 32 * 1024
 MAX_URL_BYTES: Final = 8 * 1024
-MAX_QUERY_BYTES: Final = 1024
-"""Each parameter is parsed, whether an endpoint has it or not."""
 MAX_HEADERS: Final = 100
-"""Of one head or its trailers; the parser makes three objects of Python of each, however short it is."""
 MAX_CHUNKS: Final = 10_000
 """Chunks of one body: each is two calls of Python, however small it is."""
 MAX_PIPELINED: Final = 32
-"""Requests of one connection that wait for the response to the one before. Before the connection has had a valid key,
-their heads together are also limited like a single one."""
+"""Requests of one connection that wait for the response to the one before."""
 MAX_UNUSED_BYTES: Final = 8 * 2**20
 """How much of a body is still read, and dropped, after the response to its request, so that the connection can be used
 again: more than a client sends whose body was rejected for its size."""
@@ -36,8 +32,6 @@ BODY_SECONDS: Final = 30
 READ_SECONDS: Final = 30
 """How long a client may take for each `READ_BYTES` of a response that is in no buffer of the network yet."""
 READ_BYTES: Final = 64 * 1024
-MAX_UNREAD_BYTES: Final = 64 * 2**20
-"""What the responses of one worker that their clients have not read yet may take in memory."""
 SWEEP_SECONDS: Final = 5
 LINGER_SECONDS: Final = 2
 """How long a rejected connection stays open, so that the client, which may still be sending, can read why."""
@@ -52,11 +46,6 @@ def max_connections() -> int:
     """How many connections one worker accepts: as many as its file handles allow, and at most `MAX_CONNECTIONS`."""
     handles, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MAX_CONNECTIONS if handles < 0 else min(MAX_CONNECTIONS, max(handles - OTHER_HANDLES, handles // 2))
-
-
-def _size_of(headers: list[tuple[bytes, bytes]]) -> int:
-    """Bytes."""
-    return sum(len(name) + len(value) for name, value in headers)
 
 
 class RefusedError(Exception):
@@ -82,7 +71,6 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._unused_bytes = 0
         self._pieces = 0
         self._chunks = 0
-        self._trailers = 0
         self._messages = 0
         self._running: RequestResponseCycle | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -139,39 +127,21 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self.scope[KEY_ACCEPTED] = self._key_accepted  # type: ignore[typeddict-unknown-key]
         self._wait(HEAD_SECONDS)
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; a trailer, which follows the body, is no header, and a proxy in front did not check it."""
-        if not self._in_head:
-            self._trailers += 1
-        elif len(self.headers) < MAX_HEADERS:
-            super().on_header(name, value)
-            return
-        if self._in_head or self._trailers > MAX_HEADERS:
-            self._abort_parsing(431, f"more than {MAX_HEADERS} headers")
-
     def on_headers_complete(self) -> None:
         """Pass the request on, unless its head is too large."""
         if len(self.url) > MAX_URL_BYTES:
             self._abort_parsing(414, f"the URL is longer than {MAX_URL_BYTES} bytes")
-        if len(self.url.partition(b"?")[2]) > MAX_QUERY_BYTES:
-            self._abort_parsing(414, f"the URL's query is longer than {MAX_QUERY_BYTES} bytes")
-        size = _size_of(self.headers)
-        if size > MAX_HEAD_BYTES:
+        if len(self.headers) > MAX_HEADERS:
+            self._abort_parsing(431, f"more than {MAX_HEADERS} headers")
+        if sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
             self._abort_parsing(431, f"the headers are longer than {MAX_HEAD_BYTES} bytes")
-        if self.pipeline and self in self._strangers:
-            self._check_waiting(size)
         self._wait(BODY_SECONDS)
-        self._chunks = self._trailers = 0
+        # A copy: what comes after the body (trailers) is not a header, and a proxy in front did not check it.
+        self.scope["headers"] = self.headers.copy()
+        self._chunks = 0
         super().on_headers_complete()
         # Only now: until then `cycle` is that of the request before.
         self._in_head = False
-
-    def _check_waiting(self, size: int) -> None:
-        """Limit what waits with a request whose headers have `size` bytes."""
-        waiting = [cycle.scope["headers"] for cycle, _ in self.pipeline]
-        count = len(self.headers) + sum(len(headers) for headers in waiting)
-        if count > MAX_HEADERS or size + sum(_size_of(headers) for headers in waiting) > MAX_HEAD_BYTES:
-            self._abort_parsing(429, "too many headers wait on one connection: wait for the responses")
 
     def on_chunk_header(self) -> None:
         """A chunk of the body begins."""
@@ -203,7 +173,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def refuse(self, status: int, detail: str, linger: bool = True) -> None:
         """Answer with an error and close the connection."""
-        self.refusals.add(status, detail, self.peer())
+        self.refusals.add(status, detail, self.client[0] if self.client else "")
         # The client would take it for a part of a response that has begun, or for the response to its next request.
         silent = self._has_begun_to_answer() or self._is_answered_early()
         self._disconnect()
@@ -288,22 +258,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         """Close the connections whose clients do not read, as long as there are connections."""
         for one in list(connections):
             one._abort_if_unread(loop.time())
-        cls._abort_the_largest(connections)
         cls._timer = loop.call_later(SWEEP_SECONDS, cls._sweep, loop, connections) if connections else None
-
-    @classmethod
-    def _abort_the_largest(cls, connections: set[Any]) -> None:
-        """Bound what waits for clients that read slowly: first without a key, then with the most unread."""
-        sizes = {one: one.transport.get_write_buffer_size() for one in connections}
-        excess = sum(sizes.values()) - MAX_UNREAD_BYTES
-        if excess <= 0:
-            return
-        for one in sorted(sizes, key=lambda one: (one in cls._strangers, sizes[one]), reverse=True):
-            one.refusals.add(503, f"more than {MAX_UNREAD_BYTES} bytes of responses are unread", one.peer())
-            one.transport.abort()
-            excess -= sizes[one]
-            if excess <= 0:
-                return
 
     def _abort_if_unread(self, now: float) -> None:
         """Give up a client that has read too little since an earlier call."""
@@ -315,12 +270,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self._unread_since = now, left
         elif now - self._unread_since[0] >= READ_SECONDS:
             detail = f"a response was not read within {READ_SECONDS} s"
-            self.refusals.add(408, detail, self.peer())
+            self.refusals.add(408, detail, self.client[0] if self.client else "")
             self.transport.abort()
-
-    def peer(self) -> str:
-        """The client's address, for logs."""
-        return self.client[0] if self.client else ""
 
     def _wait(self, seconds: float) -> None:
         self._stop_waiting()

@@ -12,14 +12,12 @@ from pathlib import Path
 import pytest
 
 from serving.middleware import http_limits
-from serving.middleware.http_limits import MAX_CHUNKS, MAX_HEADERS, MAX_PIPELINED, LimitedHttpProtocol
-from serving.middleware.refusals import RefusalLog
+from serving.middleware.http_limits import MAX_CHUNKS, MAX_PIPELINED
 from tests.serving.running import KEYS, ScorerProcess, body
 from tests.serving.test_http_limits import MEBIBYTE, connect, memory_of, send_all
 
 T = 1_536_500_000
 Fresh = Callable[[], int]
-BUNDLE = b"GET /docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
 GET = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
 CHUNKED = b"POST %s HTTP/1.1\r\nHost: localhost\r\n%sTransfer-Encoding: chunked\r\n\r\n"
 KEY = f"X-API-Key: {KEYS['all']}\r\nContent-Type: application/json\r\n".encode()
@@ -77,31 +75,6 @@ def test_the_refusal_of_pipelined_requests_says_why(hurried: ScorerProcess) -> N
     with closing(connect(hurried)) as connection:
         connection.sendall(GET * MAX_PIPELINED)
         assert read(connection, 1).count(b"HTTP/1.1 200") == MAX_PIPELINED
-
-
-@pytest.mark.parametrize("is_known", [False, True])
-def test_without_a_key_the_headers_of_waiting_requests_are_limited_as_one_head(
-    hurried: ScorerProcess, is_known: bool
-) -> None:
-    many = GET[:-2] + b"a:b\r\n" * (MAX_HEADERS - 10) + b"\r\n"
-    with closing(connect(hurried)) as connection:
-        if is_known:
-            connection.sendall(b"GET /v1/model HTTP/1.1\r\nHost: localhost\r\n" + KEY + b"\r\n")
-            assert read(connection, 0.5).startswith(b"HTTP/1.1 200")
-        connection.sendall(many * 6)
-        received = read(connection, 1)
-    assert received.count(b"HTTP/1.1 200") == (6 if is_known else 0)
-    assert received.startswith(b"HTTP/1.1 200" if is_known else b"HTTP/1.1 429")
-
-
-@pytest.mark.parametrize("trailers", [MAX_HEADERS, MAX_HEADERS + 1])
-def test_trailers_are_limited_as_headers_are(hurried: ScorerProcess, fresh: Fresh, trailers: int) -> None:
-    content = json.dumps(body(fresh(), fresh(), fresh(), 100, T)).encode()
-    request = CHUNKED % (b"/v1/score", KEY) + b"%x\r\n%s\r\n0\r\n" % (len(content), content)
-    with closing(connect(hurried)) as connection:
-        connection.sendall(request + b"a:b\r\n" * trailers + b"\r\n")
-        status = b"200" if trailers == MAX_HEADERS else b"431"
-        assert read(connection, 1).startswith(b"HTTP/1.1 " + status)
 
 
 def test_a_trailer_is_not_a_header(hurried: ScorerProcess, fresh: Fresh) -> None:
@@ -175,7 +148,7 @@ def greedy(scorer: ScorerProcess) -> socket.socket:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
     connection.settimeout(5)
     connection.connect(("127.0.0.1", scorer.port))
-    connection.sendall(BUNDLE * 20)
+    connection.sendall(b"GET /docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20)
     return connection
 
 
@@ -194,39 +167,6 @@ def test_responses_that_are_not_read_take_one_handle_each_and_end(hurried: Score
         assert handles_of(hurried) - before <= 16
         time.sleep(4)
         assert handles_of(hurried) - before <= 1
-
-
-class Unread:
-    """A connection with so many bytes that its client has not read."""
-
-    def __init__(self, size: int) -> None:
-        self.size, self.aborted, self.transport = size, False, self
-        self.refusals = RefusalLog()
-
-    def get_write_buffer_size(self) -> int:
-        return self.size
-
-    def abort(self) -> None:
-        self.aborted = True
-
-    def peer(self) -> str:
-        return ""
-
-
-def test_unread_responses_have_a_total_and_clients_with_a_key_come_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    known, small, large = Unread(70 * MEBIBYTE), Unread(1 * MEBIBYTE), Unread(2 * MEBIBYTE)
-    monkeypatch.setattr(LimitedHttpProtocol, "_strangers", {small: None, large: None})
-
-    def aborted(*sizes: int) -> list[bool]:
-        for one, size in zip((known, small, large), sizes, strict=True):
-            one.size, one.aborted = size * MEBIBYTE, False
-        LimitedHttpProtocol._abort_the_largest({known, small, large})
-        return [one.aborted for one in (known, small, large)]
-
-    assert aborted(61, 1, 2) == [False, False, False]
-    assert aborted(62, 1, 2) == [False, False, True]
-    assert aborted(64, 1, 2) == [False, True, True]
-    assert aborted(70, 1, 2) == [True, True, True]
 
 
 @pytest.mark.parametrize("kind", ["not read", "kept", "half-sent", "refused"])

@@ -72,7 +72,6 @@ def seconds_until_closed(connection: socket.socket, drop: bytes) -> float:
 HEADS = {
     "a header line": (431, [b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: ", *[b"x" * MEBIBYTE] * 50]),
     "many headers": (431, [b"GET /livez HTTP/1.1\r\nHost: localhost\r\n", *[b"X: y\r\n" * 10_000] * 50]),
-    "tiny headers that do not end": (431, [b"GET /livez HTTP/1.1\r\n" + b"a:b\r\n" * 1_000]),
     "few more than allowed": (431, [b"GET /livez HTTP/1.1\r\nHost: localhost\r\n" + b"X: y\r\n" * 101 + b"\r\n"]),
     "a whole head": (
         431,
@@ -80,7 +79,6 @@ HEADS = {
     ),
     "a URL": (414, [b"GET /", *[b"x" * MEBIBYTE] * 50]),
     "a whole URL": (414, [b"GET /" + b"x" * (MAX_URL_BYTES + 1) + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"]),
-    "a query": (414, [b"GET /livez?" + b"a=1&" * 257 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"]),
     "trailers": (431, [b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX:" + b" " * 40_000, *[b" " * MEBIBYTE] * 20]),
 }
 
@@ -99,10 +97,9 @@ def test_a_head_that_is_too_large_is_refused_and_stops_nobody(own: ScorerProcess
 
 def test_large_and_several_requests_on_one_connection_are_served(own: ScorerProcess) -> None:
     """Neither pipelined requests nor a long head within the limit are rejected."""
-    short = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    one = short[:-2] + b"X: " + b"x" * 12_000 + b"\r\n\r\n"
+    one = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 20_000 + b"\r\n\r\n"
     with closing(connect(own)) as connection:
-        connection.sendall(one + short * 2 + one.replace(b"Host: localhost", b"Host: localhost\r\nConnection: close"))
+        connection.sendall(one * 3 + one.replace(b"Host: localhost", b"Host: localhost\r\nConnection: close"))
         received = b""
         while piece := connection.recv(65_536):
             received += piece
