@@ -7,15 +7,14 @@ from its admission until the next measurement after its end: until then the outb
 from __future__ import annotations
 
 import asyncio
-import logging
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from serving.errors import OverloadedError
-from serving.observability.logging import event
+from serving.fairness import CALLER, FairShare, FairTurns
+from serving.observability.limited_log import LimitedLog
 from serving.observability.metrics import Metrics
 
 BATCH_RATIO: Final = 0.85
@@ -27,10 +26,9 @@ SINGLE_RATIO: Final = 0.95
 PAYMENT_BYTES: Final = 3_000
 """About what a payment takes in Valkey: its response, its entry in the outbox, and its entries in two histories."""
 WAIT_SECONDS: Final = 2.0
-MOST_WAITING: Final = 16
-"""Batches that may wait at a time: each is in memory."""
+MOST_WAITING: Final = 32
+"""Batches that may wait at a time, of one API key as many as it leaves free: each is in memory."""
 POLL_SECONDS: Final = 0.02
-LOG_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True)
@@ -73,10 +71,9 @@ class Backpressure:
         self._metrics = metrics
         self._under_way = 0
         self._unmeasured = 0
-        self._queue = asyncio.Lock()
-        self._queued = 0
-        self._rejected = 0
-        self._logged_at = float("-inf")
+        self._queue = FairTurns(1)
+        self._queued = FairShare(MOST_WAITING)
+        self._rejected = LimitedLog("batches rejected")
 
     def measured(self, waiting: int, memory: Memory) -> None:
         """Take what the relay measured: the length of the outbox, and Valkey's memory."""
@@ -100,7 +97,7 @@ class Backpressure:
     @asynccontextmanager
     async def batch(self, size: int) -> AsyncIterator[None]:
         """Admit a batch of so many payments, after a while if need be. Raises `OverloadedError`."""
-        if self._queued or self._refusal():
+        if self._queued.used or self._refusal():
             await self._wait()
         self._under_way += size
         try:
@@ -110,10 +107,10 @@ class Backpressure:
             self._unmeasured += size
 
     async def _wait(self) -> None:
-        """Wait in order of arrival until there is room."""
-        if self._queued >= MOST_WAITING:
-            raise self._overloaded(self._refusal() or f"{self._queued} batches wait already")
-        self._queued += 1
+        """Wait until there is room, in order of arrival and in turn with the batches of other keys."""
+        caller = CALLER.get()
+        if not self._queued.take(caller, 1):
+            raise self._overloaded(self._refusal() or f"{self._queued.used} batches wait already")
         try:
             async with asyncio.timeout(WAIT_SECONDS), self._queue:
                 while self._refusal():
@@ -121,7 +118,7 @@ class Backpressure:
         except TimeoutError:
             raise self._overloaded(self._refusal() or "other batches come first") from None
         finally:
-            self._queued -= 1
+            self._queued.give_back(caller, 1)
 
     def require_memory(self) -> None:
         """Raise `OverloadedError` while reports could fill Valkey."""
@@ -147,8 +144,5 @@ class Backpressure:
         return ""
 
     def _overloaded(self, problem: str) -> OverloadedError:
-        self._rejected += 1
-        if time.monotonic() - self._logged_at >= LOG_SECONDS:
-            event("batches rejected", logging.WARNING, reason=problem, count=self._rejected)
-            self._rejected, self._logged_at = 0, time.monotonic()
+        self._rejected.add(reason=problem)
         return OverloadedError(f"batches are rejected for now: {problem}; retry, or send single payments")

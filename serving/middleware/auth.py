@@ -11,12 +11,17 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.errors import RateExceededError
+from serving.fairness import CALLER
 from serving.middleware.api_keys import ApiKeys, is_protected, scope_of
 from serving.middleware.http_limits import KEY_ACCEPTED
 
 HEADER: Final = "X-API-Key"
 CHARGE: Final = "serving.charge"
 """The entry of a request's ASGI scope that counts the rest of a batch."""
+CHARGED: Final = "serving.charged"
+"""The entry with the number of items that are counted already."""
+MOST_ITEMS: Final = "serving.most_items"
+"""The entry with the number of items that the key's rate allows at a time; none if the key has no rate."""
 
 
 class AuthMiddleware:
@@ -47,6 +52,7 @@ class AuthMiddleware:
         wanted = scope_of(scope["path"])
         if wanted is not None and wanted not in key.scopes:
             return _reject(403, f"missing required scope {wanted!r}: the key {key.name!r} does not have it")
+        CALLER.set(key.sha256)
         try:
             await self._api_keys.charge(key)
         except RateExceededError as error:
@@ -56,16 +62,18 @@ class AuthMiddleware:
             return _reject(404, "Not Found")
         if key.rate is not None:
             scope[CHARGE] = partial(self._api_keys.charge_rest, key)
+            scope[MOST_ITEMS], scope[CHARGED] = self._api_keys.most_items(key), 1
         return None
 
 
 async def charge_items(scope: Scope, items: int, what: str) -> None:
-    """Count a batch of so many payments or reports against the key's rate; the middleware counted the first.
+    """Count a batch of so many payments or reports against the key's rate, without those that are counted already.
 
     Raises `RateExceededError`.
     """
-    if CHARGE in scope:
-        await scope[CHARGE](items, what)
+    if CHARGE in scope and items > scope[CHARGED]:
+        await scope[CHARGE](items, scope[CHARGED], what)
+        scope[CHARGED] = items
 
 
 def _reject(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:

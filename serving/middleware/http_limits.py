@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
+from collections.abc import Iterable
 from typing import Any, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -19,11 +20,17 @@ from serving.observability.logging import CONNECTION_LOGGER
 
 MAX_HEAD_BYTES: Final = 32 * 1024
 MAX_URL_BYTES: Final = 8 * 1024
+MAX_QUERY_BYTES: Final = 256
+"""FastAPI parses it for every endpoint, and the only parameter is `explain`."""
 MAX_HEADERS: Final = 100
 MAX_CHUNKS: Final = 10_000
 """Chunks of one body: each is two calls of Python, however small it is."""
 MAX_PIPELINED: Final = 32
 """Requests of one connection that wait for the response to the one before."""
+MAX_PIPELINED_WITHOUT_KEY: Final = 3
+"""The same before the connection had a valid key: a response that is not read keeps them for minutes."""
+MAX_UNREAD_BYTES: Final = 64 * 2**20
+"""Bytes of all responses that clients may leave unread, outside of the system's buffers."""
 MAX_UNUSED_BYTES: Final = 8 * 2**20
 """How much of a body is still read, and dropped, after the response to its request, so that the connection can be used
 again: more than a client sends whose body was rejected for its size."""
@@ -67,6 +74,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self.logger = logging.getLogger(CONNECTION_LOGGER)
         self._refused = False
         self._in_head = True
+        self._is_last = False
+        """Whether nothing more is read: what follows may be another protocol."""
         self._head_bytes = 0
         self._unused_bytes = 0
         self._pieces = 0
@@ -97,7 +106,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse some bytes; refuse a head that is too large before it is complete."""
-        if self._refused:
+        if self._refused or self._is_last:
             return
         began_in_head, messages, pieces = self._in_head, self._messages, self._pieces
         super().data_received(data)
@@ -118,30 +127,53 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A request begins."""
-        if len(self.pipeline) >= MAX_PIPELINED:
-            self._abort_parsing(
-                429, f"more than {MAX_PIPELINED} requests wait on one connection: wait for their responses"
-            )
+        most = MAX_PIPELINED_WITHOUT_KEY if self in self._strangers else MAX_PIPELINED
+        if len(self.pipeline) >= most:
+            self._abort_parsing(429, f"more than {most} requests wait on one connection: wait for their responses")
         super().on_message_begin()
         if self in self._strangers:
             self.scope[KEY_ACCEPTED] = self._key_accepted  # type: ignore[typeddict-unknown-key]
         self._wait(HEAD_SECONDS)
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header, or a trailer; not one after the other until the head is complete."""
+        if len(self.headers) >= MAX_HEADERS:
+            self._abort_parsing(431, f"more than {MAX_HEADERS} headers")
+        super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """Pass the request on, unless its head is too large."""
         if len(self.url) > MAX_URL_BYTES:
             self._abort_parsing(414, f"the URL is longer than {MAX_URL_BYTES} bytes")
-        if len(self.headers) > MAX_HEADERS:
-            self._abort_parsing(431, f"more than {MAX_HEADERS} headers")
-        if sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
+        if len(self.url.partition(b"?")[2]) > MAX_QUERY_BYTES:
+            self._abort_parsing(414, f"the query is longer than {MAX_QUERY_BYTES} bytes")
+        if _size_of(self.headers) > MAX_HEAD_BYTES:
             self._abort_parsing(431, f"the headers are longer than {MAX_HEAD_BYTES} bytes")
+        if self.pipeline and self._waiting_bytes() > MAX_HEAD_BYTES:
+            detail = f"the headers of requests that wait on one connection are longer than {MAX_HEAD_BYTES} bytes"
+            self._abort_parsing(431, f"{detail}: wait for their responses")
+        if self.parser.should_upgrade():
+            self._decline_upgrade()
         self._wait(BODY_SECONDS)
-        # A copy: what comes after the body (trailers) is no header, and a proxy in front did not check it.
-        self.scope["headers"] = self.headers.copy()
+        # A copy: what comes after the body (trailers) is no header, and a proxy in front did not check it. No endpoint
+        # uses cookies, which FastAPI parses for each.
+        self.scope["headers"] = [header for header in self.headers if header[0] != b"cookie"]
         self._chunks = 0
         super().on_headers_complete()
         # Only now: until then `cycle` is that of the request before.
         self._in_head = False
+        if self._is_last:
+            self.cycle.keep_alive = False
+
+    def _decline_upgrade(self) -> None:
+        """Ignore that the client offers another protocol, unless the parser then takes the body for that protocol.
+
+        What follows such a request must not be parsed as the next one. For CONNECT the parser expects no HTTP either.
+        """
+        self._is_last = True
+        names = {name for name, value in self.headers if value != b"0"}
+        if self.parser.get_method() == b"CONNECT" or not names.isdisjoint((b"content-length", b"transfer-encoding")):
+            self._abort_parsing(501, "Upgrade and CONNECT are not supported: send the request without them")
 
     def on_chunk_header(self) -> None:
         """A chunk of the body begins."""
@@ -232,6 +264,10 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         if self._head_bytes > MAX_HEAD_BYTES:
             self.refuse(431, f"a chunk extension or trailers are longer than {MAX_HEAD_BYTES} bytes")
 
+    def _waiting_bytes(self) -> int:
+        """The bytes of the headers of this request and of those that wait."""
+        return _size_of(self.headers) + sum(_size_of(cycle.scope["headers"]) for cycle, _ in self.pipeline)
+
     def _key_accepted(self) -> None:
         self._strangers.pop(self, None)
 
@@ -258,7 +294,22 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         """Close the connections whose clients do not read, as long as there are connections."""
         for one in list(connections):
             one._abort_if_unread(loop.time())
+        cls._limit_unread(connections, loop.time())
         cls._timer = loop.call_later(SWEEP_SECONDS, cls._sweep, loop, connections) if connections else None
+
+    @classmethod
+    def _limit_unread(cls, connections: set[Any], now: float) -> None:
+        """While too much is unread by all together, give up the slow clients, first those that have read the least."""
+        unread = {one: one.transport.get_write_buffer_size() for one in connections}
+        together = sum(unread.values())
+        for one, left in sorted(unread.items(), key=lambda item: -item[1]) if together > MAX_UNREAD_BYTES else ():
+            if together > MAX_UNREAD_BYTES and one._unread_since and one._unread_since[0] < now:
+                one._give_up(f"more than {MAX_UNREAD_BYTES} bytes of responses were not read")
+                together -= left
+
+    def _give_up(self, detail: str) -> None:
+        self.refusals.add(408, detail, self.client[0] if self.client else "")
+        self.transport.abort()
 
     def _abort_if_unread(self, now: float) -> None:
         """Give up a client that has read too little since an earlier call."""
@@ -269,9 +320,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             # It read enough, or more was written, which uvicorn does only once nearly all before was read.
             self._unread_since = now, left
         elif now - self._unread_since[0] >= READ_SECONDS:
-            detail = f"a response was not read within {READ_SECONDS} s"
-            self.refusals.add(408, detail, self.client[0] if self.client else "")
-            self.transport.abort()
+            self._give_up(f"a response was not read within {READ_SECONDS} s")
 
     def _wait(self, seconds: float) -> None:
         self._stop_waiting()
@@ -298,3 +347,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         else:
             part = "headers" if self._in_head else "body"
             self.refuse(408, f"the {part} did not arrive within {seconds:g} s")
+
+
+def _size_of(headers: Iterable[tuple[bytes, bytes]]) -> int:
+    return sum(len(name) + len(value) for name, value in headers)

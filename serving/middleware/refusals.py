@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from http import HTTPStatus
-from typing import Final
 
 import orjson
 
-from serving.observability.logging import event
-
-LOG_SECONDS: Final = 10
+from serving.observability.limited_log import LimitedLog
 
 
 class RefusalLog:
-    """Logs the first refusal, then at most a line in `LOG_SECONDS`."""
+    """Logs refusals by their number."""
 
     def __init__(self) -> None:
-        self._count = 0
-        self._logged_at = float("-inf")
+        self._log = LimitedLog("requests refused")
 
     def add(self, status: int, detail: str, client: str) -> None:
         """Count a refusal and perhaps log it."""
-        self._count += 1
-        now = time.monotonic()
-        if now - self._logged_at >= LOG_SECONDS:
-            event("requests refused", logging.WARNING, status=status, reason=detail, client=client, count=self._count)
-            self._count, self._logged_at = 0, now
+        self._log.add(status=status, reason=detail, client=client)
 
 
 def refusal_response(status: int, detail: str) -> bytes:
