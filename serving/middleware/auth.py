@@ -47,8 +47,6 @@ class AuthMiddleware:
         key = self._api_keys.find(presented.encode("latin-1"))
         if key is None:
             return _reject(401, f"unknown API key in the header {HEADER}", {"WWW-Authenticate": HEADER})
-        if accepted := scope.get(KEY_ACCEPTED):
-            accepted()
         wanted = scope_of(scope["path"])
         if wanted is not None and wanted not in key.scopes:
             return _reject(403, f"missing required scope {wanted!r}: the key {key.name!r} does not have it")
@@ -57,6 +55,9 @@ class AuthMiddleware:
             await self._api_keys.charge(key)
         except RateExceededError as error:
             return _reject(429, str(error), error.headers)
+        # Only now: a key that is over its rate must not have connections that count as its own.
+        if accepted := scope.get(KEY_ACCEPTED):
+            accepted(key.sha256)
         if wanted is None:
             # Not left to the router, which takes "/v1/model\n" for "/v1/model": what has no scope is not there.
             return _reject(404, "Not Found")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 
 from serving.errors import RateExceededError
 from serving.fairness import CALLER
-from serving.middleware.auth import CHARGE, MOST_ITEMS
+from serving.middleware.auth import CHARGE, CHARGED, MOST_ITEMS
 from serving.middleware.body_limit import ITEM_BYTES, MAX_BODIES, SMALL_BYTES, BodyLimitMiddleware
 
 MOST = 100_000
@@ -106,40 +105,55 @@ def test_small_bodies_do_not_take_the_room_of_large_ones() -> None:
     asyncio.run(run())
 
 
-def charging(most: int) -> tuple[dict[str, Any], Callable[[], list[int]]]:
-    """The entries of a key's rate in the scope, and the sizes that were charged."""
-    charged: list[int] = []
+def charging(most: int) -> tuple[dict[str, Any], list[int]]:
+    """The entries of a key's rate in the scope, and what was counted, one after another."""
+    counted: list[int] = []
 
-    async def charge(items: int, _: str) -> None:
-        charged.append(items)
-        raise RateExceededError("too many", None)
+    async def charge(items: int, before: int, _: str) -> None:
+        if items > most:
+            raise RateExceededError("too many", None)
+        counted.append(items - before)
 
-    return {MOST_ITEMS: most, CHARGE: charge}, lambda: charged
+    return {MOST_ITEMS: most, CHARGE: charge, CHARGED: 1}, counted
 
 
-@pytest.mark.parametrize(("most", "pieces"), [(90, 0), (97, 100_000 // 10_000)])
-def test_a_declared_body_that_no_rate_allows_is_not_read(most: int, pieces: int) -> None:
-    rated, charged = charging(most)
+@pytest.mark.parametrize(("most", "pieces"), [(96, 0), (97, 100_000 // 10_000)])
+def test_a_declared_body_is_counted_before_it_is_read(most: int, pieces: int) -> None:
+    rated, counted = charging(most)
     requests = Requests()
     requests.finish.set()
     asyncio.run(requests.send("one", headers=[(b"content-length", str(MOST).encode())], **rated))
     assert requests.pieces == pieces
-    assert charged() == ([] if pieces else [MOST // ITEM_BYTES])
+    assert counted == ([MOST // ITEM_BYTES - 1] if pieces else [])
     assert requests.statuses == [200 if pieces else 429]
 
 
-def test_of_a_body_without_a_length_no_more_is_read_than_the_rate_allows() -> None:
-    rated, _ = charging(1)
+@pytest.mark.parametrize("size", [SMALL_BYTES, SMALL_BYTES // 2])
+def test_a_small_declared_body_that_no_rate_allows_is_not_read(size: int) -> None:
+    rated, _ = charging(size // ITEM_BYTES - 1)
+    requests = Requests()
+    asyncio.run(requests.send("one", size, headers=[(b"content-length", str(size).encode())], **rated))
+    assert (requests.statuses, requests.pieces) == ([429], 0)
+
+
+def test_a_body_without_a_length_is_counted_as_it_comes() -> None:
+    rated, counted = charging(1)
     requests = Requests()
     asyncio.run(requests.send("one", **rated))
     assert requests.statuses == [429]
     assert requests.pieces == SMALL_BYTES // 10_000 + 1
+    rated, counted = charging(MOST)
+    requests = Requests()
+    requests.finish.set()
+    asyncio.run(requests.send("one", **rated))
+    assert requests.statuses == [200]
+    assert counted == [70_000 // ITEM_BYTES - 1], "not for each piece"
 
 
 def test_a_single_payment_counts_one_whatever_its_size() -> None:
-    rated, charged = charging(1)
+    rated, counted = charging(1)
     requests = Requests()
     requests.finish.set()
     asyncio.run(requests.send("one", SMALL_BYTES, path="/v1/score", **rated))
     assert requests.statuses == [200]
-    assert not charged()
+    assert not counted

@@ -269,6 +269,29 @@ def test_idle_connections_with_a_key_give_way_too(hurried: ScorerProcess, fresh:
         assert scores(hurried, fresh)
 
 
+@pytest.mark.parametrize("name", ["slow", "all"])
+def test_the_connections_of_one_key_give_way_to_those_of_others(
+    hurried: ScorerProcess, fresh: Fresh, name: str
+) -> None:
+    """Of a key that is over its rate, and of one without a rate: a request whose body does not come, on each."""
+    path = "/v1/decisions/1" if name == "slow" else "/v1/score"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {KEYS[name]}\r\nContent-Length: 60000\r\n\r\n"
+    with ExitStack() as stack:
+        for _ in range(60):
+            with suppress(OSError):
+                connection = stack.enter_context(closing(connect(hurried)))
+                connection.sendall(head.encode() + b" ")
+        time.sleep(0.5)
+        payment = json.dumps(body(fresh(), fresh(), fresh(), 100, T)).encode()
+        kind = b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(payment)
+        for _ in range(5):
+            with closing(connect(hurried)) as connection:
+                connection.sendall(
+                    b"POST /v1/score HTTP/1.1\r\nHost: localhost\r\nX-API-Key: key-score\r\n" + kind + payment
+                )
+                assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
+
+
 def test_what_is_not_http_is_refused_in_json_and_logged_by_number(hurried: ScorerProcess) -> None:
     for _ in range(20):
         with closing(connect(hurried)) as connection:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import psycopg
@@ -15,7 +16,10 @@ from serving.observability.metrics import Metrics
 from serving.recovery.circuit_breaker import CircuitBreaker
 from serving.scoring.decision_lookup import ROUND_SIZE, DecisionLookup
 from serving.scoring.decision_records import Record, pack
+from tests.serving.running import KEYS, ScorerProcess
 
+T = 1_536_600_000
+Fresh = Callable[[], int]
 MANY = 1_000
 
 
@@ -86,3 +90,32 @@ def test_what_the_store_has_does_not_need_the_log() -> None:
     found, missing = look_up(stores, [2, 3])
     assert found == {"transaction_id": 2}
     assert isinstance(missing, psycopg.OperationalError)
+
+
+def test_many_lookups_degrade_no_payment_and_all_are_answered(scorer: ScorerProcess, fresh: Fresh) -> None:
+    """More connections than the pools of both stores have, again and again, of a known and an unknown payment."""
+    known, unknown = fresh(), 10**15
+    scorer.score(known, fresh(), fresh(), 100, T)
+    before = len(scorer.log.read_text())
+
+    async def ask(number: int) -> list[bytes]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", scorer.port)
+        request = f"GET /v1/decisions/{number} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {KEYS['read']}\r\n\r\n"
+        statuses = []
+        for _ in range(3):
+            writer.write(request.encode())
+            head = await reader.readuntil(b"\r\n\r\n")
+            statuses.append(head[9:12])
+            await reader.readexactly(int(re.findall(rb"content-length: ([0-9]+)", head)[0]))
+        writer.close()
+        return statuses
+
+    async def flood() -> tuple[list[list[bytes]], list[dict[str, Any]]]:
+        asked = asyncio.gather(*(ask(unknown if number % 2 else known) for number in range(400)))
+        payments = [asyncio.to_thread(scorer.score, fresh(), fresh(), fresh(), 100, T) for _ in range(3)]
+        return await asked, [await payment for payment in payments]
+
+    found, payments = asyncio.run(flood())
+    assert {status for one in found for status in one} == {b"200", b"404"}
+    assert not any(payment["degraded"] for payment in payments)
+    assert "unavailable" not in scorer.log.read_text()[before:]
