@@ -21,6 +21,9 @@ from serving.observability.metrics import MULTIPROCESS
 from serving.settings import Settings, read_settings
 
 BACKLOG = 2048
+BUFFER_BYTES = 64 * 1024
+"""The system's buffer of a connection in each direction; Linux doubles it. Without a limit each takes megabytes of the
+memory for all connections of the machine, if clients send without reading or read too slowly."""
 SHUTDOWN_SECONDS = 10
 SILENT_SECONDS = 30
 """A worker that does not answer for so long is replaced; starting on a busy machine takes a while."""
@@ -79,7 +82,7 @@ def listen(settings: Settings) -> socket.socket:
     host, port = settings.scorer_host, settings.scorer_port
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+        listening = socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except socket.gaierror as error:
         raise SettingsError(
             f"SCORER_HOST {host!r} is not a known address ({error}): set it to one of this machine"
@@ -89,6 +92,10 @@ def listen(settings: Settings) -> socket.socket:
             f"cannot listen on {host} port {port} ({os.strerror(error.errno or 0)}): stop what listens there, or set "
             "another SCORER_HOST or SCORER_PORT"
         ) from None
+    # Connections inherit them.
+    for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+        listening.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
+    return listening
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ from serving.recovery.circuit_breaker import CircuitBreaker
 from serving.recovery.confirmer import MAX_REPORT_BYTES, Confirmer, UnconfirmedReports
 from serving.recovery.recent_answers import RecentAnswers
 from serving.recovery.reconciler import Reconciler
+from serving.scoring.decision_lookup import DecisionLookup
 from serving.scoring.degraded_scorer import DegradedScorer
 from serving.scoring.online_scorer import OnlineScorer
 from serving.scoring.scorer import Scorer
@@ -60,6 +61,7 @@ class Services:
     backpressure: Backpressure
     scorer: Scorer
     reporter: FraudReporter
+    lookup: DecisionLookup
     background: Background
 
 
@@ -115,10 +117,11 @@ async def open_services(
         degraded = DegradedScorer(log, recent, clock, metrics, reconciler.backfill, reconciler.stored_answers)
         scorer = Scorer(champions, breaker, online, degraded, backpressure)
         reporter = FraudReporter(store, log, breaker, reports, backpressure, metrics)
+        lookup = DecisionLookup(breaker, store, log)
         try:
             yield Services(
                 clock, metrics, store, server, breaker, champions, log, (relay, report_relay), backpressure, scorer,
-                reporter, background,
+                reporter, lookup, background,
             )  # fmt: skip
         finally:
             await background.stop()

@@ -7,7 +7,6 @@ validated already, as the body.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Coroutine
 from email.message import Message
@@ -22,15 +21,14 @@ from serving.api.error_handlers import NOT_JSON
 from serving.api.schemas import MAX_BATCH_SIZE
 from serving.api.sliced_validation import SlicedValidator
 from serving.api.structure import LONGEST_NUMBER, Bounds, has_long_number
+from serving.fairness import FairTurns
 from serving.middleware.auth import charge_items
-from serving.middleware.body_limit import SMALL_BYTES
+from serving.middleware.body_limit import ITEM_BYTES, SMALL_BYTES
 from serving.middleware.request_context import first_value
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 TINY_BYTES: Final = 1_024
 """A body up to this is parsed at once: counting would cost more than it saves."""
-ITEM_BYTES: Final = 1_024
-"""A body counts at least one item for each of these: reading white space is work too. An item needs a quarter."""
 ONE: Final = Bounds.of(1)
 BATCH: Final = Bounds.of(MAX_BATCH_SIZE)
 
@@ -69,7 +67,7 @@ class PaymentRoute(APIRoute):
 class BatchRoute(APIRoute):
     """A route whose body is a batch. It is validated in slices, and its items count against the key's rate."""
 
-    _one_large: ClassVar[asyncio.Semaphore] = asyncio.Semaphore(1)
+    _one_large: ClassVar[FairTurns] = FairTurns(1)
     """Large batches are validated one after another: single payments wait for one slice, not for one of each."""
 
     def get_route_handler(self) -> Handler:
@@ -80,18 +78,21 @@ class BatchRoute(APIRoute):
 
         async def bounded(request: Request) -> Response:
             body = await request.body()
-            _reject_excess(body, BATCH, f"{MAX_BATCH_SIZE:,} {validator.name}")
-            if body and _is_json(request):
-                request._json = await self._read(request, body, validator)
+            if len(body) <= SMALL_BYTES:
+                await _read(request, body, validator)
+            else:
+                async with self._one_large:
+                    await _read(request, body, validator)
             return await handle(request)
 
         return bounded
 
-    async def _read(self, request: Request, body: bytes, validator: SlicedValidator[BaseModel]) -> BaseModel:
-        if len(body) <= SMALL_BYTES:
-            return await _parse(request, body, validator)
-        async with self._one_large:
-            return await _parse(request, body, validator)
+
+async def _read(request: Request, body: bytes, validator: SlicedValidator[BaseModel]) -> None:
+    """Check a body, and set the request's JSON to the validated batch."""
+    _reject_excess(body, BATCH, f"{MAX_BATCH_SIZE:,} {validator.name}")
+    if body and _is_json(request):
+        request._json = await _parse(request, body, validator)
 
 
 async def _parse(request: Request, body: bytes, validator: SlicedValidator[BaseModel]) -> BaseModel:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from email.message import Message
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Response
@@ -44,12 +43,16 @@ async def card(services: ServicesDep, accept: Annotated[str, Header(include_in_s
 
 def _weight(accept: str, wanted: str) -> float:
     """The quality value of a media type in an Accept header, 0 if it is not named or the header is very long."""
-    for one in accept.split(",") if len(accept) <= MAX_ACCEPT else ():
-        part = Message()
-        part["Content-Type"] = one.strip()
-        if part.get_content_type() == wanted:
-            try:
-                return float(str(part.get_param("q", "1")))
-            except ValueError:
-                return 0.0
+    for one in accept.lower().split(",") if len(accept) <= MAX_ACCEPT else ():
+        kind, *parameters = one.split(";")
+        if kind.strip() == wanted:
+            found = {name.strip(): value.strip() for name, _, value in (part.partition("=") for part in parameters)}
+            return _number(found.get("q", "1"))
     return 0.0
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0

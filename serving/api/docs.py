@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -31,8 +32,15 @@ class Assets(StaticFiles):
     """Files that change only with their package, so browsers may cache them for a day.
 
     They are sent from memory, and whole: a client that does not read would otherwise keep a file open, and a request
-    for many ranges is as much work as many requests.
+    for many ranges is as much work as many requests. A path that is not the name of one is not looked up on the disk,
+    which is a call to the system for each of its parts.
     """
+
+    def get_path(self, scope: Scope) -> str:
+        """The name of a file, empty if there is none of that name."""
+        name = scope["path"].rpartition("/")[2]
+        known = name in _names(tuple(self.all_directories)) and scope["path"] == f"{scope['root_path']}/{name}"
+        return name if known else ""
 
     def file_response(
         self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
@@ -44,6 +52,11 @@ class Assets(StaticFiles):
             return response
         del response.headers["Accept-Ranges"]
         return Response(_content(os.fspath(full_path)), status_code, response.headers)
+
+
+@cache
+def _names(folders: Iterable[str]) -> frozenset[str]:
+    return frozenset(one.name for folder in folders for one in Path(folder).iterdir())
 
 
 @cache

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import psycopg
@@ -16,8 +15,9 @@ from valkey.exceptions import ValkeyError
 from contracts.addresses import redact
 from serving.api.schemas import Problem
 from serving.errors import IdempotencyConflictError, NotReadyError, RateExceededError
-from serving.observability.logging import event
+from serving.observability.counted_event import CountedEvent
 
+Handler = Callable[[Request, Exception], Awaitable[Response]]
 MAX_ERRORS: Final = 50
 LONGEST_NAME: Final = 80
 RETRY: Final = {"Retry-After": "1"}
@@ -56,8 +56,8 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(IdempotencyConflictError, _conflict)
     app.add_exception_handler(NotReadyError, _not_ready)
     app.add_exception_handler(RateExceededError, _rate_exceeded)
-    app.add_exception_handler(ValkeyError, _valkey_unavailable)
-    app.add_exception_handler(psycopg.Error, _postgres_unavailable)
+    app.add_exception_handler(ValkeyError, _unavailable("the online store (Valkey) is not responding"))
+    app.add_exception_handler(psycopg.Error, _unavailable("the decision log (PostgreSQL) is not responding"))
 
 
 async def _http(_: Request, error: Exception) -> Response:
@@ -109,17 +109,15 @@ async def _rate_exceeded(_: Request, error: Exception) -> Response:
     return _problem(429, str(error), error.headers)
 
 
-async def _valkey_unavailable(request: Request, error: Exception) -> Response:
-    return _unavailable("the online store (Valkey) is not responding", request, error)
+def _unavailable(what: str) -> Handler:
+    """A handler for the errors of a store, which many requests meet at the same time."""
+    log = CountedEvent("request failed: store unavailable")
 
+    async def handle(request: Request, error: Exception) -> Response:
+        log.add(path=request.url.path[:LONGEST_NAME], reason=f"{what}: {error!r}")
+        return _problem(503, f"{what}: retry", RETRY)
 
-async def _postgres_unavailable(request: Request, error: Exception) -> Response:
-    return _unavailable("the decision log (PostgreSQL) is not responding", request, error)
-
-
-def _unavailable(what: str, request: Request, error: Exception) -> Response:
-    event("request failed: store unavailable", logging.WARNING, path=request.url.path, reason=f"{what}: {error!r}")
-    return _problem(503, f"{what}: retry", RETRY)
+    return handle
 
 
 def _problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:

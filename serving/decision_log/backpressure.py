@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from serving.errors import OverloadedError
+from serving.fairness import CALLER, FairShare, FairTurns
 from serving.observability.counted_event import CountedEvent
 from serving.observability.metrics import Metrics
 
@@ -25,8 +26,8 @@ SINGLE_RATIO: Final = 0.95
 PAYMENT_BYTES: Final = 3_000
 """About what a payment takes in Valkey: its response, its entry in the outbox, and its entries in two histories."""
 WAIT_SECONDS: Final = 2.0
-MAX_WAITING: Final = 16
-"""Batches that may wait at a time: each is in memory."""
+MAX_WAITING: Final = 32
+"""Batches that may wait at a time, of one API key as many as it leaves free: each is in memory."""
 POLL_SECONDS: Final = 0.02
 
 
@@ -70,8 +71,8 @@ class Backpressure:
         self._metrics = metrics
         self._under_way = 0
         self._unmeasured = 0
-        self._queue = asyncio.Lock()
-        self._queued = 0
+        self._queue = FairTurns(1)
+        self._queued = FairShare(MAX_WAITING)
         self._rejected = CountedEvent("batches rejected")
 
     def measured(self, waiting: int, memory: Memory) -> None:
@@ -96,7 +97,7 @@ class Backpressure:
     @asynccontextmanager
     async def batch(self, size: int) -> AsyncIterator[None]:
         """Admit a batch of so many payments, after a while if need be. Raises `OverloadedError`."""
-        if self._queued or self._refusal():
+        if self._queued.used or self._refusal():
             await self._wait()
         self._under_way += size
         try:
@@ -106,10 +107,10 @@ class Backpressure:
             self._unmeasured += size
 
     async def _wait(self) -> None:
-        """Wait in order of arrival until there is room."""
-        if self._queued >= MAX_WAITING:
-            raise self._overloaded(self._refusal() or f"{self._queued} batches wait already")
-        self._queued += 1
+        """Wait until there is room, in order of arrival and in turn with the batches of other keys."""
+        caller = CALLER.get()
+        if not self._queued.take(caller, 1):
+            raise self._overloaded(self._refusal() or f"{self._queued.used} batches wait already")
         try:
             async with asyncio.timeout(WAIT_SECONDS), self._queue:
                 while self._refusal():
@@ -117,7 +118,7 @@ class Backpressure:
         except TimeoutError:
             raise self._overloaded(self._refusal() or "other batches come first") from None
         finally:
-            self._queued -= 1
+            self._queued.give_back(caller, 1)
 
     def require_memory(self) -> None:
         """Raise `OverloadedError` while reports could fill Valkey."""

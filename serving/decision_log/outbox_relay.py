@@ -19,6 +19,7 @@ from typing import Any, Final
 import psycopg
 from valkey.asyncio import Valkey
 from valkey.exceptions import ResponseError, ValkeyError
+from valkey.exceptions import TimeoutError as ValkeyTimeoutError
 
 from contracts.online_state import DECISIONS_KEY
 from serving.decision_log.backpressure import Backpressure, Memory
@@ -72,6 +73,8 @@ class OutboxRelay:
         """Why PostgreSQL accepts no decisions, for `/readyz`; empty if it does."""
         self._on_failure = on_failure
         self._has_group = False
+        self._timed_out = False
+        """Whether Valkey did not answer in time the last time."""
         self._client = client
         self._log = log
         self._metrics = metrics
@@ -118,13 +121,15 @@ class OutboxRelay:
             moved = await self._move(block_ms)
         except (ValkeyError, psycopg.Error, OSError) as error:
             self.problem = problem_of(error) if isinstance(error, psycopg.Error) else ""
-            if isinstance(error, ValkeyError):
+            if isinstance(error, ValkeyError) and (self._timed_out or not isinstance(error, ValkeyTimeoutError)):
                 self._on_failure(error)
+            # Once may be this process's fault: if it was stopped or too busy, every answer comes too late.
+            self._timed_out = isinstance(error, ValkeyTimeoutError)
             self._transitions.update(
                 f"{type(error).__name__}: {reason_of(error)}".strip(), until_then="they wait in the stream"
             )
             return None
-        self.problem = ""
+        self.problem, self._timed_out = "", False
         self._transitions.update("")
         return moved
 

@@ -98,13 +98,18 @@ class ApiKeys:
         if rate is not None and (wait := await self._counter.seconds_to_wait(rate, key.sha256)):
             raise RateExceededError(f"rate limit exceeded: the key {key.name!r} allows {key.rate}", wait)
 
-    async def charge_rest(self, key: ApiKey, items: int, what: str) -> None:
-        """Count the other items of a batch whose first is counted. Raises `RateExceededError`."""
+    def most_items(self, key: ApiKey) -> int | None:
+        """The most payments or reports that the key's rate allows in one request, None for no limit."""
         rate = self._rates.get(key.sha256)
-        if rate is None or items <= 1:
+        return None if rate is None else rate.amount
+
+    async def charge_rest(self, key: ApiKey, items: int, counted: int, what: str) -> None:
+        """Count the items of a batch of which so many are `counted` already. Raises `RateExceededError`."""
+        rate = self._rates.get(key.sha256)
+        if rate is None:
             return
         told = f"rate limit exceeded: the body counts as {items:,} {what}, and the key {key.name!r} allows {key.rate}"
         if items > rate.amount:
             raise RateExceededError(f"{told}: send at most {rate.amount:,} in one request", None)
-        if wait := await self._counter.seconds_to_wait(rate, key.sha256, items - 1):
+        if wait := await self._counter.seconds_to_wait(rate, key.sha256, items - counted):
             raise RateExceededError(told, wait)

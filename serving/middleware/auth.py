@@ -8,6 +8,7 @@ from typing import Final
 from starlette.types import Scope
 
 from serving.errors import RateExceededError
+from serving.fairness import CALLER
 from serving.middleware.api_keys import ApiKey, ApiKeys, is_protected, scope_of
 from serving.middleware.http_limits import KEY_ACCEPTED
 from serving.middleware.refusals import Rejected
@@ -17,6 +18,10 @@ HEADER: Final = "X-API-Key"
 _RAW_HEADER: Final = HEADER.lower().encode()
 CHARGE: Final = "serving.charge"
 """The entry of a request's ASGI scope that counts the rest of a batch."""
+CHARGED: Final = "serving.charged"
+"""The entry with the number of items that are counted already."""
+MOST_ITEMS: Final = "serving.most_items"
+"""The entry with the number of items that the key's rate allows at a time; none if the key has no rate."""
 
 
 class Auth:
@@ -31,14 +36,17 @@ class Auth:
         if not is_protected(path):
             return False
         key = self._key_of(scope)
-        if accepted := scope.get(KEY_ACCEPTED):
-            accepted()
         wanted = scope_of(path)
         if wanted is not None and wanted not in key.scopes:
             raise Rejected(403, f"missing required scope {wanted!r}: the key {key.name!r} does not have it")
+        CALLER.set(key.sha256)
         await self._charge(key)
+        # Only now: a key that is over its rate must not have connections that count as its own.
+        if accepted := scope.get(KEY_ACCEPTED):
+            accepted(key.sha256)
         if key.rate is not None:
             scope[CHARGE] = partial(self._api_keys.charge_rest, key)
+            scope[MOST_ITEMS], scope[CHARGED] = self._api_keys.most_items(key), 1
         if wanted is None:
             # Not left to the router, which takes "/v1/model\n" for "/v1/model": a path without a scope does not exist.
             raise Rejected(404, "Not Found")
@@ -61,9 +69,10 @@ class Auth:
 
 
 async def charge_items(scope: Scope, items: int, what: str) -> None:
-    """Count a batch of so many payments or reports against the key's rate; `Auth` counted the first.
+    """Count a batch of so many payments or reports against the key's rate, without those that are counted already.
 
     Raises `RateExceededError`.
     """
-    if CHARGE in scope:
-        await scope[CHARGE](items, what)
+    if CHARGE in scope and items > scope[CHARGED]:
+        await scope[CHARGE](items, scope[CHARGED], what)
+        scope[CHARGED] = items

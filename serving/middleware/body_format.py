@@ -36,7 +36,8 @@ def declared_length(headers: Iterable[tuple[bytes, bytes]]) -> int:
     transfer = kind = b""
     for name, value in headers:
         if name == b"content-length":
-            length = int(value) if value.isdigit() else 0
+            # Python converts no number of very many digits, even if they are zeros; twenty are more than any limit.
+            length = int(value.lstrip(b"0")[:20] or b"0") if value.isdigit() else 0
         elif name == b"content-type":
             kind = value
         elif name == b"content-encoding":

@@ -10,20 +10,27 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
+from collections.abc import Iterable
 from typing import Any, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from serving.middleware.connection_share import ConnectionShare
 from serving.middleware.refusals import RefusalLog, refusal_response
+from serving.middleware.unread_responses import UnreadResponses
 from serving.observability.logging import CONNECTION_LOGGER
 
 MAX_HEAD_BYTES: Final = 32 * 1024
 MAX_URL_BYTES: Final = 8 * 1024
+MAX_QUERY_BYTES: Final = 256
+"""FastAPI parses it for every endpoint, and the only parameter is `explain`."""
 MAX_HEADERS: Final = 100
 MAX_CHUNKS: Final = 10_000
 """Chunks of one body: each is two calls of Python, however small it is."""
 MAX_PIPELINED: Final = 32
 """Requests of one connection that wait for the response to the one before."""
+MAX_PIPELINED_WITHOUT_KEY: Final = 3
+"""The same before the connection had a valid key: a response that is not read keeps them for minutes."""
 MAX_UNUSED_BYTES: Final = 8 * 2**20
 """How much of a body is still read, and dropped, after the response to its request, so that the connection can be used
 again: more than a client sends whose body was rejected for its size."""
@@ -31,7 +38,6 @@ HEAD_SECONDS: Final = 10
 BODY_SECONDS: Final = 30
 READ_SECONDS: Final = 30
 """How long a client may take for each `READ_BYTES` of a response that is in no buffer of the network yet."""
-READ_BYTES: Final = 64 * 1024
 SWEEP_SECONDS: Final = 5
 LINGER_SECONDS: Final = 2
 """How long a rejected connection stays open, so that the client, which may still be sending, can read why."""
@@ -39,7 +45,7 @@ OTHER_HANDLES: Final = 200
 """File handles left for everything that is not a client's connection, or half of them if there are fewer."""
 MAX_CONNECTIONS: Final = 10_000
 KEY_ACCEPTED: Final = "serving.key_accepted"
-"""The entry of a request's ASGI scope to call once it has a valid key; none if the connection had one before."""
+"""The entry of a request's ASGI scope to call with its key once it is accepted; none if one was on the connection."""
 
 
 def max_connections() -> int:
@@ -58,8 +64,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     max_connections: ClassVar[int] = 0
     """0: as many as `max_connections` says, since the limit of file handles may change."""
     refusals: ClassVar[RefusalLog] = RefusalLog()
-    _strangers: ClassVar[dict[LimitedHttpProtocol, None]] = {}
-    """Connections without a valid key so far, the oldest first. If there are too many connections, they go first."""
+    share: ClassVar[ConnectionShare[LimitedHttpProtocol]] = ConnectionShare(lambda one: one._is_spare())
+    _unread: ClassVar[UnreadResponses[Any]] = UnreadResponses()
     _timer: ClassVar[asyncio.TimerHandle | None] = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -67,6 +73,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self.logger = logging.getLogger(CONNECTION_LOGGER)
         self._refused = False
         self._in_head = True
+        self._is_last = False
+        """Whether nothing more is read: what follows may be another protocol."""
         self._head_bytes = 0
         self._unused_bytes = 0
         self._pieces = 0
@@ -74,13 +82,11 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._messages = 0
         self._running: RequestResponseCycle | None = None
         self._deadline: asyncio.TimerHandle | None = None
-        self._unread_since: tuple[float, int] | None = None
-        """When so many bytes were left to read."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept the connection; if there are too many, in place of another."""
         super().connection_made(transport)
-        self._strangers[self] = None
+        self.share.opened(self)
         self._wait(HEAD_SECONDS)
         most = self.max_connections or max_connections()
         if len(self.connections) > most:
@@ -90,14 +96,14 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
-        self._strangers.pop(self, None)
+        self.share.closed(self)
         self._stop_waiting()
         self._disconnect()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Parse some bytes; reject a head that is too large before it is complete."""
-        if self._refused:
+        if self._refused or self._is_last:
             return
         began_in_head, messages, pieces = self._in_head, self._messages, self._pieces
         super().data_received(data)
@@ -118,30 +124,53 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A request begins."""
-        if len(self.pipeline) >= MAX_PIPELINED:
-            self._abort_parsing(
-                429, f"more than {MAX_PIPELINED} requests wait on one connection: wait for their responses"
-            )
+        most = MAX_PIPELINED_WITHOUT_KEY if self.share.is_stranger(self) else MAX_PIPELINED
+        if len(self.pipeline) >= most:
+            self._abort_parsing(429, f"more than {most} requests wait on one connection: wait for their responses")
         super().on_message_begin()
-        if self in self._strangers:
+        if self.share.is_stranger(self):
             self.scope[KEY_ACCEPTED] = self._key_accepted  # type: ignore[typeddict-unknown-key]
         self._wait(HEAD_SECONDS)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header, or a trailer; not one after the other until the head is complete."""
+        if len(self.headers) >= MAX_HEADERS:
+            self._abort_parsing(431, f"more than {MAX_HEADERS} headers")
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Pass the request on, unless its head is too large."""
         if len(self.url) > MAX_URL_BYTES:
             self._abort_parsing(414, f"the URL is longer than {MAX_URL_BYTES} bytes")
-        if len(self.headers) > MAX_HEADERS:
-            self._abort_parsing(431, f"more than {MAX_HEADERS} headers")
-        if sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
+        if len(self.url.partition(b"?")[2]) > MAX_QUERY_BYTES:
+            self._abort_parsing(414, f"the query is longer than {MAX_QUERY_BYTES} bytes")
+        if _size_of(self.headers) > MAX_HEAD_BYTES:
             self._abort_parsing(431, f"the headers are longer than {MAX_HEAD_BYTES} bytes")
+        if self.pipeline and self._waiting_bytes() > MAX_HEAD_BYTES:
+            detail = f"the headers of requests that wait on one connection are longer than {MAX_HEAD_BYTES} bytes"
+            self._abort_parsing(431, f"{detail}: wait for their responses")
+        if self.parser.should_upgrade():
+            self._decline_upgrade()
         self._wait(BODY_SECONDS)
-        # A copy: what comes after the body (trailers) is not a header, and a proxy in front did not check it.
-        self.scope["headers"] = self.headers.copy()
+        # A copy: what comes after the body (trailers) is not a header, and a proxy in front did not check it. No endpoint
+        # uses cookies, which FastAPI parses for each.
+        self.scope["headers"] = [header for header in self.headers if header[0] != b"cookie"]
         self._chunks = 0
         super().on_headers_complete()
         # Only now: until then `cycle` is that of the request before.
         self._in_head = False
+        if self._is_last:
+            self.cycle.keep_alive = False
+
+    def _decline_upgrade(self) -> None:
+        """Ignore that the client offers another protocol, unless the parser then takes the body for that protocol.
+
+        What follows such a request must not be parsed as the next one. For CONNECT the parser expects no HTTP either.
+        """
+        self._is_last = True
+        names = {name for name, value in self.headers if value != b"0"}
+        if self.parser.get_method() == b"CONNECT" or not names.isdisjoint((b"content-length", b"transfer-encoding")):
+            self._abort_parsing(501, "Upgrade and CONNECT are not supported: send the request without them")
 
     def on_chunk_header(self) -> None:
         """A chunk of the body begins."""
@@ -212,6 +241,10 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         """Whether there was a request, and none is being answered or sent."""
         return self._in_head and self._running is None and self.cycle is not None
 
+    def _is_spare(self) -> bool:
+        """Whether no request is being served: none is there, or its response was sent before its body was complete."""
+        return self._refused or self._is_idle() or self._is_answered_early()
+
     def _disconnect(self) -> None:
         """The application must neither wait for the rest of a request nor answer."""
         for cycle in (self._running, self.cycle, *(waiting for waiting, _ in self.pipeline)):
@@ -232,21 +265,22 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         if self._head_bytes > MAX_HEAD_BYTES:
             self.refuse(431, f"a chunk extension or trailers are longer than {MAX_HEAD_BYTES} bytes")
 
-    def _key_accepted(self) -> None:
-        self._strangers.pop(self, None)
+    def _waiting_bytes(self) -> int:
+        """The bytes of the headers of this request and of those that wait."""
+        return _size_of(self.headers) + sum(_size_of(cycle.scope["headers"]) for cycle, _ in self.pipeline)
+
+    def _key_accepted(self, key: str) -> None:
+        self.share.accepted(self, key)
 
     def _make_room(self, most: int) -> None:
-        """Close the oldest connection without a key; without one, a connection between two requests, or this one."""
-        others = (one for one in self.connections if isinstance(one, LimitedHttpProtocol) and one is not self)
-        oldest = next(iter(self._strangers))
-        if oldest is self:
-            oldest = next((one for one in others if one._refused or one._is_idle()), self)
-        self._strangers.pop(oldest, None)
-        if oldest._refused or oldest.transport.get_write_buffer_size():
+        """Close another connection, or this one."""
+        one = self.share.gives_way(self, most)
+        self.share.closed(one)
+        if one._refused or one.transport.get_write_buffer_size():
             # It would stay open until its client has read everything.
-            oldest.transport.abort()
+            one.transport.abort()
         else:
-            oldest.refuse(503, f"more than {most} connections: retry", linger=False)
+            one.refuse(503, f"more than {most} connections: retry", linger=False)
 
     def _start_sweeping(self) -> None:
         if self._timer is not None:
@@ -256,22 +290,14 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     @classmethod
     def _sweep(cls, loop: asyncio.AbstractEventLoop, connections: set[Any]) -> None:
         """Close the connections whose clients do not read, as long as there are connections."""
-        for one in list(connections):
-            one._abort_if_unread(loop.time())
+        left = {one: one.transport.get_write_buffer_size() for one in connections}
+        for one, detail in cls._unread.given_up(left, loop.time(), READ_SECONDS):
+            one._give_up(detail)
         cls._timer = loop.call_later(SWEEP_SECONDS, cls._sweep, loop, connections) if connections else None
 
-    def _abort_if_unread(self, now: float) -> None:
-        """Give up a client that has read too little since an earlier call."""
-        left = self.transport.get_write_buffer_size()
-        if not left:
-            self._unread_since = None
-        elif self._unread_since is None or not self._unread_since[1] - READ_BYTES < left <= self._unread_since[1]:
-            # It read enough, or more was written, which uvicorn does only once nearly all before was read.
-            self._unread_since = now, left
-        elif now - self._unread_since[0] >= READ_SECONDS:
-            detail = f"a response was not read within {READ_SECONDS} s"
-            self.refusals.add(408, detail, self.client[0] if self.client else "")
-            self.transport.abort()
+    def _give_up(self, detail: str) -> None:
+        self.refusals.add(408, detail, self.client[0] if self.client else "")
+        self.transport.abort()
 
     def _wait(self, seconds: float) -> None:
         self._stop_waiting()
@@ -298,3 +324,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         else:
             part = "headers" if self._in_head else "body"
             self.refuse(408, f"the {part} did not arrive within {seconds:g} s")
+
+
+def _size_of(headers: Iterable[tuple[bytes, bytes]]) -> int:
+    return sum(len(name) + len(value) for name, value in headers)

@@ -14,9 +14,13 @@ from limits.aio.strategies import MovingWindowRateLimiter, RateLimiter, SlidingW
 from valkey.asyncio import Valkey
 from valkey.exceptions import ValkeyError
 
+from serving.fairness import FairTurns
 from serving.observability.logging import event
 from serving.retries import SHARED_RATES_SECONDS
 
+AT_ONCE: Final = 16
+"""Requests that are counted in Valkey at a time. The others wait: were the pool of connections used up, it would look
+as if Valkey did not answer, and each worker would count alone."""
 PREFIX: Final = "rate"
 """The prefix of the keys in Valkey: two expiring counters for each API key with a rate, named by its digest."""
 Reset = Callable[[RateLimitItem, str], Awaitable[bool]]
@@ -40,6 +44,7 @@ class RateCounter:
         self._own = MovingWindowRateLimiter(self._own_windows)
         self._away = False
         self._retry_at = -math.inf
+        self._counting = FairTurns(AT_ONCE)
 
     async def seconds_to_wait(self, rate: RateLimitItem, name: str, cost: int = 1) -> int:
         """Count `cost` payments against a rate; returns 0 if they are allowed, else the whole seconds to wait.
@@ -47,17 +52,27 @@ class RateCounter:
         If they are not allowed, none is counted.
         """
         if time.monotonic() >= self._retry_at:
-            if self._away:
-                # One request tries Valkey; concurrent requests do not wait for it.
-                self._retry_at = time.monotonic() + SHARED_RATES_SECONDS
-            try:
-                wait = await _count(self._shared, self._reset_shared, rate, name, cost)
-            except ValkeyError as error:
-                self._fall_back(error)
-            else:
-                self._recover()
+            async with self._counting:
+                wait = await self._count_shared(rate, name, cost)
+            if wait is not None:
                 return wait
         return await _count(self._own, self._reset_own, rate, name, cost)
+
+    async def _count_shared(self, rate: RateLimitItem, name: str, cost: int) -> int | None:
+        """The seconds to wait as Valkey counts them, None if it does not answer."""
+        if time.monotonic() < self._retry_at:
+            # It failed while this request waited.
+            return None
+        if self._away:
+            # One request tries Valkey; concurrent requests do not wait for it.
+            self._retry_at = time.monotonic() + SHARED_RATES_SECONDS
+        try:
+            wait = await _count(self._shared, self._reset_shared, rate, name, cost)
+        except ValkeyError as error:
+            self._fall_back(error)
+            return None
+        self._recover()
+        return wait
 
     async def aclose(self) -> None:
         """Close the connections to Valkey."""

@@ -13,6 +13,7 @@ from valkey.exceptions import NoScriptError, ResponseError
 from valkey.exceptions import TimeoutError as ValkeyTimeoutError
 
 from serving.errors import OnlineStoreUnavailableError
+from serving.online_store.deadline import Deadline
 from serving.online_store.scripts import Script
 from serving.retries import valkey_retry
 
@@ -84,7 +85,7 @@ class ScriptConnection:
                 return await connection.read_response()
 
             try:
-                async with asyncio.timeout(self._timeout):
+                async with Deadline(self._timeout):
                     return await connection.retry.call_with_retry(ask, lambda _: connection.disconnect())
             except TimeoutError as error:
                 raise ValkeyTimeoutError(f"no response within {self._timeout} s") from error
@@ -96,7 +97,7 @@ class ScriptConnection:
         connection: AbstractConnection = await self._client.connection_pool.get_connection("EVALSHA")  # type: ignore[no-untyped-call]
         connection.socket_timeout = None
         try:
-            async with asyncio.timeout(self._timeout):
+            async with Deadline(self._timeout):
                 await self._require_pinned_run(connection)
         except BaseException as error:
             await self._client.connection_pool.release(connection)

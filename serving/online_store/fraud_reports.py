@@ -16,11 +16,14 @@ from serving.observability.metrics import Metrics
 from serving.online_store.protocol import OnlineStore
 from serving.recovery.circuit_breaker import CircuitBreaker
 from serving.recovery.confirmer import UnconfirmedReports
+from serving.scoring.micro_batcher import MicroBatcher
 from serving.scoring.payment import Location
 from serving.scoring.report import Report
 
 CHUNK: Final = 100
-"""Reports merged by one script: others wait for Valkey meanwhile."""
+"""Reports merged by one script: others wait for Valkey meanwhile. As many ids of a request share a query of the log."""
+LOCATED: Final = 50
+"""Requests that share a query of the log, at most."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class FraudReporter:
         self._unconfirmed = unconfirmed
         self._backpressure = backpressure
         self._metrics = metrics
+        self._in_log: MicroBatcher[Sequence[int], dict[int, Location]] = MicroBatcher(self._locate_all, LOCATED, 1)
 
     async def take(self, reports: Sequence[FraudReport]) -> Outcome:
         """Accept these reports; all payments are located first. After an error some may be accepted: send all again."""
@@ -84,7 +88,14 @@ class FraudReporter:
             return {}
         locations = await self._store.locate(ids)
         missing = [number for number in ids if number not in locations]
-        return locations | await self._log.locate(missing) if missing else locations
+        for start in range(0, len(missing), CHUNK):
+            locations |= await self._in_log.ask(missing[start : start + CHUNK])
+        return locations
+
+    async def _locate_all(self, asked: Sequence[Sequence[int]]) -> list[dict[int, Location]]:
+        """Locations that the decision log has: one query for the requests that wait, which need one connection."""
+        found = await self._log.locate(list({number for ids in asked for number in ids}))
+        return [{number: found[number] for number in ids if number in found} for ids in asked]
 
 
 def _earliest(reports: Sequence[FraudReport]) -> dict[int, int]:

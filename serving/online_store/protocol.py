@@ -75,8 +75,8 @@ class OnlineStore(Protocol):
     async def merge_decisions(self, recorded: Sequence[tuple[Payment, bytes, int]]) -> list[int]:
         """Write payments with their recorded answers and numbers (0: give a new one); their numbers."""
 
-    async def answer(self, transaction_id: int) -> bytes | None:
-        """A payment's stored answer."""
+    async def answers(self, ids: Sequence[int]) -> dict[int, bytes]:
+        """The stored answers to these payments, of those that have one."""
 
     async def locate(self, ids: Sequence[int]) -> dict[int, Location]:
         """Terminal, second and cents of the payments that are known, whether scored or read from the lake."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -33,6 +32,7 @@ from contracts.online_state import (
 )
 from contracts.zones import NAME_FIELD, REBUILD_ALL, RULES_FIELD, ZoneId
 from serving.errors import OnlineStoreUnavailableError
+from serving.fairness import FairTurns
 from serving.online_store.connection import ScriptConnection, connect
 from serving.online_store.protocol import Answered, AskLog, Claim, Claimed, Conflict
 from serving.online_store.scripts import (
@@ -77,7 +77,7 @@ class ValkeyOnlineStore(ScriptConnection):
         super().__init__(client, timeout)
         self._zone = zone
         self._keep = str(answer_seconds).encode()
-        self._reports = asyncio.Semaphore(1)
+        self._reports = FairTurns(1)
 
     async def incompatible(self) -> str:
         """Why this code and its model cannot use the server or the stored state, empty if they can."""
@@ -208,11 +208,6 @@ class ValkeyOnlineStore(ScriptConnection):
         found: bytes | None = await self._client.hget(META_KEY, RECONCILED)  # type: ignore[misc]
         return found or b""
 
-    async def answer(self, transaction_id: int) -> bytes | None:
-        """A payment's stored answer."""
-        found: bytes | None = await self._client.hget(payment_key(transaction_id), "answer")  # type: ignore[misc]
-        return found
-
     async def answers(self, ids: Sequence[int]) -> dict[int, bytes]:
         """The stored answers to these payments, of those that have one."""
         kept = await self._pipeline([("HGET", payment_key(number), "answer") for number in ids])
@@ -278,7 +273,8 @@ class ValkeyOnlineStore(ScriptConnection):
         found: list[int] = []
         for start in range(0, len(terminals), REPORTS_AT_ONCE):
             chunk = terminals[start : start + REPORTS_AT_ONCE]
-            found += await self._pipeline([("STRLEN", terminal_key(number)) for number in chunk])
+            async with self._reports:
+                found += await self._pipeline([("STRLEN", terminal_key(number)) for number in chunk])
         return found
 
     async def _locate(self, ids: Sequence[int]) -> dict[int, Location]:

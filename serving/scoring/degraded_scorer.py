@@ -22,6 +22,8 @@ from serving.scoring.features import compute_features
 from serving.scoring.payment import Payment
 
 FEW: Final = 64
+LOOKED_UP: Final = 250
+"""Payments of a batch that are looked up in one go: reading the rows keeps others waiting."""
 
 
 class DegradedScorer:
@@ -52,8 +54,13 @@ class DegradedScorer:
 
     async def conflict(self, payments: Sequence[Payment]) -> int | None:
         """The index of the first payment whose id already exists with a different payload, None if there is none."""
-        known = await self._known(payments)
-        return next((index for index, payment in enumerate(payments) if _conflicts(payment, known)), None)
+        for start in range(0, len(payments), LOOKED_UP):
+            part = payments[start : start + LOOKED_UP]
+            known = await self._known(part)
+            for index, payment in enumerate(part, start):
+                if _conflicts(payment, known):
+                    return index
+        return None
 
     async def score_round(self, champion: Champion, payments: Sequence[Payment]) -> list[Record | Conflict]:
         """An answer for each payment, in order; a conflict affects only its own payment."""

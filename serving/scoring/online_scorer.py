@@ -13,6 +13,7 @@ import psycopg
 
 from serving.clock import Clock
 from serving.decision_log.protocol import FindableLog
+from serving.fairness import FairTurns
 from serving.model.champion import Champion
 from serving.observability.metrics import Metrics
 from serving.observability.transition_logger import TransitionLogger
@@ -47,7 +48,7 @@ class OnlineScorer:
         self._recent = recent
         self._clock = clock
         self._metrics = metrics
-        self._chunks = asyncio.Semaphore(CHUNKS_AT_ONCE)
+        self._chunks = FairTurns(CHUNKS_AT_ONCE)
         self._ask_log_at = -math.inf
         self._transitions = TransitionLogger("old ids not checked", recovered="old ids checked again")
 

@@ -9,8 +9,9 @@ from typing import Final
 
 from valkey.exceptions import ValkeyError
 
-from serving.decision_log.backpressure import Backpressure
+from serving.decision_log.backpressure import WAIT_SECONDS, Backpressure
 from serving.errors import IdempotencyConflictError, OnlineStoreUnavailableError, OverloadedError
+from serving.fairness import FairTurns
 from serving.model.champion import Champion
 from serving.model.champion_watcher import ChampionWatcher
 from serving.online_store.protocol import Conflict
@@ -27,6 +28,9 @@ ROUNDS_AT_ONCE: Final = 1
 """With two, fewer payments would share the cost of each round; measured to be no faster."""
 EXPLAINED_AT_ONCE: Final = 100
 """Payments of a batch explained in one go, one batch at a time: every thread that computes keeps payments waiting."""
+BATCHES_AT_ONCE: Final = 2
+"""Batches that reserve their ids, or are scored degraded, at a time: more would take the connections that single
+payments need."""
 UNAVAILABLE: Final = (ValkeyError, OnlineStoreUnavailableError)
 
 
@@ -50,7 +54,9 @@ class Scorer:
         self._online = online
         self._degraded = degraded
         self._backpressure = backpressure
-        self._explaining = asyncio.Semaphore(1)
+        self._explaining = FairTurns(1)
+        self._reserving = FairTurns(BATCHES_AT_ONCE)
+        self._without_store = FairTurns(BATCHES_AT_ONCE, WAIT_SECONDS)
         self._batcher: MicroBatcher[Payment, Record | Conflict] = MicroBatcher(
             self._score_round, ROUND_SIZE, ROUNDS_AT_ONCE
         )
@@ -110,19 +116,29 @@ class Scorer:
         self, champion: Champion, unique: Sequence[Payment], first: dict[int, int]
     ) -> Sequence[Record]:
         """Answers for a batch, each id once. Raises `IdempotencyConflictError`, naming the payment's index."""
-        if self._breaker.state is State.CLOSED:
-            try:
-                conflict = await self._online.reserve(unique)
+        try:
+            async with self._reserving:
+                # Asked only now: the store may have failed while this batch waited.
+                in_use = self._breaker.state is State.CLOSED
+                conflict = await self._online.reserve(unique) if in_use else None
+            if in_use:
                 answers = [] if conflict is not None else await self._online.score_all(champion, unique)
                 return _without_conflicts(unique, answers, conflict, first)
-            except UNAVAILABLE as error:
-                self._breaker.trip(error)
-        conflict = await self._degraded.conflict(unique)
-        answers = []
-        for start in range(0, len(unique) if conflict is None else 0, CHUNK):
-            # Each chunk separately: the breaker may close before the batch is done.
-            answers += await self._score_round(unique[start : start + CHUNK], champion)
-        return _without_conflicts(unique, answers, conflict, first)
+        except UNAVAILABLE as error:
+            self._breaker.trip(error)
+        return await self._score_without_store(champion, unique, first)
+
+    async def _score_without_store(
+        self, champion: Champion, unique: Sequence[Payment], first: dict[int, int]
+    ) -> Sequence[Record]:
+        """The same while the store is not in use."""
+        async with self._without_store:
+            conflict = await self._degraded.conflict(unique)
+            answers: list[Record | Conflict] = []
+            for start in range(0, len(unique) if conflict is None else 0, CHUNK):
+                # Each chunk separately: the breaker may close before the batch is done.
+                answers += await self._score_round(unique[start : start + CHUNK], champion)
+            return _without_conflicts(unique, answers, conflict, first)
 
 
 def _explain(champion: Champion, records: Sequence[Record]) -> list[Record]:

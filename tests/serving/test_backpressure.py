@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from demo.embedded_servers import start_valkey
 from serving.decision_log import backpressure
 from serving.decision_log.backpressure import MAX_WAITING, Backpressure, Memory
 from serving.errors import OverloadedError
+from serving.fairness import CALLER
 from serving.observability.metrics import Metrics
 from tests.serving.conftest import Start
 from tests.serving.running import ScorerProcess, body, ok, wait_for
@@ -183,13 +184,37 @@ def test_only_some_batches_wait_and_the_others_are_rejected_at_once() -> None:
             async with pressure.batch(1):
                 pass
 
-        tasks = [asyncio.create_task(batch()) for _ in range(MAX_WAITING + 5)]
+        tasks = [asyncio.create_task(batch()) for _ in range(MAX_WAITING // 2 + 5)]
         await asyncio.sleep(0.1)
         early = sum(isinstance(task.exception(), OverloadedError) for task in tasks if task.done())
         late = await asyncio.gather(*tasks, return_exceptions=True)
         return early, sum(isinstance(error, OverloadedError) for error in late)
 
-    assert asyncio.run(run()) == (5, MAX_WAITING + 5)
+    assert asyncio.run(run()) == (5, MAX_WAITING // 2 + 5)
+
+
+def test_batches_of_one_key_that_wait_leave_room_for_those_of_another_and_let_them_in_between() -> None:
+    async def run() -> list[str]:
+        pressure, seen = Backpressure(LIMIT, Metrics()), list[str]()
+        pressure.measured(LIMIT, Memory())
+
+        async def batch(key: str) -> None:
+            CALLER.set(key)
+            with suppress(OverloadedError):
+                async with pressure.batch(LIMIT):
+                    seen.append(key)
+                    pressure.measured(0, Memory())
+                pressure.measured(0, Memory())
+
+        tasks = [asyncio.create_task(batch("many")) for _ in range(MAX_WAITING)]
+        await asyncio.sleep(0.1)
+        tasks.append(asyncio.create_task(batch("one")))
+        await asyncio.sleep(0.1)
+        pressure.measured(0, Memory())
+        await asyncio.gather(*tasks)
+        return seen
+
+    assert "one" in asyncio.run(run())[:3]
 
 
 def test_reports_are_rejected_while_memory_is_scarce() -> None:

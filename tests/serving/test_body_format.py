@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
 import zlib
 from collections.abc import Callable
+from contextlib import closing
 
 import httpx
 import pytest
@@ -13,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.middleware.body_format import UnreadableBodyError, declared_length, reject_unreadable
-from tests.serving.running import ScorerProcess, body
+from tests.serving.running import KEYS, ScorerProcess, body
 
 T = 1_536_700_000
 Fresh = Callable[[], int]
@@ -113,5 +115,21 @@ def test_the_declared_length() -> None:
     heads: dict[int, list[tuple[bytes, bytes]]] = {
         0: [(b"transfer-encoding", b"Chunked")],
         7: [(b"content-type", JSON.encode()), (b"content-length", b"7")],
+        # Python refuses to convert numbers of more than 4,300 digits.
+        8: [(b"content-length", b"0" * 5_000 + b"8")],
     }
     assert {length: declared_length(head) for length, head in heads.items()} == {length: length for length in heads}
+
+
+@given(st.from_regex(rb"[0-9]{1,60}", fullmatch=True), st.integers(0, 5_000))
+def test_a_declared_length_of_any_number_of_digits_is_read(digits: bytes, zeros: int) -> None:
+    declared = declared_length([(b"content-length", b"0" * zeros + digits)])
+    assert declared == int(digits) or min(declared, int(digits)) >= 10**19
+
+
+def test_a_length_with_very_many_zeros_is_no_error(scorer: ScorerProcess, fresh: Fresh) -> None:
+    content = payment(fresh)
+    head = f"POST /v1/score HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {KEYS['all']}\r\nContent-Type: {JSON}\r\n"
+    with closing(socket.create_connection(("127.0.0.1", scorer.port), timeout=30)) as connection:
+        connection.sendall(f"{head}Content-Length: {len(content):05000}\r\n\r\n".encode() + content)
+        assert connection.recv(1_000).startswith(b"HTTP/1.1 200")

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from serving.__main__ import BUFFER_BYTES
 from serving.middleware import http_limits
-from serving.middleware.http_limits import MAX_CHUNKS, MAX_PIPELINED
-from tests.serving.running import KEYS, ScorerProcess, body
+from serving.middleware.http_limits import MAX_CHUNKS, MAX_HEAD_BYTES, MAX_PIPELINED, MAX_PIPELINED_WITHOUT_KEY
+from tests.serving.running import KEYS, ScorerProcess, body, wait_for
 from tests.serving.test_http_limits import MEBIBYTE, connect, memory_of, send_all
 
 T = 1_536_500_000
@@ -67,14 +68,92 @@ def test_requests_that_do_not_wait_for_responses_are_refused(hurried: ScorerProc
 
 
 def test_the_refusal_of_pipelined_requests_says_why(hurried: ScorerProcess) -> None:
+    for key, most in ((b"", MAX_PIPELINED_WITHOUT_KEY), (KEY, MAX_PIPELINED)):
+        for number in (most + 10, most):
+            with closing(connect(hurried)) as connection:
+                # The first request is complete before the others come.
+                connection.sendall(b"GET /v1/model HTTP/1.1\r\nHost: localhost\r\n" + key + b"\r\n")
+                assert read(connection, 1).startswith(b"HTTP/1.1 200" if key else b"HTTP/1.1 401")
+                connection.sendall(GET * number)
+                received = read(connection, 1)
+            if number == most:
+                assert received.count(b"HTTP/1.1 200") == most
+            else:
+                assert received.startswith(b"HTTP/1.1 429")
+                assert f"more than {most} requests wait".encode() in received
+
+
+def test_waiting_requests_share_the_limit_of_one_head(hurried: ScorerProcess) -> None:
+    one = GET[:-2] + b"X: " + b"x" * (MAX_HEAD_BYTES // 2) + b"\r\n\r\n"
     with closing(connect(hurried)) as connection:
-        connection.sendall(GET * (MAX_PIPELINED + 10))
-        received = read(connection)
-    assert received.startswith(b"HTTP/1.1 429")
-    assert b"wait for their responses" in received
+        connection.sendall(one * 3)
+        status, detail = send_all(connection)
+    assert status == 431
+    assert "requests that wait" in detail
+
+
+TINY = b"a:b\r\n"
+
+
+@pytest.mark.parametrize("part", ["head", "trailers"])
+def test_tiny_headers_are_refused_before_the_head_is_complete(hurried: ScorerProcess, part: str) -> None:
+    begin = GET[:-2] if part == "head" else CHUNKED % (b"/v1/score", KEY) + b"2\r\n{}\r\n0\r\n"
+    before = memory_of(hurried)
+    with ExitStack() as stack:
+        for _ in range(15):
+            connection = stack.enter_context(closing(connect(hurried)))
+            # No more than the bytes of one head, and no end.
+            connection.sendall(begin + TINY * ((MAX_HEAD_BYTES - len(begin)) // len(TINY)))
+            assert send_all(connection)[0] == 431
+    assert memory_of(hurried) - before < 4 * MEBIBYTE
+
+
+OFFERS = {
+    "h2c": b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n",
+    "websocket": b"Connection: upgrade\r\nUpgrade: websocket\r\n",
+}
+SMUGGLED = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@pytest.mark.parametrize("offer", OFFERS)
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_body_after_an_upgrade_is_never_a_request(
+    hurried: ScorerProcess, offer: str, framing: str, apart: bool
+) -> None:
+    size = b"Content-Length: %d\r\n" % len(SMUGGLED) if framing == "length" else b"Transfer-Encoding: chunked\r\n"
     with closing(connect(hurried)) as connection:
-        connection.sendall(GET * MAX_PIPELINED)
-        assert read(connection, 1).count(b"HTTP/1.1 200") == MAX_PIPELINED
+        connection.sendall(b"POST /v1/score HTTP/1.1\r\nHost: localhost\r\n" + KEY + OFFERS[offer] + size + b"\r\n")
+        if apart:
+            time.sleep(0.2)
+        with suppress(OSError):
+            connection.sendall(SMUGGLED * 2)
+        received = read(connection, 5)
+    assert received.startswith(b"HTTP/1.1 501")
+    assert b"Upgrade and CONNECT are not supported" in received
+    assert received.count(b"HTTP/1.1") == 1
+
+
+@pytest.mark.parametrize("offer", OFFERS)
+@pytest.mark.parametrize("apart", [False, True])
+def test_an_upgrade_is_ignored_and_ends_the_connection(hurried: ScorerProcess, offer: str, apart: bool) -> None:
+    with closing(connect(hurried)) as connection:
+        connection.sendall(GET[:-2] + OFFERS[offer] + b"\r\n" + (b"" if apart else SMUGGLED))
+        if apart:
+            with suppress(OSError):
+                connection.sendall(SMUGGLED)
+        received = read(connection, 5)
+    assert received.startswith(b"HTTP/1.1 200")
+    assert b"connection: close" in received
+    assert received.count(b"HTTP/1.1") == 1
+
+
+def test_connect_is_not_supported(hurried: ScorerProcess) -> None:
+    with closing(connect(hurried)) as connection:
+        connection.sendall(b"CONNECT localhost:80 HTTP/1.1\r\nHost: localhost:80\r\n\r\n" + SMUGGLED)
+        received = read(connection, 5)
+    assert received.startswith(b"HTTP/1.1 501")
+    assert received.count(b"HTTP/1.1") == 1
 
 
 def test_a_trailer_is_not_a_header(hurried: ScorerProcess, fresh: Fresh) -> None:
@@ -148,7 +227,7 @@ def greedy(scorer: ScorerProcess) -> socket.socket:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
     connection.settimeout(5)
     connection.connect(("127.0.0.1", scorer.port))
-    connection.sendall(b"GET /docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20)
+    connection.sendall(b"GET /docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3)
     return connection
 
 
@@ -190,6 +269,29 @@ def test_idle_connections_with_a_key_give_way_too(hurried: ScorerProcess, fresh:
         assert scores(hurried, fresh)
 
 
+@pytest.mark.parametrize("name", ["slow", "all"])
+def test_the_connections_of_one_key_give_way_to_those_of_others(
+    hurried: ScorerProcess, fresh: Fresh, name: str
+) -> None:
+    """Of a key that is over its rate, and of one without a rate: a request whose body does not come, on each."""
+    path = "/v1/decisions/1" if name == "slow" else "/v1/score"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {KEYS[name]}\r\nContent-Length: 60000\r\n\r\n"
+    with ExitStack() as stack:
+        for _ in range(60):
+            with suppress(OSError):
+                connection = stack.enter_context(closing(connect(hurried)))
+                connection.sendall(head.encode() + b" ")
+        time.sleep(0.5)
+        payment = json.dumps(body(fresh(), fresh(), fresh(), 100, T)).encode()
+        kind = b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(payment)
+        for _ in range(5):
+            with closing(connect(hurried)) as connection:
+                connection.sendall(
+                    b"POST /v1/score HTTP/1.1\r\nHost: localhost\r\nX-API-Key: key-score\r\n" + kind + payment
+                )
+                assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
+
+
 def test_what_is_not_http_is_refused_in_json_and_logged_by_number(hurried: ScorerProcess) -> None:
     for _ in range(20):
         with closing(connect(hurried)) as connection:
@@ -199,3 +301,31 @@ def test_what_is_not_http_is_refused_in_json_and_logged_by_number(hurried: Score
             connection.sendall(GET[:-2] + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
             assert read(connection, 0.1).startswith(b"HTTP/1.1 200")
     assert "uvicorn.error" not in "".join(line for line in hurried.log.read_text().splitlines() if "warning" in line)
+
+
+def test_what_costs_to_parse_and_is_of_no_use_is_limited_or_dropped(hurried: ScorerProcess) -> None:
+    with closing(connect(hurried)) as connection:
+        connection.sendall(GET.replace(b"/livez", b"/livez?" + b"a=1&" * 65))
+        status, detail = send_all(connection)
+    assert (status, detail) == (414, "the query is longer than 256 bytes")
+    with closing(connect(hurried)) as connection:
+        connection.sendall(GET.replace(b"/livez", b"/livez?" + b"a=1&" * 64))
+        assert read(connection, 1).startswith(b"HTTP/1.1 200")
+
+
+def test_buffers_of_the_system_are_small(hurried: ScorerProcess) -> None:
+    """Of a response that is not read, and of a request that is not, the system keeps no megabytes."""
+    with closing(greedy(hurried)) as connection:
+        wait_for(lambda: unread_by(hurried, connection) > 0)
+        time.sleep(0.5)
+        assert unread_by(hurried, connection) <= 4 * BUFFER_BYTES
+
+
+def unread_by(scorer: ScorerProcess, connection: socket.socket) -> int:
+    """Bytes in the scorer's send buffer for this connection, as the system counts them."""
+    ends = tuple(f":{port:04X}" for port in (scorer.port, connection.getsockname()[1]))
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, remote, _, queues, *_ = line.split()
+        if local.endswith(ends[0]) and remote.endswith(ends[1]):
+            return int(queues.partition(":")[0], 16)
+    return 0

@@ -117,3 +117,20 @@ def test_a_store_that_fails_again_does_not_stop_scoring(monkeypatch: pytest.Monk
     scorer, breaker, _ = scorer_with(monkeypatch, Log({}), Store(None), State.RECOVERING)
     assert score(scorer, MINE)["score"] == 0.9
     assert breaker.state is State.OPEN
+
+
+def test_a_batch_is_looked_up_in_parts_and_the_first_conflict_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    payments = [Payment(number, 2, 3, 400, T) for number in range(1_000)]
+    log = Log({number: record_of(Payment(number, 2, 3, 500, T), 0.5) for number in (600, 700)})
+    asked: list[int] = []
+    find = log.find
+
+    async def counted(ids: Sequence[int]) -> dict[int, Record]:
+        asked.append(len(ids))
+        return await find(ids)
+
+    monkeypatch.setattr(log, "find", counted)
+    scorer, *_ = scorer_with(monkeypatch, log, Store(None), State.OPEN)
+    assert asyncio.run(scorer.conflict(payments)) == 600
+    assert max(asked) <= 250
+    assert asyncio.run(scorer.conflict(payments[:600])) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from pathlib import Path
 
@@ -64,3 +65,11 @@ def test_the_page_describes_what_the_scorer_serves(app: httpx.ASGITransport) -> 
 def test_other_files_are_not_served(app: httpx.ASGITransport) -> None:
     for path in ("/docs/assets/nothing.js", "/docs/assets/../main.py", "/docs/assets/%2e%2e/main.py", "/docs/assets/"):
         assert get(app, path).status_code == 404, path
+
+
+def test_a_path_of_many_parts_is_not_looked_up(app: httpx.ASGITransport, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(os.path, "realpath", lambda path, **_: asked.append(str(path)) or str(path))
+    assert get(app, "/docs/assets" + "/a" * 3_000).status_code == 404
+    assert get(app, "/docs/assets/" + "%2e%2e%2f" * 500).status_code == 404
+    assert max(map(len, asked), default=0) < 1_000

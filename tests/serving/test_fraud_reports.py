@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import numpy as np
 import psycopg
@@ -22,6 +25,13 @@ from contracts.online_state import (
     unpack_history,
     unpack_reported,
 )
+from contracts.transaction import FraudReport, from_epoch_seconds
+from serving.decision_log.backpressure import Backpressure
+from serving.observability.metrics import Metrics
+from serving.online_store.fraud_reports import FraudReporter, Outcome
+from serving.recovery.circuit_breaker import CircuitBreaker
+from serving.recovery.confirmer import UnconfirmedReports
+from serving.scoring.payment import Location
 from tests.serving.running import ScorerProcess, reports_body, wait_for
 
 T = 1_534_000_000
@@ -120,3 +130,36 @@ def test_many_reports_in_one_request(scorer: ScorerProcess, state: valkey.Valkey
     answer = scorer.report(*[(number, T + 1_000 + n) for n, number in reversed(list(enumerate(numbers)))])
     assert answer == {"accepted": 900, "unknown": []}
     assert [reported(state, terminals[n % 3], numbers[n]) for n in (0, 1, 899)] == [T + 1_000, T + 1_001, T + 1_899]
+
+
+class Unknown:
+    """Both stores, which know no payment; counts the log's queries, of which one may run at a time."""
+
+    def __init__(self) -> None:
+        self.queries: list[int] = []
+        self.running = False
+
+    async def locate(self, ids: Sequence[int]) -> dict[int, Location]:
+        assert not self.running, "a second connection of the log"
+        self.running = True
+        await asyncio.sleep(0.001)
+        self.running = False
+        self.queries.append(len(ids))
+        return {}
+
+
+def test_reports_that_come_together_share_queries_of_the_log() -> None:
+    log, store = Unknown(), SimpleNamespace(locate=AsyncMock(return_value={}))
+
+    async def run() -> list[Outcome]:
+        breaker, metrics = CircuitBreaker(Metrics()), Metrics()
+        breaker.close(recovered=True)
+        parts: Any = (store, log, breaker, UnconfirmedReports(1), Backpressure(1, metrics), metrics)
+        reporter, at = FraudReporter(*parts), from_epoch_seconds(T)
+        small = [[FraudReport(transaction_id=number, reported_at=at)] for number in range(500)]
+        large = [[FraudReport(transaction_id=number, reported_at=at) for number in range(1_000)]]
+        return await asyncio.gather(*map(reporter.take, small + large))
+
+    outcomes = asyncio.run(run())
+    assert [outcome.unknown for outcome in outcomes] == [[number] for number in range(500)] + [list(range(1_000))]
+    assert len(log.queries) < 30

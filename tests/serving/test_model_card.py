@@ -5,7 +5,10 @@ from __future__ import annotations
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from serving.api.card import _weight
 from tests.serving.bundles import HTML, MARKDOWN
 from tests.serving.running import ScorerProcess
 
@@ -40,6 +43,19 @@ def test_markdown_is_returned_on_request(scorer: ScorerProcess, accept: str) -> 
     assert answer.headers["Vary"] == "Accept"
     assert answer.headers["X-Model-Version"] == "1"
     assert answer.content.decode() == MARKDOWN
+
+
+@pytest.mark.parametrize("accept", ["text/markdown;q*=utf-8''%ff;q*0=x", "text/markdown; q*99999999999=1; q=0"])
+def test_odd_parameters_are_no_error(scorer: ScorerProcess, accept: str) -> None:
+    assert scorer.client.get("/v1/model/card", headers={"Accept": accept}).status_code == 200
+
+
+PARTS = st.sampled_from(["text/markdown", "text/html", ";", ",", "q", "*", "0", "=", "utf-8''%ff", '"', " ", "1e999"])
+
+
+@given(st.one_of(st.text(st.characters(max_codepoint=255)), st.lists(PARTS).map("".join)))
+def test_any_accept_header_has_weights(accept: str) -> None:
+    assert isinstance(_weight(accept, "text/markdown"), float)
 
 
 LONG = {"many types": "a/b," * 7_000, "many parameters": "text/markdown" + ";" * 30_000}

@@ -12,6 +12,7 @@ import valkey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from valkey.exceptions import ConnectionError as ValkeyConnectionError
+from valkey.exceptions import TimeoutError as ValkeyTimeoutError
 
 from contracts.online_state import DECISIONS_KEY
 from serving.decision_log import outbox_relay
@@ -168,3 +169,36 @@ def test_a_connection_error_is_reported(valkey_server: Any, outbox: Any) -> None
         return moved
 
     assert relay(valkey_server, Log(), work) is None
+
+
+class Answers:
+    """A relay's moves that fail or succeed in this order."""
+
+    def __init__(self, *errors: Exception | None) -> None:
+        self.errors = list(errors)
+
+    async def move(self, _: int | None) -> int:
+        if error := self.errors.pop(0):
+            raise error
+        return 1
+
+
+LATE, CUT_OFF = ValkeyTimeoutError("late"), ValkeyConnectionError("cut off")
+
+
+@pytest.mark.parametrize(
+    ("errors", "failures"),
+    [((LATE, None), 0), ((LATE, None, LATE, None), 0), ((LATE, LATE), 1), ((CUT_OFF,), 1), ((LATE, CUT_OFF, LATE), 1)],
+)
+def test_one_late_answer_is_no_failure_of_valkey(
+    valkey_server: Any, errors: Sequence[Exception | None], failures: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(one: OutboxRelay) -> int:
+        seen: list[Exception] = []
+        one._on_failure = seen.append
+        monkeypatch.setattr(one, "_move", Answers(*errors).move)
+        for _ in errors:
+            await one._try(None)
+        return len(seen)
+
+    assert relay(valkey_server, Log(), work) == failures

@@ -18,8 +18,9 @@ import valkey
 from limits import RateLimitItem, parse
 
 from demo.embedded_servers import Server, start_valkey
+from serving.fairness import CALLER
 from serving.middleware import rate_limits
-from serving.middleware.rate_limits import PREFIX, RateCounter
+from serving.middleware.rate_limits import AT_ONCE, PREFIX, RateCounter
 from serving.online_store.store import connect
 from tests.serving.conftest import Start
 from tests.serving.running import KEYS, wait_for
@@ -169,3 +170,30 @@ def test_a_clock_of_this_machine_that_went_back_does_not_prolong_a_window(
         await counter.aclose()
 
     asyncio.run(scenario())
+
+
+def test_many_requests_of_one_key_leave_the_count_in_valkey_and_another_key_s_turn(
+    own_valkey: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """More requests than the pool has connections, which wait longer than the pool does."""
+
+    async def scenario() -> None:
+        counter, seen = counter_of(own_valkey), list[str]()
+
+        async def count(key: str) -> None:
+            CALLER.set(key)
+            await counter.seconds_to_wait(RATE, key)
+            seen.append(key)
+
+        os.kill(own_valkey.process.pid, signal.SIGSTOP)
+        tasks = [asyncio.create_task(count("many")) for _ in range(2_000)]
+        await asyncio.sleep(0)
+        tasks.append(asyncio.create_task(count("one")))
+        os.kill(own_valkey.process.pid, signal.SIGCONT)
+        await asyncio.gather(*tasks)
+        assert "one" in seen[: 3 * AT_ONCE]
+        await counter.aclose()
+
+    with caplog.at_level(logging.INFO, "serving"):
+        asyncio.run(scenario())
+    assert not [record for record in caplog.records if record.name == "serving"]
