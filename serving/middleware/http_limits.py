@@ -152,8 +152,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             self._decline_upgrade()
         self._wait(BODY_SECONDS)
-        # A copy: what comes after the body (trailers) is not a header, and a proxy in front did not check it. No endpoint
-        # uses cookies, which FastAPI parses for each.
+        # A copy: what comes after the body (trailers) is not a header, and a proxy in front did not check it. FastAPI
+        # parses cookies for each endpoint, and none uses them.
         self.scope["headers"] = [header for header in self.headers if header[0] != b"cookie"]
         self._chunks = 0
         super().on_headers_complete()
