@@ -17,6 +17,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool
 
+from serving.deadline import GRACE_SECONDS, LATE_SECONDS
 from serving.decision_log import queries, repair_lock
 from serving.decision_log.problems import NotWritableError, raise_if_unwritable
 from serving.decision_log.schema import check_tables
@@ -239,8 +240,13 @@ def conninfo(url: str, password: str, timeout: float) -> str:
 async def _within(seconds: float, call: Coroutine[Any, Any, Result]) -> Result:
     """The result of a call. Raises `OperationalError` after `seconds`, and abandons the call."""
     task = asyncio.create_task(call)
+    loop = asyncio.get_running_loop()
+    due = loop.time() + seconds
     try:
         done, _ = await asyncio.wait({task}, timeout=seconds)
+        if not done and loop.time() - due > LATE_SECONDS:
+            # This process was stopped or too busy, and the result may be there to be read.
+            done, _ = await asyncio.wait({task}, timeout=GRACE_SECONDS)
     finally:
         if not task.done():
             task.cancel()

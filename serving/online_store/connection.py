@@ -12,8 +12,8 @@ from valkey.asyncio.connection import AbstractConnection
 from valkey.exceptions import NoScriptError, ResponseError
 from valkey.exceptions import TimeoutError as ValkeyTimeoutError
 
+from serving.deadline import Deadline
 from serving.errors import OnlineStoreUnavailableError
-from serving.online_store.deadline import Deadline
 from serving.online_store.scripts import Script
 from serving.retries import valkey_retry
 

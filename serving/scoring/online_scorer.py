@@ -12,6 +12,7 @@ from typing import Final, ParamSpec, TypeVar
 import psycopg
 
 from serving.clock import Clock
+from serving.deadline import Deadline
 from serving.decision_log.protocol import FindableLog
 from serving.fairness import FairTurns
 from serving.model.champion import Champion
@@ -109,7 +110,7 @@ class OnlineScorer:
                 self._metrics.unchecked.inc(len(ids))
                 continue
             try:
-                async with asyncio.timeout(ASK_SECONDS):
+                async with Deadline(ASK_SECONDS):
                     found = await self._log.find(ids)
             except (psycopg.Error, OSError) as error:
                 self._ask_log_at = time.monotonic() + LOG_SECONDS

@@ -7,10 +7,12 @@ import socket
 import time
 from contextlib import AbstractAsyncContextManager, closing
 
+import psycopg
 import pytest
 import uvloop
 
-from serving.online_store.deadline import GRACE_SECONDS, LATE_SECONDS, Deadline
+from serving.deadline import GRACE_SECONDS, LATE_SECONDS, Deadline
+from serving.decision_log import log
 
 
 async def asked(deadline: AbstractAsyncContextManager[None], answer: bytes, pause: float) -> bytes:
@@ -61,3 +63,20 @@ def test_other_errors_and_results_pass() -> None:
         await asyncio.sleep(0.1)
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_the_decision_log_has_a_second_look_too(late: bool) -> None:
+    async def run() -> str:
+        async def call() -> str:
+            time.sleep(0.05 + 2 * LATE_SECONDS if late else 0)
+            await asyncio.sleep(0.1)
+            return "rows"
+
+        return await log._within(0.05, call())
+
+    if late:
+        assert asyncio.run(run()) == "rows"
+    else:
+        with pytest.raises(psycopg.OperationalError, match="no response within"):
+            asyncio.run(run())
