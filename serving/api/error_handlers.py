@@ -39,7 +39,9 @@ Documented = dict[int | str, dict[str, Any]]
 COMMON: Final[Documented] = {
     401: {"model": Problem, "description": "No valid API key"},
     403: {"model": Problem, "description": "The key lacks the required scope"},
+    414: {"model": Problem, "description": "The URL or its query is too long"},
     429: {"model": Problem, "description": "The key has exceeded its rate limit"},
+    431: {"model": Problem, "description": "The headers are too large or too many"},
     503: {"model": Problem, "description": "Not ready, or a store is not responding: retry"},
 }
 CONFLICT: Final[Documented] = {409: {"model": Problem, "description": "The id already exists with a different payload"}}
