@@ -33,7 +33,7 @@ from bank.mapped.problems import Tally
 from bank.progress import progress_of
 from bank.runner import run
 from bank.settings import read_settings
-from contracts.short_names import short_name
+from contracts.display_ids import display_id
 from contracts.zones import find_zone
 
 GUESSED: Final = Path("var/maps")
@@ -68,7 +68,7 @@ class Report:
     def _name(self, payments: Any) -> None:
         for kind in ("customer_id", "terminal_id"):
             if kind not in self.names and len(payments):
-                self.names[kind] = short_name(kind, payments[kind][0].as_py())
+                self.names[kind] = display_id(kind, payments[kind][0].as_py())
 
     def summary(self) -> dict[str, Any]:
         """The report as JSON."""

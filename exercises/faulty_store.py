@@ -16,7 +16,7 @@ from serving.decision_log.backpressure import Backpressure
 from serving.observability.metrics import Metrics
 from serving.recovery.circuit_breaker import CircuitBreaker
 from serving.recovery.confirmer import UnconfirmedReports
-from serving.recovery.recent_answers import RecentAnswers
+from serving.recovery.recent_responses import RecentResponses
 from serving.recovery.reconciler import Reconciler
 from serving.scoring.payment import Payment
 from serving.scoring.report import Report
@@ -75,7 +75,7 @@ class PipelineScorer:
         metrics = Metrics()
         self.breaker = CircuitBreaker(metrics)
         reports = UnconfirmedReports(max_bytes=1)
-        self.reconciler = Reconciler(self.breaker, self, self, RecentAnswers(), reports, metrics)
+        self.reconciler = Reconciler(self.breaker, self, self, RecentResponses(), reports, metrics)
         self.scorer = Scorer(
             SimpleNamespace(current="a champion"),  # type: ignore[arg-type]
             self.breaker,
@@ -126,10 +126,10 @@ class PipelineScorer:
         del ids
         return []
 
-    async def start_repair(self) -> bytes:
+    async def start_recovery(self) -> bytes:
         return b"a token"
 
-    async def finish_repair(self, token: bytes, *, lost: bool) -> None:
+    async def finish_recovery(self, token: bytes, *, lost: bool) -> None:
         del token, lost
 
     async def recovered_run(self) -> str:
@@ -162,7 +162,7 @@ class PipelineScorer:
     async def may_have_expired(self, highest: int) -> None:
         del highest
 
-    def repair_lock(self) -> AbstractAsyncContextManager[bool]:
+    def recovery_lock(self) -> AbstractAsyncContextManager[bool]:
         return nullcontext(True)
 
     async def merge_decisions(self, recorded: Sequence[tuple[Payment, bytes, int]]) -> list[int]:

@@ -31,7 +31,7 @@ from serving.online_store.server_watch import ServerWatch
 from serving.online_store.store import ValkeyOnlineStore, connect
 from serving.recovery.circuit_breaker import CircuitBreaker
 from serving.recovery.confirmer import MAX_REPORT_BYTES, Confirmer, UnconfirmedReports
-from serving.recovery.recent_answers import RecentAnswers
+from serving.recovery.recent_responses import RecentResponses
 from serving.recovery.reconciler import Reconciler
 from serving.scoring.decision_lookup import DecisionLookup
 from serving.scoring.degraded_scorer import DegradedScorer
@@ -93,7 +93,7 @@ async def open_services(
             settings.scorer_poll_seconds,
         )
         store = ValkeyOnlineStore(client, timeout, round(settings.scorer_answer_days * DAY), lambda: champions.zone)
-        recent = RecentAnswers(settings.scorer_unconfirmed_bytes // settings.scorer_workers)
+        recent = RecentResponses(settings.scorer_unconfirmed_bytes // settings.scorer_workers)
         reports = UnconfirmedReports(MAX_REPORT_BYTES)
         breaker = CircuitBreaker(metrics)
         reconciler = Reconciler(breaker, store, log, recent, reports, metrics)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from contracts.short_names import named
+from contracts.display_ids import named
 from modeling.notebooks.payments import Frame
 from modeling.notebooks.statistics import MIN_FRAUDS, NEAR_DAYS, Clusters
 

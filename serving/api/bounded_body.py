@@ -17,11 +17,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, TypeAdapter
 
+from serving.api.body_structure import LONGEST_NUMBER, Bounds, has_long_number
 from serving.api.error_handlers import NOT_JSON
 from serving.api.schemas import MAX_BATCH_SIZE
 from serving.api.sliced_validation import SlicedValidator
-from serving.api.structure import LONGEST_NUMBER, Bounds, has_long_number
-from serving.fairness import FairTurns
+from serving.fair_queuing import FairTurns
 from serving.middleware.auth import charge_items
 from serving.middleware.body_limit import ITEM_BYTES, SMALL_BYTES
 from serving.middleware.request_context import first_value

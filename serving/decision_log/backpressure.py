@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from serving.errors import OverloadedError
-from serving.fairness import CALLER, FairShare, FairTurns
+from serving.fair_queuing import CALLER, FairShare, FairTurns
 from serving.observability.counted_event import CountedEvent
 from serving.observability.metrics import Metrics
 
@@ -97,7 +97,7 @@ class Backpressure:
     @asynccontextmanager
     async def batch(self, size: int) -> AsyncIterator[None]:
         """Admit a batch of so many payments, after a while if need be. Raises `OverloadedError`."""
-        if self._queued.used or self._refusal():
+        if self._queued.used or self._rejection():
             await self._wait()
         self._under_way += size
         try:
@@ -110,13 +110,13 @@ class Backpressure:
         """Wait until there is room, in order of arrival and in turn with the batches of other keys."""
         caller = CALLER.get()
         if not self._queued.take(caller, 1):
-            raise self._overloaded(self._refusal() or f"{self._queued.used} batches wait already")
+            raise self._overloaded(self._rejection() or f"{self._queued.used} batches wait already")
         try:
             async with asyncio.timeout(WAIT_SECONDS), self._queue:
-                while self._refusal():
+                while self._rejection():
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError:
-            raise self._overloaded(self._refusal() or "other batches come first") from None
+            raise self._overloaded(self._rejection() or "other batches come first") from None
         finally:
             self._queued.give_back(caller, 1)
 
@@ -125,7 +125,7 @@ class Backpressure:
         if self.memory.ratio > BATCH_RATIO:
             raise OverloadedError(f"fraud reports are rejected for now: {self._problem(0)}; retry")
 
-    def _refusal(self) -> str:
+    def _rejection(self) -> str:
         return self._problem(self._under_way + self._unmeasured)
 
     def _problem(self, more: int) -> str:

@@ -18,7 +18,7 @@ from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool
 
 from serving.deadline import GRACE_SECONDS, LATE_SECONDS
-from serving.decision_log import queries, repair_lock
+from serving.decision_log import queries, recovery_lock
 from serving.decision_log.problems import NotWritableError, raise_if_unwritable
 from serving.decision_log.schema import check_tables
 from serving.scoring.decision_records import Record, iso
@@ -152,18 +152,18 @@ class PostgresDecisionLog:
         return {row["transaction_id"]: (row["terminal_id"], row["second"], row["cents"]) for row in rows}
 
     @asynccontextmanager
-    async def repair_lock(self) -> AsyncIterator[bool]:
+    async def recovery_lock(self) -> AsyncIterator[bool]:
         """Whether this process has the lock for recovery, until the context ends or the process stops."""
         async with AsyncExitStack() as stack:
             try:
                 # Not abandoned: its connection is still needed, or must be closed.
                 async with asyncio.timeout(self._long):
                     connection = await stack.enter_async_context(self._connection())
-                    got = await repair_lock.acquire(connection)
+                    got = await recovery_lock.acquire(connection)
             except TimeoutError as error:
                 raise _late(self._long) from error
             if got:
-                await stack.enter_async_context(repair_lock.kept(connection, self._long))
+                await stack.enter_async_context(recovery_lock.kept(connection, self._long))
             yield got
 
     async def _records(self, query: str, arguments: Any) -> list[Record]:

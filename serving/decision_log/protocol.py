@@ -70,7 +70,7 @@ class Confirming(Protocol):
 class ReconcilableLog(Appendable, AppendableReports, Protocol):
     """The log as recovery uses it."""
 
-    def repair_lock(self) -> AbstractAsyncContextManager[bool]:
+    def recovery_lock(self) -> AbstractAsyncContextManager[bool]:
         """Whether this process has the lock for recovery, until the context ends or the process stops."""
 
     async def find(self, ids: Sequence[int]) -> dict[int, Record]:

@@ -12,7 +12,7 @@ from typing import Final
 
 from starlette.types import Scope
 
-from serving.middleware.refusals import RefusalLog, Rejected
+from serving.middleware.rejections import Rejected, RejectionLog
 
 ANY: Final = "*"
 MAX_KNOWN: Final = 256
@@ -29,13 +29,13 @@ class AllowedHosts:
         self._allowed = allowed
         self._known: set[bytes] = set()
         """Headers that are allowed, as sent: most requests send the same few."""
-        self._refusals = RefusalLog()
+        self._rejections = RejectionLog()
 
     def check(self, scope: Scope) -> None:
         """Raise `Rejected`, 400, for another host."""
         for name, value in scope["headers"]:
             if name == b"host" and value not in self._known and not self._learn(value):
-                self._refusals.add(400, DETAIL, scope["client"][0] if scope.get("client") else "")
+                self._rejections.add(400, DETAIL, scope["client"][0] if scope.get("client") else "")
                 raise Rejected(400, DETAIL)
 
     def _learn(self, header: bytes) -> bool:

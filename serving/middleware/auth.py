@@ -8,10 +8,10 @@ from typing import Final
 from starlette.types import Scope
 
 from serving.errors import RateExceededError
-from serving.fairness import CALLER
+from serving.fair_queuing import CALLER
 from serving.middleware.api_keys import ApiKey, ApiKeys, is_protected, scope_of
 from serving.middleware.http_limits import KEY_ACCEPTED
-from serving.middleware.refusals import Rejected
+from serving.middleware.rejections import Rejected
 from serving.middleware.request_context import first_value
 
 HEADER: Final = "X-API-Key"

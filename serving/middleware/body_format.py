@@ -1,7 +1,7 @@
 """Reject bodies in a form that the scorer does not read: compressed, or in another encoding than UTF-8.
 
 JSON parsers guess UTF-16 and UTF-32 from the first bytes. Read so, a body would pass the bounds on its structure
-(`serving/api/structure.py`), which count bytes.
+(`serving/api/body_structure.py`), which count bytes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from serving.middleware.refusals import Rejected
+from serving.middleware.rejections import Rejected
 
 PLAIN: Final = b'{"'
 """How nearly every body begins; such a one is UTF-8, since in UTF-16 another byte follows the brace."""

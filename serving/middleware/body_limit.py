@@ -11,10 +11,10 @@ from typing import Final
 from starlette.types import Message, Receive, Scope
 
 from serving.errors import RateExceededError
-from serving.fairness import CALLER, FairShare
+from serving.fair_queuing import CALLER, FairShare
 from serving.middleware.auth import MOST_ITEMS, charge_items
 from serving.middleware.body_format import declared_length, reject_unreadable
-from serving.middleware.refusals import RefusalLog, Rejected
+from serving.middleware.rejections import Rejected, RejectionLog
 
 MAX_BODIES: Final = 16
 """Bodies of the largest size that may be under way at the same time, in one worker."""
@@ -39,7 +39,7 @@ class BodyLimit:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._under_way = FairShare(MAX_BODIES * max_bytes)
-        self._refusals = RefusalLog()
+        self._rejections = RejectionLog()
 
     async def read(self, scope: Scope, receive: Receive, counted: list[int]) -> Message:
         """The whole body as one message, a disconnect message unchanged; `counted` receives what it takes of the total.
@@ -83,7 +83,7 @@ class BodyLimit:
 
     def _too_many(self, scope: Scope) -> Rejected:
         detail = f"bodies of {self._under_way.used} bytes are under way, too many of them with this key: retry"
-        self._refusals.add(503, detail, scope["client"][0] if scope.get("client") else "")
+        self._rejections.add(503, detail, scope["client"][0] if scope.get("client") else "")
         return Rejected(503, detail, {"Retry-After": "1"})
 
 

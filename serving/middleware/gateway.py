@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving.middleware.allowed_hosts import AllowedHosts
 from serving.middleware.auth import Auth
 from serving.middleware.body_limit import NO_BODY, BodyLimit
-from serving.middleware.refusals import Rejected
+from serving.middleware.rejections import Rejected
 from serving.middleware.request_context import request_id_of, route_of, set_headers
 from serving.observability.logging import REQUEST, event
 from serving.observability.metrics import Metrics

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from serving.middleware.connection_share import ConnectionShare
-from serving.middleware.refusals import RefusalLog, refusal_response
+from serving.middleware.rejections import RejectionLog, rejection_response
 from serving.middleware.unread_responses import UnreadResponses
 from serving.observability.logging import CONNECTION_LOGGER
 
@@ -63,7 +63,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     max_connections: ClassVar[int] = 0
     """0: as many as `max_connections` says, since the limit of file handles may change."""
-    refusals: ClassVar[RefusalLog] = RefusalLog()
+    rejections: ClassVar[RejectionLog] = RejectionLog()
     share: ClassVar[ConnectionShare[LimitedHttpProtocol]] = ConnectionShare(lambda one: one._is_spare())
     _unread: ClassVar[UnreadResponses[Any]] = UnreadResponses()
     _timer: ClassVar[asyncio.TimerHandle | None] = None
@@ -202,12 +202,12 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def refuse(self, status: int, detail: str, linger: bool = True) -> None:
         """Answer with an error and close the connection."""
-        self.refusals.add(status, detail, self.client[0] if self.client else "")
+        self.rejections.add(status, detail, self.client[0] if self.client else "")
         # The client would take it for a part of a response that has begun, or for the response to its next request.
         silent = self._has_begun_to_answer() or self._is_answered_early()
         self._disconnect()
         if not silent:
-            self.transport.write(refusal_response(status, detail))
+            self.transport.write(rejection_response(status, detail))
         self._end(linger)
 
     def _end(self, linger: bool = True) -> None:
@@ -296,7 +296,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         cls._timer = loop.call_later(SWEEP_SECONDS, cls._sweep, loop, connections) if connections else None
 
     def _give_up(self, detail: str) -> None:
-        self.refusals.add(408, detail, self.client[0] if self.client else "")
+        self.rejections.add(408, detail, self.client[0] if self.client else "")
         self.transport.abort()
 
     def _wait(self, seconds: float) -> None:

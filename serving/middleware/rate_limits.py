@@ -14,7 +14,7 @@ from limits.aio.strategies import MovingWindowRateLimiter, RateLimiter, SlidingW
 from valkey.asyncio import Valkey
 from valkey.exceptions import ValkeyError
 
-from serving.fairness import FairTurns
+from serving.fair_queuing import FairTurns
 from serving.observability.logging import event
 from serving.retries import SHARED_RATES_SECONDS
 

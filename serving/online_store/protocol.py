@@ -69,7 +69,7 @@ class OnlineStore(Protocol):
         Raises `OnlineStoreUnavailableError` if the state is incompatible.
         """
 
-    async def store_answers(self, answers: Sequence[tuple[Payment, bytes]]) -> list[bytes]:
+    async def store_responses(self, answers: Sequence[tuple[Payment, bytes]]) -> list[bytes]:
         """Store each claimed payment's answer, unless it has one, and append it to the outbox; the stored answers."""
 
     async def merge_decisions(self, recorded: Sequence[tuple[Payment, bytes, int]]) -> list[int]:
@@ -133,13 +133,13 @@ class ReconcilableStore(Protocol):
     async def recovered_run(self) -> str:
         """The run id of the server for which recovery was last complete; empty if the stamp has none."""
 
-    async def start_repair(self) -> bytes:
-        """Note in the stamp who repairs the state; a token for `finish_repair`.
+    async def start_recovery(self) -> bytes:
+        """Note in the stamp who recovers the state; a token for `finish_recovery`.
 
         Raises `OnlineStoreUnavailableError` if there is no stamp.
         """
 
-    async def finish_repair(self, token: bytes, *, lost: bool) -> None:
+    async def finish_recovery(self, token: bytes, *, lost: bool) -> None:
         """Record in the stamp that everything recorded is in the state; after a loss as a new reconciliation id.
 
         Raises `OnlineStoreUnavailableError` if the state was lost or another scorer began to recover it since then.

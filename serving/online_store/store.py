@@ -32,7 +32,7 @@ from contracts.online_state import (
 )
 from contracts.zones import NAME_FIELD, REBUILD_ALL, RULES_FIELD, ZoneId
 from serving.errors import OnlineStoreUnavailableError
-from serving.fairness import FairTurns
+from serving.fair_queuing import FairTurns
 from serving.online_store.connection import ScriptConnection, connect
 from serving.online_store.protocol import Answered, AskLog, Claim, Claimed, Conflict
 from serving.online_store.scripts import (
@@ -41,7 +41,7 @@ from serving.online_store.scripts import (
     ANSWER_BYTES,
     CHECK_STAMP,
     CLAIM,
-    FINISH_REPAIR,
+    FINISH_RECOVERY,
     LOCATE,
     LOST,
     MAY_HAVE_EXPIRED,
@@ -49,8 +49,8 @@ from serving.online_store.scripts import (
     MERGE_REPORTS,
     NOT_RECONCILED,
     RESERVE,
-    START_REPAIR,
-    STORE_ANSWERS,
+    START_RECOVERY,
+    STORE_RESPONSES,
 )
 from serving.online_store.server_check import refusal
 from serving.scoring.payment import Location, Payment
@@ -122,7 +122,7 @@ class ValkeyOnlineStore(ScriptConnection):
         histories = [with_late(history, late) for history, late in zip(parts[::2], parts[1::2], strict=True)]
         return [_claimed(payment, answer, histories) for payment, answer in zip(payments, answers, strict=False)]
 
-    async def store_answers(self, answers: Sequence[tuple[Payment, bytes]]) -> list[bytes]:
+    async def store_responses(self, answers: Sequence[tuple[Payment, bytes]]) -> list[bytes]:
         """Store each claimed payment's answer, unless it has one, and append it to the outbox; the stored answers.
 
         Raises `OnlineStoreUnavailableError` if a claim is gone.
@@ -130,7 +130,7 @@ class ValkeyOnlineStore(ScriptConnection):
         if not answers:
             return []
         keys = [DECISIONS_KEY, *(payment_key(payment.transaction_id) for payment, _ in answers)]
-        first = await self._call(STORE_ANSWERS, keys, [answer for _, answer in answers])
+        first = await self._call(STORE_RESPONSES, keys, [answer for _, answer in answers])
         if first and first[0] == LOST:
             raise OnlineStoreUnavailableError("Valkey lost its data between the claim of a payment and its response")
         return [kept or answer for kept, (_, answer) in zip(first, answers, strict=True)]
@@ -167,23 +167,23 @@ class ValkeyOnlineStore(ScriptConnection):
         found: bytes | None = await self._client.hget(META_KEY, APPLIED_BEFORE_RECOVERY)  # type: ignore[misc]
         return int(found) if found else None
 
-    async def start_repair(self) -> bytes:
-        """Note in the stamp who repairs the state; a token for `finish_repair`.
+    async def start_recovery(self) -> bytes:
+        """Note in the stamp who recovers the state; a token for `finish_recovery`.
 
         Raises `OnlineStoreUnavailableError` if there is no stamp.
         """
         token = secrets.token_hex(8).encode()
-        if not await self._call(START_REPAIR, [META_KEY], [token]):
+        if not await self._call(START_RECOVERY, [META_KEY], [token]):
             raise OnlineStoreUnavailableError("Valkey lost its data")
         return token
 
-    async def finish_repair(self, token: bytes, *, lost: bool) -> None:
+    async def finish_recovery(self, token: bytes, *, lost: bool) -> None:
         """Record in the stamp that everything recorded is in the state; after a loss as a new reconciliation id.
 
         Raises `OnlineStoreUnavailableError` if the state was lost or another scorer began to recover it since then.
         """
         unique = secrets.token_hex(8) if lost else ""
-        if not await self._call(FINISH_REPAIR, [META_KEY], [token, self._run_id.encode(), unique.encode()]):
+        if not await self._call(FINISH_RECOVERY, [META_KEY], [token, self._run_id.encode(), unique.encode()]):
             raise OnlineStoreUnavailableError("Valkey lost its data, or another scorer took over its recovery")
 
     async def may_have_expired(self, highest: int) -> None:

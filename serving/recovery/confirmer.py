@@ -16,7 +16,7 @@ from serving.decision_log.protocol import Confirming
 from serving.observability.logging import event
 from serving.observability.metrics import Metrics
 from serving.observability.transition_logger import TransitionLogger
-from serving.recovery.recent_answers import RecentAnswers
+from serving.recovery.recent_responses import RecentResponses
 from serving.recovery.unconfirmed import Unconfirmed
 
 SECONDS: Final = 1.0
@@ -30,7 +30,7 @@ UnconfirmedReports = Unconfirmed[tuple[int, int]]
 class Confirmer:
     """Removes from what is unconfirmed whatever the log has."""
 
-    def __init__(self, recent: RecentAnswers, reports: UnconfirmedReports, log: Confirming, metrics: Metrics) -> None:
+    def __init__(self, recent: RecentResponses, reports: UnconfirmedReports, log: Confirming, metrics: Metrics) -> None:
         self._recent = recent
         self._reports = reports
         self._log = log

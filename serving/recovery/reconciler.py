@@ -1,7 +1,7 @@
 """Recovery of the online store: replay what it may have lost, backfill degraded payments, then close the breaker.
 
 At risk is what only this process may know: every answer and report that is not known to be in the decision log,
-whatever its age. It is appended to the log first (`safekeeping.py`); then the log is merged into the store
+whatever its age. It is appended to the log first (`record_unconfirmed.py`); then the log is merged into the store
 (`replay.py`).
 """
 
@@ -23,9 +23,9 @@ from serving.online_store.protocol import ReconcilableStore
 from serving.online_store.scripts import NOT_RECONCILED
 from serving.recovery.circuit_breaker import CircuitBreaker, State
 from serving.recovery.confirmer import UnconfirmedReports
-from serving.recovery.recent_answers import RecentAnswers
+from serving.recovery.recent_responses import RecentResponses
+from serving.recovery.record_unconfirmed import UnconfirmedRecorder
 from serving.recovery.replay import CHUNK, Replay, chunks
-from serving.recovery.safekeeping import Safekeeping
 from serving.retries import RECOVERY_SECONDS
 from serving.scoring.decision_records import Record
 
@@ -41,7 +41,7 @@ class Reconciler:
         breaker: CircuitBreaker,
         store: ReconcilableStore,
         log: ReconcilableLog,
-        recent: RecentAnswers,
+        recent: RecentResponses,
         reports: UnconfirmedReports,
         metrics: Metrics,
     ) -> None:
@@ -49,7 +49,7 @@ class Reconciler:
         self._store = store
         self._log = log
         self._replay = Replay(store, log, metrics)
-        self._safekeeping = Safekeeping(log, recent, reports)
+        self._recorder = UnconfirmedRecorder(log, recent, reports)
         self._run_id = ""
         self._recovered_run = ""
         self._reconciliation_id = b""
@@ -93,7 +93,7 @@ class Reconciler:
                 raise OnlineStoreUnavailableError(problem)
             await self._raise_numbers(attempt)
             self._breaker.start_recovery()
-            async with self._log.repair_lock() as alone:
+            async with self._log.recovery_lock() as alone:
                 if not alone:
                     raise OnlineStoreUnavailableError("another scorer is bringing the online store up to date")
                 await self._reconcile(lost=bool(problem) or self._went_back)
@@ -163,7 +163,7 @@ class Reconciler:
         """Append what is at risk to the log, once after each trip: other scorers may be asked for it."""
         trips = self._breaker.trips
         if self._recent_saved != trips:
-            await self._safekeeping.save()
+            await self._recorder.save()
             self._recent_saved = trips
 
     async def _raise_numbers(self, attempt: int) -> None:
@@ -187,19 +187,19 @@ class Reconciler:
 
     async def _reconcile(self, *, lost: bool) -> None:
         """Write into the store what the log and this process know and it may lack; after a loss, everything."""
-        token = await self._store.start_repair()
-        await self._safekeeping.save()
+        token = await self._store.start_recovery()
+        await self._recorder.save()
         if lost:
             event("recorded decisions replayed into the online store", decisions=await self._replay.everything())
         else:
-            await self._replay.these(self._safekeeping.answers)
+            await self._replay.these(self._recorder.responses)
             if (applied := await self._store.applied_before_recovery()) is not None:
                 await self._replay.above(applied)
-        await self._store.merge_reports(self._safekeeping.reports)
+        await self._store.merge_reports(self._recorder.reports)
         while await self._replay.pending() >= CHUNK:
             pass
         await self._store.may_have_expired(await self._log.highest_id())
-        await self._store.finish_repair(token, lost=lost)
+        await self._store.finish_recovery(token, lost=lost)
         self._reconciliation_id = await self._store.reconciliation_id()
         self._sequence, self._went_back = 0, False
 
@@ -210,6 +210,6 @@ class Reconciler:
             if self._breaker.trips != attempt:
                 return False
             self._recovered_run = self._run_id
-            self._safekeeping.forget()
+            self._recorder.forget()
             self._breaker.close(recovered=True)
             return True

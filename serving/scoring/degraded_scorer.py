@@ -16,7 +16,7 @@ from serving.errors import NotReadyError
 from serving.model.champion import Champion
 from serving.observability.metrics import Metrics
 from serving.online_store.protocol import Claim, Conflict
-from serving.recovery.recent_answers import RecentAnswers
+from serving.recovery.recent_responses import RecentResponses
 from serving.scoring.decision_records import Record, make_records, pack, unpack
 from serving.scoring.features import compute_features
 from serving.scoring.payment import Payment
@@ -35,7 +35,7 @@ class DegradedScorer:
     def __init__(
         self,
         log: DecisionLog,
-        recent: RecentAnswers,
+        recent: RecentResponses,
         clock: Clock,
         metrics: Metrics,
         backfill: Callable[[list[Record]], Awaitable[None]],

@@ -14,12 +14,12 @@ import psycopg
 from serving.clock import Clock
 from serving.deadline import Deadline
 from serving.decision_log.protocol import FindableLog
-from serving.fairness import FairTurns
+from serving.fair_queuing import FairTurns
 from serving.model.champion import Champion
 from serving.observability.metrics import Metrics
 from serving.observability.transition_logger import TransitionLogger
 from serving.online_store.protocol import Answered, AskLog, Claim, Claimed, Conflict, OnlineStore
-from serving.recovery.recent_answers import RecentAnswers
+from serving.recovery.recent_responses import RecentResponses
 from serving.retries import LOG_SECONDS
 from serving.scoring.decision_records import Record, make_records, pack, unpack
 from serving.scoring.features import compute_features
@@ -41,7 +41,7 @@ class OnlineScorer:
     """Scores with history. Methods raise `ValkeyError`, and `OnlineStoreUnavailableError`."""
 
     def __init__(
-        self, store: OnlineStore, log: FindableLog, recent: RecentAnswers, clock: Clock, metrics: Metrics
+        self, store: OnlineStore, log: FindableLog, recent: RecentResponses, clock: Clock, metrics: Metrics
     ) -> None:
         """`log` is queried for the answers to payments so old that the store may have dropped them."""
         self._store = store
@@ -88,7 +88,7 @@ class OnlineScorer:
                     self._metrics.degraded.inc(int(computed.degraded.sum()))
                 offered = [(claim.payment, pack(record)) for claim, record in zip(claims, records, strict=True)]
                 with step("store").time():
-                    stored = await self._store.store_answers(offered)
+                    stored = await self._store.store_responses(offered)
                 answers += self._answers(claimed, records, offered, stored)
         self._metrics.repeated.inc(len(payments) - len(asked))
         found = dict(zip(asked, answers, strict=True))

@@ -11,7 +11,7 @@ from valkey.exceptions import ValkeyError
 
 from serving.decision_log.backpressure import WAIT_SECONDS, Backpressure
 from serving.errors import IdempotencyConflictError, OnlineStoreUnavailableError, OverloadedError
-from serving.fairness import FairTurns
+from serving.fair_queuing import FairTurns
 from serving.model.champion import Champion
 from serving.model.champion_watcher import ChampionWatcher
 from serving.online_store.protocol import Conflict

@@ -19,8 +19,8 @@ from bank.checks.sample import take_sample
 from bank.checks.verdicts import dead_features, training_doubts, training_problems
 from bank.errors import DataError
 from bank.map_files import parse_map
+from contracts.display_ids import display_id
 from contracts.features import CUSTOMER_FEATURES, TERMINAL_FEATURES
-from contracts.short_names import short_name
 from tests.bank.mapped import csv_feed
 from tests.bank.shapes import SHAPES, SIZE, sparkov
 
@@ -234,10 +234,10 @@ def test_a_day_that_could_be_a_month_is_said_and_an_edited_map_is_kept(tmp_path:
     assert "%d/%m" in edited.read_text()
 
 
-def test_short_names_are_stable_and_differ_by_kind() -> None:
-    assert short_name("customer_id", 5117203449120087321) == short_name("customer_id", 5117203449120087321)
-    assert short_name("customer_id", 1)[2:] != short_name("terminal_id", 1)[2:]
-    assert len({short_name("customer_id", n) for n in range(1_000)}) > 990
+def test_display_ids_are_stable_and_differ_by_kind() -> None:
+    assert display_id("customer_id", 5117203449120087321) == display_id("customer_id", 5117203449120087321)
+    assert display_id("customer_id", 1)[2:] != display_id("terminal_id", 1)[2:]
+    assert len({display_id("customer_id", n) for n in range(1_000)}) > 990
 
 
 def test_an_empty_folder_is_named(tmp_path: Path) -> None:

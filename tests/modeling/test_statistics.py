@@ -66,7 +66,7 @@ def test_clustered_frauds_are_told_from_scattered_ones() -> None:
     assert statistics.clusters(payments(scattered), "terminal_id").near == 0
 
 
-def test_a_hashed_id_is_shown_after_its_short_name() -> None:
+def test_a_hashed_id_is_shown_after_its_display_id() -> None:
     found = statistics.clusters(payments(BAD_TERMINAL + OTHERS), "terminal_id")
     assert "in a row at terminal 1, over" in " ".join(describe_clusters(found, "terminal"))
     hashed = replace(found, longest_of=5117203449120087321)

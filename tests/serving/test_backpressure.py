@@ -21,7 +21,7 @@ from demo.embedded_servers import start_valkey
 from serving.decision_log import backpressure
 from serving.decision_log.backpressure import MAX_WAITING, Backpressure, Memory
 from serving.errors import OverloadedError
-from serving.fairness import CALLER
+from serving.fair_queuing import CALLER
 from serving.observability.metrics import Metrics
 from tests.serving.conftest import Start
 from tests.serving.running import ScorerProcess, body, ok, wait_for

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from serving.errors import RateExceededError
-from serving.fairness import CALLER
+from serving.fair_queuing import CALLER
 from serving.middleware.allowed_hosts import AllowedHosts
 from serving.middleware.auth import CHARGE, CHARGED, MOST_ITEMS, Auth
 from serving.middleware.body_limit import ITEM_BYTES, MAX_BODIES, SMALL_BYTES, BodyLimit

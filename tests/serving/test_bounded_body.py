@@ -23,10 +23,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from serving.api import batch as batch_api
 from serving.api import sliced_validation
+from serving.api.body_structure import Bounds
 from serving.api.error_handlers import RequestErrors
 from serving.api.schemas import MAX_BATCH_SIZE, TransactionBatch
 from serving.api.sliced_validation import SLICE, SlicedValidator
-from serving.api.structure import Bounds
 from serving.app import create_app, without_full_collections
 from serving.settings import Settings
 from tests.serving.running import KEYS, body

@@ -12,7 +12,7 @@ import pytest
 from serving.observability.logging import JsonLines
 from serving.observability.metrics import Metrics
 from serving.recovery.confirmer import Confirmer, UnconfirmedReports
-from serving.recovery.recent_answers import RecentAnswers
+from serving.recovery.recent_responses import RecentResponses
 from serving.recovery.unconfirmed import ENTRY_BYTES
 
 
@@ -34,7 +34,7 @@ class Log:
 
 def test_what_the_log_has_is_confirmed_and_the_rest_is_kept() -> None:
     async def run() -> None:
-        log, recent, reports = Log(), RecentAnswers(), UnconfirmedReports(10_000)
+        log, recent, reports = Log(), RecentResponses(), UnconfirmedReports(10_000)
         confirmer = Confirmer(recent, reports, log, Metrics())
         for number in range(500):
             recent.add(number, b"answer")
@@ -55,7 +55,7 @@ def test_what_the_log_has_is_confirmed_and_the_rest_is_kept() -> None:
 
 
 def test_dropping_is_counted_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    metrics, recent = Metrics(), RecentAnswers(max_bytes=2 * ENTRY_BYTES)
+    metrics, recent = Metrics(), RecentResponses(max_bytes=2 * ENTRY_BYTES)
     confirmer = Confirmer(recent, UnconfirmedReports(1), Log(), metrics)
     with caplog.at_level(logging.INFO, logger="serving"):
         for number in range(8):

@@ -16,7 +16,7 @@ from serving.observability.metrics import Metrics
 from serving.online_store.protocol import Conflict
 from serving.recovery.circuit_breaker import CircuitBreaker, State
 from serving.recovery.confirmer import UnconfirmedReports
-from serving.recovery.recent_answers import RecentAnswers
+from serving.recovery.recent_responses import RecentResponses
 from serving.recovery.reconciler import Reconciler
 from serving.scoring import degraded_scorer
 from serving.scoring.decision_records import Record, pack, unpack
@@ -70,7 +70,7 @@ def scorer_with(monkeypatch: pytest.MonkeyPatch, log: Log, store: Store, state: 
     monkeypatch.setattr(
         degraded_scorer, "make_records", lambda _, claims, *__: [record_of(claim.payment, 0.9) for claim in claims]
     )
-    metrics, recent = Metrics(), RecentAnswers()
+    metrics, recent = Metrics(), RecentResponses()
     breaker = CircuitBreaker(metrics)
     breaker.state = state
     parts: Any = (breaker, store, log, recent, UnconfirmedReports(1), metrics)

@@ -36,7 +36,7 @@ from demo.embedded_servers import Server, start_postgres, start_valkey
 from serving.scoring.report import Report
 from tests.serving.conftest import Start
 from tests.serving.running import ROOT, ScorerProcess, reports_body, wait_for
-from tests.serving.test_repair_lock import HOLDER
+from tests.serving.test_recovery_lock import HOLDER
 
 T = 1_535_900_000
 LONG_AGO = 11

@@ -60,7 +60,7 @@ def test_it_reports_requests_and_latencies(scorer: ScorerProcess, bodies: Path, 
 
 
 @both
-def test_refusals_are_failures(scorer: ScorerProcess, bodies: Path, load: Generator) -> None:
+def test_rejections_are_failures(scorer: ScorerProcess, bodies: Path, load: Generator) -> None:
     found = load(scorer, bodies, "no such key")
     # wrk does not wait for the last response of each of its four clients, in two runs.
     assert found["sent"] > 8

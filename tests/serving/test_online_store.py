@@ -56,8 +56,8 @@ def ask(valkey_server: Any, question: Callable[[ValkeyOnlineStore], Any]) -> Any
 
 @pytest.mark.parametrize(
     ("method", "expected"),
-    [("reserve", None), ("claim", []), ("store_answers", []), ("merge_decisions", []), ("locate", {}), ("answers", {}),
-     ("unanswered", []), ("accept_reports", []), ("merge_reports", None)],
+    [("reserve", None), ("claim", []), ("store_responses", []), ("merge_decisions", []), ("locate", {}),
+     ("answers", {}), ("unanswered", []), ("accept_reports", []), ("merge_reports", None)],
 )  # fmt: skip
 def test_nothing_can_be_asked_of_the_store(valkey_server: Any, state: Any, method: str, expected: Any) -> None:
     """A script that fails would open the circuit breaker, and degrade the payments of others."""
@@ -71,7 +71,7 @@ def test_the_first_of_two_answers_is_kept_and_streamed_once(valkey_server: Any, 
     assert claims[0] == claims[1]
     for answer in (b"the first", b"the second"):
         offered = [(payment, answer)]
-        assert ask(valkey_server, partial(ValkeyOnlineStore.store_answers, answers=offered)) == [b"the first"]
+        assert ask(valkey_server, partial(ValkeyOnlineStore.store_responses, answers=offered)) == [b"the first"]
     assert [fields for _, fields in state.xrange(DECISIONS_KEY)] == [{b"decision": b"the first"}]
     (again,) = ask(valkey_server, lambda online: online.claim([payment]))
     assert again == Answered(b"the first")
@@ -92,7 +92,7 @@ def test_an_answer_without_its_claim_is_not_kept(valkey_server: Any, state: Any,
     before = state.xlen(DECISIONS_KEY)
     offered = [(claimed, b"one"), (lost, b"other")]
     with pytest.raises(OnlineStoreUnavailableError, match="lost its data"):
-        ask(valkey_server, partial(ValkeyOnlineStore.store_answers, answers=offered))
+        ask(valkey_server, partial(ValkeyOnlineStore.store_responses, answers=offered))
     assert state.xlen(DECISIONS_KEY) == before
 
 

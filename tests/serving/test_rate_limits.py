@@ -18,7 +18,7 @@ import valkey
 from limits import RateLimitItem, parse
 
 from demo.embedded_servers import Server, start_valkey
-from serving.fairness import CALLER
+from serving.fair_queuing import CALLER
 from serving.middleware import rate_limits
 from serving.middleware.rate_limits import AT_ONCE, PREFIX, RateCounter
 from serving.online_store.store import connect

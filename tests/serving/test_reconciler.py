@@ -17,7 +17,7 @@ from serving.errors import OnlineStoreUnavailableError
 from serving.observability.metrics import Metrics
 from serving.recovery.circuit_breaker import CircuitBreaker
 from serving.recovery.confirmer import UnconfirmedReports
-from serving.recovery.recent_answers import RecentAnswers
+from serving.recovery.recent_responses import RecentResponses
 from serving.recovery.reconciler import Reconciler
 from serving.scoring.report import Report
 
@@ -30,7 +30,7 @@ class Store:
     def __init__(self) -> None:
         self.run, self.counter, self.problem = "first", 10, ""
         self.raised: list[int] = []
-        self.before_repair: list[Callable[[], None]] = []
+        self.before_recovery: list[Callable[[], None]] = []
         self.finished: list[bool] = []
         self.reports: list[Report] = []
 
@@ -58,12 +58,12 @@ class Store:
     async def reconciliation_id(self) -> bytes:
         return b"1"
 
-    async def start_repair(self) -> bytes:
-        if self.before_repair:
-            self.before_repair.pop(0)()
+    async def start_recovery(self) -> bytes:
+        if self.before_recovery:
+            self.before_recovery.pop(0)()
         return b"token"
 
-    async def finish_repair(self, _: bytes, *, lost: bool) -> None:
+    async def finish_recovery(self, _: bytes, *, lost: bool) -> None:
         self.finished.append(lost)
 
     async def may_have_expired(self, highest: int) -> None:
@@ -87,7 +87,7 @@ class Log:
         self.answers: list[bytes] = []
         self.reports: list[Any] = []
 
-    def repair_lock(self) -> AbstractAsyncContextManager[bool]:
+    def recovery_lock(self) -> AbstractAsyncContextManager[bool]:
         return nullcontext(True)
 
     async def highest(self) -> int:
@@ -122,7 +122,7 @@ class Case:
     """A reconciler that is recovered once, on such stores."""
 
     def __init__(self) -> None:
-        self.store, self.log, self.recent, self.reports = Store(), Log(), RecentAnswers(), UnconfirmedReports(10_000)
+        self.store, self.log, self.recent, self.reports = Store(), Log(), RecentResponses(), UnconfirmedReports(10_000)
         self.breaker = CircuitBreaker(Metrics())
         parts: Any = (self.breaker, self.store, self.log, self.recent, self.reports, Metrics())
         self.reconciler = Reconciler(*parts)
@@ -157,7 +157,7 @@ async def test_numbers_are_raised_again_after_a_second_failover_during_recovery(
         case.store.run, case.store.counter = "third", 5
         raise OnlineStoreUnavailableError("Valkey was restarted")
 
-    case.store.before_repair.append(fail_over)
+    case.store.before_recovery.append(fail_over)
     assert [await case.reconciler.try_recover() for _ in range(2)] == [False, True]
     assert case.store.raised == [8, 5]
 
@@ -170,7 +170,7 @@ async def test_numbers_are_raised_once_while_attempts_fail() -> None:
     def fail() -> None:
         raise OnlineStoreUnavailableError("not yet")
 
-    case.store.before_repair += [fail] * 3
+    case.store.before_recovery += [fail] * 3
     assert [await case.reconciler.try_recover() for _ in range(4)] == [False, False, False, True]
     assert case.store.raised == [10]
 
@@ -185,7 +185,7 @@ async def test_a_counter_that_goes_back_during_recovery_means_a_complete_replay(
         case.store.counter = counter
         raise OnlineStoreUnavailableError("not yet")
 
-    case.store.before_repair.append(go_back)
+    case.store.before_recovery.append(go_back)
     assert [await case.reconciler.try_recover() for _ in range(2)] == [False, True]
     assert (case.store.raised, case.store.finished) == ([10, counter], [True])
 

@@ -17,7 +17,7 @@ from contracts.online_state import DECISIONS_KEY
 from contracts.zones import UTC as UTC_ZONE
 from serving.observability.metrics import Metrics
 from serving.online_store.protocol import Conflict
-from serving.recovery.recent_answers import RecentAnswers
+from serving.recovery.recent_responses import RecentResponses
 from serving.scoring.decision_records import Record
 from serving.scoring.online_scorer import OnlineScorer
 from serving.scoring.payment import Payment
@@ -42,7 +42,7 @@ def telling_champion() -> Any:
 def score_rounds(valkey_server: Any, rounds: Sequence[Sequence[Payment]]) -> list[list[Record | Conflict]]:
     async def run(store: Any) -> list[list[Record | Conflict]]:
         now = datetime(2026, 1, 1, tzinfo=UTC)
-        scorer = OnlineScorer(store, SimpleNamespace(), RecentAnswers(), lambda: now, Metrics())
+        scorer = OnlineScorer(store, SimpleNamespace(), RecentResponses(), lambda: now, Metrics())
         return [await scorer.score_round(telling_champion(), payments) for payments in rounds]
 
     found: list[list[Record | Conflict]] = ask(valkey_server, run)
@@ -83,7 +83,7 @@ def test_the_store_keeps_the_first_of_two_answers_in_one_call(valkey_server: Any
     offered = [(payment, b"the first"), (payment, b"the second")]
 
     async def store(online: Any) -> list[bytes]:
-        return list(await online.store_answers(offered))
+        return list(await online.store_responses(offered))
 
     assert ask(valkey_server, store) == [b"the first", b"the first"]
     assert [fields for _, fields in state.xrange(DECISIONS_KEY)] == [{b"decision": b"the first"}]

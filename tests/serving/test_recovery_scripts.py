@@ -26,54 +26,54 @@ from tests.serving.test_online_store import T, ask, state
 __all__ = ["state"]
 
 
-def test_a_repair_that_another_scorer_took_over_cannot_end(valkey_server: Any, state: Any) -> None:
+def test_a_recovery_that_another_scorer_took_over_cannot_end(valkey_server: Any, state: Any) -> None:
     async def two(online: ValkeyOnlineStore) -> None:
         await online.pin_run()
-        stopped = await online.start_repair()
-        other = await online.start_repair()
+        stopped = await online.start_recovery()
+        other = await online.start_recovery()
         with pytest.raises(OnlineStoreUnavailableError, match="took over"):
-            await online.finish_repair(stopped, lost=True)
+            await online.finish_recovery(stopped, lost=True)
         assert await online.reconciliation_id() == b"1"
-        await online.finish_repair(other, lost=True)
+        await online.finish_recovery(other, lost=True)
         assert await online.reconciliation_id() != b"1"
         with pytest.raises(OnlineStoreUnavailableError):
-            await online.finish_repair(other, lost=True)
+            await online.finish_recovery(other, lost=True)
 
     ask(valkey_server, two)
 
 
-def test_a_repair_of_data_that_was_lost_meanwhile_cannot_end(valkey_server: Any, state: Any) -> None:
+def test_a_recovery_of_data_that_was_lost_meanwhile_cannot_end(valkey_server: Any, state: Any) -> None:
     stamp = {name: value for name, value in state.hgetall(META_KEY).items() if name != RECONCILED.encode()}
 
-    async def repair(online: ValkeyOnlineStore) -> None:
-        token = await online.start_repair()
+    async def recover(online: ValkeyOnlineStore) -> None:
+        token = await online.start_recovery()
         state.flushdb()
         state.hset(META_KEY, mapping=stamp)
         with pytest.raises(OnlineStoreUnavailableError, match="lost its data"):
-            await online.finish_repair(token, lost=True)
+            await online.finish_recovery(token, lost=True)
         assert await online.reconciliation_id() == b""
 
-    ask(valkey_server, repair)
+    ask(valkey_server, recover)
 
 
-def test_the_end_of_a_repair_notes_the_run_and_forgets_the_counter(valkey_server: Any, state: Any) -> None:
-    async def repair(online: ValkeyOnlineStore) -> str:
+def test_the_end_of_a_recovery_notes_the_run_and_forgets_the_counter(valkey_server: Any, state: Any) -> None:
+    async def recover(online: ValkeyOnlineStore) -> str:
         run = await online.pin_run()
         assert await online.recovered_run() == ""
-        token = await online.start_repair()
+        token = await online.start_recovery()
         await online.advance_sequence(5, forgotten=True)
         assert await online.applied_before_recovery() == 0
-        await online.finish_repair(token, lost=False)
+        await online.finish_recovery(token, lost=False)
         assert (await online.applied_before_recovery(), await online.reconciliation_id()) == (None, b"1")
         return run
 
-    assert ask(valkey_server, repair) == state.hget(META_KEY, RECOVERED_RUN).decode()
+    assert ask(valkey_server, recover) == state.hget(META_KEY, RECOVERED_RUN).decode()
 
 
-def test_without_a_stamp_a_repair_leaves_none(valkey_server: Any, state: Any) -> None:
+def test_without_a_stamp_a_recovery_leaves_none(valkey_server: Any, state: Any) -> None:
     state.delete(META_KEY)
     with pytest.raises(OnlineStoreUnavailableError, match="lost its data"):
-        ask(valkey_server, ValkeyOnlineStore.start_repair)
+        ask(valkey_server, ValkeyOnlineStore.start_recovery)
     ask(valkey_server, partial(ValkeyOnlineStore.advance_sequence, recorded=5, forgotten=True))
     # The job that writes the state rejects a stamp without a format.
     assert not state.exists(META_KEY)

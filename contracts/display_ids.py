@@ -1,6 +1,6 @@
-"""Short names of ids for people: `C-7Q4K2` is easier to compare and to say than 5117203449120087321.
+"""Display ids: short names of ids for people. `C-7Q4K2` is easier to compare and to say than 5117203449120087321.
 
-A name is stable, but not a key: with some thousands of customers a few have the same one.
+A display id is stable, but not a key: with some thousands of customers a few have the same one.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ FIRST_LONG: Final = 10**9
 """Ids below are short enough themselves; hashes are never below."""
 
 
-def short_name(kind: str, number: int) -> str:
-    """The name of an id, where `kind` is a key of `LETTERS`."""
+def display_id(kind: str, number: int) -> str:
+    """The display id of an id, where `kind` is a key of `LETTERS`."""
     digest = int.from_bytes(blake2b(f"{kind} {number}".encode(), digest_size=8).digest())
     return f"{LETTERS[kind]}-" + "".join(DIGITS[digest >> 5 * place & 31] for place in range(LENGTH))
 
 
 def named(kind: str, number: int) -> str:
-    """An id in a text for people: a long one after its short name."""
-    return f"{number}" if 0 <= number < FIRST_LONG else f"{short_name(kind, number)} ({number})"
+    """An id in a text for people: a long one after its display id."""
+    return f"{number}" if 0 <= number < FIRST_LONG else f"{display_id(kind, number)} ({number})"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.errors import OverloadedError
-from serving.fairness import CALLER, FairShare, FairTurns
+from serving.fair_queuing import CALLER, FairShare, FairTurns
 
 KEYS = ("a", "b", "c")
 

@@ -1,4 +1,4 @@
-"""Refusals: their responses and their log lines."""
+"""Rejections: their responses and their log lines."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ class Rejected(Exception):
         self.headers = headers
 
 
-class RefusalLog:
+class RejectionLog:
     """Logs rejected requests, at most a line in ten seconds."""
 
     def __init__(self) -> None:
-        self._refused = CountedEvent("requests refused")
+        self._rejected = CountedEvent("requests refused")
 
     def add(self, status: int, detail: str, client: str) -> None:
         """Count a rejection and perhaps log it."""
-        self._refused.add(status=status, reason=detail, client=client)
+        self._rejected.add(status=status, reason=detail, client=client)
 
 
-def refusal_response(status: int, detail: str) -> bytes:
+def rejection_response(status: int, detail: str) -> bytes:
     """A whole response that ends the connection, for what never reaches the application."""
     body = orjson.dumps({"detail": detail})
     head = (

@@ -1,8 +1,8 @@
-"""The lock under which one scorer at a time repairs the online store: a lease, which ends with its holder.
+"""The lock under which one scorer at a time recovers the online store: a lease, which ends with its holder.
 
 PostgreSQL itself ends the session of a holder that is silent for `LEASE_SECONDS`: one that is stopped, or cut off from
-the network. That it may resume later is harmless, because the online store accepts the end of a repair only from the
-scorer that began the latest one (`lua/finish_repair.lua`).
+the network. That it may resume later is harmless, because the online store accepts the end of a recovery only from the
+scorer that began the latest one (`lua/finish_recovery.lua`).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ async def kept(connection: Connection, patience: float) -> AsyncIterator[None]:
 
 
 async def _beat(connection: Connection, over: asyncio.Event) -> None:
-    # After an error the lock is lost: another scorer may repair too, which is harmless.
+    # After an error the lock is lost: another scorer may recover the store too, which is harmless.
     with suppress(Error):
         while not over.is_set():
             await connection.execute(_HEARTBEAT)

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from serving.decision_log import repair_lock
+from serving.decision_log import recovery_lock
 from serving.decision_log.log import CONNECTIONS, PostgresDecisionLog, connections_per_worker, conninfo
 from tests.serving.running import ROOT
 
@@ -28,7 +28,7 @@ from serving.decision_log.log import PostgresDecisionLog
 async def main():
     log = PostgresDecisionLog(os.environ["DECISIONS_URL"], os.environ["PASSWORD"], 1.0)
     await log.open()
-    async with log.repair_lock() as got:
+    async with log.recovery_lock() as got:
         print(got, flush=True)
         await asyncio.sleep(3600)
 
@@ -62,7 +62,7 @@ def on_log(url: str, password: str, work: Callable[[PostgresDecisionLog], Awaita
 async def acquire_within(log: PostgresDecisionLog, seconds: float) -> bool:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        async with log.repair_lock() as got:
+        async with log.recovery_lock() as got:
             if got:
                 return True
         await asyncio.sleep(0.1)
@@ -75,9 +75,9 @@ def test_a_stopped_holder_loses_the_lock_and_a_working_one_keeps_it(url: str, pa
     try:
         assert holder.stdout
         assert holder.stdout.readline() == "True\n"
-        assert not on_log(url, password, lambda log: acquire_within(log, repair_lock.LEASE_SECONDS + 2))
+        assert not on_log(url, password, lambda log: acquire_within(log, recovery_lock.LEASE_SECONDS + 2))
         os.kill(holder.pid, signal.SIGSTOP)
-        assert on_log(url, password, lambda log: acquire_within(log, repair_lock.LEASE_SECONDS + 5))
+        assert on_log(url, password, lambda log: acquire_within(log, recovery_lock.LEASE_SECONDS + 5))
     finally:
         holder.kill()
         holder.wait()
@@ -87,7 +87,7 @@ def test_a_released_lock_leaves_a_session_without_a_lease(url: str, password: st
     async def lease(log: PostgresDecisionLog) -> list[str]:
         found = []
         for _ in range(2):
-            async with log.repair_lock() as got:
+            async with log.recovery_lock() as got:
                 assert got
             (row,) = await log._rows("select current_setting('idle_session_timeout') as lease, pg_backend_pid() as pid")
             found.append(row)
@@ -99,8 +99,8 @@ def test_a_released_lock_leaves_a_session_without_a_lease(url: str, password: st
 
 def test_one_that_does_not_get_the_lock_has_no_lease(url: str, password: str) -> None:
     async def lease(log: PostgresDecisionLog) -> str:
-        async with log.repair_lock() as first, log._connection() as connection:
-            assert (first, await repair_lock.acquire(connection)) == (True, False)
+        async with log.recovery_lock() as first, log._connection() as connection:
+            assert (first, await recovery_lock.acquire(connection)) == (True, False)
             row = await (await connection.execute("select current_setting('idle_session_timeout') as lease")).fetchone()
             assert row
             return str(row["lease"])
@@ -110,7 +110,7 @@ def test_one_that_does_not_get_the_lock_has_no_lease(url: str, password: str) ->
 
 def test_the_end_of_a_lost_session_is_no_error(url: str, password: str, postgres: Any) -> None:
     async def lose(log: PostgresDecisionLog) -> bool:
-        async with log.repair_lock() as got:
+        async with log.recovery_lock() as got:
             assert got
             with psycopg.connect(url, user="postgres", password=postgres.password, autocommit=True) as admin:
                 admin.execute("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.recovery.recent_answers import RecentAnswers
+from serving.recovery.recent_responses import RecentResponses
 from serving.recovery.unconfirmed import ENTRY_BYTES, Unconfirmed
 
 steps = st.lists(st.tuples(st.sampled_from(["add", "confirm"]), st.integers(0, 5)), max_size=60)
@@ -13,7 +13,7 @@ steps = st.lists(st.tuples(st.sampled_from(["add", "confirm"]), st.integers(0, 5
 
 @given(steps=steps)
 def test_what_is_not_confirmed_is_kept_in_any_order_of_answers_and_confirmations(steps: list[tuple[str, int]]) -> None:
-    recent, unconfirmed, latest = RecentAnswers(max_confirmed=2), dict[int, bytes](), dict[int, bytes]()
+    recent, unconfirmed, latest = RecentResponses(max_confirmed=2), dict[int, bytes](), dict[int, bytes]()
     for n, (step, number) in enumerate(steps):
         if step == "add":
             unconfirmed.pop(number, None)
@@ -31,7 +31,7 @@ def test_what_is_not_confirmed_is_kept_in_any_order_of_answers_and_confirmations
 
 
 def test_the_newest_confirmed_answers_are_kept_for_repeats() -> None:
-    recent = RecentAnswers(max_confirmed=2)
+    recent = RecentResponses(max_confirmed=2)
     for number in range(4):
         recent.add(number, str(number).encode())
     recent.confirm([0, 2, 1])

@@ -1,4 +1,4 @@
-"""Write to the decision log what only this process may know: answers and fraud reports that are unconfirmed."""
+"""Write to the decision log what only this process may know: responses and fraud reports that are unconfirmed."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from serving.decision_log.outbox_relay import UNRECORDABLE, reason_of
 from serving.decision_log.protocol import ReconcilableLog
 from serving.observability.logging import event
 from serving.recovery.confirmer import UnconfirmedReports
-from serving.recovery.recent_answers import RecentAnswers
+from serving.recovery.recent_responses import RecentResponses
 from serving.recovery.replay import chunks
 from serving.scoring.report import Report
 
 
-class Safekeeping:
+class UnconfirmedRecorder:
     """Appends to the log, and remembers until recovery is complete what the store may have lost.
 
     Methods raise `psycopg.Error` if the log does not answer; nothing is then forgotten.
     """
 
-    def __init__(self, log: ReconcilableLog, recent: RecentAnswers, reports: UnconfirmedReports) -> None:
+    def __init__(self, log: ReconcilableLog, recent: RecentResponses, reports: UnconfirmedReports) -> None:
         self._log = log
         self._recent = recent
         self._unconfirmed_reports = reports
-        self._answers: dict[int, None] = {}
+        self._responses: dict[int, None] = {}
         self._reports: dict[tuple[int, int], Report] = {}
 
     @property
-    def answers(self) -> list[int]:
+    def responses(self) -> list[int]:
         """Payments that were answered before the failure, as far as they are remembered: confirmed ones too.
 
-        The log having an answer does not mean that the store still does.
+        The log having a response does not mean that the store still does.
         """
-        return list(self._answers)
+        return list(self._responses)
 
     @property
     def reports(self) -> list[Report]:
@@ -42,8 +42,8 @@ class Safekeeping:
         return list(self._reports.values())
 
     async def save(self) -> None:
-        """Append all that is unconfirmed, the newest answers first: other scorers may be asked for them."""
-        self._answers |= dict.fromkeys(self._recent.all())
+        """Append all that is unconfirmed, the newest responses first: other scorers may be asked for them."""
+        self._responses |= dict.fromkeys(self._recent.all())
         for chunk in chunks(self._recent.unconfirmed.oldest()[::-1]):
             await self._append([kept for number in chunk if (kept := self._recent.get(number))])
             self._recent.confirm(chunk)
@@ -55,16 +55,16 @@ class Safekeeping:
 
     def forget(self) -> None:
         """Recovery is complete."""
-        self._answers, self._reports = {}, {}
+        self._responses, self._reports = {}, {}
 
-    async def _append(self, answers: list[bytes]) -> None:
+    async def _append(self, responses: list[bytes]) -> None:
         """Append all that PostgreSQL takes: what it rejects must not stop recovery."""
         try:
-            await self._log.append(answers)
+            await self._log.append(responses)
         except UNRECORDABLE as error:
-            if len(answers) == 1:
+            if len(responses) == 1:
                 event("answer rejected by the decision log", logging.ERROR, reason=reason_of(error))
                 return
-            middle = len(answers) // 2
-            await self._append(answers[:middle])
-            await self._append(answers[middle:])
+            middle = len(responses) // 2
+            await self._append(responses[:middle])
+            await self._append(responses[middle:])

@@ -15,7 +15,7 @@ from contracts.online_state import IDS_KEY, payment_key, terminal_key
 from serving.observability.metrics import Metrics
 from serving.online_store.scripts import EXPIRED
 from serving.online_store.store import ValkeyOnlineStore
-from serving.recovery.recent_answers import RecentAnswers
+from serving.recovery.recent_responses import RecentResponses
 from serving.scoring.online_scorer import CHUNK, OnlineScorer
 from serving.scoring.payment import Payment
 from tests.serving.running import ScorerProcess, body, wait_for
@@ -123,7 +123,7 @@ def test_without_the_log_an_old_id_counts_as_new(valkey_server: Any, own_state: 
             raise psycopg.OperationalError("away")
 
     async def score(store: Any) -> list[Any]:
-        scorer = OnlineScorer(store, Away(), RecentAnswers(), lambda: datetime(2026, 1, 1, tzinfo=UTC), metrics)
+        scorer = OnlineScorer(store, Away(), RecentResponses(), lambda: datetime(2026, 1, 1, tzinfo=UTC), metrics)
         return [(await scorer.score_round(telling_champion(), [payment]))[0] for payment in payments]
 
     assert [record["degraded"] for record in ask(valkey_server, score)] == [False, False]
@@ -143,7 +143,7 @@ def test_many_old_ids_are_asked_for_in_parts(valkey_server: Any, own_state: valk
 
     async def reserve(store: Any) -> Any:
         now = datetime(2026, 1, 1, tzinfo=UTC)
-        return await OnlineScorer(store, Log(), RecentAnswers(), lambda: now, Metrics()).reserve(payments)
+        return await OnlineScorer(store, Log(), RecentResponses(), lambda: now, Metrics()).reserve(payments)
 
     assert ask(valkey_server, reserve) is None
     assert asked == [CHUNK, CHUNK, 10]
@@ -161,7 +161,7 @@ def test_a_log_that_hangs_delays_a_round_for_a_moment_only(
 
     async def score(store: Any) -> Any:
         now = datetime(2026, 1, 1, tzinfo=UTC)
-        scorer = OnlineScorer(store, Hanging(), RecentAnswers(), lambda: now, Metrics())
+        scorer = OnlineScorer(store, Hanging(), RecentResponses(), lambda: now, Metrics())
         return await asyncio.wait_for(scorer.score_round(telling_champion(), [payment]), 10)
 
     assert [record["degraded"] for record in ask(valkey_server, score)] == [False]

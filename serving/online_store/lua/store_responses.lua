@@ -1,11 +1,11 @@
--- Store answers and append them to the outbox stream; of two answers to one payment, the first.
--- KEYS stream, payments; ARGV their answers -> for each nil if it was stored, else the answer that was there first;
+-- Store responses and append them to the outbox stream; of two responses to one payment, the first.
+-- KEYS stream, payments; ARGV their responses -> for each nil if it was stored, else the response that was there first;
 -- or {LOST}, with none stored, if the claim of a payment is gone.
 local kept, stored = {}, {}
 for n = 1, #ARGV do
     local known = redis.call('HMGET', KEYS[n + 1], 'answer', 'applied')
     kept[n] = known[1]
-    -- Without its claim a payment would have an answer and be in no history.
+    -- Without its claim a payment would have a response and be in no history.
     if not known[1] and not known[2] then return {LOST} end
 end
 for n = 1, #ARGV do
