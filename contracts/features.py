@@ -4,6 +4,9 @@ Spark applies the kernel to whole sorted partitions, the scorer to one customer'
 both compute identical values. Sums are therefore over exact integers (cents, counts), with floats only in the final
 division.
 
+What each feature means: the table in `docs/data-scientist.md`. The customer's habit is in `contracts/habit.py`, a
+terminal's fraud runs in `contracts/fraud_runs.py`.
+
 A history is a set of arrays of length n, sorted by (entity, occurred, transaction_id); `rows` are the indices of
 the rows whose features to compute. Instants are whole seconds since 1970. A payment's position is (occurred,
 transaction_id): its features depend on itself and on the payments of its entity with an earlier position.

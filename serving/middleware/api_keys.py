@@ -1,4 +1,4 @@
-"""API keys: their digests, scopes and rates."""
+"""API keys: their digests, scopes and rates. `auth.py` checks requests against them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Score payments while the online store is unavailable: without history, recorded in the decision log alone."""
+"""Score payments while the online store is unavailable: without history, recorded in the decision log alone.
+
+`serving/recovery/circuit_breaker.py` says when this scorer is used.
+"""
 
 from __future__ import annotations
 
