@@ -16,7 +16,7 @@ class OnlineStoreUnavailableError(NotReadyError):
 
 
 class OverloadedError(NotReadyError):
-    """The stores are nearly full, so nothing was claimed; the message says what is full."""
+    """There is too much to do: the stores are nearly full, or too many requests wait; the message says which."""
 
 
 class IdempotencyConflictError(Exception):

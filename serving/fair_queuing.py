@@ -53,6 +53,9 @@ class FairTurns:
             caller = next(iter(self._waiting))
             waiting = self._waiting.pop(caller)
             turn = waiting.popleft()
+            while turn.done() and waiting:
+                # That request gave up: the caller's next one takes its place.
+                turn = waiting.popleft()
             if waiting:
                 self._waiting[caller] = waiting
             if not turn.done():

@@ -116,7 +116,7 @@ def _unavailable(what: str) -> Handler:
     log = CountedEvent("request failed: store unavailable")
 
     async def handle(request: Request, error: Exception) -> Response:
-        log.add(path=request.url.path[:LONGEST_NAME], reason=f"{what}: {error!r}")
+        log.add(path=request.scope["path"][:LONGEST_NAME], reason=f"{what}: {error!r}")
         return _problem(503, f"{what}: retry", RETRY)
 
     return handle

@@ -67,7 +67,7 @@ class BodyLimit:
                     # Not for each piece: counting is a round trip.
                     await _charge(scope, size)
                     charged = size
-                if not self._under_way.take(CALLER.get(), size - taken):
+                if size > taken and not self._under_way.take(CALLER.get(), size - taken):
                     raise self._too_many(scope)
                 counted.append(size - taken)
                 taken = size

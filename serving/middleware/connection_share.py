@@ -51,11 +51,15 @@ class ConnectionShare(Generic[Connection]):
         Of the key with the most connections a spare one; any if it has more than half of `most`.
         """
         oldest = next(iter(self._strangers), new)
-        if oldest is not new or not self._of_key:
+        largest = max(self._of_key.values(), key=len, default={})
+        has_most = len(largest) > most // 2
+        # A few without a key may be the first connections of other keys, whose requests are still to come.
+        if oldest is not new and not (has_most and len(self._strangers) <= most // 10):
             return oldest
-        largest = max(self._of_key.values(), key=len)
         if spare := next(filter(self._is_spare, largest), None):
             return spare
-        if len(largest) > most // 2:
+        if oldest is not new:
+            return oldest
+        if has_most:
             return next(iter(largest))
         return next(filter(self._is_spare, self._keys), new)

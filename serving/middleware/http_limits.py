@@ -281,6 +281,9 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             one.transport.abort()
         else:
             one.refuse(503, f"more than {most} connections: retry", linger=False)
+            if one.transport.get_write_buffer_size():
+                # The network's buffers are full: it would not close until its client reads.
+                one.transport.abort()
 
     def _start_sweeping(self) -> None:
         if self._timer is not None:

@@ -6,13 +6,14 @@ that does not answer.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
 from valkey.exceptions import ValkeyError
 
 from serving.decision_log.protocol import FindableLog
-from serving.errors import NotReadyError
+from serving.errors import NotReadyError, OverloadedError
 from serving.online_store.protocol import OnlineStore
 from serving.recovery.circuit_breaker import CircuitBreaker
 from serving.scoring.decision_records import Record, unpack
@@ -20,6 +21,8 @@ from serving.scoring.micro_batcher import MicroBatcher
 
 ROUND_SIZE: Final = 250
 """Lookups in one round, at most."""
+PATIENCE_SECONDS: Final = 5.0
+"""How long a lookup waits: all keys share the rounds, and one of a log that hangs takes seconds."""
 
 
 class DecisionLookup:
@@ -49,7 +52,11 @@ class DecisionLookup:
                     return unpack(kept)
             except ValkeyError as error:
                 unavailable = error
-        record = await self._recorded.ask(transaction_id)
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                record = await self._recorded.ask(transaction_id)
+        except TimeoutError:
+            raise OverloadedError("too many lookups wait for the decision log: retry") from None
         if record is None and unavailable:
             raise unavailable
         return record

@@ -45,7 +45,9 @@ class MicroBatcher(Generic[Asked, Got]):
         try:
             while self._waiting:
                 taken = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
-                await self._round(taken)
+                # A request that was given up needs no answer.
+                if wanted := [one for one in taken if not one[1].done()]:
+                    await self._round(wanted)
         finally:
             self._idle += 1
 

@@ -104,6 +104,21 @@ def test_one_key_s_bodies_leave_room_for_those_of_another() -> None:
     asyncio.run(run())
 
 
+def test_a_body_that_is_read_completely_is_not_rejected_for_its_empty_end() -> None:
+    async def run() -> None:
+        limit, messages = BodyLimit(MOST), asyncio.Queue[Any]()
+        CALLER.set("one")
+        reading = asyncio.create_task(limit.read(dict(SCOPE), messages.get, []))
+        await messages.put({"type": "http.request", "body": b"x" * MOST, "more_body": True})
+        await asyncio.sleep(0)
+        for other in range(6):
+            assert limit._under_way.take(f"other {other}", (MAX_BODIES * MOST - limit._under_way.used) // 2)
+        await messages.put({"type": "http.request", "body": b"", "more_body": False})
+        assert len((await reading)["body"]) == MOST
+
+    asyncio.run(run())
+
+
 def test_small_bodies_do_not_take_the_room_of_large_ones() -> None:
     async def run() -> None:
         requests = Requests()

@@ -43,6 +43,14 @@ def test_then_a_spare_one_of_another_key_or_the_new_one() -> None:
     assert share_of(*"aabb", "c").gives_way("new", MOST) == "new"
 
 
+def test_the_few_without_a_key_are_spared_while_one_key_has_more_than_half() -> None:
+    # They may be the first connections of another key, which has yet to send its request.
+    many = ["a"] * 15
+    assert share_of(*many, "stranger", spare="a3").gives_way("new", 20) == "a3"
+    assert share_of(*many, "stranger").gives_way("new", 20) == "stranger0"
+    assert share_of(*many, "stranger", "stranger", spare="a3").gives_way("new", 20) == "stranger0"
+
+
 def test_a_closed_connection_is_forgotten() -> None:
     share = share_of("a", "stranger")
     share.closed("a0")

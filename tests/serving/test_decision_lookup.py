@@ -11,9 +11,10 @@ import psycopg
 import pytest
 from valkey.exceptions import ConnectionError as ValkeyConnectionError
 
-from serving.errors import NotReadyError
+from serving.errors import NotReadyError, OverloadedError
 from serving.observability.metrics import Metrics
 from serving.recovery.circuit_breaker import CircuitBreaker
+from serving.scoring import decision_lookup
 from serving.scoring.decision_lookup import ROUND_SIZE, DecisionLookup
 from serving.scoring.decision_records import Record, pack
 from tests.serving.running import KEYS, ScorerProcess
@@ -90,6 +91,16 @@ def test_what_the_store_has_does_not_need_the_log() -> None:
     found, missing = look_up(stores, [2, 3])
     assert found == {"transaction_id": 2}
     assert isinstance(missing, psycopg.OperationalError)
+
+
+def test_a_lookup_does_not_wait_for_ever_for_those_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hangs(Stores):
+        async def find(self, ids: Sequence[int]) -> dict[int, Any]:
+            await asyncio.sleep(1)
+            return await super().find(ids)
+
+    monkeypatch.setattr(decision_lookup, "PATIENCE_SECONDS", 0.01)
+    assert isinstance(look_up(Hangs(), [MANY])[0], OverloadedError)
 
 
 def test_many_lookups_degrade_no_payment_and_all_are_answered(scorer: ScorerProcess, fresh: Fresh) -> None:

@@ -44,6 +44,19 @@ def test_another_caller_is_next_however_many_of_one_wait() -> None:
     assert asyncio.run(run())[:4] == ["many", "many", "one", "other"]
 
 
+def test_requests_that_gave_up_do_not_cost_their_caller_its_turn() -> None:
+    async def run() -> list[str]:
+        line = Line(1)
+        tasks = [asyncio.create_task(line.request(caller)) for caller in ["a", "b", "b", "b", "a", "a"]]
+        await asyncio.sleep(0)
+        for task in tasks[1:3]:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return line.served
+
+    assert asyncio.run(run()) == ["a", "b", "a", "a"]
+
+
 @given(st.lists(st.sampled_from(KEYS), max_size=30), st.integers(1, 3))
 def test_callers_take_turns(callers: list[str], at_once: int) -> None:
     async def run() -> Line:
