@@ -25,8 +25,8 @@ def test_every_setting_reaches_the_containers_with_its_default() -> None:
             assert given.startswith(f"${{{name.upper()}:-")
             default = Settings.model_fields[name].default
             text = given.partition(":-")[2].rstrip("}")
-            # Without a zone of its own, training takes that of the features, which Spark builds for UTC by default.
-            assert text == "UTC" if name == "bank_zone" else float(text) == default
+            # The bank's zone is the map's, else UTC: `containers.own_data` sets it.
+            assert text == "" if name == "bank_zone" else float(text) == default
 
 
 def test_an_invalid_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
