@@ -50,6 +50,22 @@ def test_dependencies_must_be_healthy_or_completed(stack: Stack) -> None:
             assert how["condition"] == expected, (name, other)
 
 
+def test_a_service_with_credentials_waits_until_they_are_written() -> None:
+    services = Stack(ports={}).config["services"]
+
+    def waited_for(name: str) -> set[str]:
+        others = set(services[name].get("depends_on", {}))
+        return others.union(*map(waited_for, others))
+
+    holders = {
+        name
+        for name, service in services.items()
+        if any(volume["source"].startswith("credentials-") for volume in service.get("volumes", []))
+    } - {"credentials"}
+    assert "spark-master" in holders
+    assert [name for name in sorted(holders) if "credentials" not in waited_for(name)] == []
+
+
 def test_no_setting_holds_a_secret(stack: Stack) -> None:
     for name, service in stack.config["services"].items():
         for variable, value in (service.get("environment") or {}).items():
