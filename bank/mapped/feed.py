@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
@@ -84,9 +84,13 @@ class MappedFeed:
 
     def batches(self) -> Iterator[Batch]:
         """The payments in the files' order, with refunds and the hashes of ids; each arrives when it occurs."""
+        return self.batches_of(self.sources)
+
+    def batches_of(self, sources: Mapping[str, DataFile]) -> Iterator[Batch]:
+        """Those of some of the `sources`."""
         tally = Tally()
         self.known.left_out = 0
-        for source, file in self.sources.items():
+        for source, file in sources.items():
             first_id, entry = self.key.first_of_source(source)
             entries = [entry] if self.numbered else []
             for done in self.converted(file, tally, self.key, first_id):
