@@ -18,10 +18,11 @@ from bank.erase import erase
 from bank.erased_rows import without_erased
 from bank.feed import SimulatedFeed
 from bank.find_id import number_of
+from bank.known_contents import admit
 from bank.load import load, report_refused
 from bank.pending_events import next_day
 from bank.published_feed import PublishedFeed
-from bank.replay import day_to_play, replay
+from bank.replay import day_to_play, record, replay
 from bank.scorer_client import ScorerClient
 from bank.settings import Settings
 from bank.simulator import Simulation
@@ -177,6 +178,22 @@ def test_no_later_file_brings_back_a_customer_whose_id_is_a_hash(
     events = day_to_play(other, date(2024, 2, 1), NOW)
     assert not events
     assert CARD not in str(bank.execute("select * from bank.erased_customers").fetchall())
+
+
+def test_a_customer_that_only_a_replay_brought_does_not_come_back(
+    bank: psycopg.Connection, settings: Settings, tmp_path: Path
+) -> None:
+    load(bank, csv_feed(tmp_path, *OTHERS), 0)
+    grown, day = csv_feed(tmp_path, *OTHERS, f"d1,{CARD},s,9,2024-02-01,0"), date(2024, 2, 1)
+    admit(bank, grown)
+    record(bank, day_to_play(grown, day, NOW))
+    customer = number_of([CARD], "customer_id", KEY)
+    assert rows_of(bank, customer) == 1
+    bank.commit()
+    assert erased(settings, customer) == {"payments": 1}
+    (tmp_path / "later").mkdir()
+    load(bank, csv_feed(tmp_path / "later", f"d2,{CARD},s,9,2024-02-02,0", "d3,5,s,9,2024-02-02,0"), 0)
+    assert rows_of(bank, customer) == 0
 
 
 def test_a_landing_table_of_another_kind_is_erased_too(
