@@ -6,6 +6,7 @@ import gzip
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,27 @@ def test_the_comparison_of_a_new_file_is_a_join(bank: psycopg.Connection[Any]) -
 def test_some_repeated_payments_stay_for_validation(bank: psycopg.Connection[Any], tmp_path: Path) -> None:
     load(bank, csv_feed(tmp_path, ROWS[0]), 0)
     assert load(bank, csv_feed(tmp_path, *ROWS[1:], ROWS[0]), 0).rows_new == 12
+
+
+@pytest.mark.parametrize(
+    ("repeated", "columns", "rejected"),
+    [(1, None, False), (3, None, False), (4, None, True), (1, NUMBERED, True)],
+)
+def test_a_small_file_may_repeat_a_few_ids(
+    bank: psycopg.Connection[Any], tmp_path: Path, repeated: int, columns: dict[str, Any] | None, rejected: bool
+) -> None:
+    """Payments without ids would count twice."""
+    load(bank, csv_feed(tmp_path, *ROWS[:4], columns=columns), 0)
+    feed = csv_feed(tmp_path, *ROWS[4:9], *ROWS[:repeated], columns=columns)
+    with pytest.raises(DataError, match="are loaded already") if rejected else nullcontext():
+        load(bank, feed, 0)
+    assert count(bank) == 4 + (0 if rejected else 5 + repeated)
+
+
+def test_a_copy_with_few_payments_is_refused(bank: psycopg.Connection[Any], tmp_path: Path) -> None:
+    load(bank, csv_feed(tmp_path, *ROWS[:3]), 0)
+    with pytest.raises(DataError, match="3 of the 3 payments"):
+        load(bank, csv_feed(tmp_path, *reversed(ROWS[:3])), 0)
 
 
 def test_files_with_the_same_beginning_are_not_taken_for_one(bank: psycopg.Connection[Any], tmp_path: Path) -> None:
