@@ -78,6 +78,7 @@ def _land_mapped(bank: psycopg.Connection, feed: MappedFeed, until: datetime) ->
     known_contents.take_over(bank, feed)
     known_contents.require_unloaded(bank, feed)
     landed = _land_all(bank, feed, until)
+    feed.require_unchanged()
     known_contents.record(bank, feed)
     return landed
 
