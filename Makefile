@@ -135,10 +135,11 @@ bench: $(RUNTIME) ## benchmark the scorer against comparable servers: ROUNDS=5 S
 # The targets below need only Docker; test-compose also needs Python.
 COMPOSE := docker compose
 
-# Compose mounts the map and its folder, so the name of one that ships becomes its path.
+# Compose mounts the map, so the name of one that ships becomes its path; and its folder, if it names a table of rates.
 MAP_FILE = $(if $(wildcard bank/maps/$(MAP).toml),./bank/maps/$(MAP).toml,$(MAP))
+NAMES_RATES = grep -qsE '^[^\#]*rates.?[[:space:]]*='
 up: ## start the whole system in containers: DATA=<path> MAP=<file> LIVE_DAYS=<days> SCORER_PORT=8000 AIRFLOW_PORT=8080 MLFLOW_PORT=5050 SPARK_PORT=8081
-	@$(if $(MAP),MAP="$(MAP_FILE)" MAP_FOLDER="$${MAP_FOLDER:-$$(dirname "$(MAP_FILE)")}") $(COMPOSE) up --detach --build --wait || { $(COMPOSE) logs --tail 20 bootstrap scorer replay; exit 1; }
+	@$(if $(MAP),MAP="$(MAP_FILE)" MAP_FOLDER="$${MAP_FOLDER:-$$($(NAMES_RATES) "$(MAP_FILE)" && dirname "$(MAP_FILE)")}") $(COMPOSE) up --detach --build --wait || { $(COMPOSE) logs --tail 20 bootstrap scorer replay; exit 1; }
 	@echo 'payments are being scored; to watch them: docker compose logs --follow replay; addresses and logins: make credentials'
 
 down: ## stop the containers and keep their data (docker compose down --volumes deletes it)

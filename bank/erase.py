@@ -15,7 +15,7 @@ from psycopg import sql
 
 from bank.errors import BankError
 from bank.landing import take_turns
-from bank.mapped.ids import KINDS
+from bank.mapped.ids import FIRST_HASH, KINDS
 from bank.runner import run
 from bank.settings import Settings, read_settings
 from contracts.transaction import MAX_ID
@@ -46,7 +46,12 @@ delete from serving.fraud_reports as report where transaction_id = any(%(ids)s::
 """
 """Reports that the scorer took of payments that it did not score: only the bank knows whose they are."""
 LIST_HASH: Final = """
-insert into bank.erased_customers select id from bank.hashed_ids where kind = %(kind)s and id = %(customer)s
+insert into bank.erased_customers
+select id from bank.hashed_ids where kind = %(kind)s and id = %(customer)s
+union
+-- Landed by a replay alone, which registers no hash: of a mapped file, and too long for an id in clear.
+select customer_id from bank.transactions join bank.contents using (source)
+where customer_id = %(customer)s and customer_id >= %(first_hash)s
 on conflict do nothing
 """
 """So that no load brings the customer back, also from another file. Only hashes: an id in clear would identify."""
@@ -69,12 +74,12 @@ def erase(settings: Settings, customer_id: int) -> dict[str, int]:
         # The other database first: after this transaction nothing tells whose payments these were.
         with psycopg.connect(settings.decisions_url, user="postgres", password=password) as decisions:
             scored = decisions.execute(ERASE_SCORED_REPORTS, customer | {"ids": ids}).rowcount
+        kind = {"kind": KINDS.index("customer_id")}
+        bank.execute(LIST_HASH, customer | kind | {"first_hash": FIRST_HASH})
         erased = {
             table: bank.execute(_erase_from(table, names_customers), customer | {"ids": ids}).rowcount
             for table, names_customers in bank.execute(LANDING_TABLES).fetchall()
         }
-        kind = {"kind": KINDS.index("customer_id")}
-        bank.execute(LIST_HASH, customer | kind)
         erased["hashed_ids"] = bank.execute(ERASE_HASH, customer | kind).rowcount
     return {NAMES.get(table, table): rows for table, rows in erased.items()} | {"scored_reports": scored}
 

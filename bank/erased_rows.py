@@ -16,6 +16,16 @@ NOT_ERASED: Final = sql.SQL(
     "and erased.source = {rows}.source and erased.source_row = {rows}.source_row)"
 )
 
+OF_CUSTOMERS: Final = sql.SQL("""
+insert into bank.erased_rows select {table}, source, source_row from {rows} as own
+join bank.erased_customers as gone on gone.id = own.customer_id on conflict do nothing
+""")
+
+
+def erase_incoming(table: str, rows: sql.Identifier) -> sql.Composed:
+    """The SQL statement that counts those of `rows` as erased that are of a customer erased since they were read."""
+    return OF_CUSTOMERS.format(table=sql.Literal(table), rows=rows)
+
 
 def not_erased(table: str, rows: sql.Identifier) -> sql.Composable:
     """The SQL condition that a row of `rows`, bound for a landing table, was not erased."""

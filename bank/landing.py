@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.csv
 from psycopg import sql
 
-from bank.erased_rows import not_erased
+from bank.erased_rows import erase_incoming, not_erased
 from bank.schema import columns_of
 from bank.settings import Settings
 
@@ -58,6 +58,8 @@ def land(bank: psycopg.Connection, table: str, source: str, rows: pa.Table, new_
         )
     )
     _copy(bank, staging, names, csv)
+    if "customer_id" in columns:
+        bank.execute(erase_incoming(table, staging))
     insert = sql.SQL("insert into {} ({}) select {} from {} where {} on conflict do nothing")
     added = bank.execute(insert.format(target, names, names, staging, not_erased(table, staging))).rowcount
     bank.execute(sql.SQL("drop table {}").format(staging))

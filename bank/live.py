@@ -208,6 +208,7 @@ def _serve(options: argparse.Namespace, stopping: Event) -> None:
     key = settings.secret("scorer_api_key")
     with ScorerClient(settings.scorer_url, key, stop, sleep, _log_wait("scorer")) as scorer:
         live = Live(settings, scorer, Pace(options.rate, sleep=stopping.wait), _print_line, beat, stopping)
+        live.at_the_bank(lambda bank: known_contents.admit(bank, feed))
         span = f"{held_out[0]} to {held_out[-1]}"
         _print_line(f"live: {span}, {options.rate} events a second, resuming from the bank's records")
         while not stopping.is_set():

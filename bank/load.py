@@ -76,9 +76,9 @@ def hold_out(days: list[date], last: int) -> tuple[list[date], list[date]]:
 def _land_mapped(bank: psycopg.Connection, feed: MappedFeed, until: datetime) -> Counter[str]:
     """Land what is new, also of files that have grown. Raises `DataError` for a file that was changed."""
     known_contents.take_over(bank, feed)
-    before = [row[0] for row in bank.execute("select source from bank.sources").fetchall()]
+    known_contents.require_unloaded(bank, feed)
     landed = _land_all(bank, feed, until)
-    known_contents.require_unloaded(bank, feed, before)
+    feed.require_unchanged()
     known_contents.record(bank, feed)
     return landed
 

@@ -236,7 +236,7 @@ def main() -> None:
     events = day_to_play(feed, options.day, now)
     settings = read_settings()
     with open_bank(settings) as bank, ScorerClient(settings.scorer_url, settings.secret("scorer_api_key")) as scorer:
-        if known_contents.take_over(bank, feed):
+        if known_contents.admit(bank, feed):
             events = day_to_play(feed, options.day, now)
         played = replay(bank, scorer, without_erased(bank, events), options.clients, options.limit)
         record_refunds(bank, feed, options.day)

@@ -36,12 +36,20 @@ def environment_of(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def map_in_container(path: str, folder: str) -> Path | None:
-    """The map, in its folder if that is mounted, so that its table of rates is found; None without a map."""
+    """The map, in its folder if that is mounted and readable, where its table of rates is; None without a map."""
     if not path:
         return None
     # The host's path may be one of Windows.
     beside_rates = MAPS / ntpath.basename(path)
-    return beside_rates if folder and beside_rates.is_file() else MAP
+    return beside_rates if folder and _same(beside_rates, MAP) else MAP
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two files have the same content; False if one is missing, or in a folder that may not be searched."""
+    try:
+        return one.read_bytes() == other.read_bytes()
+    except OSError:
+        return False
 
 
 def zone_of(path: Path | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
@@ -17,7 +17,7 @@ from bank.feed import Batch, days_of
 from bank.mapped.contents import Content, Contents, by_source, digest_of
 from bank.mapped.convert import Converted, Converter, check_columns
 from bank.mapped.currency import Rates, read_rates
-from bank.mapped.files import DataFile, data_files
+from bank.mapped.files import DataFile, data_files, unreadable
 from bank.mapped.ids import KINDS, ROW_BITS, IdKey
 from bank.mapped.problems import Example, Tally
 from bank.mapped.readers import Broken, column_names, read_rows
@@ -84,9 +84,13 @@ class MappedFeed:
 
     def batches(self) -> Iterator[Batch]:
         """The payments in the files' order, with refunds and the hashes of ids; each arrives when it occurs."""
+        return self.batches_of(self.sources)
+
+    def batches_of(self, sources: Mapping[str, DataFile]) -> Iterator[Batch]:
+        """Those of some of the `sources`."""
         tally = Tally()
         self.known.left_out = 0
-        for source, file in self.sources.items():
+        for source, file in sources.items():
             first_id, entry = self.key.first_of_source(source)
             entries = [entry] if self.numbered else []
             for done in self.converted(file, tally, self.key, first_id):
@@ -141,6 +145,12 @@ class MappedFeed:
         """One file for each source, by its name: copies, and earlier states of a file that has grown, are left out."""
         return {source: files[0] for source, files in self._by_source(self.known.contents).items()}
 
+    def require_unchanged(self) -> None:
+        """Raise `DataError` for a file that was written to since it was identified: its last row may be half a row."""
+        for file, state in self._states.items():
+            if _state(file) != state:
+                raise DataError(f"{file.label} was written to while it was read: load it again when it is complete")
+
     @property
     def contents(self) -> list[Content]:
         """The contents of the files, with the names of their sources."""
@@ -155,8 +165,12 @@ class MappedFeed:
         return frozenset(name for names in self.mapping.columns.theirs.values() for name in names)
 
     @cached_property
+    def _states(self) -> dict[DataFile, tuple[int, int]]:
+        return {file: _state(file) for file in self.files}
+
+    @cached_property
     def _digests(self) -> dict[DataFile, tuple[str, int]]:
-        digests = {file: digest_of(file, self._used) for file in self.files}
+        digests = {file: digest_of(file, self._used) for file in self._states}
         for first, *others in by_source(digests, self._used, Contents()).values():
             for file in others:
                 relation = "a copy" if digests[file] == digests[first] else "the beginning"
@@ -214,3 +228,12 @@ class MappedFeed:
 
 def _without(table: pa.Table, column: str, values: pa.Array) -> pa.Table:
     return table.filter(pc.invert(pc.is_in(table[column], values)))
+
+
+def _state(file: DataFile) -> tuple[int, int]:
+    """The file's size and the time of its last change. Raises `DataError` for a file that is gone."""
+    try:
+        found = file.path.stat()
+    except OSError as error:
+        raise unreadable(file.path, error) from error
+    return found.st_size, found.st_mtime_ns

@@ -16,12 +16,14 @@ from tenacity import stop_after_attempt
 
 from bank.erase import erase
 from bank.erased_rows import without_erased
+from bank.events import events_of
 from bank.feed import SimulatedFeed
 from bank.find_id import number_of
+from bank.known_contents import admit
 from bank.load import load, report_refused
 from bank.pending_events import next_day
 from bank.published_feed import PublishedFeed
-from bank.replay import day_to_play, replay
+from bank.replay import day_to_play, record, record_refunds, replay
 from bank.scorer_client import ScorerClient
 from bank.settings import Settings
 from bank.simulator import Simulation
@@ -177,6 +179,45 @@ def test_no_later_file_brings_back_a_customer_whose_id_is_a_hash(
     events = day_to_play(other, date(2024, 2, 1), NOW)
     assert not events
     assert CARD not in str(bank.execute("select * from bank.erased_customers").fetchall())
+
+
+def test_a_customer_that_only_a_replay_brought_does_not_come_back(
+    bank: psycopg.Connection, settings: Settings, tmp_path: Path
+) -> None:
+    load(bank, csv_feed(tmp_path, *OTHERS), 0)
+    grown, day = csv_feed(tmp_path, *OTHERS, f"d1,{CARD},s,9,2024-02-01,0"), date(2024, 2, 1)
+    admit(bank, grown)
+    record(bank, day_to_play(grown, day, NOW))
+    customer = number_of([CARD], "customer_id", KEY)
+    assert rows_of(bank, customer) == 1
+    bank.commit()
+    assert erased(settings, customer) == {"payments": 1}
+    (tmp_path / "later").mkdir()
+    load(bank, csv_feed(tmp_path / "later", f"d2,{CARD},s,9,2024-02-02,0", "d3,5,s,9,2024-02-02,0"), 0)
+    assert rows_of(bank, customer) == 0
+
+
+def test_what_a_replay_has_read_of_a_customer_is_not_recorded_after_the_erasure(
+    bank: psycopg.Connection, settings: Settings, tmp_path: Path
+) -> None:
+    """A day of a live replay takes hours; what was read at its begin is recorded little by little."""
+    late = [f"a3,{CARD},s,2,2024-01-05,1", f"a4,{CARD},s,2,2024-01-05,", f"r2,{CARD},s,-2,2024-01-05,0"]
+    feed, day = csv_feed(tmp_path, *OWN, *OTHERS, *late, "b3,5,s,3,2024-01-05,0"), date(2024, 1, 5)
+    load(bank, feed, 1)
+    events = day_to_play(feed, day, NOW)
+    bank.commit()
+    customer = number_of([CARD], "customer_id", KEY)
+    assert erased(settings, customer)["payments"] == 2
+    record(bank, events)
+    record_refunds(bank, feed, day)
+    of_customer = f"count(*) filter (where customer_id = {customer})"
+    assert [count(bank, of_customer, table) for table in ("transactions", "refunds")] == [0, 0]
+    assert [count(bank), count(bank, table="unknown_labels")] == [2, 0]
+    reports = [event for event in events_of(feed, date(2024, 1, 12)) if not event.is_payment]
+    assert len(reports) == 1
+    record(bank, reports)
+    assert count(bank, table="fraud_reports") == 0
+    assert next_day(bank, feed, [day], NOW) is None
 
 
 def test_a_landing_table_of_another_kind_is_erased_too(

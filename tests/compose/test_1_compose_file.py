@@ -50,6 +50,22 @@ def test_dependencies_must_be_healthy_or_completed(stack: Stack) -> None:
             assert how["condition"] == expected, (name, other)
 
 
+def test_a_service_with_credentials_waits_until_they_are_written() -> None:
+    services = Stack(ports={}).config["services"]
+
+    def waited_for(name: str) -> set[str]:
+        others = set(services[name].get("depends_on", {}))
+        return others.union(*map(waited_for, others))
+
+    holders = {
+        name
+        for name, service in services.items()
+        if any(volume["source"].startswith("credentials-") for volume in service.get("volumes", []))
+    } - {"credentials"}
+    assert "spark-master" in holders
+    assert [name for name in sorted(holders) if "credentials" not in waited_for(name)] == []
+
+
 def test_no_setting_holds_a_secret(stack: Stack) -> None:
     for name, service in stack.config["services"].items():
         for variable, value in (service.get("environment") or {}).items():
@@ -121,18 +137,33 @@ def test_your_own_payments_are_mounted_read_only_and_the_map_s_zone_is_taken(tmp
     assert services["replay"]["environment"]["MAP_FOLDER"] == own["MAP_FOLDER"]
 
 
+def mounted_by_make(given: str) -> str:
+    """The paths of the map and of its folder that `make up` gives to Compose."""
+    command = "sh -c 'echo \"[$$MAP] [$$MAP_FOLDER]\"' up"
+    return run("make", "--no-print-directory", "up", f"MAP={given}", f"COMPOSE={command}").splitlines()[0]
+
+
+def test_make_up_mounts_an_included_map_alone() -> None:
+    assert mounted_by_make("sparkov") == "[./bank/maps/sparkov.toml] []"
+
+
 @pytest.mark.parametrize(
-    ("given", "map_file", "folder"),
+    ("content", "mounts"),
     [
-        ("sparkov", "./bank/maps/sparkov.toml", "./bank/maps"),
-        ("my maps/one.toml", "my maps/one.toml", "my maps"),
-        ("one.toml", "one.toml", "."),
+        ('[currency]\nhome = "EUR"\nrates = "rates.csv"\n', True),
+        ('currency = { home = "EUR", rates="rates.csv" }\n', True),
+        ('currency."rates" = "rates.csv"\n', True),
+        ('[columns]\namount = "rates"\n', False),
+        ('[currency]\n# rates = "rates.csv"\n', False),
+        ("", False),
     ],
 )
-def test_make_up_mounts_the_folder_of_the_map(given: str, map_file: str, folder: str) -> None:
-    command = "sh -c 'echo \"[$$MAP] [$$MAP_FOLDER]\"' up"
-    done = run("make", "--no-print-directory", "up", f"MAP={given}", f"COMPOSE={command}")
-    assert done.splitlines()[0] == f"[{map_file}] [{folder}]"
+def test_make_up_mounts_the_folder_of_a_map_that_names_rates(content: str, mounts: bool, tmp_path: Path) -> None:
+    """No other: the folder may have files that containers must not read."""
+    folder = tmp_path / "my maps"
+    folder.mkdir()
+    (folder / "one.toml").write_text(content)
+    assert mounted_by_make(f"{folder}/one.toml") == f"[{folder}/one.toml] [{folder if mounts else ''}]"
 
 
 def test_only_a_service_with_a_port_has_a_network_that_leads_out_and_shares_it_with_none(stack: Stack) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,9 +60,33 @@ def test_a_map_that_is_wrong_stops_no_service(content: str, mounted: Path) -> No
 
 @pytest.mark.parametrize("path", ["/home/me/my.toml", "my.toml", "./my.toml", "C:\\Users\\me\\my.toml"])
 def test_the_map_is_in_its_folder_where_its_table_of_rates_is(path: str, mounted: Path) -> None:
-    (mounted / "maps/my.toml").write_text('[time]\nzone = "Europe/Paris"\n')
-    assert found(MAP=path, MAP_FOLDER="/home/me") == (str(mounted / "maps/my.toml"), "Europe/Paris")
+    (mounted / "maps/my.toml").write_text(TOKYO)
+    assert found(MAP=path, MAP_FOLDER="/home/me") == (str(mounted / "maps/my.toml"), "Asia/Tokyo")
     assert found(MAP=path)[0] == str(mounted / "map.toml")
+
+
+def test_another_map_of_the_same_name_is_not_taken(mounted: Path) -> None:
+    (mounted / "maps/my.toml").write_text('[time]\nzone = "Europe/Paris"\n')
+    assert found(MAP="maps/my.toml", MAP_FOLDER="rates") == (str(mounted / "map.toml"), "Asia/Tokyo")
+
+
+def test_a_map_in_a_private_folder_is_read_where_it_is_mounted_alone(
+    mounted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a home folder, which the containers' user may not search."""
+
+    def denied(method: Any) -> Any:
+        def call(path: Path, *given: Any, **named: Any) -> Any:
+            if path.parent == mounted / "maps":
+                raise PermissionError(13, "Permission denied", str(path))
+            return method(path, *given, **named)
+
+        return call
+
+    (mounted / "maps/my.toml").write_text(TOKYO)
+    for name in ("stat", "open", "read_bytes"):
+        monkeypatch.setattr(Path, name, denied(getattr(Path, name)))
+    assert found(MAP="/home/me/my.toml", MAP_FOLDER="/home/me") == (str(mounted / "map.toml"), "Asia/Tokyo")
 
 
 def test_a_map_that_is_a_link_out_of_its_folder_is_found(mounted: Path) -> None:

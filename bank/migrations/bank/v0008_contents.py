@@ -1,6 +1,7 @@
 """The contents of files read by a map: one that has grown is found, and only its new rows are loaded.
 
-Files that were loaded before are recorded when they are loaded again.
+Files that were loaded before are recorded when they are loaded again. One that has grown since is rejected: load its
+earlier state first, then the grown one.
 """
 
 from __future__ import annotations

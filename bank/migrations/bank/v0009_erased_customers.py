@@ -1,4 +1,7 @@
-"""Customers that were erased, by the keyed hash of their id: a load leaves them out, whatever the file is."""
+"""Customers that were erased, by the keyed hash of their id: a load leaves them out, whatever the file is.
+
+The customers that were erased before are not known: erase them again after the next load.
+"""
 
 from __future__ import annotations
 
