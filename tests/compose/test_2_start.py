@@ -13,6 +13,9 @@ from containers.credentials import HOLDERS, USER
 from tests.compose.stack import JOBS, Stack, run
 
 OWN = 10**15
+OWN_DATA = {"/data/payments", "/data/map.toml", "/data/maps"}
+MOUNTED = {"airflow-scheduler": {"/data/map.toml"}, "bootstrap": OWN_DATA, "replay": OWN_DATA}
+"""What services mount of the host, read-only: a stranger's payments, their map and its folder."""
 """Ids from here on are the tests' own."""
 
 
@@ -67,9 +70,7 @@ def test_every_container_is_confined(stack: Stack) -> None:
             assert 0 < host["PidsLimit"] <= 512, name
             assert host["NetworkMode"] != "host", name
             binds = {mount["Destination"]: mount["RW"] for mount in container["Mounts"] if mount["Type"] == "bind"}
-            # A stranger's payments and their map, read only.
-            allowed = {"/data/payments", "/data/map.toml"} if name in ("bootstrap", "replay") else set()
-            assert set(binds) <= allowed, name
+            assert set(binds) <= MOUNTED.get(name, set()), name
             assert not any(binds.values()), name
 
 
@@ -185,7 +186,8 @@ def test_the_cluster_accepts_no_job_without_its_secret(stack: Stack) -> None:
         return "exit code 0" in told
 
     assert runs(120, "--properties-file /run/credentials/pipeline/spark.conf")
-    assert not runs(30, "--conf spark.cores.max=1")
+    with stack.disturbance(settled_seconds=2):
+        assert not runs(30, "--conf spark.cores.max=1")
 
 
 @pytest.mark.parametrize("service", ["spark-master", "spark-worker"])

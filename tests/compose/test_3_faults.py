@@ -164,7 +164,8 @@ def test_everything_survives_down_and_up(stack: Stack) -> None:
 
 
 def test_two_workers_share_a_day_s_work(stack: Stack) -> None:
-    job = "spark-submit --master spark://spark-master:7077 spark_jobs/validate.py --from 2025-01-01 --to 2025-04-30"
+    submit = "spark-submit --master spark://spark-master:7077 --properties-file $SPARK_PROPERTIES_FILE"
+    job = f"{submit} spark_jobs/validate.py --from 2025-01-01 --to 2025-04-30"
     stack.sh("airflow-scheduler", job)
     cluster = httpx.get(f"http://127.0.0.1:{stack.ports['SPARK']}/json/", timeout=30, trust_env=False).json()
     (app,) = cluster["completedapps"]
