@@ -13,10 +13,10 @@ from containers.credentials import HOLDERS, USER
 from tests.compose.stack import JOBS, Stack, run
 
 OWN = 10**15
+"""Ids from here on are the tests' own."""
 OWN_DATA = {"/data/payments", "/data/map.toml", "/data/maps"}
 MOUNTED = {"airflow-scheduler": {"/data/map.toml"}, "bootstrap": OWN_DATA, "replay": OWN_DATA}
 """What services mount of the host, read-only: a stranger's payments, their map and its folder."""
-"""Ids from here on are the tests' own."""
 
 
 def payment(number: int, **changes: Any) -> dict[str, Any]:
