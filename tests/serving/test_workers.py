@@ -105,7 +105,7 @@ def test_of_a_killed_worker_only_the_counters_stay(many: ScorerProcess) -> None:
     kept = figures_of(killed)
     assert any(name.startswith("gauge_live") for name in kept)
     os.kill(killed, signal.SIGKILL)
-    wait_for(lambda: len(workers(many)) == 3 and killed not in workers(many))
+    wait_for(lambda: len(workers(many)) == 3 and killed not in workers(many), patience=60)
     httpx.get(f"http://127.0.0.1:{many.port}/metrics").raise_for_status()
     folder = next(iter(kept.values())).parent
     left = {path.name for path in folder.glob(f"*_{killed}.db")}
