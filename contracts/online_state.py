@@ -40,6 +40,8 @@ from contracts.zones import ZoneId
 ENTRY: Final = np.dtype([("occurred", ">i8"), ("transaction_id", ">i8"), ("value", ">i8")])
 LOCATION: Final = np.dtype([("terminal_id", ">i8"), ("occurred", ">i8"), ("cents", ">i8")])
 FLOOR_BYTES: Final = 8
+WORD: Final = 8
+"""Bytes of an integer: a history is a number of them, the floor and three an entry."""
 FORMAT: Final = 3
 """Format 2 had no late entries under keys of their own, so it can be read as format 3."""
 READABLE_FORMATS: Final = ("2", str(FORMAT))

@@ -101,7 +101,9 @@ class Zone:
 
     @cached_property
     def table(self) -> tuple[Ints, Ints]:
-        """The transitions, shape (n,), and the offsets, shape (n + 1,)."""
+        """The transitions, shape (n,), and the offsets, shape (n + 1,), for the kernel; UTC has no transitions."""
+        if self.is_utc:
+            return np.empty(0, dtype=np.int64), np.zeros(1, dtype=np.int64)
         return np.array(self.transitions, dtype=np.int64), np.array(self.offsets, dtype=np.int64)
 
     def local(self, seconds: Ints) -> Ints:

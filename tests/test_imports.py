@@ -23,7 +23,7 @@ MAY_IMPORT = {
     # Each check compares an answer with production code.
     "exercises": {"exercises", "bank", "contracts", "demo", "modeling", "serving", "spark_jobs"},
 }
-CONTRACTS_LIBRARIES = {"cryptography", "numpy", "pydantic"}
+CONTRACTS_LIBRARIES = {"cryptography", "numba", "numpy", "pydantic"}
 OURS = ROLES | {"contracts", "benchmarks", "exercises", "tests"}
 
 

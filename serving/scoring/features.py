@@ -1,4 +1,4 @@
-"""Features of claimed payments from their histories, by the kernel of `contracts/features.py`."""
+"""Features of claimed payments from their histories, by the kernel of `contracts/kernel.py`, in one call."""
 
 from __future__ import annotations
 
@@ -12,22 +12,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.features import (
-    CUSTOMER_HORIZON_DAYS,
-    TERMINAL_HORIZON_DAYS,
-    customer_features,
-    feature_matrix,
-    payment_features,
-    terminal_features,
-)
+from contracts.compiled import load
 from contracts.histories import Floats, Ints
-from contracts.labels import DAY
-from contracts.online_state import ENTRY, FLOOR_BYTES, unpack_reported
+from contracts.online_state import ENTRY, FLOOR_BYTES, WORD
 from contracts.zones import UTC, Zone
 from serving.online_store.protocol import Claim
 from serving.scoring.payment import POSITION_BYTES
 
 SIZE: Final = ENTRY.itemsize
+Words = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -45,15 +38,19 @@ class Computed:
 
 @dataclass(frozen=True)
 class _Side:
-    """One side's histories, each once, as the kernel takes them; and the index of each payment's own entry."""
+    """One side's histories, each once, as the kernel takes them packed."""
 
-    entity: Ints
-    occurred: Ints
-    values: Ints
-    rows: Ints
-    floors: Ints
-    """The floor of each payment's history."""
-    late: NDArray[np.bool_]
+    words: Words
+    starts: Ints
+    """The word at which each history starts, and after the last one, where it ends."""
+    asked: Ints
+    """Each payment's history, and the index of its own entry there; shape (n, 2)."""
+    late: list[bool]
+
+    @property
+    def packed(self) -> tuple[Words, Ints, Ints]:
+        """The arguments of the kernel."""
+        return self.words, self.starts, self.asked
 
 
 def compute_features(claims: Sequence[Claim], zone: Zone = UTC) -> Computed:
@@ -64,18 +61,10 @@ def compute_features(claims: Sequence[Claim], zone: Zone = UTC) -> Computed:
     payments = [claim.payment for claim in claims]
     customer = _side([claim.customer for claim in claims], [payment.customer_entry for payment in payments])
     terminal = _side([claim.terminal for claim in claims], [payment.terminal_entry for payment in payments])
-    occurred = np.array([payment.second for payment in payments], dtype=np.int64)
-    cents = np.array([payment.cents for payment in payments], dtype=np.int64)
-    terminal_cents, reported = unpack_reported(terminal.values)
-    matrix = feature_matrix(
-        payment_features(occurred, cents, zone)
-        | customer_features(customer.entity, customer.occurred, customer.values, customer.rows)
-        | terminal_features(terminal.entity, terminal.occurred, terminal_cents, reported, terminal.rows)
-    )
-    degraded = (customer.floors > occurred - CUSTOMER_HORIZON_DAYS * DAY) | (
-        terminal.floors > occurred - TERMINAL_HORIZON_DAYS * DAY
-    )
-    return Computed(matrix, degraded, customer.late | terminal.late)
+    own = np.array([(payment.second, payment.cents) for payment in payments], dtype=np.int64)
+    matrix, degraded = load().online(*customer.packed, *terminal.packed, own, *zone.table)
+    late = [one or other for one, other in zip(customer.late, terminal.late, strict=True)]
+    return Computed(matrix, degraded, np.array(late, dtype=bool))
 
 
 def _side(histories: Sequence[bytes], own: Sequence[bytes]) -> _Side:
@@ -85,30 +74,27 @@ def _side(histories: Sequence[bytes], own: Sequence[bytes]) -> _Side:
     """
     slots: dict[int, int] = {}
     unique: list[bytes] = []
-    slot, row, missing = [], [], []
+    asked: list[tuple[int, int]] = []
+    missing: list[bool] = []
     for history, entry in zip(histories, own, strict=True):
         index, there = _find(history, entry)
         if not there:
             # Too old to be kept: the payment has a history of its own.
             at = FLOOR_BYTES + index * SIZE
             history = history[:at] + entry  # noqa: PLW2901
-        known = slots.setdefault(id(history), len(unique))
-        if known == len(unique):
+        slot = slots.setdefault(id(history), len(unique))
+        if slot == len(unique):
             unique.append(history)
-        slot.append(known)
-        row.append(index)
+        asked.append((slot, index))
         missing.append(not there)
-    entries = np.frombuffer(b"".join([memoryview(history)[FLOOR_BYTES:] for history in unique]), dtype=ENTRY)
-    counts = np.array([len(history) // SIZE for history in unique], dtype=np.int64)
-    floors = np.array([int.from_bytes(history[:FLOOR_BYTES], "big") for history in unique], dtype=np.int64)
-    slots_of, rows_of = np.array(slot, dtype=np.int64), np.array(row, dtype=np.int64)
+    starts = [0]
+    for history in unique:
+        starts.append(starts[-1] + len(history) // WORD)
     return _Side(
-        np.repeat(np.arange(len(unique), dtype=np.int64), counts),
-        entries["occurred"].astype(np.int64),
-        entries["value"].astype(np.int64),
-        (np.cumsum(counts) - counts)[slots_of] + rows_of,
-        floors[slots_of],
-        _late(slots_of, rows_of, counts) | np.array(missing, dtype=bool),
+        np.frombuffer(unique[0] if len(unique) == 1 else b"".join(unique), dtype=np.uint64),
+        np.array(starts, dtype=np.int64),
+        np.array(asked, dtype=np.int64),
+        _late(asked, [len(history) // SIZE for history in unique], missing),
     )
 
 
@@ -126,12 +112,11 @@ def _find(history: bytes, entry: bytes) -> tuple[int, bool]:
     return index, index <= last and at(index) == position
 
 
-def _late(slot: Ints, row: Ints, counts: Ints) -> NDArray[np.bool_]:
-    """Whether a history has an entry after a payment's own that is not one of this call's payments; shape (n,)."""
-    after = counts[slot] - 1 - row
-    if not after.any():
-        return after > 0
-    own = sorted(set(zip(slot.tolist(), row.tolist(), strict=True)), reverse=True)
+def _late(asked: Sequence[tuple[int, int]], counts: Sequence[int], missing: Sequence[bool]) -> list[bool]:
+    """Whether a payment is missing in its history, or an entry after its own is not one of this call's payments."""
+    after = [counts[slot] - 1 - index for slot, index in asked]
+    if not any(after):
+        return list(missing)
+    own = sorted(set(asked), reverse=True)
     follow = {place: n for _, group in groupby(own, key=itemgetter(0)) for n, place in enumerate(group)}
-    later = [follow[place] for place in zip(slot.tolist(), row.tolist(), strict=True)]
-    return after > np.array(later)
+    return [gone or n > follow[place] for gone, n, place in zip(missing, after, asked, strict=True)]

@@ -176,17 +176,6 @@ def test_a_habit_uses_only_the_latest_payments() -> None:
     assert (found["customer_amount_median"], found["customer_max_to_median_7d"]) == (1, 1)
 
 
-def test_more_rows_than_one_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(0)
-    payments = [
-        Payment(n, int(rng.integers(3)), 1, int(rng.integers(1, 9_999)), START + int(rng.integers(20 * DAY)))
-        for n in range(200)
-    ]
-    whole = kernel_features(payments)
-    monkeypatch.setattr("contracts.habit._ROWS_AT_ONCE", 7)
-    assert kernel_features(payments) == whole
-
-
 def test_a_run_of_frauds_grows_when_a_late_report_closes_its_gap() -> None:
     """Three payments; the middle one is reported late and splits the run until then."""
     reports = [START + LABEL_DELAY, START + 20 * DAY, START + LABEL_DELAY]
