@@ -27,8 +27,9 @@ UNUSABLE := $(shell $(FIND_PYTHON) folder)
 $(if $(UNUSABLE),$(error $(UNUSABLE)))
 
 GROUPS := airflow pipeline serving embedded
-RUNTIME := $(GROUPS:%=$(ENV)/%/.installed)
-TESTABLE := $(GROUPS:%=$(ENV)/%/.testable)
+KERNELS := $(ENV)/pipeline/.kernel $(ENV)/serving/.kernel
+RUNTIME := $(GROUPS:%=$(ENV)/%/.installed) $(KERNELS)
+TESTABLE := $(GROUPS:%=$(ENV)/%/.testable) $(KERNELS)
 ARCHIVE := var/cache/spark/.made
 
 .PHONY: help demo check-data serve exercises check hint solution reset explore tune ablate handbook bench test smoke test-capstones test-published test-faults up down credentials test-compose lint audit format diagrams lock clean install environments
@@ -123,10 +124,10 @@ test-capstones: $(TESTABLE) ## test the capstones on a copy of the demo's data
 test-published: $(ENV)/pipeline/.testable ## compare the published features with those of `make demo DATA=`: DATA=<folder>
 	@$(ENV)/pipeline/bin/python $(OWN) -m pytest tests/published
 
-test-faults: $(ENV)/serving/.testable $(ENV)/embedded/.installed $(ENV)/pipeline/.installed ## inject faults under load: PAYMENTS=100000 OUTAGE_SECONDS=10
+test-faults: $(ENV)/serving/.testable $(ENV)/embedded/.installed $(ENV)/pipeline/.installed $(KERNELS) ## inject faults under load: PAYMENTS=100000 OUTAGE_SECONDS=10
 	@$(ENV)/serving/bin/python $(OWN) -m pytest --timeout 1800 tests/faults
 
-handbook: $(ENV)/pipeline/.installed ## run the published benchmark: DATA=<folder> START=<day> WEEKS=4
+handbook: $(ENV)/pipeline/.installed $(ENV)/pipeline/.kernel ## run the published benchmark: DATA=<folder> START=<day> WEEKS=4
 	@$(ENV)/pipeline/bin/python $(OWN) -m benchmarks.handbook
 
 bench: $(RUNTIME) ## benchmark the scorer against comparable servers: ROUNDS=5 SECONDS_EACH=4
@@ -210,6 +211,12 @@ $(ENV)/%/.installed: requirements/%.txt | $(UV)
 	@python="$$($(FIND_PYTHON) choose "$(PYTHON)")"; echo "installing the environment $* ($${python##*/})"; \
 	    $(UV) venv --quiet --clear --python "$$python" $(ENV)/$*
 	@$(INSTALL) -r $<
+	@touch $@
+
+# Environments with the same versions share what is compiled, in var/cache/kernel.
+$(ENV)/%/.kernel: contracts/kernel.py contracts/kernel_functions.py $(ENV)/%/.installed
+	@echo "compiling the feature kernel for $*"
+	@$(ENV)/$*/bin/python $(OWN) -m contracts.compiled
 	@touch $@
 
 $(ARCHIVE): spark_jobs/warm_up.py $(ENV)/pipeline/.installed $(ENV)/embedded/.installed

@@ -18,8 +18,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -37,7 +37,7 @@ UNSORTED: Final = 1
 OUTSIDE: Final = 2
 """What `Kernel.check` returns for a history that is not sorted, and for rows outside of it; else 0."""
 _COMPLETE: Final = "complete"
-"""The file that is written once all functions are compiled."""
+"""The file that is written once all functions are compiled; it lists theirs."""
 _REMEDY: Final = "run `make install`, or use the environment `pipeline` or `serving`"
 _loading: Final = threading.Lock()
 _loaded: Kernel | None = None
@@ -69,21 +69,20 @@ def load() -> Kernel:
     if _loaded is None:
         with _loading:
             if _loaded is None:
-                _loaded = load_from([INSTALLED, _private()])
+                _loaded = load_from(INSTALLED)
     return _loaded
 
 
-def load_from(places: Sequence[Path]) -> Kernel:
-    """The kernel from the first of the `places` that has it, else compiled into the first that can be written.
+def load_from(installed: Path) -> Kernel:
+    """The kernel from the folder of the installation, or of this user, else compiled into the first that it can write.
 
     Raises `KernelError`.
     """
     check_platform()
     name = f"kernel-{_digest()}"
-    for place in places:
-        if found := _complete(place / name):
-            return found
-    for place in places:
+    if found := _complete(installed / name):
+        return found
+    for place in (installed, _private()):
         try:
             with _alone(place):
                 return _complete(place / name) or _made(place / name)
@@ -107,7 +106,10 @@ def check_platform(bits: int = struct.calcsize("P") * 8, order: str = sys.byteor
 
 def _complete(folder: Path) -> Kernel | None:
     """The kernel from a folder; None if it is not all there, damaged, or could have been written by another user."""
-    if not (folder / _COMPLETE).is_file() or not _trusted(folder):
+    marker = folder / _COMPLETE
+    if not marker.is_file() or not (_trusted(folder.parent) and _trusted(folder)):
+        return None
+    if marker.read_text("utf-8") != _listing(folder):
         return None
     try:
         functions, misses = _numba().compiled(folder)
@@ -123,8 +125,14 @@ def _made(folder: Path) -> Kernel:
     folder.mkdir()
     kernel = _compile(folder)
     flush_tree(folder)
-    (folder / _COMPLETE).touch()
+    (folder / _COMPLETE).write_text(_listing(folder), "utf-8")
     return kernel
+
+
+def _listing(folder: Path) -> str:
+    """The names and sizes of a folder's compiled files."""
+    files = sorted(folder.glob("*.nb[ci]"))
+    return "\n".join(f"{file.name} {file.stat().st_size}" for file in files)
 
 
 def _compile(folder: Path | None) -> Kernel:
@@ -147,10 +155,7 @@ def _alone(place: Path) -> Iterator[None]:
 
 def _private() -> Path:
     """A folder of this user's for an installation that it cannot write, as in a container with a read-only root."""
-    folder = Path(tempfile.gettempdir()) / f"fraud-relay-kernel-{os.geteuid()}"
-    with suppress(OSError):
-        folder.mkdir(mode=0o700)
-    return folder
+    return Path(tempfile.gettempdir()) / f"fraud-relay-kernel-{os.geteuid()}"
 
 
 def _trusted(folder: Path) -> bool:
@@ -178,11 +183,11 @@ def _numba() -> ModuleType:
 def main() -> int:
     """The command: compile the kernel unless it is there, and say so."""
     try:
-        kernel = load_from([INSTALLED])
+        kernel = load_from(INSTALLED)
     except KernelError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    if kernel.folder is None:
+    if kernel.folder is None or kernel.folder.parent != INSTALLED:
         print(f"error: cannot write {INSTALLED}: make it writable, for compiled code is kept there", file=sys.stderr)
         return 1
     done = f"compiled in {kernel.seconds:.1f} s" if kernel.seconds else "was compiled already"

@@ -438,19 +438,26 @@ def online(
     histories start after its horizon, shape (m,).
     """
     m = len(payments)
-    out, degraded = np.empty((N_FEATURES, m)), np.empty(m, np.bool_)
-    payment_into(payments[:, 0], payments[:, 1], transitions, offsets, out[0:3])
+    second, amount, degraded = np.empty(m, np.int64), np.empty(m, np.int64), np.empty(m, np.bool_)
+    for j in range(m):
+        second[j] = payments[j, 0]
+        amount[j] = payments[j, 1]
+    out, matrix = np.empty((N_FEATURES, m)), np.empty((m, N_FEATURES))
+    payment_into(second, amount, transitions, offsets, out[0:3])
     entity, occurred, cents, rows, floors = unpack(customers, customer_starts, customer_asked)
     customer_into(entity, occurred, cents, rows, out[3:9], out[15:25])
     for j in range(m):
-        degraded[j] = floors[j] > payments[j, 0] - CUSTOMER_HORIZON
+        degraded[j] = floors[j] > second[j] - CUSTOMER_HORIZON
     entity, occurred, cents, rows, floors = unpack(terminals, terminal_starts, terminal_asked)
-    reported = cents >> CENTS_BITS
+    reported = np.empty(len(cents), np.int64)
     for k in range(len(cents)):
+        reported[k] = cents[k] >> CENTS_BITS
         cents[k] &= 2**CENTS_BITS - 1
         if reported[k] == NOT_REPORTED:
             reported[k] = NEVER
     terminal_into(entity, occurred, cents, reported, rows, out[9:15], out[25:32])
     for j in range(m):
-        degraded[j] |= floors[j] > payments[j, 0] - TERMINAL_HORIZON
-    return np.ascontiguousarray(out.T), degraded
+        degraded[j] |= floors[j] > second[j] - TERMINAL_HORIZON
+        for feature in range(N_FEATURES):
+            matrix[j, feature] = out[feature, j]
+    return matrix, degraded

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FunctionType
 from typing import Any, Final
 
 from numba import njit, types
@@ -40,7 +41,7 @@ class FolderLocator(UserProvidedCacheLocator):
         return str(config.CACHE_DIR)
 
     def ensure_cache_path(self) -> None:
-        """Whoever compiles has made the folder."""
+        """The process that compiles has made the folder."""
 
 
 @contextmanager
@@ -66,8 +67,10 @@ def _compiled(cache: bool) -> tuple[dict[str, Any], int]:
     found: dict[str, Any] = {}
     misses = 0
     for function, arguments in SIGNATURES.items():
+        # What is compiled is called as it is, not compiled again within its caller.
+        same = FunctionType(function.__code__, vars(kernel) | found, function.__name__)
         # NumPy's error model has no check for a division by zero; without the GIL, threads run at the same time.
-        made = njit(cache=cache, nogil=True, error_model="numpy")(function)
+        made = njit(cache=cache, nogil=True, error_model="numpy")(same)
         made.compile(arguments)
         # Another type is an error from now on: nothing is compiled while requests are answered.
         made.disable_compile()

@@ -15,7 +15,7 @@ from spark_job import IngestOperator
 JOBS = {
     "ingest": "Copy these days, unmodified, from the bank's landing tables to the raw layer of the lake.",
     "validate": "Quarantine rows that break the contract, each with its reason. Rows in = valid + quarantined.",
-    "build_features": "Compute the point-in-time features of every payment with the kernel of `contracts/features.py`.",
+    "build_features": "Compute the point-in-time features of every payment with the kernel of `contracts/kernel.py`.",
     "write_online_state": "Merge each customer's and terminal's recent history into Valkey, where the scorer reads it.",
 }
 

@@ -12,6 +12,7 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
+from contracts.compiled import KernelError, check_platform
 from serving.app import create_app
 from serving.errors import SettingsError
 from serving.middleware.file_handles import raise_limit
@@ -32,10 +33,11 @@ SILENT_SECONDS = 30
 def main() -> int:
     """Serve; returns the exit code."""
     try:
+        check_platform()
         settings = read_settings()
         app = create_app(settings)
         listening = listen(settings)
-    except SettingsError as error:
+    except (SettingsError, KernelError) as error:
         print(f"serving: {error}", file=sys.stderr)
         return 1
     configure_logging(settings.scorer_access_log)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -25,6 +26,7 @@ from serving.model.signature_check import SignatureCheck
 from serving.observability.metrics import Metrics
 from serving.observability.time_budget import TimeBudget
 from serving.online_store.store import connect
+from serving.scoring.prepare_kernel import prepare_kernel
 from serving.services import open_services
 from serving.settings import Settings, read_secrets
 
@@ -45,6 +47,8 @@ def create_app(settings: Settings, clock: Clock = machine_clock) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        # It takes seconds where no installation has compiled it: before the first request, not within it.
+        await asyncio.to_thread(prepare_kernel)
         async with aclosing(counter), open_services(settings, secrets, signatures, clock, metrics) as services:
             app.state.services = services
             app.state.metrics_page = TimeBudget(metrics.render)

@@ -186,5 +186,5 @@ def test_agrees_with_production(answer: Any) -> None:
         actual = ask(answer, pack(entries, max(newest - CUSTOMER_KEEP, 0)), second, number)
         call = f"customer_week(a history of {len(entries)} payments, {second}, {number})"
         expected = (float(counts[row]), float(means[row]))
-        says = "The kernel in contracts/features.py, which Spark applies to the lake, gives a different value."
+        says = "The kernel in contracts/kernel.py, which Spark applies to the lake, gives a different value."
         expect(call, actual, expected, says, common(expected), same=same_bits)
