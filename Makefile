@@ -32,10 +32,10 @@ RUNTIME := $(GROUPS:%=$(ENV)/%/.installed) $(KERNELS)
 TESTABLE := $(GROUPS:%=$(ENV)/%/.testable) $(KERNELS)
 ARCHIVE := var/cache/spark/.made
 
-.PHONY: help demo check-data serve exercises check hint solution reset explore tune ablate handbook bench test smoke test-capstones test-published test-faults up down credentials test-compose lint audit format diagrams lock clean install environments
+.PHONY: help demo check-data serve exercises check hint solution reset explore tune ablate handbook bench bench-features test smoke test-capstones test-published test-faults up down credentials test-compose lint audit format diagrams lock clean install environments
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(RUNTIME) $(ARCHIVE) ## run the whole pipeline locally: DATA=<path> MAP=<file> DAYS=120 CUSTOMERS=1000 SEED=0
 	@$(ENV)/embedded/bin/python $(OWN) -m demo
@@ -133,6 +133,9 @@ handbook: $(ENV)/pipeline/.installed $(ENV)/pipeline/.kernel ## run the publishe
 bench: $(RUNTIME) ## benchmark the scorer against comparable servers: ROUNDS=5 SECONDS_EACH=4
 	@$(ENV)/embedded/bin/python $(OWN) -m benchmarks.scorer
 
+bench-features: $(RUNTIME) $(ARCHIVE) $(ENV)/engines/.installed ## compare the feature job with DuckDB and Polars: DATA=<folder> ROWS=1750000,17500000
+	@$(ENV)/embedded/bin/python $(OWN) -m benchmarks.features
+
 # The targets below need only Docker; test-compose also needs Python.
 COMPOSE := docker compose
 
@@ -156,14 +159,17 @@ test-compose: $(ENV)/embedded/.testable ## build, start and test the containers,
 # Modules that checks import, type-checked in their exercise's environment.
 CHECKS_pipeline := exercises/conftest.py exercises/earlier_champion.py exercises/leaks.py
 CHECKS_serving := exercises/fake_registry.py exercises/faulty_store.py
-lint: $(ENV)/lint/.installed $(RUNTIME) $(ENV)/pipeline/.testable $(ENV)/embedded/.testable ## run ruff, mypy --strict and the import rule
+lint: $(ENV)/lint/.installed $(RUNTIME) $(ENV)/pipeline/.testable $(ENV)/engines/.installed $(ENV)/embedded/.testable ## run ruff, mypy --strict and the import rule
 	$(ENV)/lint/bin/ruff check .
 	$(ENV)/lint/bin/ruff format --check .
 	$(ENV)/lint/bin/mypy --python-executable $(ENV)/pipeline/bin/python contracts bank spark_jobs modeling benchmarks/handbook \
-	    benchmarks/scorer/prepare.py benchmarks/scorer/plain_fastapi.py $(CHECKS_pipeline)
+	    benchmarks/scorer/prepare.py benchmarks/scorer/plain_fastapi.py $(addprefix benchmarks/features/,prepare.py compare.py \
+	    in_one_process.py) $(CHECKS_pipeline)
+	$(ENV)/lint/bin/mypy --python-executable $(ENV)/engines/bin/python benchmarks/features/in_duckdb.py benchmarks/features/in_polars.py
 	$(ENV)/lint/bin/mypy --python-executable $(ENV)/serving/bin/python serving benchmarks/scorer/contender.py benchmarks/scorer/bare_fastapi.py \
 	    benchmarks/scorer/load.py $(CHECKS_serving)
 	$(ENV)/lint/bin/mypy --python-executable $(ENV)/embedded/bin/python .ci/steps.py demo containers benchmarks/scorer/__main__.py \
+	    benchmarks/features/__main__.py \
 	    $(filter-out $(CHECKS_pipeline) $(CHECKS_serving),$(wildcard exercises/*.py))
 	MYPYPATH=dags $(ENV)/lint/bin/mypy --python-executable $(ENV)/airflow/bin/python dags/fraud_daily.py dags/fraud_training.py dags/pipeline_command.py
 	@$(MAKE) --no-print-directory test TESTS=tests/test_imports.py
@@ -191,7 +197,7 @@ environments: $(TESTABLE) $(ENV)/lint/.installed $(ARCHIVE) ## install the envir
 # The order matters: `test` is resolved under the pins of the environments that it is installed into.
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url
 lock: $(UV) ## resolve pyproject.toml's groups into requirements/
-	for group in $(GROUPS) audit fuzz lint; do $(LOCK) --upgrade --group $$group pyproject.toml -o requirements/$$group.txt; done
+	for group in $(GROUPS) audit engines fuzz lint; do $(LOCK) --upgrade --group $$group pyproject.toml -o requirements/$$group.txt; done
 	$(LOCK) --upgrade --group test $(GROUPS:%=-c requirements/%.txt) pyproject.toml -o requirements/test.txt
 
 clean: ## delete var/ except your exercises: environments, caches, the demo's data
@@ -225,6 +231,7 @@ $(ARCHIVE): spark_jobs/warm_up.py $(ENV)/pipeline/.installed $(ENV)/embedded/.in
 	@touch $@
 
 $(ENV)/serving/.testable: | $(ENV)/fuzz/.installed
+$(ENV)/pipeline/.testable: | $(ENV)/engines/.installed
 $(ENV)/%/.testable: requirements/test.txt $(ENV)/%/.installed
 	@echo "adding the test tools to $*"
 	@$(INSTALL) -r requirements/test.txt

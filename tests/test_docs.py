@@ -17,7 +17,10 @@ PAGES = [
     *sorted((ROOT / "exercises").rglob("*.md")),
 ]
 SETTINGS = [*sorted(ROOT.glob("*/settings.py")), ROOT / "demo/options.py", ROOT / "benchmarks/handbook/options.py"]
-OPTIONS = [ROOT / "demo/options.py", ROOT / "benchmarks/handbook/options.py", ROOT / "benchmarks/scorer/options.py"]
+OPTIONS = [
+    ROOT / "demo/options.py",
+    *(ROOT / f"benchmarks/{name}/options.py" for name in ("features", "handbook", "scorer")),
+]
 
 
 def fields_of(file: Path) -> set[str]:
