@@ -1,36 +1,47 @@
 """Build features: apply the contract's kernel to whole sorted partitions, point-in-time for each payment.
 
-Three shuffles and no join of two large tables: by customer, then by terminal together with the customer features, then
-by day for writing.
+Spark shuffles the payments twice, five columns by customer and four by terminal. Each task writes the features of its
+customers or terminals as blocks (`lake/blocks.py`); then each group of days is put together from its blocks and
+written. So no feature passes through the JVM, and no two large tables are joined.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
-from pyspark.sql.types import DoubleType, LongType, StructField, StructType
 
 from contracts.days import DayRange
 from contracts.features import (
     CUSTOMER_FEATURES,
     CUSTOMER_HORIZON_DAYS,
-    FEATURES,
+    TERMINAL_FEATURES,
     TERMINAL_HORIZON_DAYS,
     customer_features,
     payment_features,
     terminal_features,
 )
-from contracts.zones import UTC, Zone
-from spark_jobs.lake.histories import by_entity, read_payments, sorted_history, to_batches, with_reports
+from contracts.labels import DAY
+from contracts.zones import Zone
+from spark_jobs.lake.blocks import BLOCKS, BlockFile, DayGroups, read_group, write_blocks
+from spark_jobs.lake.histories import by_entity, read_payments, slices, sorted_history, to_batch
 from spark_jobs.lake.layout import Lake
-from spark_jobs.lake.staged_write import Output, by_day, staging, write_staged
+from spark_jobs.lake.reports import with_reported, write_earliest_reports
+from spark_jobs.lake.staged_write import (
+    ROW_GROUP,
+    Staged,
+    Staging,
+    collect_staged,
+    split_days,
+    stage_sorted,
+    staging,
+)
 from spark_jobs.lake.timestamps import to_timestamps
 from spark_jobs.lake.zones import note_on_other_zones
 from spark_jobs.runner import Result
@@ -39,10 +50,20 @@ from spark_jobs.settings import Settings
 
 JOB: Final = "build_features"
 HORIZON_DAYS: Final = max(CUSTOMER_HORIZON_DAYS, TERMINAL_HORIZON_DAYS)
-PAYMENT: Final = ("transaction_id", "customer_id", "terminal_id", "amount_cents", "occurred")
-PUBLISHED: Final = ("transaction_id", "customer_id", "terminal_id", "occurred", *FEATURES)
+CUSTOMER: Final = "customer_id"
+TERMINAL: Final = "terminal_id"
+CUSTOMER_COLUMNS: Final = ("transaction_id", "customer_id", "terminal_id", "amount_cents", "occurred")
+TERMINAL_COLUMNS: Final = ("transaction_id", "terminal_id", "amount_cents", "occurred")
 Batches = Iterator[pa.RecordBatch]
 Pass = Callable[[Batches], Batches]
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The files with the features of all customers, and those of all terminals."""
+
+    customers: Sequence[BlockFile]
+    terminals: Sequence[BlockFile]
 
 
 def build_features(spark: SparkSession, settings: Settings, days: DayRange) -> Result:
@@ -54,11 +75,8 @@ def build_features(spark: SparkSession, settings: Settings, days: DayRange) -> R
     rows_in, rows_read = sum(wanted.values()), sum(history.values())
     print(f"{JOB} {days}: {rows_in:,} payments, and {rows_read - rows_in:,} earlier ones as history", flush=True)
     with staging(lake, JOB) as own:
-        payments = read_payments(spark, lake, history)
-        featured = _customer_pass(payments, days, rows_read)
-        featured = _terminal_pass(with_reports(featured, spark, lake, days.last), days, rows_read, settings.zone)
-        featured = by_day(featured.withColumn("day", F.to_date(F.timestamp_seconds("occurred"))), wanted)
-        staged = write_staged(featured, {"features": partial(_output, settings.zone)}, own, days, wanted)
+        staged = _stage(spark, own, days, wanted, history, settings.zone) if rows_in else []
+        own.publish(staged, ["features"], days, wanted)
     rows_out = sum(one.rows for one in staged)
     print(f"{JOB} {days}: wrote {rows_out:,} rows to {lake.root / 'features'}", flush=True)
     if note := note_on_other_zones(lake, days, settings.zone.id):
@@ -66,66 +84,98 @@ def build_features(spark: SparkSession, settings: Settings, days: DayRange) -> R
     return {"rows_in": rows_in, "rows_out": rows_out}
 
 
-def _customer_pass(payments: DataFrame, days: DayRange, rows: int) -> DataFrame:
-    """Payments with `CUSTOMER_FEATURES`; 0 for those before `days`, of which the terminal pass needs only the row."""
-    columns = (*PAYMENT, *CUSTOMER_FEATURES)
-    return by_entity(payments, "customer_id", rows).mapInArrow(customer_pass(days.start_second), _schema(columns))
+def _stage(
+    spark: SparkSession,
+    own: Staging,
+    days: DayRange,
+    wanted: Mapping[date, int],
+    history: Mapping[date, int],
+    zone: Zone,
+) -> list[Staged]:
+    groups = split_days(wanted)
+    blocks = _compute(read_payments(spark, own.lake, history), own, days, sum(history.values()), DayGroups.of(groups))
+    tasks = spark.range(0, len(groups), numPartitions=len(groups))
+    return collect_staged(tasks, group_writer(blocks, str(own.folder), zone))
 
 
-def _terminal_pass(payments: DataFrame, days: DayRange, rows: int, zone: Zone) -> DataFrame:
-    """The payments of `days` with all `FEATURES`."""
-    task = terminal_pass(days.start_second, zone)
-    return by_entity(payments, "terminal_id", rows).mapInArrow(task, _schema(PUBLISHED))
+def _compute(payments: DataFrame, own: Staging, days: DayRange, rows: int, groups: DayGroups) -> Blocks:
+    """Write the features of each customer and of each terminal, in one Spark job."""
+    start, folder = days.start_second, str(own.folder)
+    reports = write_earliest_reports(own.lake, days.last, own.folder)
+
+    def customers(batches: Batches) -> Batches:
+        yield from write_blocks(customer_pass(start)(batches), folder, CUSTOMER, groups)
+
+    def terminals(batches: Batches) -> Batches:
+        yield from write_blocks(terminal_pass(start)(with_reported(batches, reports)), folder, TERMINAL, groups)
+
+    by_customer = by_entity(payments.select(*CUSTOMER_COLUMNS), CUSTOMER, rows).mapInArrow(customers, BLOCKS)
+    by_terminal = by_entity(payments.select(*TERMINAL_COLUMNS), TERMINAL, rows).mapInArrow(terminals, BLOCKS)
+    # One job, so that tasks of both run whenever a core is free.
+    files: dict[str, list[BlockFile]] = {CUSTOMER: [], TERMINAL: []}
+    for row in by_customer.union(by_terminal).collect():
+        files[row["entity"]].append(BlockFile(row["path"], row["groups"]))
+    return Blocks(files[CUSTOMER], files[TERMINAL])
 
 
 def customer_pass(start: int) -> Pass:
-    """A task that adds `CUSTOMER_FEATURES`, computed from second `start` on, to the rows of whole customers."""
+    """A task that turns rows of whole customers into rows from second `start` on with `CUSTOMER_FEATURES`."""
 
     def run(batches: Batches) -> Batches:
-        history = sorted_history(batches, "customer_id")
+        history = sorted_history(batches, CUSTOMER)
         if history is None:
             return
-        occurred = history["occurred"]
-        wanted = np.flatnonzero(occurred >= start)
-        found = customer_features(history["customer_id"], occurred, history["amount_cents"], wanted)
-        columns: dict[str, np.ndarray] = dict(history)
-        for name, values in found.items():
-            columns[name] = np.zeros(len(occurred))
-            columns[name][wanted] = values
-        yield from to_batches(columns, (*PAYMENT, *CUSTOMER_FEATURES))
+        for part, rows in slices(history, CUSTOMER, start, CUSTOMER_HORIZON_DAYS):
+            found = customer_features(part[CUSTOMER], part["occurred"], part["amount_cents"], rows)
+            payments = {name: part[name][rows] for name in CUSTOMER_COLUMNS}
+            yield to_batch({**payments, **found}, (*CUSTOMER_COLUMNS, *CUSTOMER_FEATURES))
 
     return run
 
 
-def terminal_pass(start: int, zone: Zone = UTC) -> Pass:
-    """A task that turns rows of whole terminals into `PUBLISHED` for the rows from second `start` on.
+def terminal_pass(start: int) -> Pass:
+    """A task that turns rows of whole terminals into rows from second `start` on with `TERMINAL_FEATURES`.
+
+    The rows have the column `reported` too.
+    """
+    names = ("transaction_id", "occurred")
+
+    def run(batches: Batches) -> Batches:
+        history = sorted_history(batches, TERMINAL)
+        if history is None:
+            return
+        for part, rows in slices(history, TERMINAL, start, TERMINAL_HORIZON_DAYS):
+            found = terminal_features(part[TERMINAL], part["occurred"], part["amount_cents"], part["reported"], rows)
+            yield to_batch({**{name: part[name][rows] for name in names}, **found}, (*names, *TERMINAL_FEATURES))
+
+    return run
+
+
+def group_writer(blocks: Blocks, folder: str, zone: Zone) -> Pass:
+    """A task that stages the days of the groups whose numbers are in the column `id`.
 
     Night and weekend are in `zone`, which is sent to the executors with its table.
     """
 
     def run(batches: Batches) -> Batches:
-        history = sorted_history(batches, "terminal_id")
-        if history is None:
-            return
-        wanted = np.flatnonzero(history["occurred"] >= start)
-        found = terminal_features(
-            history["terminal_id"], history["occurred"], history["amount_cents"], history.pop("reported"), wanted
-        )
-        columns: dict[str, np.ndarray] = {name: values[wanted] for name, values in history.items()}
-        del history
-        found.update(payment_features(columns["occurred"], columns["amount_cents"], zone))
-        yield from to_batches({**columns, **found}, PUBLISHED)
+        for batch in batches:
+            for group in batch["id"].to_pylist():
+                yield from stage_sorted(whole_rows(blocks, group, zone), "features", folder, None, zone.id.fields())
 
     return run
 
 
-def _output(zone: Zone, rows: pa.Table) -> Output:
-    return Output(rows.append_column("occurred_at", to_timestamps(rows["occurred"])), metadata=zone.id.fields())
-
-
-def _schema(columns: tuple[str, ...]) -> StructType:
-    ints = (*PAYMENT, "reported")
-    return StructType([StructField(name, LongType() if name in ints else DoubleType()) for name in columns])
+def whole_rows(blocks: Blocks, group: int, zone: Zone, rows_at_once: int = ROW_GROUP) -> Iterator[pa.Table]:
+    """A group's payments with all features and `day`, in order, in parts. Raises ValueError if a payment is missing."""
+    customers = read_group(blocks.customers, group, rows_at_once)
+    terminals = read_group(blocks.terminals, group, rows_at_once)
+    for columns, others in zip(customers, terminals, strict=True):
+        if not np.array_equal(columns["transaction_id"], others["transaction_id"]):
+            raise ValueError(f"the blocks of customers and of terminals have other payments in group {group}")
+        occurred, cents = columns.pop("occurred"), columns.pop("amount_cents")
+        rows = pa.table({**others, **columns, **payment_features(occurred, cents, zone)}).drop_columns("occurred")
+        days = pa.array(occurred // DAY).cast(pa.int32()).cast(pa.date32())
+        yield rows.append_column("day", days).append_column("occurred_at", to_timestamps(pa.chunked_array([occurred])))
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--windows", action="store_true")
     options = parser.parse_args()
-    options.out.mkdir(parents=True)
+    options.out.mkdir(parents=True, exist_ok=True)
     with duckdb.connect(str(options.out / "work.duckdb")) as connection:
         connection.execute(PAYMENTS.format(lake=options.lake))
         started = time.perf_counter()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -12,14 +11,12 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from contracts.labels import NEVER
+from contracts.labels import DAY, NEVER
 from spark_jobs.lake.layout import Lake, read_days
 from spark_jobs.lake.staged_write import ROWS_PER_TASK
 
 Ints = NDArray[np.int64]
 Columns = dict[str, NDArray[np.int64]]
-
-BATCH_ROWS: Final = 50_000
 
 
 def read_payments(spark: SparkSession, lake: Lake, days: Iterable[date]) -> DataFrame:
@@ -60,8 +57,25 @@ def sorted_history(batches: Iterable[pa.RecordBatch], entity: str) -> Columns | 
     return columns
 
 
-def to_batches(columns: Mapping[str, NDArray[np.generic]], names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Arrays of one length as record batches with the columns `names`, in this order."""
-    rows = pa.RecordBatch.from_arrays([pa.array(columns[name]) for name in names], names=list(names))
-    for start in range(0, rows.num_rows, BATCH_ROWS):
-        yield rows.slice(start, BATCH_ROWS)
+def slices(history: Columns, entity: str, start: int, reach_days: int) -> Iterator[tuple[Columns, Ints]]:
+    """Parts of a sorted history with at most `ROWS_PER_TASK` rows from second `start` on, and these rows' indices.
+
+    A part begins with the payments of its first entity that are within `reach_days` of its first row, so that features
+    are the same as with the whole history.
+    """
+    wanted = np.flatnonzero(history["occurred"] >= start)
+    for at in range(0, len(wanted), ROWS_PER_TASK):
+        rows = wanted[at : at + ROWS_PER_TASK]
+        first = _first_needed(history, entity, int(rows[0]), reach_days * DAY)
+        yield {name: values[first : rows[-1] + 1] for name, values in history.items()}, rows - first
+
+
+def _first_needed(history: Columns, entity: str, row: int, reach: int) -> int:
+    first = int(np.searchsorted(history[entity][: row + 1], history[entity][row]))
+    occurred = history["occurred"]
+    return first + int(np.searchsorted(occurred[first:row], occurred[row] - reach, side="right"))
+
+
+def to_batch(columns: Mapping[str, NDArray[np.generic]], names: Sequence[str]) -> pa.RecordBatch:
+    """Arrays of one length as a record batch with the columns `names`, in this order."""
+    return pa.RecordBatch.from_arrays([pa.array(columns[name]) for name in names], names=list(names))

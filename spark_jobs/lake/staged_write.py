@@ -10,8 +10,8 @@ import fcntl
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from uuid import uuid4
@@ -30,6 +30,8 @@ from spark_jobs.lake.schemas import SORTED_BY, STAGED, TABLES, arrow_schema
 
 ROWS_PER_TASK = 150_000
 """About how many rows a Python worker holds at once, which bounds its memory for a lake of any size."""
+ROW_GROUP = 1 << 20
+"""Rows of a row group in the lake's files."""
 Batches = Iterator[pa.RecordBatch]
 
 
@@ -127,12 +129,15 @@ def write_staged(
     whole in one task, and all outputs together must have its `expected` rows. Raises `JobError`, with the lake
     unchanged.
     """
-    staged: list[Staged] = []
-    if frame is not None:
-        found = frame.mapInArrow(_stager(dict(outputs), str(to.folder)), STAGED).collect()
-        staged = [Staged(row["table"], row["day"], row["rows"], Path(row["path"]), row["counts"]) for row in found]
+    staged = [] if frame is None else collect_staged(frame, _stager(dict(outputs), str(to.folder)))
     to.publish(staged, outputs, days, expected)
     return staged
+
+
+def collect_staged(frame: DataFrame, stage: Callable[[Batches], Batches]) -> list[Staged]:
+    """The files that tasks stage; `stage` yields `STAGED` records."""
+    found = frame.mapInArrow(stage, STAGED).collect()
+    return [Staged(row["table"], row["day"], row["rows"], Path(row["path"]), row["counts"]) for row in found]
 
 
 def _stager(outputs: Mapping[str, ToOutput], folder: str) -> Callable[[Batches], Batches]:
@@ -163,20 +168,43 @@ def stage_days(
     """
     if rows.num_rows == 0:
         return
-    schema = arrow_schema(TABLES[table]).with_metadata(dict(metadata) if metadata else None)
     ordered = rows.combine_chunks().sort_by([(name, "ascending") for name in ("day", *SORTED_BY[table])])
-    days = ordered["day"].to_numpy()
-    starts = np.flatnonzero(np.concatenate(([True], days[1:] != days[:-1])))
+    yield from stage_sorted([ordered], table, folder, counts, metadata)
+
+
+def stage_sorted(
+    parts: Iterable[pa.Table],
+    table: str,
+    folder: str,
+    counts: Mapping[str, int] | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """Like `stage_days`, for rows in parts that are sorted already, by day and then as the table is.
+
+    A day may continue in the next part. Each part becomes a row group of its own, so give parts of `ROW_GROUP` rows.
+    """
+    schema = arrow_schema(TABLES[table]).with_metadata(dict(metadata) if metadata else None)
     staged: list[Staged] = []
-    for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(days)], strict=True)):
-        day = days[start].item()
-        path = Path(folder) / f"{table}-{day}-{uuid4().hex}.parquet"
-        one_day = ordered.slice(start, end - start).select(schema.names).cast(schema).combine_chunks()
-        pq.write_table(one_day, path, compression="zstd", row_group_size=1 << 20)
-        staged.append(Staged(table, day, end - start, path, counts or {} if number == 0 else {}))
+    with ExitStack() as stack:
+        for day, rows in _split_by_day(parts):
+            if not staged or staged[-1].day != day:
+                stack.close()
+                path = Path(folder) / f"{table}-{day}-{uuid4().hex}.parquet"
+                writer = stack.enter_context(pq.ParquetWriter(path, schema, compression="zstd"))
+                staged.append(Staged(table, day, 0, path, {} if staged else counts or {}))
+            writer.write_table(rows.select(schema.names).cast(schema).combine_chunks(), row_group_size=ROW_GROUP)
+            staged[-1] = replace(staged[-1], rows=staged[-1].rows + rows.num_rows)
     # All together, which takes a fraction of one after another.
     flush(*(one.path for one in staged))
     yield from map(_staged_batch, staged)
+
+
+def _split_by_day(parts: Iterable[pa.Table]) -> Iterator[tuple[date, pa.Table]]:
+    for rows in parts:
+        days = rows["day"].to_numpy()
+        starts = np.flatnonzero(np.concatenate(([True], days[1:] != days[:-1])))
+        for start, end in zip(starts, [*starts[1:], len(days)], strict=True):
+            yield days[start].item(), rows.slice(start, end - start)
 
 
 def split_days(rows: Mapping[date, int], per_task: int = ROWS_PER_TASK) -> list[list[date]]:

@@ -7,13 +7,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from contracts.days import first_second
+from contracts.labels import DAY, NEVER
 from contracts.transaction import from_epoch_seconds
+from contracts.zones import UTC, Zone
+from spark_jobs.build_features import CUSTOMER, TERMINAL, Blocks, customer_pass, terminal_pass, whole_rows
+from spark_jobs.lake.blocks import BlockFile, DayGroups, write_blocks
 from spark_jobs.lake.schemas import TABLES, arrow_schema
 from tests import feature_definitions
 from tests.feature_definitions import literal_features
@@ -121,6 +126,31 @@ def digests(root: Path) -> dict[str, str]:
         for path in sorted(root.rglob("*"))
         if path.is_file() and "_staging" not in path.parts
     }
+
+
+def run_passes(payments: Sequence[Payment], start: int, zone: Zone = UTC, days_of_a_group: int = 3) -> pa.Table:
+    """Both passes of `build_features`, each as one task, and the rows that their blocks give, group by group."""
+    columns = {
+        "transaction_id": [p.transaction_id for p in payments],
+        "customer_id": [p.customer_id for p in payments],
+        "terminal_id": [p.terminal_id for p in payments],
+        "amount_cents": [p.cents for p in payments],
+        "occurred": [p.occurred for p in payments],
+        "reported": [NEVER if p.reported is None else p.reported for p in payments],
+    }
+    batch = pa.RecordBatch.from_pydict({name: pa.array(values, pa.int64()) for name, values in columns.items()})
+    batches = [batch.slice(n, 7) for n in range(0, batch.num_rows, 7)]
+    groups = DayGroups(tuple(range(start // DAY * DAY, start + 60 * DAY, days_of_a_group * DAY)))
+    with TemporaryDirectory() as folder:
+        files = []
+        for entity, task in ((CUSTOMER, customer_pass(start)), (TERMINAL, terminal_pass(start))):
+            records = [
+                row for one in write_blocks(task(iter(batches)), folder, entity, groups) for row in one.to_pylist()
+            ]
+            files.append([BlockFile(row["path"], row["groups"]) for row in records])
+        blocks = Blocks(*files)
+        parts = [rows for group in range(len(groups.starts)) for rows in whole_rows(blocks, group, zone)]
+    return pa.concat_tables(parts)
 
 
 def by_definition(payment: Payment, payments: Sequence[Payment]) -> dict[str, float]:

@@ -1,18 +1,19 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from contracts.days import DayRange
 from contracts.features import FEATURES
-from contracts.labels import DAY, LABEL_DELAY, NEVER
+from contracts.labels import DAY, LABEL_DELAY
+from contracts.transaction import from_epoch_seconds
 from spark_jobs.build_features import build_features, customer_pass, terminal_pass
 from spark_jobs.errors import JobError
 from spark_jobs.settings import Settings
@@ -24,6 +25,7 @@ from tests.spark_jobs.lakes import (
     digests,
     forget_patterns,
     read_rows,
+    run_passes,
     write_clean,
 )
 
@@ -49,31 +51,16 @@ def numbered(rows: list[tuple[int, int, int, int, int | None]]) -> list[Payment]
     ]
 
 
-def run_passes(payments: Sequence[Payment], start: int) -> dict[int, dict[str, float]]:
-    """Run both passes, each as one task; returns the features by payment."""
-    columns = {
-        "transaction_id": [p.transaction_id for p in payments],
-        "customer_id": [p.customer_id for p in payments],
-        "terminal_id": [p.terminal_id for p in payments],
-        "amount_cents": [p.cents for p in payments],
-        "occurred": [p.occurred for p in payments],
-    }
-    batch = pa.RecordBatch.from_pydict({name: pa.array(values, pa.int64()) for name, values in columns.items()})
-    batches = [batch.slice(n, 7) for n in range(0, batch.num_rows, 7)]
-    after = pa.Table.from_batches(list(customer_pass(start)(iter(batches))))
-    reported = {p.transaction_id: NEVER if p.reported is None else p.reported for p in payments}
-    joined = after.append_column(
-        "reported", pa.array([reported[n] for n in after["transaction_id"].to_pylist()], pa.int64())
-    )
-    rows = [row for found in terminal_pass(start)(iter(joined.to_batches())) for row in found.to_pylist()]
-    return {row["transaction_id"]: {name: row[name] for name in FEATURES} for row in rows}
-
-
 @given(payment_lists(40), st.integers(0, 49))
 def test_the_passes_equal_the_definitions(payments: list[Payment], first: int) -> None:
     start = FIRST_SECOND + first * DAY
     expected = {p.transaction_id: by_definition(p, payments) for p in payments if p.occurred >= start}
-    assert run_passes(payments, start) == expected
+    assume(expected)
+    rows = run_passes(payments, start).to_pylist()
+    assert {row["transaction_id"]: {name: row[name] for name in FEATURES} for row in rows} == expected
+    assert [(row["occurred_at"], row["transaction_id"]) for row in rows] == sorted(
+        (from_epoch_seconds(p.occurred), p.transaction_id) for p in payments if p.occurred >= start
+    )
 
 
 @pytest.mark.parametrize("make", [customer_pass, terminal_pass])

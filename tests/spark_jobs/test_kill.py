@@ -96,16 +96,23 @@ def lake_with_newer(before: Before, table: str, lake: Path) -> Path:
     return lake
 
 
-def wait_for_a_staged_file(running: subprocess.Popen[str], lake: Path, job: str) -> None:
-    """Return as soon as a task has written its first day, with every process of the job stopped."""
-    while not list(lake.glob(f"_staging/{job}-*/*.parquet")):
+def wait_for_a_staged_file(running: subprocess.Popen[str], lake: Path, job: str, files: str) -> None:
+    """Return as soon as a task has begun its first file of this kind, with every process of the job stopped."""
+    while not list(lake.glob(f"_staging/{job}-*/{files}")):
         assert running.poll() is None, running.communicate()
         time.sleep(0.002)
     processes.send(processes.tree(running.pid), signal.SIGSTOP)
 
 
+DAYS_OF_TABLES, BLOCKS = "*.parquet", "blocks-*.arrow"
+
+
 @pytest.mark.parametrize(
-    ("job", "victim"), [("validate", "driver"), ("validate", "jvm"), ("validate", "worker"), ("build_features", "jvm")]
+    ("job", "victim", "files"),
+    [
+        *(("validate", victim, DAYS_OF_TABLES) for victim in ("driver", "jvm", "worker")),
+        *(("build_features", "jvm", files) for files in (BLOCKS, DAYS_OF_TABLES)),
+    ],
 )
 def test_a_killed_job_leaves_every_day_whole_and_can_be_rerun(
     spark: SparkSession,
@@ -114,11 +121,12 @@ def test_a_killed_job_leaves_every_day_whole_and_can_be_rerun(
     tmp_path: Path,
     job: str,
     victim: str,
+    files: str,
 ) -> None:
     run, reads, tables = JOBS[job]
     lake = lake_with_newer(before, reads, tmp_path / "lake")
     running = submit(job, lake, *OPTIONS)
-    wait_for_a_staged_file(running, lake, job)
+    wait_for_a_staged_file(running, lake, job, files)
     held = processes.tree(running.pid)
     victims = [pid for pid, kind in held.items() if kind == victim]
     assert victims, held

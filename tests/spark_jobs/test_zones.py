@@ -6,7 +6,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -22,7 +21,7 @@ from contracts.zones import NAME_FIELD, UTC, Zone, ZoneId, find_zone
 from serving.online_store.protocol import Claim
 from serving.scoring.features import compute_features
 from serving.scoring.payment import Payment as Asked
-from spark_jobs.build_features import build_features, customer_pass, terminal_pass
+from spark_jobs.build_features import build_features
 from spark_jobs.errors import one_line
 from spark_jobs.lake.layout import Lake
 from spark_jobs.lake.zones import zone_of_day
@@ -30,7 +29,7 @@ from spark_jobs.settings import Settings
 from spark_jobs.write_online_state import write_online_state
 from tests.feature_definitions import Payment as Literal
 from tests.feature_definitions import literal_features
-from tests.spark_jobs.lakes import FIRST_DAY, FIRST_SECOND, Payment, digests, read_rows, write_clean
+from tests.spark_jobs.lakes import FIRST_DAY, FIRST_SECOND, Payment, digests, read_rows, run_passes, write_clean
 
 NEW_YORK = "America/New_York"
 # The clocks change on 2024-03-10 in New York and on 2024-03-31 in London; Lord Howe's on 2024-04-07, by half an hour.
@@ -40,18 +39,8 @@ SECONDS = st.lists(st.integers(FIRST_SECOND, FIRST_SECOND + 50 * DAY), min_size=
 
 def batch_features(zone: Zone, seconds: list[int]) -> list[list[float]]:
     """One customer's payments at one terminal, through both of Spark's passes; in order of time."""
-    ids = np.arange(len(seconds))
-    columns = {
-        "transaction_id": ids,
-        "customer_id": ids * 0,
-        "terminal_id": ids * 0,
-        "amount_cents": ids + 1,
-        "occurred": np.array(seconds),
-    }
-    batch = pa.RecordBatch.from_pydict({name: pa.array(values, pa.int64()) for name, values in columns.items()})
-    after = pa.Table.from_batches(list(customer_pass(0)(iter([batch]))))
-    joined = after.append_column("reported", pa.array([NEVER] * len(ids), pa.int64()))
-    rows = [row for one in terminal_pass(0, zone)(iter(joined.to_batches())) for row in one.to_pylist()]
+    payments = [Payment(n, 0, 0, n + 1, second) for n, second in enumerate(seconds)]
+    rows = run_passes(payments, FIRST_SECOND, zone).to_pylist()
     return [[row[name] for name in FEATURES] for row in sorted(rows, key=lambda row: row["transaction_id"])]
 
 
