@@ -35,7 +35,7 @@ ARCHIVE := var/cache/spark/.made
 .PHONY: help demo check-data serve exercises check hint solution reset explore tune ablate handbook bench bench-features test smoke test-capstones test-published test-faults up down credentials test-compose lint audit format diagrams lock clean install environments
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(RUNTIME) $(ARCHIVE) ## run the whole pipeline locally: DATA=<path> MAP=<file> DAYS=120 CUSTOMERS=1000 SEED=0
 	@$(ENV)/embedded/bin/python $(OWN) -m demo
