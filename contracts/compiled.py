@@ -190,7 +190,7 @@ def main() -> int:
     if kernel.folder is None or kernel.folder.parent != INSTALLED:
         print(f"error: cannot write {INSTALLED}: make it writable, for compiled code is kept there", file=sys.stderr)
         return 1
-    done = f"compiled in {kernel.seconds:.1f} s" if kernel.seconds else "was compiled already"
+    done = f"compiled in {kernel.seconds:.1f} s" if kernel.seconds else "was already compiled"
     print(f"feature kernel: {done} ({kernel.folder.name})")
     return 0
 

@@ -140,7 +140,7 @@ def test_where_nothing_can_be_written_each_process_compiles(tmp_path: Path, monk
 
 def test_the_command_says_what_it_did(made: tuple[Path, list[str]]) -> None:
     code = "import runpy; runpy.run_module('contracts.compiled', run_name='__main__')"
-    assert outcome(made[0], code) == f"feature kernel: was compiled already ({folder_of(made[0]).name})"
+    assert outcome(made[0], code) == f"feature kernel: was already compiled ({folder_of(made[0]).name})"
 
 
 def test_a_kernel_keeps_no_state_between_calls() -> None:
