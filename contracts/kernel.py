@@ -398,66 +398,54 @@ def from_big_endian(word: Any) -> Any:
 
 
 @register_jitable
-def unpack(words: Array, starts: Array, asked: Array) -> Any:
-    """Arrays of packed histories: entity, occurred, value of each entry; row and floor of each payment asked.
+def unpack(words: Array, starts: Array) -> Any:
+    """Arrays of packed histories, one after another: entity, occurred, cents and reported of each entry.
 
-    History s is `words[starts[s] : starts[s + 1]]`: its floor, then three words an entry. `asked[j]` is the history of
-    payment j and the index of its entry there.
+    History s is `words[starts[s] : starts[s + 1]]`: its floor, then three words an entry. A customer's entry has its
+    cents alone, so they are read like a terminal's, and its `reported` means nothing.
     """
     n = (len(words) - len(starts) + 1) // 3
-    entity, occurred, value = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
+    entity, occurred = np.empty(n, np.int64), np.empty(n, np.int64)
+    cents, reported = np.empty(n, np.int64), np.empty(n, np.int64)
     k = 0
     for s in range(len(starts) - 1):
         for at in range(starts[s] + 1, starts[s + 1], 3):
+            value = from_big_endian(words[at + 2])
             entity[k] = s
             occurred[k] = from_big_endian(words[at])
-            value[k] = from_big_endian(words[at + 2])
+            cents[k] = value & (2**CENTS_BITS - 1)
+            reported[k] = value >> CENTS_BITS
+            if reported[k] == NOT_REPORTED:
+                reported[k] = NEVER
             k += 1
-    rows, floors = np.empty(len(asked), np.int64), np.empty(len(asked), np.int64)
-    for j in range(len(asked)):
-        start = starts[asked[j, 0]]
-        rows[j] = (start - asked[j, 0]) // 3 + asked[j, 1]
-        floors[j] = from_big_endian(words[start])
-    return entity, occurred, value, rows, floors
+    return entity, occurred, cents, reported
 
 
-def online(
-    customers: Array,
-    customer_starts: Array,
-    customer_asked: Array,
-    terminals: Array,
-    terminal_starts: Array,
-    terminal_asked: Array,
-    payments: Array,
-    transitions: Array,
-    offsets: Array,
-) -> Any:
+def online(words: Array, starts: Array, payments: Array, transitions: Array, offsets: Array) -> Any:
     """All features of payments from the bytes of their packed histories, as uint64; see `unpack`.
 
-    `payments` has shape (m, 2), each second and cents. Returns the features, shape (m, 32), and whether each payment's
-    histories start after its horizon, shape (m,).
+    `payments` has shape (m, 6): the number of the customer's history and the index of the payment's entry there, the
+    same of the terminal's, second and cents. Returns the features, shape (m, 32), and whether each payment's histories
+    start after its horizon, shape (m,).
     """
     m = len(payments)
-    second, amount, degraded = np.empty(m, np.int64), np.empty(m, np.int64), np.empty(m, np.bool_)
+    second, amount = payments[:, 4].copy(), payments[:, 5].copy()
+    customer, terminal, degraded = np.empty(m, np.int64), np.empty(m, np.int64), np.empty(m, np.bool_)
     for j in range(m):
-        second[j] = payments[j, 0]
-        amount[j] = payments[j, 1]
+        of_customer, of_terminal = starts[payments[j, 0]], starts[payments[j, 2]]
+        # A history has one word, its floor, beside its entries.
+        customer[j] = (of_customer - payments[j, 0]) // 3 + payments[j, 1]
+        terminal[j] = (of_terminal - payments[j, 2]) // 3 + payments[j, 3]
+        degraded[j] = (
+            from_big_endian(words[of_customer]) > second[j] - CUSTOMER_HORIZON
+            or from_big_endian(words[of_terminal]) > second[j] - TERMINAL_HORIZON
+        )
     out, matrix = np.empty((N_FEATURES, m)), np.empty((m, N_FEATURES))
+    entity, occurred, cents, reported = unpack(words, starts)
     payment_into(second, amount, transitions, offsets, out[0:3])
-    entity, occurred, cents, rows, floors = unpack(customers, customer_starts, customer_asked)
-    customer_into(entity, occurred, cents, rows, out[3:9], out[15:25])
+    customer_into(entity, occurred, cents, customer, out[3:9], out[15:25])
+    terminal_into(entity, occurred, cents, reported, terminal, out[9:15], out[25:32])
     for j in range(m):
-        degraded[j] = floors[j] > second[j] - CUSTOMER_HORIZON
-    entity, occurred, cents, rows, floors = unpack(terminals, terminal_starts, terminal_asked)
-    reported = np.empty(len(cents), np.int64)
-    for k in range(len(cents)):
-        reported[k] = cents[k] >> CENTS_BITS
-        cents[k] &= 2**CENTS_BITS - 1
-        if reported[k] == NOT_REPORTED:
-            reported[k] = NEVER
-    terminal_into(entity, occurred, cents, reported, rows, out[9:15], out[25:32])
-    for j in range(m):
-        degraded[j] |= floors[j] > second[j] - TERMINAL_HORIZON
         for feature in range(N_FEATURES):
             matrix[j, feature] = out[feature, j]
     return matrix, degraded

@@ -21,7 +21,7 @@ from contracts import kernel
 config: Any = numba_config
 """Its settings are made when it is imported."""
 _INTS: Final = types.Array(types.int64, 1, "C", readonly=True)
-_PAIRS: Final = types.Array(types.int64, 2, "C", readonly=True)
+_ROWS: Final = types.Array(types.int64, 2, "C", readonly=True)
 _WORDS: Final = types.Array(types.uint64, 1, "C", readonly=True)
 _OUT: Final = types.Array(types.float64, 2, "C")
 SIGNATURES: Final[dict[Callable[..., Any], tuple[Any, ...]]] = {
@@ -29,7 +29,7 @@ SIGNATURES: Final[dict[Callable[..., Any], tuple[Any, ...]]] = {
     kernel.payment_into: (_INTS, _INTS, _INTS, _INTS, _OUT),
     kernel.customer_into: (_INTS, _INTS, _INTS, _INTS, _OUT, _OUT),
     kernel.terminal_into: (_INTS, _INTS, _INTS, _INTS, _INTS, _OUT, _OUT),
-    kernel.online: (_WORDS, _INTS, _PAIRS, _WORDS, _INTS, _PAIRS, _PAIRS, _INTS, _INTS),
+    kernel.online: (_WORDS, _INTS, _ROWS, _INTS, _INTS),
 }
 
 

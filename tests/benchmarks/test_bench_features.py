@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from demo.steps import Steps
 from rich.console import Console
 
 from bank.feed import SimulatedFeed
@@ -25,7 +26,6 @@ from contracts.features import FEATURES
 from contracts.labels import DAY, LABEL_DELAY
 from demo.environment import own_environment
 from demo.options import OptionsError
-from demo.steps import Steps
 
 SPIN = "import time; end = time.process_time() + 0.3\nwhile time.process_time() < end: pass"
 

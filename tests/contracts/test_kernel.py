@@ -174,14 +174,14 @@ def asked_of(world: World) -> Ints:
 
 def online(world: World, zone: Zone = UTC) -> tuple[Floats, Any]:
     """The kernel's features of the world's rows, from bytes; one history as a customer's and as a terminal's."""
-    sides: list[Any] = []
-    asked = asked_of(world)
-    for terminal in (False, True):
-        histories = packed(world, terminal=terminal)
-        starts = np.cumsum([0, *(len(history) // 8 for history in histories)], dtype=np.int64)
-        sides += [np.frombuffer(b"".join(histories), dtype=np.uint64), starts, asked]
+    histories = packed(world, terminal=False) + packed(world, terminal=True)
+    starts = np.cumsum([0, *(len(history) // 8 for history in histories)], dtype=np.int64)
+    of_customer = asked_of(world)
+    of_terminal = of_customer + np.array([len(histories) // 2, 0])
     own = np.stack([world.occurred[world.rows], world.cents[world.rows]], axis=1)
-    found: tuple[Floats, Any] = load().online(*sides, own, *zone.table)
+    payments = np.concatenate([of_customer, of_terminal, own], axis=1)
+    words = np.frombuffer(b"".join(histories), dtype=np.uint64)
+    found: tuple[Floats, Any] = load().online(words, starts, payments, *zone.table)
     return found
 
 
