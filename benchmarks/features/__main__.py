@@ -11,7 +11,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from demo.steps import StepFailed, Steps
 from rich.console import Console
 
 from benchmarks.features.contenders import JOB, OTHERS, cores, job_command
@@ -21,6 +20,7 @@ from benchmarks.features.report import report, show
 from demo.command import run_command
 from demo.embedded_servers import ROOT, tail
 from demo.installation import Installation, python_of
+from demo.step_runner import StepFailed, Steps
 
 BENCH: Final = ROOT / "var/bench"
 FEATURES: Final = 32

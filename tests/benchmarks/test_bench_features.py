@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from demo.steps import Steps
 from rich.console import Console
 
 from bank.feed import SimulatedFeed
@@ -26,6 +25,7 @@ from contracts.features import FEATURES
 from contracts.labels import DAY, LABEL_DELAY
 from demo.environment import own_environment
 from demo.options import OptionsError
+from demo.step_runner import Steps
 
 SPIN = "import time; end = time.process_time() + 0.3\nwhile time.process_time() < end: pass"
 
