@@ -121,18 +121,34 @@ class ChampionWatcher:
         event("champion loaded from the cache", logging.WARNING, version=champion.version, reason=problem)
 
     async def _withdraw(self, version: Version) -> None:
-        """Serve no model, even after a restart without the registry, until another version is champion."""
+        """Serve no model, even after a restart without the registry, until another version is champion.
+
+        Whoever can move the alias could stop every scorer by any version that was ever withdrawn, so a model in use, or
+        a cached one, stays unless it is this version.
+        """
+        problem = f"version {version.number} was withdrawn: promote another, or move the alias to an earlier one"
+        known = self._loaded or self._cached()
+        if known is not None and not known.is_same_promotion(version):
+            await self._fall_back(problem)
+            return
         if self._current is not None:
             event("champion withdrawn", logging.WARNING, version=version.number, in_use=self._current.version)
         self._current, self._loaded = None, None
         self._metrics.show_no_model()
-        problem = f"version {version.number} was withdrawn: promote another, or move the alias to an earlier one"
         try:
             # In a thread: another worker may hold its lock.
             await asyncio.to_thread(self._cache.clear)
         except OSError as error:
             problem += f"; its copy in SCORER_CHAMPION_DIR stays ({error.strerror}): delete it"
         self._report(problem)
+
+    def _cached(self) -> Version | None:
+        """The cached version, None if there is none that can be read."""
+        try:
+            cached = self._cache.read()
+        except BundleError:
+            return None
+        return cached[0] if cached else None
 
     def _worth_loading(self, version: Version) -> bool:
         self._polls_since_rejection += 1

@@ -300,6 +300,17 @@ def test_after_a_withdrawal_the_next_champion_is_served_or_an_earlier_one(watche
     assert watched.version == "3"
 
 
+def test_the_alias_on_another_withdrawn_version_does_not_stop_the_model_in_use_nor_a_restart(watched: Watched) -> None:
+    watched.promote("second")
+    watched.stub.withdraw("2")
+    for _ in range(2):
+        assert watched.poll().startswith("version 2 was withdrawn")
+        assert watched.version == "1"
+        watched.restart()
+    assert "is not responding" in restarted_without_registry(watched)
+    assert watched.version == "1"
+
+
 def withdraw_by_text(watched: Watched) -> str:
     return "withdrawn"
 
