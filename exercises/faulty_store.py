@@ -79,7 +79,7 @@ class PipelineScorer:
         self.scorer = Scorer(
             SimpleNamespace(current="a champion"),  # type: ignore[arg-type]
             self.breaker,
-            SimpleNamespace(score_round=self._with),  # type: ignore[arg-type]
+            SimpleNamespace(score_some=self._with),  # type: ignore[arg-type]
             SimpleNamespace(score_round=self._without),  # type: ignore[arg-type]
             Backpressure(1, metrics),
         )

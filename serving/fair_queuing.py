@@ -3,14 +3,49 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from serving.errors import OverloadedError
 
 CALLER: Final[ContextVar[str]] = ContextVar("caller", default="")
 """Stands for the API key of the current request; empty without one."""
+Waiting = TypeVar("Waiting")
+
+
+class FairQueue(Generic[Waiting]):
+    """What waits, in order of arrival for each caller; the callers are served in rotation."""
+
+    def __init__(self, gave_up: Callable[[Waiting], bool]) -> None:
+        """What `gave_up` is dropped, and does not cost its caller a turn."""
+        self._gave_up = gave_up
+        self._waiting: OrderedDict[str, deque[Waiting]] = OrderedDict()
+        """The first caller is next."""
+
+    def add(self, waiting: Waiting, caller: str) -> None:
+        """Add it behind its caller's others."""
+        self._waiting.setdefault(caller, deque()).append(waiting)
+
+    def take(self) -> tuple[Waiting, str] | None:
+        """What the next caller has waited for longest, and the caller, whose turn this was; None if nothing waits."""
+        while self._waiting:
+            caller, queue = self._waiting.popitem(last=False)
+            while queue and self._gave_up(queue[0]):
+                queue.popleft()
+            if queue:
+                waiting = queue.popleft()
+                if queue:
+                    self._waiting[caller] = queue
+                return waiting, caller
+        return None
+
+    def put_back(self, taken: Sequence[tuple[Waiting, str]]) -> None:
+        """Put back what was taken, in the order in which it was: it is next."""
+        for waiting, caller in reversed(taken):
+            self._waiting.setdefault(caller, deque()).appendleft(waiting)
+            self._waiting.move_to_end(caller, last=False)
 
 
 class FairTurns:
@@ -20,15 +55,14 @@ class FairTurns:
         """A caller that waits longer than `patience` seconds gets an `OverloadedError`."""
         self._idle = at_once
         self._patience = patience
-        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
-        """What waits for each caller; the first caller is next."""
+        self._waiting: FairQueue[asyncio.Future[None]] = FairQueue(asyncio.Future.done)
 
     async def __aenter__(self) -> None:
         if self._idle:
             self._idle -= 1
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(CALLER.get(), deque()).append(turn)
+        self._waiting.add(turn, CALLER.get())
         try:
             async with asyncio.timeout(self._patience):
                 await self._wait_for(turn)
@@ -49,19 +83,10 @@ class FairTurns:
 
     def _pass_on(self) -> None:
         """Give the turn to the next that waits, if any."""
-        while self._waiting:
-            caller = next(iter(self._waiting))
-            waiting = self._waiting.pop(caller)
-            turn = waiting.popleft()
-            while turn.done() and waiting:
-                # That request gave up: the caller's next one takes its place.
-                turn = waiting.popleft()
-            if waiting:
-                self._waiting[caller] = waiting
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self._idle += 1
+        if taken := self._waiting.take():
+            taken[0].set_result(None)
+        else:
+            self._idle += 1
 
 
 class FairShare:

@@ -64,7 +64,7 @@ class OnlineStore(Protocol):
         """
 
     async def claim(self, payments: Sequence[Payment], *, log_asked: bool = False) -> list[Claimed] | AskLog:
-        """Claim the first payments, at least one; the fewer, the longer their histories. They are in order of position.
+        """Claim the first payments, at least one; the fewer, the longer their histories.
 
         Raises `OnlineStoreUnavailableError` if the state is incompatible.
         """

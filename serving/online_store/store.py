@@ -105,22 +105,24 @@ class ValkeyOnlineStore(ScriptConnection):
         return int(answer[1]) - 1 if answer[0] == b"conflict" else None
 
     async def claim(self, payments: Sequence[Payment], *, log_asked: bool = False) -> list[Claimed] | AskLog:
-        """Claim the first payments, at least one; the fewer, the longer their histories. They are in order of position.
+        """Claim the first payments, at least one; the fewer, the longer their histories.
 
         Raises `OnlineStoreUnavailableError` if the state is incompatible.
         """
         if not payments:
             return []
         keys, arguments = [APPLIED_KEY, META_KEY, IDS_KEY], [self._keep, _flag(log_asked)]
-        for payment in payments:
+        ordered = sorted(enumerate(payments, 1), key=lambda ranked: ranked[1].position)
+        for rank, payment in ordered:
             keys += _keys_of(payment)
-            arguments += [payment.body, payment.customer_entry, payment.terminal_entry]
+            arguments += [payment.body, payment.customer_entry, payment.terminal_entry, str(rank).encode()]
         state, answers, *rest = await self._call(CLAIM, keys, arguments)
         if state == b"ask":
-            return AskLog([payments[n - 1] for n in answers])
+            return AskLog([ordered[n - 1][1] for n in answers])
         (parts,) = rest
         histories = [with_late(history, late) for history, late in zip(parts[::2], parts[1::2], strict=True)]
-        return [_claimed(payment, answer, histories) for payment, answer in zip(payments, answers, strict=False)]
+        by_rank = {rank: answer for (rank, _), answer in zip(ordered, answers, strict=True) if answer[0] != b"later"}
+        return [_claimed(payments[rank - 1], by_rank[rank], histories) for rank in sorted(by_rank)]
 
     async def store_responses(self, answers: Sequence[tuple[Payment, bytes]]) -> list[bytes]:
         """Store each claimed payment's answer, unless it has one, and append it to the outbox; the stored answers.

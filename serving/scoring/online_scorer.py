@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
+from itertools import takewhile
 from typing import Final, ParamSpec, TypeVar
 
 import psycopg
@@ -53,46 +54,68 @@ class OnlineScorer:
         self._ask_log_at = -math.inf
         self._transitions = TransitionLogger("old ids not checked", recovered="old ids checked again")
 
-    async def score_round(
-        self, champion: Champion, payments: Sequence[Payment], turn: asyncio.Lock | None = None, threaded: bool = False
-    ) -> list[Record | Conflict]:
-        """Claim, compute features, score and store the payments, in several rounds if histories are long.
+    async def score_some(self, champion: Champion, payments: Sequence[Payment]) -> list[Record | Conflict]:
+        """The answers to the first payments, at least one; the fewer, the longer their histories.
 
-        Returns the answers, in order. A conflict affects only its own payment. A payment that is asked twice is claimed
-        once: the second claim would see what was claimed in between. `turn` is held while payments are claimed;
-        `threaded` moves the arithmetic off the event loop.
+        So nobody waits for the long histories of payments that share a round with theirs.
         """
-        if not threaded:
-            self._metrics.rounds.observe(len(payments))
-        step = self._metrics.step
-        asked = sorted(dict.fromkeys(payments), key=lambda payment: payment.position)
-        answers, left = list[Record | Conflict](), asked
+        self._metrics.rounds.observe(len(payments))
+        answers = await self._score_part(champion, list(dict.fromkeys(payments)), threaded=False)
+        answered = list(takewhile(answers.__contains__, payments))
+        self._metrics.repeated.inc(len(answered) - len(answers))
+        return [answers[payment] for payment in answered]
+
+    async def score_round(
+        self, champion: Champion, payments: Sequence[Payment], turn: asyncio.Lock | None = None
+    ) -> list[Record | Conflict]:
+        """The answers to all payments of a batch, in order; in several parts if histories are long.
+
+        `turn` is held while payments are claimed.
+        """
+        left = sorted(dict.fromkeys(payments), key=lambda payment: payment.position)
+        self._metrics.repeated.inc(len(payments) - len(left))
+        answers: dict[Payment, Record | Conflict] = {}
         async with AsyncExitStack() as turns:
             if turn:
                 await turns.enter_async_context(turn)
             while left:
-                with step("claim").time():
-                    claimed = await self._claim(left)
-                left = left[len(claimed) :]
-                if not left:
-                    await turns.aclose()
-                claims, records = [one for one in claimed if isinstance(one, Claim)], list[Record]()
-                if claims:
-                    run = asyncio.to_thread if threaded or _long(claims) else _run
-                    with step("features").time():
-                        computed = await run(compute_features, claims, champion.bundle.bank_zone)
-                    with step("score").time():
-                        scores = await run(champion.scores, computed.matrix)
-                        records = await run(make_records, champion, claims, computed, scores, self._clock())
-                    self._metrics.late.inc(int(computed.late.sum()))
-                    self._metrics.degraded.inc(int(computed.degraded.sum()))
-                offered = [(claim.payment, pack(record)) for claim, record in zip(claims, records, strict=True)]
-                with step("store").time():
-                    stored = await self._store.store_responses(offered)
-                answers += self._answers(claimed, records, offered, stored)
-        self._metrics.repeated.inc(len(payments) - len(asked))
-        found = dict(zip(asked, answers, strict=True))
-        return [found[payment] for payment in payments]
+                # Threaded, so that single payments do not wait for a batch's arithmetic.
+                answers |= await self._score_part(champion, left, threaded=True, all_claimed=turns.aclose)
+                left = [payment for payment in left if payment not in answers]
+        return [answers[payment] for payment in payments]
+
+    async def _score_part(
+        self,
+        champion: Champion,
+        payments: Sequence[Payment],
+        threaded: bool,
+        all_claimed: Callable[[], Awaitable[None]] | None = None,
+    ) -> dict[Payment, Record | Conflict]:
+        """Claim the first payments, compute their features, score them and store the answers.
+
+        Each payment is asked once: the second claim would see what was claimed in between. A conflict affects only its
+        own payment. `threaded` moves the arithmetic off the event loop.
+        """
+        step = self._metrics.step
+        with step("claim").time():
+            claimed = await self._claim(payments)
+        if all_claimed and len(claimed) == len(payments):
+            await all_claimed()
+        asked = payments[: len(claimed)]
+        claims, records = [one for one in claimed if isinstance(one, Claim)], list[Record]()
+        if claims:
+            run = asyncio.to_thread if threaded or _long(claims) else _run
+            with step("features").time():
+                computed = await run(compute_features, claims, champion.bundle.bank_zone)
+            with step("score").time():
+                scores = await run(champion.scores, computed.matrix)
+                records = await run(make_records, champion, claims, computed, scores, self._clock())
+            self._metrics.late.inc(int(computed.late.sum()))
+            self._metrics.degraded.inc(int(computed.degraded.sum()))
+        offered = [(claim.payment, pack(record)) for claim, record in zip(claims, records, strict=True)]
+        with step("store").time():
+            stored = await self._store.store_responses(offered)
+        return dict(zip(asked, self._answers(claimed, records, offered, stored), strict=True))
 
     async def _claim(self, payments: Sequence[Payment]) -> list[Claimed]:
         claimed = await self._store.claim(payments)
@@ -165,8 +188,7 @@ class OnlineScorer:
         async def process_chunks() -> None:
             for number, chunk in chunks:
                 async with self._chunks:
-                    # Threaded, so that single payments do not wait for a batch's arithmetic.
-                    answers[number] = await self.score_round(champion, chunk, turn, threaded=True)
+                    answers[number] = await self.score_round(champion, chunk, turn)
 
         tasks = [asyncio.create_task(process_chunks()) for _ in range(CHUNKS_AT_ONCE)]
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
 from typing import Final
 
@@ -58,7 +58,7 @@ class Scorer:
         self._reserving = FairTurns(BATCHES_AT_ONCE)
         self._without_store = FairTurns(BATCHES_AT_ONCE, WAIT_SECONDS)
         self._batcher: MicroBatcher[Payment, Record | Conflict] = MicroBatcher(
-            self._score_round, ROUND_SIZE, ROUNDS_AT_ONCE
+            self._score_some, ROUND_SIZE, ROUNDS_AT_ONCE
         )
 
     async def score(self, payment: Payment, explain: bool) -> Record:
@@ -94,18 +94,21 @@ class Scorer:
                 done += await asyncio.to_thread(_explain, champion, part)
         return done
 
-    async def _score_round(
-        self, payments: Sequence[Payment], champion: Champion | None = None
-    ) -> Sequence[Record | Conflict]:
-        """An answer for each payment, in order; a conflict affects only its own payment.
+    async def _score_some(self, payments: Sequence[Payment]) -> Sequence[Record | Conflict]:
+        """Answers for the first single payments of a round, at least one."""
+        return await self._score_round(self._champions.current, payments, self._online.score_some)
 
-        The default is the current champion.
-        """
-        champion = champion or self._champions.current
+    async def _score_round(
+        self,
+        champion: Champion,
+        payments: Sequence[Payment],
+        online: Callable[[Champion, Sequence[Payment]], Awaitable[Sequence[Record | Conflict]]],
+    ) -> Sequence[Record | Conflict]:
+        """Answers in order, by `online` or degraded; a conflict affects only its own payment."""
         while True:
             if self._breaker.state is State.CLOSED:
                 try:
-                    return await self._online.score_round(champion, payments)
+                    return await online(champion, payments)
                 except UNAVAILABLE as error:
                     self._breaker.trip(error)
             async with self._breaker.degraded() as still_open:
@@ -137,7 +140,7 @@ class Scorer:
             answers: list[Record | Conflict] = []
             for start in range(0, len(unique) if conflict is None else 0, CHUNK):
                 # Each chunk separately: the breaker may close before the batch is done.
-                answers += await self._score_round(unique[start : start + CHUNK], champion)
+                answers += await self._score_round(champion, unique[start : start + CHUNK], self._online.score_round)
             return _without_conflicts(unique, answers, conflict, first)
 
 

@@ -62,6 +62,25 @@ def test_a_claim_ends_before_its_answer_is_too_long(valkey_server: Any, state: A
     assert numbers == sorted(numbers)
 
 
+def test_the_first_payments_are_claimed_whatever_their_position(valkey_server: Any, state: Any, fresh: Fresh) -> None:
+    late, *earlier = [Payment(fresh(), fresh(), fresh(), 100, T - n) for n in range(40)]
+    for payment in earlier:
+        fill(state, payment.terminal_id, 20_000, T - 60)
+    claims = ask(valkey_server, lambda online: online.claim([late, *earlier]))
+    claimed = [claim.payment for claim in claims]
+    assert claimed == [late, *earlier][: len(claimed)]
+    assert 2 <= len(claimed) < 40
+    assert [claim.applied for claim in claims] == sorted((claim.applied for claim in claims), reverse=True)
+    for payment in earlier[len(claimed) :]:
+        assert not state.exists(payment_key(payment.transaction_id)), "nothing is claimed of the others"
+
+
+def test_the_first_payment_is_claimed_however_long_its_history(valkey_server: Any, state: Any, fresh: Fresh) -> None:
+    long, short = (Payment(fresh(), fresh(), fresh(), 100, T + n) for n in range(2))
+    fill(state, long.terminal_id, ANSWER_BYTES // 24 + 1)
+    assert [claim.payment for claim in ask(valkey_server, lambda online: online.claim([long, short]))] == [long]
+
+
 def test_recorded_decisions_are_merged_in_parts(valkey_server: Any, state: Any, fresh: Fresh) -> None:
     recorded = [(Payment(fresh(), fresh(), fresh(), 100, T - n), b"answer", n % 2 * (100 + n)) for n in range(40)]
     for payment, _, _ in recorded:

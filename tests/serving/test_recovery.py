@@ -261,7 +261,7 @@ def test_a_payment_claimed_by_a_dead_scorer_is_still_answered(
     with connect(own_valkey) as client:
         kept_at = f"p:{payment.transaction_id}"
         keys = [APPLIED_KEY, META_KEY, IDS_KEY, kept_at, f"c:{payment.customer_id}", f"t:{payment.terminal_id}"]
-        arguments = [2 * DAY, 0, payment.body, payment.customer_entry, payment.terminal_entry]
+        arguments = [2 * DAY, 0, payment.body, payment.customer_entry, payment.terminal_entry, 1]
         _, (claimed,), _ = cast(Any, client.eval(CLAIM.source, len(keys), *keys, *arguments))
         wait_for(lambda: client.xlen(DECISIONS_KEY) == 0)
         follower = (fresh(), payment.customer_id, fresh(), 100, T + 1)

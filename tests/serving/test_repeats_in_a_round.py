@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from itertools import cycle
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +22,7 @@ from serving.recovery.recent_responses import RecentResponses
 from serving.scoring.decision_records import Record
 from serving.scoring.online_scorer import OnlineScorer
 from serving.scoring.payment import Payment
+from tests.serving.test_long_histories import fill
 from tests.serving.test_online_store import T, ask, state
 
 __all__ = ["state"]
@@ -43,7 +45,8 @@ def score_rounds(valkey_server: Any, rounds: Sequence[Sequence[Payment]]) -> lis
     async def run(store: Any) -> list[list[Record | Conflict]]:
         now = datetime(2026, 1, 1, tzinfo=UTC)
         scorer = OnlineScorer(store, SimpleNamespace(), RecentResponses(), lambda: now, Metrics())
-        return [await scorer.score_round(telling_champion(), payments) for payments in rounds]
+        in_turn = cycle([scorer.score_round, scorer.score_some])
+        return [await score(telling_champion(), payments) for score, payments in zip(in_turn, rounds, strict=False)]
 
     found: list[list[Record | Conflict]] = ask(valkey_server, run)
     return found
@@ -67,6 +70,23 @@ def test_every_id_has_one_answer_in_rounds_with_repeats_in_any_order(
     streamed = [orjson.loads(fields[b"decision"]) for _, fields in state.xrange(DECISIONS_KEY)][before:]
     assert {record["transaction_id"]: record for record in streamed} == first
     assert len(streamed) == len(first)
+
+
+def test_a_round_ends_before_long_histories_and_the_rest_can_be_asked_again(
+    valkey_server: Any, state: Any, fresh: Fresh
+) -> None:
+    short, *long = [Payment(fresh(), fresh(), fresh(), 100, T - n) for n in range(15)]
+    for payment in long:
+        fill(state, payment.terminal_id, 20_000, T - 60)
+    left, answers = [short, *long, short], list[Record | Conflict]()
+    while left:
+        _, some = score_rounds(valkey_server, [[], left])
+        assert 1 <= len(some) < 12
+        answers, left = answers + some, left[len(some) :]
+    assert answers[0] == answers[-1]
+    assert [answer["transaction_id"] for answer in answers if not isinstance(answer, Conflict)] == [
+        payment.transaction_id for payment in [short, *long, short]
+    ]
 
 
 def test_a_repeat_with_another_payload_is_a_conflict(valkey_server: Any, state: Any, fresh: Fresh) -> None:

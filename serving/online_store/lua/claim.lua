@@ -1,13 +1,13 @@
 -- Claim payments: number each and merge it into both its histories.
 -- KEYS counter, stamp, known ids, and for each payment its own key, its customer's and its terminal's;
--- ARGV seconds to keep answers, '1' if the decision log was asked for these ids, and for each payment its body and both
--- entries. Payments are in order of position, so that each entity's history can be read once for all its payments: what
--- comes after a payment's own position is not its history.
+-- ARGV seconds to keep answers, '1' if the decision log was asked for these ids, and for each payment its body, both
+-- entries and its rank: which is claimed first if not all are. Payments are in order of position, so that each entity's
+-- history can be read once for all its payments: what comes after a payment's own position is not its history.
 -- -> {'ask', {index of a payment whose answer may have expired, ...}} with nothing claimed, or {'claimed', answers,
 --    histories}: for each payment {number, index of the customer history, index of the terminal history},
---    {'answered', answer}, {'conflict'} or {'incompatible', why}; the list ends before the payments whose histories would
---    make the answer too long, but has one at least. Each history is followed by its late entries.
-local KEEP, FIRST, EACH = tonumber(ARGV[1]), 2, 3
+--    {'answered', answer}, {'conflict'}, {'incompatible', why} or, from the rank on whose histories would make the answer
+--    too long, {'later'}; the first rank is claimed in any case. Each history is followed by its late entries.
+local KEEP, FIRST, EACH = tonumber(ARGV[1]), 2, 4
 local count = (#ARGV - FIRST) / EACH
 local why = incompatible(KEYS[2])
 
@@ -33,12 +33,28 @@ if not why then
     end
 end
 
-local entries, order, spent = {}, {}, 0
-
--- How many bytes a history adds to the answer.
-local function cost(history)
-    return entries[history] and 0 or redis.call('STRLEN', history)
+-- Whether a payment changes histories, and is neither answered nor in conflict.
+local function is_new(n)
+    local is = known[key(n, 1)]
+    return not why and not is[2] and (not is[1] or is[1] == argument(n, 1))
 end
+
+-- The first ranks, as long as their histories fit into the answer.
+local ranked, chosen, counted, spent = {}, {}, {}, 0
+for n = 1, count do ranked[tonumber(argument(n, 4))] = n end
+for rank, n in ipairs(ranked) do
+    if count > 1 and is_new(n) then
+        for which = 2, 3 do
+            local history = key(n, which)
+            spent = spent + (counted[history] and 0 or redis.call('STRLEN', history))
+            counted[history] = true
+        end
+        if rank > 1 and spent > ANSWER_BYTES then break end
+    end
+    chosen[n] = true
+end
+
+local entries, order = {}, {}
 
 local function add(history, entry, keep)
     local entity = entries[history]
@@ -54,19 +70,17 @@ end
 
 local answers = {}
 for n = 1, count do
-    local payment, customer, terminal, body = key(n, 1), key(n, 2), key(n, 3), argument(n, 1)
+    local payment, body = key(n, 1), argument(n, 1)
     local is = known[payment]
-    if is[1] and is[1] ~= body then
+    if not chosen[n] then
+        answers[n] = {'later'}
+    elseif is[1] and is[1] ~= body then
         answers[n] = {'conflict'}
     elseif is[2] then
         answers[n] = {'answered', is[2]}
     elseif why then
         answers[n] = {'incompatible', why}
     else
-        if count > 1 then
-            spent = spent + cost(customer) + cost(terminal)
-            if #order > 0 and spent > ANSWER_BYTES then break end
-        end
         if not is[3] then
             is = {body, false, string.format('%.0f', redis.call('INCR', KEYS[1]))}
             known[payment] = is
@@ -75,8 +89,8 @@ for n = 1, count do
         end
         answers[n] = {
             is[3],
-            add(customer, argument(n, 2), CUSTOMER_KEEP),
-            add(terminal, argument(n, 3), TERMINAL_KEEP),
+            add(key(n, 2), argument(n, 2), CUSTOMER_KEEP),
+            add(key(n, 3), argument(n, 3), TERMINAL_KEEP),
         }
     end
 end
