@@ -86,7 +86,11 @@ def _delimiter(path: Path, encoding: str) -> str:
     lines = _start(path).decode(encoding, errors="replace").lstrip("\ufeff").splitlines()[:20]
 
     def columns(mark: str) -> tuple[int, int]:
-        counts = [len(row) for row in islice(csv.reader(lines, delimiter=mark), 20) if row]
+        try:
+            counts = [len(row) for row in islice(csv.reader(lines, delimiter=mark), 20) if row]
+        except csv.Error:
+            # A field of more than 128 KB.
+            return 0, 0
         return (min(counts), counts.count(counts[0])) if counts else (0, 0)
 
     return max(DELIMITERS, key=columns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Final
 
 from contracts.bundle import Decision
@@ -26,7 +26,7 @@ class Reason:
 
     def as_dict(self) -> dict[str, str | float]:
         """The reason as JSON."""
-        return asdict(self)
+        return dict(vars(self))
 
 
 def reasons(

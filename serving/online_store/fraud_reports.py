@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import orjson
-
 from contracts.transaction import FraudReport, epoch_seconds
 from serving.decision_log.backpressure import Backpressure
 from serving.decision_log.protocol import DecisionLog
@@ -16,6 +14,7 @@ from serving.observability.metrics import Metrics
 from serving.online_store.protocol import OnlineStore
 from serving.recovery.circuit_breaker import CircuitBreaker
 from serving.recovery.confirmer import UnconfirmedReports
+from serving.scoring.decision_records import pack
 from serving.scoring.micro_batcher import MicroBatcher
 from serving.scoring.payment import Location
 from serving.scoring.report import Report
@@ -77,7 +76,7 @@ class FraudReporter:
         # Until recovery is complete, the store may give a number again.
         self._require_store()
         for report in await self._store.accept_reports(reports):
-            self._unconfirmed.add(report.key, orjson.dumps(report.as_row()))
+            self._unconfirmed.add(report.key, pack(report.as_row()))
 
     def _require_store(self) -> None:
         if not self._breaker.closed:

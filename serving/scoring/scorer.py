@@ -28,6 +28,11 @@ ROUNDS_AT_ONCE: Final = 1
 """With two, fewer payments would share the cost of each round; measured to be no faster."""
 EXPLAINED_AT_ONCE: Final = 100
 """Payments of a batch explained in one go, one batch at a time: every thread that computes keeps payments waiting."""
+LARGE_EXPLAINED: Final = 500
+"""Batches of more payments than this are scored one at a time if all reasons are requested: the reasons of 5,000
+payments take 100 MB."""
+EXPLAIN_WAIT_SECONDS: Final = 30.0
+"""How long such a batch waits for the others."""
 BATCHES_AT_ONCE: Final = 2
 """Batches that reserve their ids, or are scored degraded, at a time: more would take the connections that single
 payments need."""
@@ -55,6 +60,7 @@ class Scorer:
         self._degraded = degraded
         self._backpressure = backpressure
         self._explaining = FairTurns(1)
+        self._large_explained = FairTurns(1, EXPLAIN_WAIT_SECONDS)
         self._reserving = FairTurns(BATCHES_AT_ONCE)
         self._without_store = FairTurns(BATCHES_AT_ONCE, WAIT_SECONDS)
         self._batcher: MicroBatcher[Payment, Record | Conflict] = MicroBatcher(
@@ -76,14 +82,19 @@ class Scorer:
         if not payments:
             # The store's scripts need one.
             return []
+        if not explain:
+            return await self._score_batch(champion, payments)
+        async with self._large_explained if len(payments) > LARGE_EXPLAINED else nullcontext():
+            return await self._explain_all(champion, await self._score_batch(champion, payments))
+
+    async def _score_batch(self, champion: Champion, payments: Sequence[Payment]) -> list[Record]:
         first = _first_indexes(payments)
         unique = sorted((payments[index] for index in first.values()), key=lambda payment: payment.position)
         # Degraded payments go to PostgreSQL, not to the outbox.
         async with self._backpressure.batch(len(unique)) if self._breaker.closed else nullcontext():
             records = await self._score_unique(champion, unique, first)
         found = {record["transaction_id"]: record for record in records}
-        answers = [found[payment.transaction_id] for payment in payments]
-        return await self._explain_all(champion, answers) if explain else answers
+        return [found[payment.transaction_id] for payment in payments]
 
     async def _explain_all(self, champion: Champion, records: Sequence[Record]) -> list[Record]:
         """The records with all reasons."""

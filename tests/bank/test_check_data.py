@@ -115,6 +115,13 @@ def test_data_sets_without_customers_are_named_in_one_line(tmp_path: Path, heade
     assert said["unusable"].startswith(words)
 
 
+def test_a_very_long_field_is_reported_like_any_other(tmp_path: Path) -> None:
+    (tmp_path / "long.csv").write_text(f"a,b\n{'x' * 200_000},1\n")
+    code, shown, said = check(tmp_path, "--data", "long.csv")
+    assert (code, said["lacking"]) == (1, ["customer_id", "terminal_id", "amount", "occurred_at"])
+    assert "xx…xx" in shown
+
+
 def test_a_map_that_does_not_fit_says_so(tmp_path: Path) -> None:
     csv_feed(tmp_path, *(f"{row},7,s,x{row},2024-01-01,0" for row in range(9)))
     (tmp_path / "my.toml").write_text(

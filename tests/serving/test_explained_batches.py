@@ -14,7 +14,7 @@ import pytest
 
 from serving.scoring import scorer as module
 from serving.scoring.payment import Payment
-from serving.scoring.scorer import EXPLAINED_AT_ONCE, Scorer
+from serving.scoring.scorer import EXPLAINED_AT_ONCE, LARGE_EXPLAINED, Scorer
 
 
 class Online:
@@ -23,7 +23,11 @@ class Online:
     async def reserve(self, _: Sequence[Payment]) -> None:
         return None
 
+    def __init__(self) -> None:
+        self.scored: list[int] = []
+
     async def score_all(self, _: Any, payments: Sequence[Payment]) -> list[dict[str, Any]]:
+        self.scored.append(len(payments))
         return [{"transaction_id": payment.transaction_id} for payment in payments]
 
 
@@ -32,11 +36,11 @@ async def admit(_: int) -> AsyncIterator[None]:
     yield
 
 
-def make_scorer() -> Scorer:
+def make_scorer(online: Online | None = None) -> Scorer:
     parts: Any = {
         "champions": SimpleNamespace(current=None),
         "breaker": SimpleNamespace(closed=True, state=module.State.CLOSED),
-        "online": Online(),
+        "online": online or Online(),
         "degraded": None,
         "backpressure": SimpleNamespace(batch=admit),
     }
@@ -76,3 +80,34 @@ def test_one_thread_explains_and_a_small_batch_does_not_wait_for_large_ones(monk
     asyncio.run(run())
     assert most == 1
     assert ended[0] == "small"
+
+
+@pytest.mark.parametrize(("size", "scored"), [(LARGE_EXPLAINED, 3), (LARGE_EXPLAINED + 1, 1)])
+def test_large_batches_with_all_reasons_are_scored_one_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, size: int, scored: int
+) -> None:
+    """Their records and reasons take too much memory together."""
+    started, go = threading.Event(), threading.Event()
+
+    def held(_: Any, record: dict[str, Any]) -> dict[str, Any]:
+        started.set()
+        go.wait(10)
+        return record
+
+    monkeypatch.setattr(module, "explained", held)
+
+    async def run() -> int:
+        online = Online()
+        scorer = make_scorer(online)
+        batches = [
+            [Payment(first + n, 1, 1, 100, 1_536_500_000) for n in range(size)] for first in (0, 10**6, 2 * 10**6)
+        ]
+        tasks = [asyncio.create_task(scorer.score_batch(batch, explain=True)) for batch in batches]
+        await asyncio.to_thread(started.wait, 10)
+        found = len(online.scored)
+        go.set()
+        await asyncio.gather(*tasks)
+        assert online.scored == [size] * 3
+        return found
+
+    assert asyncio.run(run()) == scored

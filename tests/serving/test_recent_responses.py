@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.recovery.recent_responses import RecentResponses
 from serving.recovery.unconfirmed import ENTRY_BYTES, Unconfirmed
+from serving.scoring.decision_records import pack
 
 steps = st.lists(st.tuples(st.sampled_from(["add", "confirm"]), st.integers(0, 5)), max_size=60)
 
@@ -50,3 +53,16 @@ def test_the_oldest_are_dropped_and_counted_beyond_the_limit() -> None:
     kept.add("d", b"0123456789")
     assert (kept.oldest(), kept.dropped) == (["c", "d"], 1)
     assert kept.oldest(1) == ["c"]
+
+
+def test_a_kept_response_takes_no_more_memory_than_it_has_bytes() -> None:
+    """The limits count bytes; what a JSON library returns may have room for many more."""
+    record = {f"feature_{n}": n / 7 for n in range(40)}
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        packed = [pack(record) for _ in range(1_000)]
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (after - before) / 1_000 < len(packed[0]) + 100
