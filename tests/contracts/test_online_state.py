@@ -124,7 +124,8 @@ def test_merging_again_and_in_any_order_gives_the_same_history(
 
 
 def written(client: valkey.Valkey) -> int:
-    """The number of bytes in the append-only file."""
+    """The number of bytes in the append-only file, once everything is written: a busy disk delays that by seconds."""
+    client.execute_command("WAITAOF", 1, 0, 10_000)
     size: int = client.info("persistence")["aof_current_size"]
     return size
 
