@@ -40,13 +40,18 @@ class _Histories:
     """
 
     def __init__(self, histories: Iterable[bytes], own: Iterable[bytes]) -> None:
-        """`histories` and the payments' `own` entries, of n payments. One history may be that of several."""
+        """`histories` and the payments' `own` entries, of n payments. One history may be that of several.
+
+        Raises ValueError for a damaged history: the compiled kernel checks no bounds.
+        """
         self.unique: list[bytes] = []
         self.asked: list[tuple[int, int]] = []
         """Each payment's history, and the index of its own entry there."""
         self._missing: list[bool] = []
         slots: dict[int, int] = {}
         for history, entry in zip(histories, own, strict=True):
+            if len(history) % SIZE != FLOOR_BYTES:
+                raise ValueError(f"a history has {len(history)} bytes: not its floor and whole entries")
             index, there = _find(history, entry)
             if not there:
                 # Too old to be kept: the payment has a history of its own.

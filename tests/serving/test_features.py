@@ -185,3 +185,14 @@ def test_one_call_for_many_payments_equals_many_calls() -> None:
     assert together.late.tolist() == [bool(one.late[0]) for one in singly]
     assert together.late.any()
     assert not together.late.all()
+
+
+@pytest.mark.parametrize("extra", [b"\0" * 8, b"\0" * 16, b"\0"])
+def test_a_damaged_history_is_an_error(extra: bytes) -> None:
+    """The compiled kernel would read and write past its arrays."""
+    payment = Payment(1, 2, 3, 400, T)
+    customer, terminal = (bytes(8) + entry for entry in (payment.customer_entry, payment.terminal_entry))
+    assert compute_features([Claim(payment, 1, customer, terminal)]).matrix.shape == (1, 32)
+    for damaged in ((extra + customer, terminal), (customer, bytes(8) + extra + terminal[8:])):
+        with pytest.raises(ValueError, match="not its floor and whole entries"):
+            compute_features([Claim(payment, 1, *damaged)])
