@@ -197,6 +197,7 @@ def test_the_scorer_s_image_is_small_and_has_no_other_role_s_code() -> None:
     script = (
         'python -c "from importlib.util import find_spec; '
         "print([name for name in ('airflow', 'pyspark', 'sklearn', 'mlflow', 'pandas') if find_spec(name)])\"; "
-        "command -v java || true; ls /opt/fraud-relay"
+        "command -v java || true; ls /opt/fraud-relay; find /opt/fraud-relay/var -mindepth 2 -maxdepth 2"
     )
-    assert in_image("fraud-relay-scorer", script).splitlines() == ["[]", "contracts", "serving"]
+    kernel = "/opt/fraud-relay/var/cache/kernel"
+    assert in_image("fraud-relay-scorer", script).splitlines() == ["[]", "contracts", "serving", "var", kernel]
