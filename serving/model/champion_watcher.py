@@ -128,7 +128,8 @@ class ChampionWatcher:
         """
         problem = f"version {version.number} was withdrawn: promote another, or move the alias to an earlier one"
         known = self._loaded or self._cached()
-        if known is not None and not known.is_same_promotion(version):
+        # By number: the version may have been signed again, with another key, since it was loaded.
+        if known is not None and known.number != version.number:
             await self._fall_back(problem)
             return
         if self._current is not None:

@@ -46,10 +46,6 @@ class Version:
         if not isinstance(self.signature, str) or not isinstance(self.withdrawal, str):
             raise TypeError(f"a signature of version {self.number} is not a string")
 
-    def is_same_promotion(self, other: Version) -> bool:
-        """Whether both are one promotion: a withdrawal is signed for it, wherever its files are."""
-        return (self.number, self.signature) == (other.number, other.signature)
-
 
 @dataclass(frozen=True)
 class Answer:
